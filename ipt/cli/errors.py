@@ -1,0 +1,98 @@
+"""The one place where an exception becomes a message on standard error and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ipt.cli.console import notes
+from ipt.core.errors import IptError
+
+DONE, ERROR, USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def exit_code_of(call: Callable[[], Any]) -> int:
+    """Run a command and say how it ended; a whole number that it returns is its exit code."""
+    try:
+        result = call()
+        # A full disk behind standard output shows only here.
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has seen enough (`ipt list | head`); nothing can be told them any more.
+        _drop_output()
+        return ERROR
+    except (Exception, KeyboardInterrupt) as error:
+        return _reported(error)
+    return result if isinstance(result, int) and not isinstance(result, bool) else DONE
+
+
+def _reported(error: BaseException) -> int:
+    if isinstance(error, click.UsageError):
+        error.show()
+        return USAGE
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        _say("Interrupted.")
+        return INTERRUPTED
+    if os.environ.get("IPT_TRACEBACK", "") not in ("", "0"):
+        traceback.print_exception(error, file=sys.stderr)
+    _say(message_of(error))
+    if isinstance(error, OSError):
+        _drop_output()
+    return error.exit_code if isinstance(error, click.ClickException) else ERROR
+
+
+def message_of(error: BaseException) -> str:
+    """What to tell a person of an exception: one or two lines, what happened and what to do next."""
+    if isinstance(error, IptError):
+        return str(error)
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, MemoryError) or _is_torch_memory(error):
+        return "out of memory\nUse smaller images, fewer at a time, or another device; IPT_TRACEBACK=1 shows where."
+    if isinstance(error, OSError):
+        return _file_message(error)
+    text = " ".join(str(error).split())
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"unexpected {said}\nSet IPT_TRACEBACK=1 for the traceback, and report it with that."
+
+
+def _is_torch_memory(error: BaseException) -> bool:
+    # By name and text: this module must not import torch, whose CPU allocator raises a plain RuntimeError.
+    return type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    )
+
+
+def _file_message(error: OSError) -> str:
+    names = [name for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
+    where = " -> ".join(os.fsdecode(name) for name in names)
+    place = f": {where}" if where else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left on the disk{place}\nFree some space, or choose another place, and run it again."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"not permitted{place}\nChoose a place you may read and write, or change its permissions."
+    if error.errno == errno.ENOENT:
+        return f"no such file or folder{place}\nCheck the path."
+    return f"{error.strerror or ' '.join(str(error).split()) or type(error).__name__}{place}"
+
+
+def _say(message: str) -> None:
+    from rich.text import Text
+
+    interrupted = message == "Interrupted."
+    text = Text(message) if interrupted else Text.assemble(("Error: ", "bold red"), message)
+    notes().print(text, soft_wrap=True)
+
+
+def _drop_output() -> None:
+    """Give up on standard output if it cannot be written, so that Python does not fail on it again when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - it stays open until the process ends

@@ -1,0 +1,157 @@
+"""What there is: `ipt list`, `ipt show` and `ipt plugins`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ipt.cli.console import data, echo_json, notes
+from ipt.plugins.component import KINDS
+from ipt.plugins.discovery import discover
+from ipt.plugins.options import Option, signature_of
+from ipt.plugins.registry import Entry, Registry
+from ipt.plugins.suggestions import advice
+
+
+class KindType(click.ParamType):
+    """A kind of component, in the singular or the plural."""
+
+    name = "kind"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        singular = value if value in KINDS else str(value).removesuffix("s")
+        if singular not in KINDS:
+            self.fail(f"there is no kind {value!r}{advice(value, KINDS, 'kinds')}", param, ctx)
+        return singular
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON to standard output.")
+
+
+@click.command("list")
+@click.argument("kind", required=False, type=KindType())
+@as_json
+def list_components(kind: str | None, as_json: bool) -> None:
+    """List what can be named: all, or one KIND (operator, prior, guidance, generator)."""
+    registry = discover()
+    entries = [entry for each in KINDS for entry in registry.of_kind(each) if kind in (None, each)]
+    if as_json:
+        echo_json([_summary(registry, entry) for entry in entries])
+    else:
+        rows = [
+            (entry.kind, entry.name, f"{entry.component.summary}{_conflict_mark(registry, entry)}", entry.owner)
+            for entry in entries
+        ]
+        _table(("kind", "name", "summary", "from"), rows)
+    _hint_at_broken(registry)
+
+
+@click.command("show")
+@click.argument("kind", type=KindType())
+@click.argument("name")
+@as_json
+def show_component(kind: str, name: str, as_json: bool) -> None:
+    """Explain the component NAME of a KIND (operator, prior, guidance, generator): options, source, model card."""
+    registry = discover()
+    entry = registry.find(kind, name)
+    factory = entry.load()
+    signature = signature_of(factory)
+    card = card_of(entry)
+    if as_json:
+        options = [{**asdict(option), "default": _plain(option.default)} for option in signature.options]
+        echo_json({**_summary(registry, entry), "options": options, "open": signature.open, "card": card})
+        return
+    console = data()
+    console.print(f"{kind} {name}: {entry.component.summary}")
+    console.print(f"from {entry.owner}, {entry.factory_name}")
+    if entry.component.citation:
+        console.print(f"cite {entry.component.citation}")
+    console.print()
+    if signature.options:
+        console.print(f"Options (--set {kind}.NAME=VALUE)" if kind != "generator" else "Options")
+        _table(("name", "default", "type", "meaning"), [_option_row(option) for option in signature.options])
+    else:
+        console.print("It takes any options." if signature.open else "It takes no options.")
+    if card:
+        from rich.markdown import Markdown
+
+        console.print()
+        console.print(Markdown(card) if sys.stdout.isatty() else card)
+
+
+@click.command("plugins")
+@as_json
+def list_plugins(as_json: bool) -> None:
+    """List plugins: loaded, broken (with the reason), off (left out by IPT_PLUGINS) or missing (named there only)."""
+    registry = discover()
+    if as_json:
+        echo_json([asdict(plugin) for plugin in registry.plugins])
+        return
+    rows = [(plugin.distribution, plugin.version, plugin.status, plugin.reason) for plugin in registry.plugins]
+    _table(("distribution", "version", "status", "reason"), rows)
+
+
+def card_of(entry: Entry) -> str | None:
+    """The model card that ships with a component: weights/NAME/card.md beside the module of its factory."""
+    module = sys.modules.get(entry.factory_name.partition(":")[0])
+    source = getattr(module, "__file__", None)
+    card = Path(source).parent / "weights" / entry.name / "card.md" if source else None
+    return card.read_text(encoding="utf-8") if card and card.is_file() else None
+
+
+def _summary(registry: Registry, entry: Entry) -> dict[str, Any]:
+    owners = registry.owners(entry.kind, entry.name)
+    return {
+        "kind": entry.kind,
+        "name": entry.name,
+        "summary": entry.component.summary,
+        "owner": entry.owner,
+        "factory": entry.factory_name,
+        "citation": entry.component.citation,
+        "conflict": owners if len(owners) > 1 else [],
+    }
+
+
+def _conflict_mark(registry: Registry, entry: Entry) -> str:
+    owners = registry.owners(entry.kind, entry.name)
+    return f" [cannot be used: offered by {' and '.join(owners)}]" if len(owners) > 1 else ""
+
+
+def _option_row(option: Option) -> tuple[str, ...]:
+    return option.name, "(required)" if option.required else repr(option.default), option.type, option.help
+
+
+def _plain(value: Any) -> Any:
+    """A default as JSON can hold it; what it cannot hold, as Python writes it."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
+
+
+def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Rows under a head: fitted to a terminal, one line a row elsewhere."""
+    if not sys.stdout.isatty():
+        widths = [max(len(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
+        for row in [columns, *rows]:
+            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            click.echo("  ".join(cells).rstrip())
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    data().print(table)
+
+
+def _hint_at_broken(registry: Registry) -> None:
+    broken = [plugin.distribution for plugin in registry.plugins if plugin.status == "broken"]
+    if broken:
+        notes().print(f"Broken: {', '.join(broken)}. `ipt plugins` says why.", style="yellow", soft_wrap=True)

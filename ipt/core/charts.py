@@ -1,0 +1,48 @@
+"""The affine map between a prior's normalised variable and the physical quantity it stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Chart:
+    """physical = offset + scale * normalised, on the central window of the normalised variable.
+
+    shape: (C, H, W) of the normalised variable, the space that is diffused (about -1..1).
+    physical_shape: (C, H, W) of the quantity; never larger than `shape`. A network that takes only some sizes diffuses
+        a larger canvas, and the quantity is the canvas's central window (centre pixel H // 2, W // 2 in both).
+    scale, offset: an image in 0..1 has .5, .5; a tilt in pixels has (pixels a unit), 0.
+    """
+
+    shape: tuple[int, ...]
+    physical_shape: tuple[int, ...]
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != len(self.physical_shape) or any(inner > outer for _, inner, outer in self._extents()):
+            raise ValueError(f"a quantity of {self.physical_shape} is larger than its variable of {self.shape}")
+
+    def physical(self, normalised: Tensor) -> Tensor:
+        """(B, *shape) -> (B, *physical_shape)."""
+        return self.offset + self.scale * normalised[self._window()]
+
+    def normalised(self, physical: Tensor) -> Tensor:
+        """(B, *physical_shape) -> (B, *shape); what lies outside the window is physically zero."""
+        if self.shape == self.physical_shape:
+            return (physical - self.offset) / self.scale
+        pads: list[int] = []
+        for start, inner, outer in reversed(self._extents()):
+            pads += [start, outer - start - inner]
+        return (F.pad(physical, pads) - self.offset) / self.scale
+
+    def _extents(self) -> list[tuple[int, int, int]]:
+        sizes = zip(self.shape, self.physical_shape, strict=True)
+        return [(outer // 2 - inner // 2, inner, outer) for outer, inner in sizes]
+
+    def _window(self) -> tuple[slice, ...]:
+        return (slice(None), *(slice(start, start + inner) for start, inner, _ in self._extents()))

@@ -1,0 +1,191 @@
+"""The five abstractions that everything else implements: Prior, ParametricOperator, GuidanceRule, Transition,
+Generator.
+
+An unknown is a tensor with a name: "image", and the operator's parameters. Unknowns travel together in a dictionary and
+are always found by name. Batch first; everything is per image, so an image alone and the same image in a batch give the
+same answer.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from ipt.core.charts import Chart
+
+if TYPE_CHECKING:
+    from ipt.core.problem import Problem
+    from ipt.core.schedules import Schedule
+
+Unknowns = dict[str, Tensor]
+IMAGE = "image"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a prior says of a noisy variable.
+
+    clean: E[clean | noisy], (B, C, H, W). variance_mix: for networks that learn their transition's variance, the place
+    between the smallest (0) and the largest (1) on a logarithmic scale, same shape; else None (Nichol, Dhariwal,
+    "Improved DDPM", arXiv 2102.09672, equation 15).
+    """
+
+    clean: Tensor
+    variance_mix: Tensor | None = None
+
+
+class Prior(ABC):
+    """What is known of one unknown before measuring: a denoiser, and the chart of its variable.
+
+    The variable is normalised to about -1..1; noise is measured in sigma, its standard deviation in that space
+    (variance exploding: noisy = clean + sigma * noise).
+    """
+
+    @abstractmethod
+    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
+        """The chart for a quantity of shape (C, H, W); ValueError, naming the shapes it takes, if it takes no such
+        shape."""
+
+    @abstractmethod
+    def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
+        """E[clean | noisy = clean + sigma * noise]; noisy (B, C, H, W) normalised, sigma > 0; the same shape."""
+
+    def estimate(self, noisy: Tensor, sigma: float) -> Estimate:
+        """`denoise`, with what else the same call of the network tells."""
+        return Estimate(self.denoise(noisy, sigma))
+
+    def uncertainty(self, sigma: float) -> float:
+        """Standard deviation of what is still unknown of an entry at noise level sigma, in normalised units.
+
+        Without better knowledge: that of a Gaussian of standard deviation .5, sigma * .5 / sqrt(sigma^2 + .25).
+        """
+        return sigma * 0.5 / math.hypot(sigma, 0.5)
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """One parameter of an operator: its shape (C, H, W) without the batch, what it means, its unit, its usual prior's
+    name."""
+
+    shape: tuple[int, ...]
+    meaning: str
+    unit: str = ""
+    prior: str = ""
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A belief about a tensor (B, ...): mean, and variance of an entry, (B, 1, 1, 1) or any shape that broadcasts."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+class ParametricOperator(ABC):
+    """A forward model y = A_phi(x) whose parameters phi may be unknown.
+
+    Images are (B, C, H, W) in 0..1, parameters (B, *spec.shape) in their physical units.
+    """
+
+    @abstractmethod
+    def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
+        """The parameters for images (C, H, W), by name; ValueError if no such image can be measured."""
+
+    @abstractmethod
+    def forward(self, image: Tensor, **parameters: Tensor) -> Tensor:
+        """The measurement without noise; differentiable in the image and in every parameter."""
+
+    def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
+        """The nearest valid parameters (a kernel onto those that sum to 1); differentiable, idempotent. Default: as
+        given."""
+        return dict(parameters)
+
+    def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape (C, H, W) of the image behind a measurement (C, H, W). Default: the same."""
+        return measurement_shape
+
+    def image_step(
+        self, measurement: Tensor, noise_variance: Tensor, image: Gaussian, parameters: Mapping[str, Tensor]
+    ) -> Tensor | None:
+        """The image that minimises ||y - A(x)||^2 / noise_variance + ||x - mean||^2 / variance, where the operator
+        knows a closed form or a fast solver; None (the default) leaves it to the rule. parameters: valid ones."""
+        return None
+
+    def parameter_step(
+        self, measurement: Tensor, noise_variance: Tensor, image: Gaussian, parameters: Mapping[str, Gaussian]
+    ) -> Unknowns | None:
+        """The parameters that best explain the measurement given beliefs about the image and about them, where the
+        operator knows how; None (the default) leaves it to the rule. Means are as the charts give them, before
+        `constrain`, and so is what is returned."""
+        return None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the loop as a rule sees it.
+
+    noisy, clean: every unknown's normalised variable and its prior's estimate. With a rule that needs gradients,
+    `noisy` are leaves of the graph of `clean`. sigma > sigma_next >= 0. index counts from 0 to total - 1.
+    """
+
+    noisy: Unknowns
+    clean: Unknowns
+    sigma: float
+    sigma_next: float
+    index: int
+    total: int
+    uncertainty: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A rule's answer: corrected clean estimates, and shifts to add after the transition; by name, only what
+    changes."""
+
+    clean: Unknowns = field(default_factory=dict)
+    shift: Unknowns = field(default_factory=dict)
+
+
+class GuidanceRule(ABC):
+    """How the measurement corrects the unknowns at one step."""
+
+    @property
+    @abstractmethod
+    def needs_gradients(self) -> bool:
+        """Whether `correct` differentiates through the priors."""
+
+    @abstractmethod
+    def correct(self, step: Step, problem: Problem) -> Correction:
+        """The correction for this step. Every norm is per image."""
+
+    @abstractmethod
+    def schedule(self, steps: int | None = None) -> Schedule:
+        """The noise levels this rule works best with, in `steps` steps (None: its usual number)."""
+
+    @abstractmethod
+    def transition(self) -> Transition:
+        """The transition this rule works best with."""
+
+
+class Transition(ABC):
+    """From one noise level to the next."""
+
+    @abstractmethod
+    def __call__(
+        self, noisy: Tensor, estimate: Estimate, sigma: float, sigma_next: float, noise: Tensor
+    ) -> Tensor:
+        """The variable at sigma_next given the (corrected) estimate; `noise` is standard normal; at sigma_next = 0, no
+        noise."""
+
+
+class Generator(ABC):
+    """Draws a parameter at random: for simulation, for training a prior, and as an empirical prior."""
+
+    @abstractmethod
+    def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
+        """One draw a seed, (len(seeds), *shape) in physical units; a draw depends on its own seed alone."""

@@ -1,0 +1,41 @@
+"""Conjugate gradients for a batch of independent systems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+
+def conjugate_gradients(
+    apply: Callable[[Tensor], Tensor],
+    right: Tensor,
+    start: Tensor,
+    iterations: int,
+    precondition: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """Solve A x = right for each image of a batch, A symmetric and positive definite.
+
+    apply: x -> A x, image by image. precondition: r -> an approximation of A^-1 r. right, start: (B, ...). Every scalar
+    is per image, so an image's result does not depend on the others (Hestenes, Stiefel, 1952).
+    """
+    solution = start
+    residual = right - apply(start)
+    ready = precondition(residual) if precondition else residual
+    direction = ready
+    energy = _dot(residual, ready)
+    for _ in range(iterations):
+        image = apply(direction)
+        length = energy / _dot(direction, image).clamp(min=1e-30)
+        solution = solution + length * direction
+        residual = residual - length * image
+        ready = precondition(residual) if precondition else residual
+        following = _dot(residual, ready)
+        direction = ready + following / energy.clamp(min=1e-30) * direction
+        energy = following
+    return solution
+
+
+def _dot(first: Tensor, second: Tensor) -> Tensor:
+    total = (first * second).flatten(1).sum(1)
+    return total.reshape(-1, *[1] * (first.ndim - 1))

@@ -1,0 +1,63 @@
+"""Random numbers an image at a time: each image has its own generators, seeded from (run seed, image id).
+
+Nothing in this package reads the global generator, so an image's result depends on its own seed alone: not on the
+batch it is solved in, nor on the order, nor on how many machines share the work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def image_seed(run_seed: int, image_id: str) -> int:
+    """The seed (63 bits) of one image of a run; the same on every machine and Python."""
+    digest = hashlib.sha256(f"{run_seed}\n{image_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def stream(seed: int, name: str) -> torch.Generator:
+    """The random stream of one unknown of one image: unknowns do not share draws, so adding one changes no other."""
+    return torch.Generator().manual_seed(image_seed(seed, name))
+
+
+class Noise:
+    """Standard normal noise for the unknowns of a batch, each image from its own seed.
+
+    Draws are made on the CPU and moved, so the same seed gives the same picture on any device.
+    """
+
+    def __init__(self, seeds: Sequence[int]):
+        self.seeds = tuple(int(seed) for seed in seeds)
+        self._streams: dict[str, list[torch.Generator]] = {}
+
+    def like(self, name: str, tensor: Tensor) -> Tensor:
+        """Noise shaped like `tensor` (B, ...), advancing the stream of `name`."""
+        if len(tensor) != len(self.seeds):
+            raise ValueError(f"{len(self.seeds)} seeds for a batch of {len(tensor)} images")
+        streams = self._streams.setdefault(name, [stream(seed, name) for seed in self.seeds])
+        rows = [torch.randn(tensor.shape[1:], generator=generator, dtype=tensor.dtype) for generator in streams]
+        return torch.stack(rows).to(tensor.device)
+
+    def state(self) -> dict[str, list[Tensor]]:
+        """What `restore` needs to go on drawing where this left off."""
+        return {name: [generator.get_state() for generator in streams] for name, streams in self._streams.items()}
+
+    def restore(self, state: dict[str, list[Tensor]]) -> None:
+        self._streams = {}
+        for name, states in state.items():
+            self._streams[name] = [torch.Generator() for _ in states]
+            for generator, saved in zip(self._streams[name], states, strict=True):
+                generator.set_state(saved)
+
+
+def uniform_and_normal(seeds: Sequence[int], uniforms: int, normals: int) -> tuple[Tensor, Tensor]:
+    """A row of uniform and a row of normal numbers for each seed, (B, uniforms) and (B, normals)."""
+    rows = []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(int(seed))
+        rows.append((torch.rand(uniforms, generator=generator), torch.randn(normals, generator=generator)))
+    return torch.stack([u for u, _ in rows]), torch.stack([n for _, n in rows])

@@ -1,0 +1,224 @@
+"""The one loop: every unknown is denoised by its own prior, the measurement corrects them all, and the noise falls.
+
+    noisy   --prior-->  clean  --rule-->  corrected  --transition-->  less noisy
+
+With all parameters given it is non-blind posterior sampling; with none of the measurement's say, unconditional
+sampling.
+Chung, Kim, Kim, Ye, "Parallel Diffusion Models of Operator and Image for Blind Inverse Problems" (CVPR 2023,
+arXiv 2211.10656), algorithm 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ipt.core.errors import IptError
+from ipt.core.interfaces import (
+    IMAGE,
+    Correction,
+    Estimate,
+    GuidanceRule,
+    ParametricOperator,
+    Prior,
+    Step,
+    Transition,
+    Unknowns,
+)
+from ipt.core.problem import Problem, rms
+from ipt.core.randomness import Noise
+from ipt.core.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a solve stands after `index` of `total` steps.
+
+    noisy: what the next step starts from. clean: the corrected estimates, normalised. residual: root mean square of
+    measurement - prediction an image, (B,), in units of 0..1. calls: of each prior's network so far. noise: the random
+    streams, to go on from here.
+    """
+
+    index: int
+    total: int
+    sigma: float
+    noisy: Unknowns
+    clean: Unknowns
+    residual: Tensor
+    calls: Mapping[str, int]
+    noise: Mapping[str, list[Tensor]]
+
+    @property
+    def finished(self) -> bool:
+        return self.index == self.total
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a solve found: image (B, C, H, W) in 0..1 (not clipped), parameters physical and valid, by name.
+
+    residual (B,): root mean square of what the solution leaves unexplained; about the noise level when all is well.
+    trace: residual after every step, (steps, B). calls: of each prior's network.
+    """
+
+    image: Tensor
+    parameters: Unknowns
+    residual: Tensor
+    trace: Tensor
+    calls: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Solver:
+    """An operator, a prior for each unknown by name, a rule, and a schedule and transition (default: the rule's
+    own)."""
+
+    operator: ParametricOperator
+    priors: Mapping[str, Prior]
+    rule: GuidanceRule
+    schedule: Schedule | None = None
+    transition: Transition | None = None
+
+    def problem(
+        self, measurement: Tensor, noise: float | Tensor, known: Mapping[str, Tensor] | None = None
+    ) -> Problem:
+        """The problem that a measurement (B, C, H, W) poses, with every argument checked.
+
+        Raises IptError, a ValueError: a parameter that is neither known nor has a prior, a name that the operator does
+        not have, a shape that a prior does not take, values that are not finite, a noise level or a known value for
+        another number of images.
+        """
+        if measurement.ndim != 4:
+            raise IptError(f"a measurement is (batch, channels, height, width), not {tuple(measurement.shape)}")
+        if not torch.isfinite(measurement).all():
+            raise IptError("the measurement has NaN or infinite values")
+        known = dict(known or {})
+        image_shape = self.operator.image_shape(tuple(measurement.shape[1:]))
+        specs = self.operator.parameters(image_shape)
+        for name in [*self.priors, *known]:
+            if name != IMAGE and name not in specs:
+                raise IptError(f"the operator has no parameter {name!r}; it has {', '.join(specs) or 'none'}")
+        if IMAGE in known:
+            raise IptError(f"{IMAGE!r} is what is solved for; only the operator's parameters can be given")
+        shapes = {IMAGE: image_shape} | {name: spec.shape for name, spec in specs.items() if name not in known}
+        for name in shapes:
+            if name not in self.priors:
+                raise IptError(f"{name!r} is unknown and has no prior: give it one, or its value")
+        for name, value in known.items():
+            wanted = (len(measurement), *specs[name].shape)
+            # A known parameter of another size (a smaller kernel) is the operator's business; its rank is not.
+            if value.ndim != len(wanted) or len(value) not in (1, len(measurement)):
+                raise IptError(f"known {name!r} is {tuple(value.shape)}, the operator's is {wanted}")
+            if not torch.isfinite(value).all():
+                raise IptError(f"known {name!r} has NaN or infinite values")
+            known[name] = value.expand(len(measurement), *value.shape[1:]).to(measurement)
+        level = torch.as_tensor(noise, dtype=measurement.dtype, device=measurement.device).reshape(-1, 1, 1, 1)
+        if not (level > 0).all() or not torch.isfinite(level).all():
+            raise IptError(f"the noise level must be above 0 and finite, not {noise}")
+        if len(level) not in (1, len(measurement)):
+            raise IptError(f"{len(level)} noise levels for {len(measurement)} images: give one, or one an image")
+        return Problem(
+            measurement=measurement,
+            noise=level.expand(len(measurement), 1, 1, 1),
+            operator=self.operator,
+            charts={name: self.priors[name].chart(shape) for name, shape in shapes.items()},
+            known=known,
+        )
+
+    def steps(
+        self,
+        measurement: Tensor,
+        noise: float | Tensor = 0.01,
+        known: Mapping[str, Tensor] | None = None,
+        seeds: Sequence[int] | None = None,
+        resume: State | None = None,
+    ) -> Iterator[State]:
+        """Solve, a State a step.
+
+        seeds: one an image (default 0, 1, ...). resume: a State yielded before, of as many steps, to go on from.
+        noise: standard deviation of the measurement's noise, one or one an image, in units of 0..1.
+        """
+        problem = self.problem(measurement, noise, known)
+        schedule = self.schedule or self.rule.schedule()
+        transition = self.transition or self.rule.transition()
+        sigmas = schedule.sigmas().tolist()
+        total = len(sigmas) - 1
+        random = Noise(range(len(measurement)) if seeds is None else seeds)
+        if resume is not None and resume.total != total:
+            raise ValueError(f"cannot go on: the state is of a solve in {resume.total} steps, the schedule has {total}")
+        if resume is None:
+            noisy = {
+                name: sigmas[0] * random.like(name, measurement.new_empty(len(measurement), *chart.shape))
+                for name, chart in problem.charts.items()
+            }
+            calls = dict.fromkeys(problem.charts, 0)
+            start = 0
+        else:
+            random.restore(dict(resume.noise))
+            noisy, calls, start = dict(resume.noisy), dict(resume.calls), resume.index
+        for index in range(start, total):
+            sigma, sigma_next = sigmas[index], sigmas[index + 1]
+            estimates, correction = self._correct(problem, noisy, sigma, sigma_next, index, total)
+            calls = {name: count + 1 for name, count in calls.items()}
+            following = {}
+            for name, estimate in estimates.items():
+                fresh = random.like(name, noisy[name])
+                value = transition(noisy[name], estimate, sigma, sigma_next, fresh)
+                following[name] = value + correction.shift[name] if name in correction.shift else value
+            noisy = following
+            clean = {name: estimate.clean for name, estimate in estimates.items()}
+            if index + 1 == total:
+                clean = noisy
+            residual = rms(problem.residual(clean))
+            yield State(index + 1, total, sigma_next, noisy, clean, residual, calls, random.state())
+
+    def solve(
+        self,
+        measurement: Tensor,
+        noise: float | Tensor = 0.01,
+        known: Mapping[str, Tensor] | None = None,
+        seeds: Sequence[int] | None = None,
+    ) -> Solution:
+        """Run `steps` to the end."""
+        trace = []
+        state = None
+        for state in self.steps(measurement, noise, known, seeds):
+            trace.append(state.residual)
+        if state is None:
+            raise ValueError("the schedule has no steps")
+        return self.solution(state, self.problem(measurement, noise, known), trace)
+
+    def solution(self, state: State, problem: Problem, trace: Sequence[Tensor]) -> Solution:
+        """What a state amounts to, in physical units."""
+        physical = problem.physical(state.clean)
+        image = physical.pop(IMAGE)
+        return Solution(image, physical, state.residual, torch.stack(list(trace)), dict(state.calls))
+
+    def _correct(
+        self, problem: Problem, noisy: Unknowns, sigma: float, sigma_next: float, index: int, total: int
+    ) -> tuple[dict[str, Estimate], Correction]:
+        """Denoise every unknown once, and let the rule correct the estimates; no graph survives."""
+        with torch.set_grad_enabled(self.rule.needs_gradients):
+            if self.rule.needs_gradients:
+                noisy = {name: value.detach().requires_grad_() for name, value in noisy.items()}
+            estimates = {name: self.priors[name].estimate(value, sigma) for name, value in noisy.items()}
+            step = Step(
+                noisy=noisy,
+                clean={name: estimate.clean for name, estimate in estimates.items()},
+                sigma=sigma,
+                sigma_next=sigma_next,
+                index=index,
+                total=total,
+                uncertainty={name: self.priors[name].uncertainty(sigma) for name in noisy},
+            )
+            correction = self.rule.correct(step, problem)
+        corrected = {}
+        for name, estimate in estimates.items():
+            clean = correction.clean.get(name, estimate.clean).detach()
+            mix = estimate.variance_mix
+            corrected[name] = replace(estimate, clean=clean, variance_mix=None if mix is None else mix.detach())
+        shift = {name: value.detach() for name, value in correction.shift.items()}
+        return corrected, Correction({}, shift)

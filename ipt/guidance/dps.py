@@ -1,0 +1,68 @@
+"""Diffusion posterior sampling: after each transition, a step down the gradient of the residual through the priors.
+
+    z'_c  <-  z'_c - s sqrt((1 + sigma^2)(1 + sigma_next^2)) grad_{z_c} || y - A(clean) ||      for every unknown c
+
+Chung et al., "Diffusion Posterior Sampling for General Noisy Inverse Problems" (arXiv 2209.14687), algorithm 1, and for
+several unknowns BlindDPS (arXiv 2211.10656), algorithm 1. The square root carries the published step, which is taken on
+x_vp = z / sqrt(1 + sigma^2), to z. As published, the norm is of images in -1..1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from ipt.core.errors import IptError
+from ipt.core.interfaces import IMAGE, Correction, GuidanceRule, Step, Transition
+from ipt.core.problem import Problem, norm
+from ipt.core.schedules import VP, Schedule
+from ipt.core.transitions import Ancestral
+
+SIZES = ("constant", "sqrt-abar")
+
+
+@dataclass(frozen=True)
+class DPS(GuidanceRule):
+    """scale: the published step size s, one for all unknowns or one for each by name. size: "constant" (the paper) or
+    "sqrt-abar", which multiplies it by sqrt(abar_t) = 1 / sqrt(1 + sigma^2) (the authors' release)."""
+
+    scale: float | Mapping[str, float] = 0.3
+    size: str = "constant"
+
+    def __post_init__(self) -> None:
+        if self.size not in SIZES:
+            raise IptError(f"size is one of {', '.join(SIZES)}, not {self.size!r}")
+
+    @property
+    def needs_gradients(self) -> bool:
+        return True
+
+    def schedule(self, steps: int | None = None) -> Schedule:
+        return VP(steps)
+
+    def transition(self) -> Transition:
+        return Ancestral("learned")
+
+    def correct(self, step: Step, problem: Problem) -> Correction:
+        distance = norm(problem.residual(step.clean)) / problem.charts[IMAGE].scale
+        names = list(step.noisy)
+        # The sum's gradient is every image's own: no image's distance depends on another's unknowns.
+        gradients = torch.autograd.grad(distance.sum(), [step.noisy[name] for name in names])
+        carried = math.sqrt((1 + step.sigma**2) * (1 + step.sigma_next**2))
+        if self.size == "sqrt-abar":
+            carried /= math.sqrt(1 + step.sigma**2)
+        return Correction(
+            shift={
+                name: -self._scale(name) * carried * gradient for name, gradient in zip(names, gradients, strict=True)
+            }
+        )
+
+    def _scale(self, name: str) -> float:
+        if isinstance(self.scale, Mapping):
+            if name not in self.scale:
+                raise IptError(f"guidance.scale names {', '.join(self.scale)}; the unknown {name!r} needs one too")
+            return float(self.scale[name])
+        return float(self.scale)

@@ -1,0 +1,117 @@
+"""Regularised guidance: any rule, with penalties on named unknowns.
+
+After the wrapped rule, each penalised estimate moves to
+
+    argmin_u  ||u - clean||^2 / (2 r(sigma)^2) + weight R(u),
+
+the proximal map of its penalty, where r is what the unknown's prior leaves uncertain at this noise level. The penalty
+acts on the physical quantity before it is constrained: on a kernel's entries between 0 and 1, where an l1 norm says
+something (after division by the sum it is one, whatever the kernel).
+
+BlindDPS (arXiv 2211.10656, section 3.3) adds such terms for kernels (l0, l1); total variation is Rudin, Osher, Fatemi
+(1992), solved as in Chambolle, "An algorithm for total variation minimization and applications" (2004).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from ipt.core.errors import IptError
+from ipt.core.interfaces import Correction, GuidanceRule, Step, Transition
+from ipt.core.problem import Problem
+from ipt.core.schedules import Schedule
+
+PENALTIES = ("l0", "l1", "tv")
+
+
+@dataclass(frozen=True)
+class Regularized(GuidanceRule):
+    """rule: what is wrapped. penalties: unknown's name -> "l0:weight", "l1:weight" or "tv:weight"."""
+
+    rule: GuidanceRule
+    penalties: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, text in self.penalties.items():
+            _parsed(name, text)
+
+    @property
+    def needs_gradients(self) -> bool:
+        return self.rule.needs_gradients
+
+    def schedule(self, steps: int | None = None) -> Schedule:
+        return self.rule.schedule(steps)
+
+    def transition(self) -> Transition:
+        return self.rule.transition()
+
+    def correct(self, step: Step, problem: Problem) -> Correction:
+        correction = self.rule.correct(step, problem)
+        clean = dict(correction.clean)
+        for name, text in self.penalties.items():
+            if name not in step.clean:
+                raise IptError(f"guidance.penalties names {name!r}; the unknowns are {', '.join(step.clean)}")
+            kind, weight = _parsed(name, text)
+            chart = problem.charts[name]
+            amount = weight * (chart.scale * step.uncertainty[name]) ** 2
+            value = chart.physical(clean.get(name, step.clean[name]).detach())
+            clean[name] = chart.normalised(_PROXIMAL[kind](value, amount))
+        return replace(correction, clean=clean)
+
+
+def _parsed(name: str, text: str) -> tuple[str, float]:
+    kind, _, number = str(text).partition(":")
+    try:
+        weight = float(number)
+    except ValueError:
+        weight = math.nan
+    if kind not in PENALTIES or not 0 <= weight < math.inf:
+        raise IptError(
+            f"penalty {text!r} on {name!r}: write one of {', '.join(PENALTIES)}, a colon and a weight from 0 up: l1:0.1"
+        )
+    return kind, weight
+
+
+def soft_threshold(value: Tensor, amount: float) -> Tensor:
+    """The proximal map of amount * ||u||_1."""
+    return value.sign() * (value.abs() - amount).clamp(min=0)
+
+
+def hard_threshold(value: Tensor, amount: float) -> Tensor:
+    """The proximal map of amount * ||u||_0: entries below sqrt(2 amount) vanish, the others stay."""
+    return torch.where(value.abs() < math.sqrt(2 * amount), torch.zeros_like(value), value)
+
+
+def smooth_total_variation(value: Tensor, amount: float, iterations: int = 30) -> Tensor:
+    """The proximal map of amount * TV(u), isotropic, channel by channel (Chambolle's dual iteration)."""
+    if amount == 0:
+        return value
+    dual = torch.zeros(2, *value.shape, dtype=value.dtype, device=value.device)
+    for _ in range(iterations):
+        slope = _gradient(_divergence(dual) - value / amount)
+        dual = (dual + 0.25 * slope) / (1 + 0.25 * slope.square().sum(0).sqrt())
+    return value - amount * _divergence(dual)
+
+
+def _gradient(value: Tensor) -> Tensor:
+    down, right = torch.zeros_like(value), torch.zeros_like(value)
+    down[..., :-1, :] = value[..., 1:, :] - value[..., :-1, :]
+    right[..., :-1] = value[..., 1:] - value[..., :-1]
+    return torch.stack([down, right])
+
+
+def _divergence(field: Tensor) -> Tensor:
+    down, right = field[0].clone(), field[1].clone()
+    down[..., -1, :] = 0
+    right[..., -1] = 0
+    down[..., 1:, :] -= field[0][..., :-1, :]
+    right[..., 1:] -= field[1][..., :-1]
+    return down + right
+
+
+_PROXIMAL = {"l0": hard_threshold, "l1": soft_threshold, "tv": smooth_total_variation}

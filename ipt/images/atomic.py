@@ -1,0 +1,61 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from ipt.core.errors import IptError
+
+
+@contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A binary file to write to; `path` is replaced by it when the block ends well, and left alone when it does not.
+
+    The bytes go to a hidden file in the same folder, which is flushed to the disk and renamed. On any error, Ctrl-C
+    included, the hidden file is removed. IptError: the disk is full, or the folder cannot be written to.
+    """
+    target = Path(path)
+    partial = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.partial")
+    try:
+        # Not tempfile: its files are readable by their owner alone, and results follow the user's umask.
+        with partial.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+    except BaseException as error:
+        partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise write_error(target, error) from error
+        raise
+
+
+def write_error(path: Path, error: OSError) -> IptError:
+    """What the user reads when `path` could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return IptError(f"{path}: no space left on the disk; free some, or choose another output folder with -o")
+    return IptError(f"{path} cannot be written ({error.strerror or error}); choose another output folder with -o")
+
+
+def check_folder(out: str | os.PathLike[str]) -> Path:
+    """The output folder, made if it is missing and tried by writing to it, so that a long run does not fail at its end.
+
+    IptError: it is a file, cannot be made, or cannot be written to.
+    """
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise IptError(f"{folder} is a file, and the output is a folder; choose another name with -o")
+    probe = folder / f".{secrets.token_hex(4)}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise write_error(folder, error) from error
+    return folder

@@ -1,0 +1,216 @@
+"""Files <-> tensors: PNG, JPEG, TIFF and WebP in, PNG out.
+
+What came with 16 bits stays at 16 bits, grey stays grey, alpha goes through untouched, and values are clipped to 0..1
+and rounded: never stretched, so that numbers computed from the written files are right.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, UnidentifiedImageError
+from torch import Tensor
+
+from ipt.core.errors import IptError
+from ipt.images import png, tiff
+from ipt.images.atomic import atomic
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
+MINIMUM_SIDE = 8
+"""Pixels; below it there is nothing to restore."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a picture file holds.
+
+    pixels: float32 (C, H, W), 0..1 (from float files also a little outside), C = 1 grey or 3 colour. alpha: (1, H, W)
+    or None. depth: bits a channel to write it with, 8 or 16; float files get 16. source: format and kind of pixels as
+    they came ("JPEG RGB"). metadata: "icc" (colour profile) and "exif" (without its orientation, which the pixels
+    follow).
+    """
+
+    pixels: Tensor
+    alpha: Tensor | None = None
+    depth: int = 8
+    source: str = ""
+    metadata: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W)."""
+        return tuple(self.pixels.shape)
+
+    def with_pixels(self, pixels: Tensor) -> Picture:
+        """Other pixels (C, H, W) with this picture's depth, alpha and metadata.
+
+        Another size loses the alpha; another number of channels loses the colour profile, which would not fit.
+        """
+        same_size = pixels.shape[1:] == self.pixels.shape[1:]
+        metadata = dict(self.metadata)
+        if len(pixels) != len(self.pixels):
+            metadata.pop("icc", None)
+        return replace(self, pixels=pixels, alpha=self.alpha if same_size else None, metadata=metadata)
+
+
+def inputs(path: str | os.PathLike[str]) -> list[Path]:
+    """The picture files that a file or a folder stands for; a folder's (not its subfolders') sorted by name.
+
+    IptError: nothing there; no picture in the folder; two pictures whose results would have the same name.
+    """
+    place = Path(path)
+    if not place.exists():
+        raise IptError(f"{place} does not exist; give a picture ({', '.join(SUFFIXES)}) or a folder of pictures")
+    if not place.is_dir():
+        return [place]
+    try:
+        found = sorted(p for p in place.iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != "." and p.is_file())
+    except OSError as error:
+        raise IptError(f"{place} cannot be read ({error.strerror}); check its permissions") from error
+    if not found:
+        raise IptError(f"{place} holds no pictures; ipt reads {', '.join(SUFFIXES)}")
+    by_stem: dict[str, Path] = {}
+    for file in found:
+        other = by_stem.setdefault(file.stem, file)
+        if other != file:
+            raise IptError(f"{other.name} and {file.name} in {place} would both become {file.stem}.png; rename one")
+    return found
+
+
+def read(path: str | os.PathLike[str]) -> Picture:
+    """The picture in a PNG, JPEG, TIFF or WebP file, turned as its EXIF orientation says.
+
+    Palettes become colour, 1-bit pictures grey. A JPEG with further pictures inside (phones add previews and gain
+    maps) is its main picture. IptError: not such a file, cut short or damaged, several pages, CMYK or Lab colours, NaN
+    or infinite values, fewer than 8 pixels on a side.
+    """
+    place = Path(path)
+    try:
+        data = place.read_bytes()
+    except OSError as error:
+        hint = "give a picture file" if place.is_dir() else "check the name and its permissions"
+        raise IptError(f"{place} cannot be read ({error.strerror}); {hint}") from error
+    if not data:
+        raise IptError(f"{place} is empty (0 bytes); copy it again")
+    try:
+        values, depth, source, metadata, orientation = _decoded(data)
+    except UnidentifiedImageError as error:
+        raise IptError(f"{place} is not a picture that ipt reads; convert it to one of {', '.join(FORMATS)}") from error
+    except (OSError, EOFError, SyntaxError, Image.DecompressionBombError) as error:
+        raise IptError(f"{place} is damaged or cut short ({error}); copy it again, or save it anew") from error
+    except ValueError as error:
+        raise IptError(f"{place} cannot be used: {error}") from error
+    height, width = values.shape[:2]
+    if min(height, width) < MINIMUM_SIDE:
+        raise IptError(f"{place} has {width} x {height} pixels; the least is {MINIMUM_SIDE} x {MINIMUM_SIDE}")
+    if not np.isfinite(values).all():
+        raise IptError(f"{place} has NaN or infinite values; replace them, then try again")
+    turned = np.ascontiguousarray(_turned(values, orientation).transpose(2, 0, 1), dtype=np.float32)
+    planes = torch.from_numpy(turned)
+    alpha = planes[-1:] if len(planes) in (2, 4) else None
+    pixels = planes if alpha is None else planes[:-1]
+    return Picture(pixels.contiguous(), alpha, depth, source, metadata)
+
+
+def write(path: str | os.PathLike[str], picture: Picture | Tensor | np.ndarray) -> None:
+    """Write a PNG, whole or not at all.
+
+    picture: a Picture, at its own depth with its alpha and metadata; a float tensor or array (C, H, W) in 0..1, at 8
+    bits; or a uint8 array (H, W) or (H, W, 3), as it is. Float values are clipped to 0..1 and rounded. IptError:
+    values that are NaN or infinite; a file that cannot be written. ValueError: another suffix than .png.
+    """
+    place = Path(path)
+    if place.suffix.lower() != ".png":
+        raise ValueError(f"pictures are written as PNG, not {place.name}")
+    with atomic(place) as file:
+        file.write(encoded(picture, str(place)))
+
+
+def encoded(picture: Picture | Tensor | np.ndarray, name: str = "the picture") -> bytes:
+    """The bytes of the PNG file that `write` writes; `name` is for the message of an error."""
+    if isinstance(picture, np.ndarray) and picture.dtype == np.uint8:
+        return png.encode(picture)
+    if not isinstance(picture, Picture):
+        picture = Picture(torch.as_tensor(picture))
+    planes = [picture.pixels] if picture.alpha is None else [picture.pixels, picture.alpha.to(picture.pixels)]
+    values = torch.cat(planes).detach().cpu().numpy().transpose(1, 2, 0)
+    if not np.isfinite(values).all():
+        raise IptError(f"{name} has NaN or infinite values and was not written; try another seed or guidance")
+    largest = 2**picture.depth - 1
+    # float64: in float32 a 16-bit value could round to its neighbour.
+    whole = np.rint(np.clip(values.astype(np.float64), 0, 1) * largest)
+    pixels = whole.astype(np.uint16 if picture.depth == 16 else np.uint8)
+    return png.encode(pixels, picture.metadata.get("icc", b""), picture.metadata.get("exif", b""))
+
+
+def _decoded(data: bytes) -> tuple[np.ndarray, int, str, dict[str, bytes], int]:
+    """Values (H, W, C) in 0..1, depth, source, metadata and EXIF orientation of a file's bytes."""
+    if data[:4] in tiff.SIGNATURES and (deep := tiff.decode_deep(data)) is not None:
+        exif = Image.Exif()
+        exif.update({**deep.texts, ExifTags.Base.Orientation: deep.orientation})
+        return deep.values, 16, f"TIFF {deep.kind}", *_metadata(exif, deep.icc)
+    with warnings.catch_warnings():
+        # Pillow warns from 89 million pixels on, and refuses at twice that.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        image = Image.open(BytesIO(data), formats=FORMATS)
+    with image:
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and image.format != "MPO":
+            raise ValueError(f"it has {frames} pages or frames; save the one you mean as its own file")
+        deep_png = image.format == "PNG" and png.depth(data) == 16
+        pixels = png.decode16(data) if deep_png else _expanded(image)
+        image.load()
+        source = f"{image.format} {image.mode if not deep_png else '16-bit'}"
+        metadata, orientation = _metadata(image.getexif(), image.info.get("icc_profile") or b"")
+    values = pixels / np.float32(65535 if pixels.dtype == np.uint16 else 255)
+    return values, 16 if pixels.dtype == np.uint16 else 8, source, metadata, orientation
+
+
+def _expanded(image: Image.Image) -> np.ndarray:
+    """uint8 or uint16 (H, W, C) with C = 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha."""
+    mode = image.mode
+    if mode in ("CMYK", "LAB", "HSV"):
+        raise ValueError(f"its colours are {mode}; save it as RGB or grey")
+    see_through = "transparency" in image.info or mode in ("LA", "La", "PA", "RGBA", "RGBa")
+    if mode.startswith("I;16"):
+        return np.asarray(image).astype(np.uint16)[:, :, None]
+    if mode in ("1", "L", "LA", "La"):
+        target = "LA" if see_through else "L"
+    elif mode in ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr"):
+        target = "RGBA" if see_through else "RGB"
+    else:
+        raise ValueError(f"its pixels are of kind {mode}; save it with 8 or 16 bits a channel")
+    pixels = np.asarray(image if mode == target else image.convert(target))
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _metadata(exif: Image.Exif, icc: bytes) -> tuple[dict[str, bytes], int]:
+    """What is worth keeping, and the orientation, which is taken out: the written pixels are upright."""
+    orientation = int(exif.pop(ExifTags.Base.Orientation, 0) or 0)
+    kept = {"icc": icc} if icc else {}
+    if len(exif):
+        try:
+            kept["exif"] = exif.tobytes().removeprefix(b"Exif\0\0")
+        except (TypeError, ValueError, OverflowError, OSError):
+            # Cameras write broken tags; the picture matters more than its diary.
+            pass
+    return kept, orientation
+
+
+def _turned(values: np.ndarray, orientation: int) -> np.ndarray:
+    """(H, W, C) made upright; orientation 1..8 of EXIF 2.32, section 4.6.4 A; others are 1."""
+    if orientation in (5, 6, 7, 8):
+        values = values.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        values = values[::-1]
+    if orientation in (2, 3, 6, 7):
+        values = values[:, ::-1]
+    return values

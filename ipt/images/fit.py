@@ -1,0 +1,147 @@
+"""Pictures that a prior does not take as they are: what `--fit` does, and grey pictures for colour priors.
+
+error   (default) refuse, naming the choices
+resize  the whole picture: padded by reflection to a square, resized with antialiasing to the prior's side; the
+        result is resized back and the padding cut off, so it has the picture's own size
+crop    the central square alone, resized to the prior's side; the result is that square, at the picture's own scale
+tile    the prior works on overlapping tiles of its size (`ipt.priors.tiled`); nothing is resized
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ipt.core.errors import IptError
+from ipt.core.interfaces import Prior
+from ipt.priors.tiled import TiledPrior
+
+CHOICES = ("error", "resize", "crop", "tile")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A picture as the prior takes it, and the way back.
+
+    pixels: (C, H, W), what to solve. prior: what to solve it with. window: (top, left, height, width), the part of the
+    original that the result shows. side: of the square before resizing (0: not resized).
+    noise_gain: the standard deviation of white noise in `pixels` over that in the original; a noise level that was
+    measured on the original is to be multiplied by it.
+    """
+
+    pixels: Tensor
+    prior: Prior
+    window: tuple[int, int, int, int]
+    side: int = 0
+    padding: tuple[int, int] = (0, 0)
+    noise_gain: float = 1.0
+
+    def restore(self, result: Tensor) -> Tensor:
+        """A result for `pixels`, (C, H, W), at the original's scale: (C, *window's size)."""
+        if not self.side:
+            return result
+        top, left = self.padding
+        return resized(result, self.side)[:, top : top + self.window[2], left : left + self.window[3]]
+
+
+def fit(pixels: Tensor, prior: Prior, choice: str = "error") -> Fitted:
+    """A picture (C, H, W) as `prior` takes it; untouched where the prior takes it as it is.
+
+    IptError: the prior does not take it and the choice is "error" (the message names the others), or no choice helps.
+    ValueError: a choice that does not exist.
+    """
+    if choice not in CHOICES:
+        raise ValueError(f"fit is one of {', '.join(CHOICES)}, not {choice!r}")
+    channels, height, width = pixels.shape
+    whole = (0, 0, height, width)
+    try:
+        prior.chart((channels, height, width))
+        return Fitted(pixels, prior, whole)
+    except ValueError as error:
+        if choice == "error":
+            raise IptError(
+                f"the prior does not take a picture of {width} x {height} px ({error}); choose --fit resize (all of "
+                f"it, scaled), --fit crop (its central square, scaled) or --fit tile (overlapping tiles, not scaled)"
+            ) from error
+    size = _side_for(prior, channels, height, width, choice)
+    if size is None:
+        advice = "--fit resize enlarges it" if choice == "tile" else "choose another prior"
+        raise IptError(
+            f"the prior takes no square that a picture of {width} x {height} px in {channels} channels could be cut or "
+            f"scaled to; {advice}"
+        )
+    if choice == "tile":
+        return Fitted(pixels, TiledPrior(prior, size), whole)
+    if choice == "crop":
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        square = pixels[:, top : top + side, left : left + side]
+        return Fitted(resized(square, size), prior, (top, left, side, side), side, noise_gain=_noise_gain(side, size))
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    square = _reflected(pixels, top, side - height - top, left, side - width - left)
+    return Fitted(resized(square, size), prior, whole, side, (top, left), _noise_gain(side, size))
+
+
+def accepted_side(prior: Prior, channels: int, at_most: int, largest: int = 2048) -> int | None:
+    """The largest side up to `at_most` of a square that the prior takes without padding, else the smallest above it up
+    to `largest`; None if there is none."""
+    for side in [*range(at_most, 7, -1), *range(at_most + 1, largest + 1)]:
+        try:
+            if prior.chart((channels, side, side)).shape == (channels, side, side):
+                return side
+        except ValueError:
+            continue
+    return None
+
+
+def _side_for(prior: Prior, channels: int, height: int, width: int, choice: str) -> int | None:
+    if choice == "tile":
+        # Tiles must fit into the picture.
+        return accepted_side(prior, channels, min(height, width), largest=0)
+    return accepted_side(prior, channels, max(height, width) if choice == "resize" else min(height, width))
+
+
+def resized(picture: Tensor, side: int) -> Tensor:
+    """(C, S, S) -> (C, side, side), bicubic, antialiased where it shrinks."""
+    return F.interpolate(picture[None], size=(side, side), mode="bicubic", antialias=True)[0]
+
+
+def as_colour(pixels: Tensor, channels: int) -> Tensor:
+    """A picture (C, H, W) for a prior of `channels`: a grey one becomes equal channels for a colour prior.
+
+    IptError: a colour picture for a prior of another number of channels.
+    """
+    if len(pixels) == channels:
+        return pixels
+    if len(pixels) != 1:
+        raise IptError(
+            f"the picture has {len(pixels)} channels and the prior takes {channels}; give a grey picture, or a prior "
+            f"for colour"
+        )
+    return pixels.expand(channels, *pixels.shape[1:]).contiguous()
+
+
+def as_it_came(result: Tensor, channels: int) -> Tensor:
+    """The way back from `as_colour`: a result (..., C, H, W) as a picture of `channels`; for a grey one, the mean."""
+    return result if result.shape[-3] == channels else result.mean(-3, keepdim=True)
+
+
+def _reflected(pixels: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
+    """Mirrored beyond its edges, over and over where the padding is wider than the picture."""
+    padded = np.pad(pixels.cpu().numpy(), ((0, 0), (top, bottom), (left, right)), mode="reflect")
+    return torch.from_numpy(padded).to(pixels.device)
+
+
+def _noise_gain(side: int, size: int) -> float:
+    """How resizing a square changes the standard deviation of white noise, averaged over the picture.
+
+    The resizing is separable: a row's weights are the response to the unit impulses of an axis.
+    """
+    impulses = torch.eye(side)[None, None]
+    weights = F.interpolate(impulses, size=(side, size), mode="bicubic", antialias=True)[0, 0]
+    return float(weights.square().sum(0).mean())

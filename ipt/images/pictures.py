@@ -1,0 +1,108 @@
+"""Pictures of what is not a picture: kernels, residuals, spreads, and sheets of many at once.
+
+All are uint8 arrays, (H, W) grey or (H, W, 3) colour, for people to look at. The numbers are in the .npy files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+KERNEL_SIDE = 256
+# From black through violet and orange to pale yellow, rising evenly in lightness, also for the colour-blind.
+_COLOURS = np.array(
+    [[4, 4, 14], [58, 20, 104], [136, 38, 118], [208, 66, 84], [246, 132, 62], [252, 206, 112], [252, 252, 214]]
+)
+
+
+def kernel_picture(kernel: Tensor) -> np.ndarray:
+    """A kernel (1, H, W): its largest value white, nothing (and less) black, each entry a square, at least 256 pixels
+    a side."""
+    values = _array(kernel)
+    if values.ndim != 3 or len(values) != 1:
+        raise ValueError(f"a kernel is (1, height, width), not {values.shape}")
+    top = values.max()
+    grey = np.rint(255 * np.clip(values[0] / (top if top > 0 else 1), 0, 1)).astype(np.uint8)
+    times = -(-KERNEL_SIDE // min(grey.shape))
+    return grey.repeat(times, 0).repeat(times, 1)
+
+
+def residual_picture(residual: Tensor, noise: float, reach: float = 4.0) -> np.ndarray:
+    """measurement - prediction, (C, H, W): zero is middle grey, +-`reach` times the noise level are white and black.
+
+    On this fixed scale a good solve is even grain; edges that show are what the solution does not explain.
+    """
+    values = _array(residual)
+    if values.ndim != 3 or not noise > 0:
+        raise ValueError(
+            f"a residual is (channels, height, width) with a noise level above 0, not {values.shape}, {noise}"
+        )
+    grey = np.rint(127.5 + 127.5 * np.clip(values / (reach * noise), -1, 1)).astype(np.uint8)
+    return grey[0] if len(grey) == 1 else np.ascontiguousarray(grey[:3].transpose(1, 2, 0))
+
+
+def spread_picture(spread: Tensor, top: float | None = None) -> np.ndarray:
+    """Standard deviation over samples, (C, H, W), averaged over the channels: dark where they agree, pale at `top` and
+    above.
+
+    top: in the units of the spread; None: its largest value.
+    """
+    values = _array(spread).mean(0)
+    limit = float(values.max()) if top is None else top
+    place = np.clip(values / (limit if limit > 0 else 1), 0, 1) * (len(_COLOURS) - 1)
+    below = np.minimum(place.astype(int), len(_COLOURS) - 2)
+    part = (place - below)[..., None]
+    return np.rint(_COLOURS[below] * (1 - part) + _COLOURS[below + 1] * part).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One picture of a sheet: a tensor (C, H, W) in 0..1 or a uint8 array, and what is written below it."""
+
+    picture: Tensor | np.ndarray
+    caption: str = ""
+
+
+def contact_sheet(rows: Sequence[Sequence[Cell]], cell: int = 192) -> np.ndarray:
+    """Pictures side by side, (H, W, 3), each fitted into a square of `cell` pixels; small ones are enlarged by whole
+    pixels."""
+    if not rows or not any(rows):
+        raise ValueError("a contact sheet needs at least one picture")
+    font = ImageFont.load_default(size=12)
+    gap, line = 8, 16
+    lines = max(len(item.caption.splitlines()) for row in rows for item in row)
+    tall, wide = cell + lines * line + gap, cell + gap
+    sheet = Image.new("RGB", (max(map(len, rows)) * wide + gap, len(rows) * tall + gap), "white")
+    draw = ImageDraw.Draw(sheet)
+    for down, row in enumerate(rows):
+        for right, item in enumerate(row):
+            picture = fitted(Image.fromarray(_bytes(item.picture)).convert("RGB"), cell)
+            x, y = gap + right * wide, gap + down * tall
+            sheet.paste(picture, (x + (cell - picture.width) // 2, y + (cell - picture.height) // 2))
+            draw.multiline_text((x, y + cell + 1), item.caption, fill="black", font=font, spacing=3)
+    return np.asarray(sheet)
+
+
+def fitted(image: Image.Image, side: int) -> Image.Image:
+    """Within a square of `side` pixels: enlarged by a whole factor without smoothing, or reduced with it."""
+    longest = max(image.size)
+    if longest <= side:
+        times = side // longest
+        return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
+    size = tuple(max(1, round(length * side / longest)) for length in image.size)
+    return image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().cpu().double().numpy()
+
+
+def _bytes(picture: Tensor | np.ndarray) -> np.ndarray:
+    if isinstance(picture, np.ndarray):
+        return picture
+    values = np.rint(255 * np.clip(_array(picture), 0, 1)).astype(np.uint8)
+    return values[0] if len(values) == 1 else np.ascontiguousarray(values.transpose(1, 2, 0))

@@ -1,0 +1,150 @@
+"""PNG at 8 and 16 bits a channel, on numpy and zlib.
+
+Pillow writes no 16-bit colour and reads it as 8 bits, so the pixels of 16-bit pictures are decoded here, and all
+results are encoded here. W3C, "Portable Network Graphics (PNG) Specification (Third Edition)": chunks (section 5),
+filters (section 9), colour types (section 11.2.1).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
+_COLOUR_TYPES = {channels: kind for kind, channels in _CHANNELS.items()}
+
+
+def depth(data: bytes) -> int:
+    """Bits a channel of a PNG file, from its header; 0 where there is no header."""
+    return data[24] if data.startswith(SIGNATURE) and len(data) > 25 else 0
+
+
+def decode16(data: bytes) -> np.ndarray:
+    """The pixels of a 16-bit PNG file, (H, W, C) uint16; C = 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha.
+
+    A transparent colour (chunk tRNS) becomes alpha. ValueError: damaged, cut short, interlaced, or not of 16 bits.
+    """
+    width, height, bits, kind, interlaced = 0, 0, 0, 0, 0
+    packed, transparent = [], b""
+    for name, body in _chunks(data):
+        if name == b"IHDR":
+            width, height, bits, kind, _, _, interlaced = struct.unpack(">IIBBBBB", body)
+        elif name == b"IDAT":
+            packed.append(body)
+        elif name == b"tRNS":
+            transparent = body
+    if bits != 16 or kind not in _CHANNELS:
+        raise ValueError("not a 16-bit PNG")
+    if interlaced:
+        raise ValueError("an interlaced 16-bit PNG; save it again without interlacing")
+    channels = _CHANNELS[kind]
+    size = height * (1 + 2 * channels * width)
+    try:
+        # Bounded, so that a small file cannot unpack into more than its header says.
+        raw = zlib.decompressobj().decompress(b"".join(packed), size)
+    except zlib.error as error:
+        raise ValueError(f"damaged ({error})") from error
+    if len(raw) < size:
+        raise ValueError("cut short")
+    lines = np.frombuffer(raw, np.uint8).reshape(height, 1 + 2 * channels * width)
+    values = _unfiltered(lines[:, 0], lines[:, 1:].reshape(height, width, 2 * channels))
+    pixels = values.view(">u2").astype(np.uint16)
+    if transparent and kind in (0, 2):
+        colour = np.frombuffer(transparent, ">u2")
+        alpha = np.where((pixels == colour).all(-1, keepdims=True), 0, 65535).astype(np.uint16)
+        pixels = np.concatenate([pixels, alpha], axis=-1)
+    return pixels
+
+
+def encode(pixels: np.ndarray, icc: bytes = b"", exif: bytes = b"") -> bytes:
+    """A PNG file of (H, W) or (H, W, C) uint8 or uint16 pixels, C from 1 to 4 as in `decode16`, with a colour profile
+    and EXIF."""
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    height, width, channels = pixels.shape
+    if pixels.dtype not in (np.uint8, np.uint16) or channels not in _COLOUR_TYPES:
+        raise ValueError(f"a PNG holds uint8 or uint16 in 1 to 4 channels, not {pixels.dtype} in {channels}")
+    size = pixels.dtype.itemsize
+    header = struct.pack(">IIBBBBB", width, height, 8 * size, _COLOUR_TYPES[channels], 0, 0, 0)
+    values = np.ascontiguousarray(pixels.astype(pixels.dtype.newbyteorder(">"))).view(np.uint8)
+    chunks = [_chunk(b"IHDR", header)]
+    if icc:
+        chunks.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
+    if exif:
+        chunks.append(_chunk(b"eXIf", exif))
+    chunks.append(_chunk(b"IDAT", zlib.compress(_filtered(values.reshape(height, width, size * channels)), 6)))
+    chunks.append(_chunk(b"IEND", b""))
+    return SIGNATURE + b"".join(chunks)
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    place = len(SIGNATURE)
+    while place < len(data):
+        length = int.from_bytes(data[place : place + 4], "big")
+        name, body = data[place + 4 : place + 8], data[place + 8 : place + 8 + length]
+        checksum = data[place + 8 + length : place + 12 + length]
+        if len(checksum) < 4:
+            raise ValueError("cut short")
+        if int.from_bytes(checksum, "big") != zlib.crc32(name + body):
+            raise ValueError(f"damaged (checksum of chunk {name!r})")
+        yield name, body
+        if name == b"IEND":
+            return
+        place += 12 + length
+    raise ValueError("cut short")
+
+
+def _filtered(values: np.ndarray) -> bytes:
+    """Rows (H, W, bytes a pixel), each by the filter (none, sub or up) with the smallest sum of absolute
+    differences."""
+    height = len(values)
+    sub, up = values.copy(), values.copy()
+    sub[:, 1:] -= values[:, :-1]
+    up[1:] -= values[:-1]
+    candidates = [candidate.reshape(height, -1) for candidate in (values, sub, up)]
+    # In arithmetic modulo 256, the smaller of a byte and its negative is its distance from zero.
+    cost = np.stack([np.minimum(candidate, -candidate).sum(-1, dtype=np.int64) for candidate in candidates])
+    best = cost.argmin(0)
+    rows = np.choose(best[:, None], candidates)
+    return np.concatenate([best[:, None].astype(np.uint8), rows], axis=1).tobytes()
+
+
+def _unfiltered(filters: np.ndarray, lines: np.ndarray) -> np.ndarray:
+    """Undo the row filters of lines (H, W, bytes a pixel) uint8.
+
+    A pixel needs its left, upper and upper left neighbours, so all pixels of one antidiagonal are done at once: H + W
+    numpy steps instead of a Python step a byte. In the array with one more row and column, an antidiagonal is a
+    slice of constant stride.
+    """
+    if filters.max(initial=0) > 4:
+        raise ValueError("damaged (an unknown row filter)")
+    height, width, size = lines.shape
+    done = np.zeros((height + 1, width + 1, size), np.uint8)
+    done[1:, 1:] = lines
+    flat = done.reshape(-1, size)
+    kind = filters[:, None]
+    for diagonal in range(height + width - 1):
+        first, last = max(0, diagonal - width + 1), min(height - 1, diagonal)
+        # Row y, column diagonal - y, counted in the larger array; the next row's is `width` further on.
+        start = (first + 1) * (width + 1) + diagonal - first + 1
+        stop = start + (last - first) * width + 1
+        left = flat[start - 1 : stop - 1 : width].astype(np.int16)
+        above = flat[start - width - 1 : stop - width - 1 : width].astype(np.int16)
+        corner = flat[start - width - 2 : stop - width - 2 : width].astype(np.int16)
+        chosen = kind[first : last + 1]
+        guess = left + above - corner
+        to_left, to_above, to_corner = np.abs(guess - left), np.abs(guess - above), np.abs(guess - corner)
+        paeth = np.where(
+            (to_left <= to_above) & (to_left <= to_corner), left, np.where(to_above <= to_corner, above, corner)
+        )
+        guess = np.choose(chosen, (np.zeros_like(left), left, above, (left + above) >> 1, paeth))
+        flat[start:stop:width] += guess.astype(np.uint8)
+    return np.ascontiguousarray(done[1:, 1:])

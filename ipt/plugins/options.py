@@ -1,0 +1,130 @@
+"""The options of a factory, read off its signature and docstring, and the values that people type for them."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+_NOT_TEXT = frozenset({"int", "float", "bool", "tuple", "list", "dict", "Sequence", "Mapping", "Any"})
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: name, type as written, default (None where `required`), and what the docstring says of it."""
+
+    name: str
+    type: str
+    default: Any
+    required: bool
+    help: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A factory's options in order. open: it takes any others too (**options), so names cannot be checked."""
+
+    options: tuple[Option, ...]
+    open: bool = False
+
+    def names(self) -> list[str]:
+        return [option.name for option in self.options]
+
+    def option(self, name: str) -> Option | None:
+        return next((option for option in self.options if option.name == name), None)
+
+
+def signature_of(factory: Callable[..., Any]) -> Signature:
+    """The options that a factory takes by keyword."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        # Some callables of compiled modules have no signature: let them judge their options themselves.
+        return Signature((), open=True)
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    helps = _helps(factory, [p.name for p in named])
+    options = (
+        Option(
+            name=p.name,
+            type="" if p.annotation is p.empty else _written(p.annotation),
+            default=None if p.default is p.empty else p.default,
+            required=p.default is p.empty,
+            help=helps.get(p.name, ""),
+        )
+        for p in named
+    )
+    return Signature(tuple(options), open=any(p.kind is p.VAR_KEYWORD for p in parameters))
+
+
+def value_for(option: Option | None, value: Any) -> Any:
+    """`scalar(value)`, but for an option that takes text or a path: there 2024 is a name, and ~ the home folder."""
+    words = set(re.findall(r"\w+", option.type)) if option else set()
+    if isinstance(value, str) and words & {"str", "PathLike", "Path"} and not words & _NOT_TEXT:
+        if "None" in words and value == "null":
+            return None
+        return os.path.expanduser(value) if words & {"PathLike", "Path"} else value
+    return scalar(value)
+
+
+def scalar(value: Any) -> Any:
+    """A value as typed on a command line: text is read as a YAML scalar or list; anything else, and text that is no
+    YAML, stays as it is. Lists become tuples, as options are written in signatures."""
+    if isinstance(value, str):
+        value = _parsed(value)
+    return tuple(scalar(item) for item in value) if isinstance(value, list) else value
+
+
+def _parsed(text: str) -> Any:
+    # YAML 1.1 wants a dot in 1e-3, takes 1:30 for sixty-base, # for a comment and 2020-01-01 for a date: not here.
+    if re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", text.strip()):
+        return float(text)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    if value is None:
+        return None if text.strip() in ("null", "~", "Null", "NULL") else text
+    if isinstance(value, (int, float)) and ":" in text:
+        return text
+    return value if isinstance(value, (bool, int, float, list, dict)) else text
+
+
+def _written(annotation: Any) -> str:
+    if isinstance(annotation, str):
+        return annotation
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+
+
+def _helps(factory: Callable[..., Any], names: list[str]) -> dict[str, str]:
+    """What the docstrings of a factory (and of its __init__) say after `name:` or `name, other:`, up to the next such
+    place or the end of the paragraph."""
+    texts = [inspect.getdoc(factory) or ""]
+    if inspect.isclass(factory):
+        texts.append(inspect.getdoc(factory.__init__) or "" if "__init__" in vars(factory) else "")
+    if not names:
+        return {}
+    one = "|".join(map(re.escape, names))
+    place = re.compile(rf"(?:^|(?<=[.;]\s))\s*((?:{one})(?:, (?:{one}))*):\s", re.MULTILINE)
+    found: dict[str, str] = {}
+    for paragraph in re.split(r"\n\s*\n", "\n\n".join(texts)):
+        places = list(place.finditer(paragraph))
+        ends = [*(match.start() for match in places), len(paragraph)][1:]
+        for match, end in zip(places, ends, strict=True):
+            text = " ".join(paragraph[match.end() : end].split())
+            for name in match[1].split(", "):
+                found.setdefault(name, text)
+    return found
+
+
+def grouped(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Dotted keys by their first word: {"a": 1, "b.c": 2} -> {"a": {"": 1}, "b": {"c": 2}}."""
+    groups: dict[str, dict[str, Any]] = {}
+    for key, value in settings.items():
+        head, _, rest = key.partition(".")
+        groups.setdefault(head, {})[rest] = value
+    return groups

@@ -1,0 +1,118 @@
+"""What is installed: every component by kind and name, and every plugin with what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal
+
+from ipt.core.errors import IptError
+from ipt.plugins.component import KINDS, Component
+from ipt.plugins.suggestions import advice
+
+Status = Literal["loaded", "broken", "off", "missing"]
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A distribution that offers components.
+
+    name: of its entry point. status: "loaded"; "broken" (something of it failed, see `reason`; what did work is still
+    there); "off" (left out by IPT_PLUGINS); "missing" (named in IPT_PLUGINS but not installed).
+    """
+
+    name: str
+    distribution: str
+    version: str
+    status: Status
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A component, its kind, and the distribution that offers it."""
+
+    kind: str
+    component: Component
+    owner: str
+
+    @property
+    def name(self) -> str:
+        return self.component.name
+
+    @property
+    def factory_name(self) -> str:
+        """The factory as "module:attribute", also where it was given as a callable."""
+        factory = self.component.factory
+        if isinstance(factory, str):
+            return factory
+        return f"{getattr(factory, '__module__', '?')}:{getattr(factory, '__qualname__', repr(factory))}"
+
+    def load(self) -> Callable[..., Any]:
+        """The factory, imported; IptError naming the owner where that fails."""
+        factory = self.component.factory
+        if callable(factory):
+            return factory
+        module, _, attribute = factory.partition(":")
+        try:
+            found: Any = import_module(module)
+            for part in attribute.split("."):
+                found = getattr(found, part)
+        except (Exception, SystemExit) as error:
+            raise IptError(
+                f"{self.kind} {self.name!r} of {self.owner} cannot be imported from {factory}: {one_line(error)}\n"
+                f"Reinstall or update {self.owner}, or remove it."
+            ) from error
+        if not callable(found):
+            raise IptError(
+                f"{self.kind} {self.name!r} of {self.owner}: {factory} is not callable\nReport it to its authors."
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All components and plugins, in the order of discovery, the package's own first."""
+
+    entries: tuple[Entry, ...]
+    plugins: tuple[Plugin, ...]
+
+    def of_kind(self, kind: str) -> list[Entry]:
+        return [entry for entry in self.entries if entry.kind == kind]
+
+    def has(self, kind: str, name: str) -> bool:
+        """Whether anyone offers the name, once or more often."""
+        return any(entry.name == name for entry in self.of_kind(kind))
+
+    def owners(self, kind: str, name: str) -> list[str]:
+        """Who offers the name; more than one is a conflict, whose order means nothing."""
+        return [entry.owner for entry in self.of_kind(kind) if entry.name == name]
+
+    def find(self, kind: str, name: str) -> Entry:
+        """The one component of that name.
+
+        Raises IptError: nobody offers it (with a suggestion and the names there are), or several do (naming them).
+        """
+        if kind not in KINDS:
+            raise IptError(f"there is no kind of component called {kind!r}{advice(kind, KINDS, 'kinds')}")
+        found = [entry for entry in self.of_kind(kind) if entry.name == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            owners = " and ".join(entry.owner for entry in found)
+            raise IptError(
+                f"{kind} {name!r} is offered by {owners}, and nothing says which is meant.\n"
+                f"Uninstall one of them, or name the plugins to use in IPT_PLUGINS (empty: none but ipt's own)."
+            )
+        message = f"no {kind} is called {name!r}{advice(name, [entry.name for entry in self.of_kind(kind)])}"
+        faulty = [plugin.distribution for plugin in self.plugins if plugin.status == "broken"]
+        if faulty:
+            message += f"\nBroken, so perhaps it is theirs: {', '.join(faulty)}. `ipt plugins` says why."
+        raise IptError(message)
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as a short line: its type and what it says."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,146 @@
+"""Priors whose denoiser is known in closed form: independent Gaussian entries, and entries uniform in an interval."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ipt.core.charts import Chart
+from ipt.core.errors import IptError
+from ipt.core.interfaces import Prior
+
+
+class GaussianPrior(Prior):
+    """Every entry normal with this mean and standard deviation, in normalised units, independent of the others.
+
+    mean, std: numbers, or tensors that broadcast to (C, H, W), std > 0. scale, offset: physical = offset + scale *
+    normalised; the default is that of an image or a kernel, 0..1 for -1..1. Takes any shape.
+    """
+
+    def __init__(
+        self, mean: float | Tensor = 0.0, std: float | Tensor = 0.5, scale: float = 0.5, offset: float = 0.5
+    ):
+        self.mean, self.std = torch.as_tensor(mean, dtype=torch.float64), torch.as_tensor(std, dtype=torch.float64)
+        if not torch.isfinite(self.mean).all() or not torch.isfinite(self.std).all() or not (self.std > 0).all():
+            raise IptError(f"a Gaussian prior needs a finite mean and a std above 0, not mean={mean}, std={std}")
+        if not math.isfinite(scale) or scale == 0 or not math.isfinite(offset):
+            raise IptError(f"a chart needs a finite scale that is not 0 and a finite offset, not {scale} and {offset}")
+        self.scale, self.offset = float(scale), float(offset)
+
+    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
+        for name, value in (("mean", self.mean), ("std", self.std)):
+            try:
+                fits = torch.broadcast_shapes(value.shape, physical_shape) == tuple(physical_shape)
+            except RuntimeError:
+                fits = False
+            if not fits:
+                raise IptError(
+                    f"the prior's {name} is of shape {tuple(value.shape)}, the quantity {tuple(physical_shape)}: "
+                    f"give a {name} that broadcasts to it"
+                )
+        return Chart(tuple(physical_shape), tuple(physical_shape), self.scale, self.offset)
+
+    def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
+        """mean + std^2 / (std^2 + sigma^2) (noisy - mean), the exact conditional mean."""
+        gain = 1 / (1 + (sigma / self.std) ** 2)
+        mean = self.mean.to(noisy)
+        return mean + gain.to(noisy) * (noisy - mean)
+
+    def uncertainty(self, sigma: float) -> float:
+        """The exact one; where std differs between entries, the root mean square over them."""
+        variance = sigma**2 / (1 + (sigma / self.std) ** 2)
+        return math.sqrt(float(variance.mean()))
+
+
+class BoxPrior(Prior):
+    """Every entry uniform between `low` and `high`, physical units, independent of the others: nothing known but the
+    range.
+
+    low..high is -1..1 normalised. Takes any shape.
+    """
+
+    def __init__(self, low: float = 0.0, high: float = 1.0):
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise IptError(f"a box prior needs low < high, both finite, not low={low}, high={high}")
+        self.low, self.high = float(low), float(high)
+
+    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
+        scale, offset = (self.high - self.low) / 2, (self.high + self.low) / 2
+        return Chart(tuple(physical_shape), tuple(physical_shape), scale, offset)
+
+    def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
+        """The mean of a normal of mean `noisy` and deviation sigma, cut to -1..1. Differentiable, by Tweedie's second
+        formula: the derivative is the cut normal's variance over sigma^2."""
+        with torch.no_grad():
+            double = noisy.double()
+            mean, variance = _truncated(double, sigma)
+            slope = (variance / sigma**2).clamp(0, 1).to(noisy.dtype)
+            mean = mean.clamp(-1, 1).to(noisy.dtype)
+        if not (noisy.requires_grad and torch.is_grad_enabled()):
+            return mean
+        # The last term is zero, and carries the gradient.
+        return mean + slope * (noisy - noisy.detach())
+
+    def uncertainty(self, sigma: float) -> float:
+        """That of a Gaussian of the box's own variance, 1/3: the error of the best linear estimate, an upper bound."""
+        return sigma / math.sqrt(1 + 3 * sigma**2)
+
+
+def _truncated(centre: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """Mean and variance of N(centre, sigma^2) cut to -1..1; float64.
+
+    Where the normal is wide and not far off, the density over the box is nearly flat and the textbook formula cancels:
+    there, by quadrature. Elsewhere by the scaled complementary error function, which neither over- nor underflows.
+    """
+    mean, variance = _by_tails(centre, sigma)
+    tilt = centre / sigma**2
+    if sigma >= 1:
+        flat_mean, flat_variance = _by_quadrature(tilt.clamp(-20, 20), sigma)
+        flat = tilt.abs() <= 20
+        mean, variance = torch.where(flat, flat_mean, mean), torch.where(flat, flat_variance, variance)
+    return mean, variance
+
+
+def _by_tails(centre: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """With x = |centre| - sigma t and t in near..far: E[t] = (phi(near) - phi(far)) / (Phi(far) - Phi(near)), over
+    phi(near)."""
+    distance = centre.abs()
+    near, far = (distance - 1) / sigma, (distance + 1) / sigma
+    # phi(far) / phi(near): far^2 - near^2 = 4 |centre| / sigma^2.
+    fall = (-2 * distance / sigma**2).exp()
+    mass = math.sqrt(math.pi / 2) * (
+        torch.special.erfcx(near / math.sqrt(2)) - fall * torch.special.erfcx(far / math.sqrt(2))
+    )
+    # Deep inside, the mass is infinite on this scale: the cut is not felt.
+    first = (1 - fall) / mass
+    second = torch.where(torch.isinf(mass), torch.zeros_like(mass), (near - far * fall) / mass)
+    inner, spread = distance - sigma * first, 1 + second - first.square()
+    # Far off, both are small differences of large numbers; there t - near is all but exponential with mean 1 / near.
+    distant = near > 1e3
+    inner = torch.where(distant, 1 - sigma * (1 / near - 2 / near**3), inner)
+    spread = torch.where(distant, 1 / near.square(), spread)
+    return inner * torch.where(centre < 0, -1.0, 1.0), sigma**2 * spread
+
+
+def _by_quadrature(tilt: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """The density over the box is exp(tilt x - x^2 / (2 sigma^2)); Gauss-Legendre, the nodes in pairs of either
+    sign."""
+    moments = [torch.zeros_like(tilt) for _ in range(3)]
+    for node, weight in _nodes():
+        even = weight * math.exp(-0.5 * (node / sigma) ** 2) * (tilt * node).cosh()
+        odd = weight * math.exp(-0.5 * (node / sigma) ** 2) * (tilt * node).sinh()
+        for total, value in zip(moments, (even, node * odd, node**2 * even), strict=True):
+            total += value
+    mean = moments[1] / moments[0]
+    return mean, moments[2] / moments[0] - mean.square()
+
+
+@cache
+def _nodes() -> tuple[tuple[float, float], ...]:
+    """Positive half of a 32-point rule: exact to rounding for tilts up to 20."""
+    places, weights = np.polynomial.legendre.leggauss(32)
+    return tuple((float(x), float(w)) for x, w in zip(places, weights, strict=True) if x > 0)

@@ -1,0 +1,241 @@
+"""A diffusion network as a prior: weights from disk, the network they belong to, and the chart of its variable."""
+
+from __future__ import annotations
+
+import bisect
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ipt.core.charts import Chart
+from ipt.core.errors import IptError
+from ipt.core.interfaces import Estimate, Prior
+from ipt.priors.adm import ADMConfig, ADMUNet
+from ipt.priors.edm import EDMDenoiser
+from ipt.priors.unet import UNet, UNetConfig
+from ipt.priors.vp import VPDenoiser
+from ipt.priors.weights import Weights, read
+
+_PROCESS = ("sqrt_alphas_cumprod", "sqrt_1m_alphas_cumprod")
+"""What deepinv stores with its ADM networks besides their parameters: the noise schedule, which is ours already."""
+
+
+class NetworkPrior(Prior):
+    """A denoiser module D(noisy (B, C, H, W), sigma (B,)) -> clean, with the config that describes it
+    (`ipt.priors.weights`).
+
+    The module's parameters are frozen and it is put in evaluation; gradients with respect to `noisy` flow as usual.
+    device: where it runs, and where `noisy` must be. precision: "fp32", or "bf16" for automatic mixed precision.
+    name: what error messages call it. weights_hash: sha256 of the file of weights. channels; multiple: heights and
+    widths that are diffused are multiples of this many pixels.
+    """
+
+    def __init__(
+        self,
+        denoiser: EDMDenoiser | VPDenoiser,
+        config: Mapping[str, Any],
+        device: str | torch.device = "cpu",
+        precision: str = "fp32",
+        name: str = "this network",
+        weights_hash: str = "",
+    ):
+        if precision not in ("fp32", "bf16"):
+            raise IptError(f"precision is fp32 or bf16, not {precision!r}")
+        self.config, self.precision, self.name, self.weights_hash = dict(config), precision, name, weights_hash
+        network = denoiser.network.config
+        if not isinstance(network, UNetConfig | ADMConfig):
+            raise TypeError(f"the denoiser's network is a UNet or an ADMUNet, not {type(denoiser.network).__name__}")
+        self.channels = network.channels
+        self.multiple = network.multiple
+        try:
+            self.device = torch.device(device)
+            self.denoiser = denoiser.eval().requires_grad_(False).to(self.device)
+            self.denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            levels = sorted((float(k), float(v)) for k, v in config.get("validation", {}).items())
+            self.scale, self.offset = float(config.get("scale", 0.5)), float(config.get("offset", 0.5))
+            self.sizes = tuple(sorted(int(side) for side in config.get("sizes") or ()))
+        except RuntimeError as error:
+            raise IptError(f"cannot run {name} on {device} ({error})") from None
+        except (TypeError, ValueError, AttributeError) as error:
+            raise IptError(f"the config of {name} has a wrong value ({error}): mend its config.json") from None
+        if self.scale == 0 or not math.isfinite(self.scale) or not math.isfinite(self.offset):
+            raise IptError(
+                f"{name} has scale {self.scale:g} and offset {self.offset:g}: set finite ones, scale not 0"
+            )
+        self.canvas = bool(config.get("canvas", False))
+        self._log_sigmas = [math.log(sigma) for sigma, error in levels if sigma > 0 and error > 0]
+        self._log_errors = [0.5 * math.log(error) for sigma, error in levels if sigma > 0 and error > 0]
+
+    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
+        """The chart of a quantity (C, H, W).
+
+        With a canvas (kernels), any height and width up to the largest the network takes: the quantity is the centre of
+        the smallest canvas that holds it. Without (pictures), only the network's own sizes.
+        """
+        channels, height, width = physical_shape
+        if channels != self.channels:
+            raise IptError(
+                f"{self.name} is a prior of {_plural(self.channels, 'channel')}, and this has {channels}: "
+                f"choose another prior, or convert the picture"
+            )
+        shape = self._canvas(height, width) if self.canvas else (height, width)
+        if self.sizes:
+            fits = shape[0] == shape[1] and shape[0] in self.sizes
+        else:
+            fits = min(shape) > 0 and not any(side % self.multiple for side in shape)
+        if not fits:
+            raise IptError(
+                f"{self.name} takes {self._sizes_in_words()}, not {height}x{width}: "
+                f"choose `--fit resize` or `--fit tile`, or another prior"
+            )
+        return Chart((channels, *shape), (channels, height, width), self.scale, self.offset)
+
+    def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
+        return self.estimate(noisy, sigma).clean
+
+    def estimate(self, noisy: Tensor, sigma: float) -> Estimate:
+        weight = next(self.denoiser.parameters())
+        inputs = noisy.to(weight.dtype, memory_format=torch.channels_last)
+        level = torch.full((len(noisy),), sigma, dtype=weight.dtype, device=noisy.device)
+        with torch.autocast(noisy.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            if isinstance(self.denoiser, VPDenoiser):
+                found = self.denoiser.estimate(inputs, level)
+            else:
+                found = Estimate(self.denoiser(inputs, level))
+        mix = found.variance_mix
+        return Estimate(_as(found.clean, noisy), None if mix is None else _as(mix, noisy))
+
+    def uncertainty(self, sigma: float) -> float:
+        """Root mean square error on held-out examples at this noise level, where the config tells it (log-log between
+        the levels measured, in proportion to sigma below them); else the default."""
+        if not self._log_sigmas:
+            return super().uncertainty(sigma)
+        level = math.log(sigma)
+        if level <= self._log_sigmas[0]:
+            return math.exp(self._log_errors[0] + level - self._log_sigmas[0])
+        if level >= self._log_sigmas[-1]:
+            return math.exp(self._log_errors[-1])
+        above = bisect.bisect_right(self._log_sigmas, level)
+        (low, high), (first, last) = self._log_sigmas[above - 1 : above + 1], self._log_errors[above - 1 : above + 1]
+        return math.exp(first + (level - low) / (high - low) * (last - first))
+
+    def _canvas(self, height: int, width: int) -> tuple[int, int]:
+        if self.sizes:
+            side = next((side for side in self.sizes if side >= max(height, width)), None)
+            if side is None:
+                raise IptError(
+                    f"{self.name} takes up to {self.sizes[-1]}x{self.sizes[-1]}, not {height}x{width}: "
+                    f"choose a smaller size or another prior"
+                )
+            return side, side
+        return -(-height // self.multiple) * self.multiple, -(-width // self.multiple) * self.multiple
+
+    def _sizes_in_words(self) -> str:
+        if self.sizes:
+            return " or ".join(f"{side}x{side}" for side in self.sizes)
+        return f"heights and widths that are multiples of {self.multiple}"
+
+
+def load(
+    path: str | os.PathLike,
+    device: str = "cpu",
+    precision: str = "fp32",
+    scale: float | None = None,
+    offset: float | None = None,
+    sizes: Sequence[int] | None = None,
+    head_channels: int = 64,
+) -> NetworkPrior:
+    """A prior from a folder or a file of weights.
+
+    Without a config.json beside it, a file must be a guided-diffusion checkpoint; what that network is, is read off its
+    parameters, but for `head_channels`, the features a head of attention. One channel is taken for a kernel, two for a
+    field in the network's own units (its chart: scale 1, offset 0), three for a picture in 0..1; scale, offset
+    (physical = offset + scale * normalised) and sizes (sides it takes) say otherwise. Raises IptError.
+    """
+    chosen = {"scale": scale, "offset": offset, "sizes": None if sizes is None else list(sizes)}
+    return from_weights(read(path), device, precision, head_channels, **chosen)
+
+
+def from_weights(
+    weights: Weights, device: str = "cpu", precision: str = "fp32", head_channels: int = 64, **chosen: Any
+) -> NetworkPrior:
+    """`load`, of weights already read; chosen: entries of the config that are not None override it."""
+    try:
+        config = weights.config if weights.config is not None else _inferred(weights.state, head_channels)
+        config = {**config, **{name: value for name, value in chosen.items() if value is not None}}
+        denoiser = _denoiser(config)
+    except IptError as error:
+        raise IptError(f"{weights.file}: {error}") from None
+    _fill(denoiser.network, weights)
+    folder = weights.file.parent.name if weights.config is not None else weights.file.name
+    return NetworkPrior(denoiser, config, device, precision, config.get("name") or folder, weights.sha256)
+
+
+def _inferred(state: Mapping[str, Tensor], head_channels: int) -> dict[str, Any]:
+    """The config of a bare guided-diffusion checkpoint."""
+    try:
+        network = ADMConfig.from_state(state, head_channels)
+    except IptError as error:
+        raise IptError(f"{error}. Without a config.json beside them, only ADM weights can be told") from None
+    field = network.channels == 2
+    return {
+        "format": 1,
+        "architecture": "adm",
+        "network": network.to_dict(),
+        "scale": 1.0 if field else 0.5,
+        "offset": 0.0 if field else 0.5,
+        "sizes": [network.usual_size] if network.usual_size else None,
+        "canvas": network.channels == 1,
+    }
+
+
+def _denoiser(config: Mapping[str, Any]) -> EDMDenoiser | VPDenoiser:
+    """The module that a config describes, its parameters not yet those of the file."""
+    if config.get("format", 1) != 1:
+        raise IptError(f"config.json is of format {config['format']}, this version reads 1: update ipt")
+    try:
+        if config["architecture"] == "unet":
+            # Random initial weights must not advance the caller's random numbers.
+            with torch.random.fork_rng(devices=[]):
+                return EDMDenoiser(UNet(UNetConfig.from_dict(config["network"])), float(config["sigma_data"]))
+        if config["architecture"] == "adm":
+            with torch.device("meta"):
+                network = ADMUNet(ADMConfig.from_dict(config["network"]))
+            return VPDenoiser(network, clip=bool(config.get("clip", True)))
+    except KeyError as error:
+        raise IptError(f"config.json has no {error}: restore the weights' own") from None
+    except IptError:
+        raise
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise IptError(f"config.json describes no network ({error}): restore the weights' own") from None
+    raise IptError(f"config.json asks for architecture {config['architecture']!r}; this version has unet and adm")
+
+
+def _fill(network: nn.Module, weights: Weights) -> None:
+    """Put the file's parameters into the network; IptError naming what does not fit."""
+    wanted = network.state_dict()
+    state = {name: value for name, value in weights.state.items() if name not in _PROCESS}
+    troubles = {
+        "missing": [name for name in wanted if name not in state],
+        "unexpected": [name for name in state if name not in wanted],
+        "of another shape": [n for n, value in wanted.items() if n in state and state[n].shape != value.shape],
+    }
+    told = [f"{len(names)} {kind} ({', '.join(names[:3])})" for kind, names in troubles.items() if names]
+    if told:
+        raise IptError(
+            f"{weights.file} does not fit the network of its config: parameters {'; '.join(told)}. "
+            f"Give weights and config.json that belong together"
+        )
+    network.load_state_dict(state, assign=True)
+
+
+def _as(value: Tensor, like: Tensor) -> Tensor:
+    return value.to(like.dtype).contiguous()
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

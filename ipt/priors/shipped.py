@@ -1,0 +1,29 @@
+"""The priors that come with the package: networks trained here, with a card each beside their weights."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from ipt.core.errors import IptError
+from ipt.priors.network import NetworkPrior, load
+
+
+def kernel(device: str = "cpu", precision: str = "fp32") -> NetworkPrior:
+    """Blur kernels (1 channel, largest entry 1): motion, Gaussian and defocus, drawn by ipt.operators.kernels."""
+    return _load("kernel", device, precision)
+
+
+def faces(device: str = "cpu", precision: str = "fp32") -> NetworkPrior:
+    """Faces in colour."""
+    return _load("faces", device, precision)
+
+
+def _load(name: str, device: str, precision: str) -> NetworkPrior:
+    folder = Path(str(files("ipt.priors"))) / "weights" / name
+    if not folder.is_dir():
+        raise IptError(
+            f"the weights of the prior {name!r} are not in this installation ({folder}): install ipt again, "
+            f"or train your own and name it with `--prior network --set prior.path=FOLDER`"
+        )
+    return load(folder, device, precision)

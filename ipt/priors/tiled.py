@@ -1,0 +1,94 @@
+"""A prior for pictures larger than its network takes: overlapping tiles, blended.
+
+The unknown stays one picture: every step denoises all tiles and blends them, so the measurement corrects the whole,
+and a kernel is shared by all of it. The tiling of MultiDiffusion (Bar-Tal et al., arXiv 2302.08113), with smooth
+weights.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ipt.core.charts import Chart
+from ipt.core.interfaces import Estimate, Prior
+
+
+class TiledPrior(Prior):
+    """`prior` on tiles of size x size pixels that overlap by at least `overlap`.
+
+    Where two tiles meet, the outer quarter of the overlap is dropped (there a network knows only one side) and the rest
+    fades smoothly from one to the other; the weights sum to 1 in every pixel. overlap: in pixels, default a quarter of
+    the tile. batch: tiles a call of the network.
+    """
+
+    def __init__(self, prior: Prior, size: int, overlap: int | None = None, batch: int = 8):
+        overlap = size // 4 if overlap is None else overlap
+        if not 0 <= overlap <= size // 2 or batch < 1:
+            raise ValueError(
+                f"tiles of {size} px overlap by 0 to {size // 2} px, in batches of 1 up, not {overlap} and {batch}"
+            )
+        self.prior, self.size, self.overlap, self.batch = prior, size, overlap, batch
+
+    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
+        channels, height, width = physical_shape
+        if min(height, width) < self.size:
+            raise ValueError(
+                f"tiles of {self.size} x {self.size} px do not fit into {width} x {height} px; "
+                "both sides must reach the tile"
+            )
+        tile = (channels, self.size, self.size)
+        inner = self.prior.chart(tile)
+        if inner.shape != tile:
+            takes = inner.shape[-1]
+            raise ValueError(f"the prior takes {takes} px and not {self.size} px; use tiles of {takes} px")
+        return Chart(tuple(physical_shape), tuple(physical_shape), inner.scale, inner.offset)
+
+    def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
+        return self.estimate(noisy, sigma).clean
+
+    def estimate(self, noisy: Tensor, sigma: float) -> Estimate:
+        size = self.size
+        tops, rows = self._axis(noisy.shape[-2], noisy)
+        lefts, columns = self._axis(noisy.shape[-1], noisy)
+        places = [(i, j) for i in range(len(tops)) for j in range(len(lefts))]
+        # Images stay apart, so that one gives the same alone and in a batch.
+        tiles = torch.stack(
+            [noisy[..., tops[i] : tops[i] + size, lefts[j] : lefts[j] + size] for i, j in places], dim=1
+        )
+        parts = [self.prior.estimate(part, sigma) for part in tiles.flatten(0, 1).split(self.batch)]
+        mixes = [part.variance_mix for part in parts if part.variance_mix is not None]
+
+        def blended(pieces: list[Tensor]) -> Tensor:
+            pieces_of = torch.cat(pieces).unflatten(0, (len(noisy), len(places)))
+            whole = torch.zeros_like(noisy)
+            for number, (i, j) in enumerate(places):
+                window = (..., slice(tops[i], tops[i] + size), slice(lefts[j], lefts[j] + size))
+                whole[window] = whole[window] + rows[i][:, None] * columns[j] * pieces_of[:, number]
+            return whole
+
+        clean = blended([part.clean for part in parts])
+        return Estimate(clean, blended(mixes) if len(mixes) == len(parts) else None)
+
+    def uncertainty(self, sigma: float) -> float:
+        return self.prior.uncertainty(sigma)
+
+    def _axis(self, length: int, like: Tensor) -> tuple[list[int], Tensor]:
+        """Where tiles start along an axis, and their weights (tiles, size), which sum to 1 at every pixel."""
+        size, overlap = self.size, self.overlap
+        count = 1 if length == size else max(2, math.ceil((length - overlap) / (size - overlap)))
+        starts = [round(i * (length - size) / max(1, count - 1)) for i in range(count)]
+        margin = overlap // 4
+        # 0 in the margin at a tile's edge, 1 from the overlap's end on; the picture's own edges fade nothing.
+        inside = (torch.arange(size, dtype=torch.float64) + 0.5 - margin) / max(1, overlap - 2 * margin)
+        rise = (math.pi / 2 * inside.clamp(0, 1)).sin().square()
+        weights = torch.ones(count, size, dtype=torch.float64)
+        weights[1:] *= rise
+        weights[:-1] *= rise.flip(0)
+        total = torch.zeros(length, dtype=torch.float64)
+        for start, weight in zip(starts, weights, strict=True):
+            total[start : start + size] += weight
+        shares = [weight / total[start : start + size] for start, weight in zip(starts, weights, strict=True)]
+        return starts, torch.stack(shares).to(like)

@@ -1,0 +1,152 @@
+"""The small U-Net that `ipt train` trains and the package ships.
+
+A convolutional encoder and decoder with skip connections, modulated by the noise level. Built for speed on modest
+hardware: the image is folded into channels first (`patch`), so no convolution runs at full resolution, and attention
+is spent only at the coarsest level. It is the raw network `F` of the EDM preconditioning; `ipt.priors.edm` turns it
+into a denoiser.
+
+References: Ho, Jain, Abbeel, "Denoising Diffusion Probabilistic Models" (arXiv 2006.11239) for the layout; Dhariwal,
+Nichol, "Diffusion Models Beat GANs on Image Synthesis" (arXiv 2105.05233) for scale-shift normalisation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """What determines the network's parameters.
+
+    channels: of the picture (3 colour, 1 kernel). width: features at the first level; level i has
+    `width * multipliers[i]`. blocks: residual blocks a level on the way down (one more on the way up).
+    patch: side of the square of pixels folded into channels before the first level. attention: whether the coarsest
+    level has self-attention.
+    """
+
+    channels: int
+    width: int = 64
+    multipliers: tuple[int, ...] = (1, 2, 4)
+    blocks: int = 1
+    patch: int = 2
+    attention: bool = True
+
+    @property
+    def multiple(self) -> int:
+        """Heights and widths must be multiples of this many pixels."""
+        return self.patch * 2 ** (len(self.multipliers) - 1)
+
+    def to_dict(self) -> dict:
+        return {**asdict(self), "multipliers": list(self.multipliers)}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> UNetConfig:
+        return cls(**{**values, "multipliers": tuple(values["multipliers"])})
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions; the noise level scales and shifts the features between them."""
+
+    def __init__(self, inputs: int, outputs: int, embedding: int):
+        super().__init__()
+        self.norm1 = nn.GroupNorm(_groups(inputs), inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.modulation = nn.Linear(embedding, 2 * outputs)
+        self.norm2 = nn.GroupNorm(_groups(outputs), outputs)
+        self.conv2 = _zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
+        self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+
+    def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
+        hidden = self.conv1(F.silu(self.norm1(features)))
+        hidden = self.norm2(hidden) * (1 + scale) + shift
+        return self.skip(features) + self.conv2(F.silu(hidden))
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention over the pixels of one level."""
+
+    def __init__(self, channels: int, head: int = 64):
+        super().__init__()
+        self.heads = max(1, channels // head)
+        self.norm = nn.GroupNorm(_groups(channels), channels)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = _zeroed(nn.Conv2d(channels, channels, 1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        batch, channels, height, width = features.shape
+        qkv = self.qkv(self.norm(features)).reshape(batch, 3, self.heads, channels // self.heads, height * width)
+        query, key, value = qkv.transpose(-1, -2).unbind(1)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        return features + self.out(mixed.transpose(-1, -2).reshape(batch, channels, height, width))
+
+
+class UNet(nn.Module):
+    """F(image, label): image (B, C, H, W), label (B,) a scalar of the noise level; returns (B, C, H, W)."""
+
+    def __init__(self, config: UNetConfig):
+        super().__init__()
+        self.config = config
+        widths = [config.width * m for m in config.multipliers]
+        folded = config.channels * config.patch**2
+        embedding = 4 * config.width
+        self.register_buffer("frequencies", math.pi * 2.0 ** torch.linspace(-2, 4, 16), persistent=False)
+        self.embed = nn.Sequential(nn.Linear(32, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
+        self.stem = nn.Conv2d(folded, widths[0], 3, padding=1)
+
+        self.down = nn.ModuleList()
+        skips, current = [widths[0]], widths[0]
+        for level, width in enumerate(widths):
+            if level:
+                self.down.append(nn.Conv2d(current, width, 3, stride=2, padding=1))
+                current = width
+                skips.append(width)
+            for _ in range(config.blocks):
+                self.down.append(ResidualBlock(current, width, embedding))
+                current = width
+                skips.append(width)
+        self.middle = ResidualBlock(current, current, embedding)
+        self.attention = SelfAttention(current) if config.attention else nn.Identity()
+
+        self.up = nn.ModuleList()
+        for level, width in reversed(list(enumerate(widths))):
+            for _ in range(config.blocks + 1):
+                self.up.append(ResidualBlock(current + skips.pop(), width, embedding))
+                current = width
+            if level:
+                self.up.append(nn.Conv2d(current, widths[level - 1], 3, padding=1))
+                current = widths[level - 1]
+        self.norm = nn.GroupNorm(_groups(current), current)
+        self.out = _zeroed(nn.Conv2d(current, folded, 3, padding=1))
+
+    def forward(self, image: Tensor, label: Tensor) -> Tensor:
+        phase = label[:, None] * self.frequencies
+        embedding = self.embed(torch.cat([phase.cos(), phase.sin()], dim=1))
+        features = self.stem(F.pixel_unshuffle(image, self.config.patch))
+        skips = [features]
+        for layer in self.down:
+            features = layer(features, embedding) if isinstance(layer, ResidualBlock) else layer(features)
+            skips.append(features)
+        features = self.attention(self.middle(features, embedding))
+        for layer in self.up:
+            if isinstance(layer, ResidualBlock):
+                features = layer(torch.cat([features, skips.pop()], dim=1), embedding)
+            else:
+                features = layer(F.interpolate(features, scale_factor=2, mode="nearest"))
+        return F.pixel_shuffle(self.out(F.silu(self.norm(features))), self.config.patch)
+
+
+def _groups(channels: int) -> int:
+    return math.gcd(channels, max(1, channels // 16))
+
+
+def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+    """A layer that starts at zero, so that every residual block starts as the identity."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,208 @@
+"""Weights on disk: read safely, written whole.
+
+Ours are a folder in diffusers' layout: `config.json` beside `diffusion_pytorch_model.safetensors`. Torch files are read
+with weights_only=True and nothing else, so a file that holds code is refused, never run.
+
+config.json: format (1), architecture ("unet" or "adm"), network (its configuration), sigma_data ("unet") or clip
+("adm"), scale and offset of the chart, sizes (sides it was trained on; null: any multiple of the network's), canvas (a
+quantity of another size becomes the centre of a larger canvas), validation (mean squared error by noise level), and
+what else is worth knowing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ipt.core.errors import IptError
+
+CONFIG = "config.json"
+TENSORS = "diffusion_pytorch_model.safetensors"
+TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Parameters by name, float32, as the file has them; config: the config beside them, None where a file comes
+    without.
+
+    file: what was read; sha256: of that file, in hexadecimal.
+    """
+
+    state: Mapping[str, Tensor]
+    config: Mapping[str, Any] | None
+    file: Path
+    sha256: str
+
+
+def read(path: str | os.PathLike) -> Weights:
+    """Weights from a folder, a .safetensors file (its config.json beside it, if any) or a torch file.
+
+    A trainer's state.pt gives its averaged weights. Raises IptError for whatever is not readable weights.
+    """
+    source = Path(path).expanduser()
+    if source.is_dir():
+        for name in (CONFIG, TENSORS):
+            if not (source / name).is_file():
+                raise IptError(f"{source} is no folder of weights: it has no {name}; give one that has, or a file")
+        source = source / TENSORS
+    if not source.is_file():
+        raise IptError(f"no weights at {source}: give the path of a folder or a file (--set prior.path=PATH)")
+    if source.suffix == ".safetensors":
+        state, config = _read_safetensors(source), _read_config(source.with_name(CONFIG))
+    elif source.suffix in TORCH_SUFFIXES:
+        state, config = _unwrapped(_read_torch(source), source)
+    else:
+        raise IptError(f"{source} is neither .safetensors nor {' '.join(TORCH_SUFFIXES)}: give weights that are")
+    odd = [name for name, value in state.items() if not isinstance(value, Tensor)]
+    if odd or not state:
+        first = ", ".join(str(name) for name in list(state)[:3])
+        raise IptError(f"{source} holds no network's parameters (it begins {first or 'and ends'}): give a state_dict")
+    floats = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    bad = [name for name, value in floats.items() if not torch.isfinite(value).all()]
+    if bad:
+        raise IptError(f"{source} has NaN or infinite values in {bad[0]}: the training diverged or the file is damaged")
+    return Weights(floats, config, source, sha256(source))
+
+
+def save(folder: str | os.PathLike, denoiser: nn.Module, config: Mapping[str, Any], half: bool = True) -> None:
+    """Write a denoiser's network (`denoiser.network`) and its config to a folder; half: in float16.
+
+    Each file is the old one or the new one, never a part. IptError if the folder cannot be written, or the weights are
+    not finite numbers in float16.
+    """
+    network = denoiser.network
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"{type(denoiser).__name__}.network is no network")
+    _write(folder, network.state_dict(), config, half)
+
+
+def export_state(state_path: str | os.PathLike, folder: str | os.PathLike, **details: Any) -> None:
+    """Turn a trainer's state.pt into a folder of weights: its averaged network in float16.
+
+    details: what goes into config.json as well, over what is known from the state (name="faces", sizes=[64], ...).
+    """
+    weights = read(state_path)
+    if weights.config is None:
+        raise IptError(f"{state_path} is no state of a training (ipt train writes state.pt): give that file")
+    _write(folder, weights.state, {**weights.config, **details}, half=True)
+
+
+def sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read_safetensors(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise IptError(f"{file} is damaged or no safetensors file ({error}): copy or fetch it again") from None
+
+
+def _read_config(file: Path) -> dict[str, Any] | None:
+    if not file.is_file():
+        return None
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise IptError(f"{file} is not readable JSON ({error}): restore it from where the weights came from") from None
+    if not isinstance(config, dict):
+        raise IptError(f"{file} is not a table of names and values: restore it from where the weights came from")
+    return config
+
+
+def _read_torch(file: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            # Of a pickle protocol that it does not expect: it reads such a file or fails, and says so below.
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # An archive that is whole, with a pickle that needs more than weights do.
+        if "GLOBAL" in str(error) or zipfile.is_zipfile(file):
+            raise IptError(
+                f"{file} holds more than weights, and loading it could run code, so it was refused: "
+                f"re-save it as torch.save(network.state_dict(), ...) where you trust it, or give another file"
+            ) from None
+        raise IptError(f"{file} is damaged or no torch file: copy or fetch it again") from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, UnicodeDecodeError) as error:
+        raise IptError(f"{file} is damaged or no torch file ({_first_line(error)}): copy or fetch it again") from None
+
+
+def _unwrapped(loaded: Any, file: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+    """A state dict as it is or under "state_dict", and a trainer's state with the config that it implies."""
+    if not isinstance(loaded, dict):
+        raise IptError(f"{file} holds a {type(loaded).__name__}, not parameters by name: give a network's state_dict")
+    if {"network", "options", "average"} <= loaded.keys():
+        try:
+            return _from_training(loaded)
+        except (KeyError, TypeError, ValueError) as error:
+            reason = _first_line(error)
+            raise IptError(f"{file} is a training's state of another version ({reason}): export it there") from None
+    inner = loaded.get("state_dict", loaded)
+    return (inner if isinstance(inner, dict) else {}), None
+
+
+def _from_training(loaded: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    network, options = json.loads(loaded["network"]), json.loads(loaded["options"])
+    history = json.loads(loaded["history"])
+    config = {
+        "format": 1,
+        "architecture": "unet",
+        "network": network,
+        "sigma_data": options["sigma_data"],
+        "scale": 0.5,
+        "offset": 0.5,
+        "sizes": None,
+        "canvas": network["channels"] == 1,
+        "images": loaded["images"],
+        "validation": history[-1]["validation"] if history else {},
+    }
+    return {name.removeprefix("network."): value for name, value in loaded["average"].items()}, config
+
+
+def _write(folder: str | os.PathLike, state: Mapping[str, Tensor], config: Mapping[str, Any], half: bool) -> None:
+    kept = torch.float16 if half else torch.float32
+    tensors = {
+        name: (value.to(kept) if value.is_floating_point() else value).detach().cpu().contiguous().clone()
+        for name, value in state.items()
+    }
+    bad = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
+    if bad:
+        raise IptError(f"{bad[0]} is not finite in {kept}: the training diverged, or save with half=False")
+    text = json.dumps({"format": 1, **config}, indent=2) + "\n"
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(folder / TENSORS, lambda file: save_file(tensors, file, {"format": "pt"}))
+        _replace(folder / CONFIG, lambda file: file.write_text(text, encoding="utf-8"))
+    except (OSError, SafetensorError) as error:
+        raise IptError(f"cannot write weights to {folder} ({error}): choose another folder or make room") from None
+
+
+def _replace(target: Path, write: Callable[[Path], object]) -> None:
+    """Write beside the target, then take its place."""
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    try:
+        write(partial)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__

@@ -1,0 +1,180 @@
+"""Numbers for how good a result is. Pictures are (C, H, W) in 0..1, kernels (1, H, W) or (H, W); numpy or torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import fft, optimize, signal
+from skimage.metrics import structural_similarity
+from torch import Tensor
+
+Values = Tensor | ArrayLike
+
+
+def psnr(image: Values, reference: Values) -> float:
+    """Peak signal-to-noise ratio in dB, for a peak of 1: -10 log10(mean squared difference); infinite for equal
+    pictures."""
+    first, second = _pair(image, reference)
+    error = float(np.square(first - second).mean())
+    return math.inf if error == 0 else -10 * math.log10(error)
+
+
+def ssim(image: Values, reference: Values) -> float:
+    """Structural similarity (Wang et al., 2004), the mean over channels; Gaussian weights of standard deviation 1.5."""
+    first, second = _pair(image, reference)
+    if min(first.shape[1:]) < 11:
+        raise ValueError(f"SSIM looks at windows of 11 px; the picture has {first.shape[2]} x {first.shape[1]}")
+    return float(
+        structural_similarity(
+            first, second, data_range=1.0, channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Registered:
+    """image: moved by `shift` (rows, columns; in pixels) to lie on `reference` as well as it can; before: not moved.
+    All are cropped alike, so that psnr(image, reference) - psnr(before, reference) is what the drift costs."""
+
+    image: np.ndarray
+    before: np.ndarray
+    reference: np.ndarray
+    shift: tuple[float, float]
+
+
+def registered(image: Values, reference: Values, max_shift: float = 8.0) -> Registered:
+    """Blind deblurring cannot tell a moved kernel from a moved picture: the result moved to where the reference is.
+
+    The shift with the smallest squared difference, within +-max_shift pixels on each axis: every whole pixel is tried,
+    then the best is refined below a pixel by phase ramps on the mirrored picture. (Splines would smooth it, and a
+    noisy picture would seem to have drifted because that is rewarded.) A border of max_shift + 2 pixels is cropped, so
+    that only pixels that were there are compared; pictures beyond 256 pixels are refined on their middle. ValueError:
+    the picture is too small for that.
+    """
+    moving, fixed = _pair(image, reference)
+    reach = math.ceil(max_shift)
+    border = reach + 2
+    if min(fixed.shape[1:]) <= 2 * border + 1:
+        raise ValueError(
+            f"a picture of {fixed.shape[2]} x {fixed.shape[1]} px is too small to search {max_shift} px of shift"
+        )
+    inner = fixed[:, border:-border, border:-border]
+    around = moving[:, 2:-2, 2:-2]
+    flipped = inner[:, ::-1, ::-1]
+    # ||window - inner||^2 for every window of `around`, up to the constant ||inner||^2.
+    energy = sum(signal.fftconvolve(channel**2, np.ones(inner.shape[1:]), mode="valid") for channel in around)
+    product = sum(signal.fftconvolve(a, b, mode="valid") for a, b in zip(around, flipped, strict=True))
+    best = np.unravel_index(np.argmin(energy - 2 * product), (2 * reach + 1, 2 * reach + 1))
+    start = np.array([reach - best[0], reach - best[1]], dtype=float)
+    side = max(256, 4 * border)
+    middle = tuple(slice(max(0, (length - side) // 2), (length + side) // 2) for length in moving.shape[1:])
+    sample, target = moving[:, *middle], fixed[:, *middle]
+    spectrum = _spectrum(sample)
+
+    def cropped(values: np.ndarray) -> np.ndarray:
+        return values[:, border:-border, border:-border]
+
+    def difference(shift: np.ndarray) -> float:
+        return float(np.square(cropped(_moved(spectrum, sample.shape, shift) - target)).mean())
+
+    bounds = [(max(-max_shift, value - 1), min(max_shift, value + 1)) for value in start]
+    simplex = start + np.array([[0, 0], [0.4, 0], [0, 0.4]]) * np.where(start > 0, -1, 1)
+    options = {"xatol": 0.005, "fatol": 1e-10, "maxfev": 80, "initial_simplex": simplex}
+    found = optimize.minimize(difference, start, method="Nelder-Mead", bounds=bounds, options=options).x
+    before = cropped(moving)
+    after = cropped(_moved(_spectrum(moving), moving.shape, found))
+    # Not moving at all is always allowed.
+    if np.square(before - inner).mean() <= np.square(after - inner).mean():
+        return Registered(before, before, inner, (0.0, 0.0))
+    return Registered(after, before, inner, (float(found[0]), float(found[1])))
+
+
+def _spectrum(values: np.ndarray) -> np.ndarray:
+    """The Fourier transform of (C, H, W) mirrored at its lower and right edges, where it would else jump."""
+    height, width = values.shape[1:]
+    return fft.rfft2(np.pad(values, ((0, 0), (0, height), (0, width)), mode="symmetric"))
+
+
+def _moved(spectrum: np.ndarray, shape: tuple[int, ...], shift: np.ndarray) -> np.ndarray:
+    """The picture behind a `_spectrum`, moved by (rows, columns)."""
+    height, width = shape[1:]
+    rows = np.exp(-2j * np.pi * shift[0] * fft.fftfreq(2 * height))[:, None]
+    columns = np.exp(-2j * np.pi * shift[1] * fft.rfftfreq(2 * width))
+    return fft.irfft2(spectrum * rows * columns, s=(2 * height, 2 * width))[:, :height, :width]
+
+
+def kernel_mse(kernel: Values, reference: Values) -> float:
+    """Mean squared difference between two kernels, on the larger's canvas with their centre pixels (H // 2, W // 2)
+    together."""
+    first, second = _kernel(kernel), _kernel(reference)
+    height, width = np.maximum(first.shape, second.shape)
+    return float(np.square(_centred(first, height, width) - _centred(second, height, width)).mean())
+
+
+def kernel_mnc(kernel: Values, reference: Values) -> float:
+    """Maximum over all shifts of the cross-correlation of two kernels over ||kernel|| ||reference||: 1 for the same
+    shape.
+
+    Hu, Yang, "Good Regions to Deblur" (ECCV 2012), section 5. The kernels may have different sizes. 0 where one is all
+    zero.
+    """
+    first, second = _kernel(kernel), _kernel(reference)
+    scale = float(np.linalg.norm(first) * np.linalg.norm(second))
+    if scale == 0:
+        return 0.0
+    return float(signal.fftconvolve(first, second[::-1, ::-1], mode="full").max() / scale)
+
+
+def residual_over_noise(residual: Values, noise: float) -> float:
+    """Root mean square of measurement - prediction over the noise level: about 1 when all is explained but the
+    noise."""
+    return float(np.sqrt(np.square(_array(residual)).mean()) / noise)
+
+
+def against_reference(image: Values, reference: Values, max_shift: float = 8.0) -> dict[str, float]:
+    """What is said of a result when the truth is known: psnr, ssim, psnr_registered, drift (pixels) and drift_cost
+    (dB).
+
+    The last three only where the picture is large enough to search `max_shift` pixels.
+    """
+    numbers = {"psnr": psnr(image, reference), "ssim": ssim(image, reference)}
+    if min(_array(reference).shape[1:]) > 2 * (math.ceil(max_shift) + 2) + 1:
+        match = registered(image, reference, max_shift)
+        numbers["psnr_registered"] = psnr(match.image, match.reference)
+        numbers["drift"] = math.hypot(*match.shift)
+        numbers["drift_cost"] = numbers["psnr_registered"] - psnr(match.before, match.reference)
+    return numbers
+
+
+def _array(values: Values) -> np.ndarray:
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    return np.asarray(values, dtype=np.float64)
+
+
+def _pair(image: Values, reference: Values) -> tuple[np.ndarray, np.ndarray]:
+    first, second = _array(image), _array(reference)
+    if first.shape != second.shape or first.ndim != 3:
+        raise ValueError(
+            f"two pictures (channels, height, width) of one shape are compared, not {first.shape} and {second.shape}"
+        )
+    return first, second
+
+
+def _kernel(values: Values) -> np.ndarray:
+    kernel = _array(values)
+    if kernel.ndim == 3 and len(kernel) == 1:
+        kernel = kernel[0]
+    if kernel.ndim != 2:
+        raise ValueError(f"a kernel is (1, height, width) or (height, width), not {kernel.shape}")
+    return kernel
+
+
+def _centred(kernel: np.ndarray, height: int, width: int) -> np.ndarray:
+    top, left = height // 2 - kernel.shape[0] // 2, width // 2 - kernel.shape[1] // 2
+    canvas = np.zeros((height, width))
+    canvas[top : top + kernel.shape[0], left : left + kernel.shape[1]] = kernel
+    return canvas

@@ -1,0 +1,47 @@
+"""How noisy a picture is, from the picture alone."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from torch import Tensor
+
+FLOOR = 1 / 255 / math.sqrt(12)
+"""Rounding to 8 bits alone: no noise level is estimated below it."""
+JPEG_FLOOR = 0.005
+"""A JPEG's compression removes the fine grain that is measured here and puts coarse errors in its place: blurred
+photographs
+saved at qualities from 60 to 95 were wrong by .009 to .017, and showed a fine grain of .001 to .004."""
+
+# Fourth difference: what it lets through is almost only at the finest scale, where a blurred picture has nothing left.
+_FOURTH = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
+_NORMAL = 0.6744897501960817
+"""Median of |z| for a standard normal z."""
+
+
+def estimate_noise(pixels: Tensor, floor: float = FLOOR) -> float:
+    """Standard deviation of the white noise in a picture (C, H, W), 0..1, at least `floor`.
+
+    The median of |d| over the picture's diagonal detail d, as Donoho and Johnstone do with wavelets ("Ideal spatial
+    adaptation by wavelet shrinkage", 1994); here d is the fourth difference along both axes. The median passes over
+    edges; what is clipped, near 0 and 1, has no noise left and is passed over too. Fine texture counts as noise: on
+    blurred pictures of 64 px and more the estimate is within 15 % from a noise of .005 up (up to a quarter too high at
+    .003 where the blur is weak), and for sharp pictures it is an upper bound.
+    """
+    values = pixels.detach().cpu().double().numpy()
+    if min(values.shape[1:]) < len(_FOURTH):
+        raise ValueError(f"the noise of a picture of {values.shape[2]} x {values.shape[1]} px cannot be estimated")
+    detail = _differences(_differences(values, 1), 2) / float(np.square(_FOURTH).sum())
+    low, high = 1 / 255, 1 - 1 / 255
+    inside = (values > low) & (values < high)
+    whole = np.lib.stride_tricks.sliding_window_view(inside, (len(_FOURTH), len(_FOURTH)), axis=(1, 2)).all((-2, -1))
+    # A picture that is clipped nearly everywhere has little to say; then all of it counts.
+    chosen = detail[whole] if whole.sum() >= 64 else detail
+    return max(floor, float(np.median(np.abs(chosen))) / _NORMAL)
+
+
+def _differences(values: np.ndarray, axis: int) -> np.ndarray:
+    length = values.shape[axis] - len(_FOURTH) + 1
+    parts = [weight * np.take(values, range(i, i + length), axis) for i, weight in enumerate(_FOURTH)]
+    return np.sum(parts, axis=0)

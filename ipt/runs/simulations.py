@@ -1,0 +1,152 @@
+"""`ipt simulate`: measurements of clean pictures in a folder, the truth in a folder beside them.
+
+    OUT/a.png                 the measurement
+    OUT/truth/a.png           the clean picture, as it was used
+    OUT/truth/a.kernel.npy    the true parameter, and a.kernel.png, a picture of it
+    OUT/truth/a.json          how it was made
+    OUT/run.yaml              the options
+
+So `ipt solve OUT -o RESULTS --reference OUT/truth` compares with all of the truth.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ipt.core.errors import IptError
+from ipt.core.interfaces import ParametricOperator
+from ipt.core.randomness import image_seed
+from ipt.images import files
+from ipt.images.atomic import atomic, check_folder
+from ipt.images.files import Picture
+from ipt.images.pictures import kernel_picture
+from ipt.plugins.building import build_component
+from ipt.plugins.registry import one_line
+from ipt.runs.jobs import Outcome, Watcher
+from ipt.runs.noise import FLOOR
+from ipt.runs.options import Options
+from ipt.runs.outputs import json_text, write_run_yaml
+from ipt.runs.provenance import file_hash, versions
+from ipt.runs.simulating import Simulated, generators_for, simulate
+from ipt.runs.truth import parameter_file
+
+
+def simulate_all(options: Options, out: str, force: bool, watcher: Watcher) -> Iterator[Outcome]:
+    """Degrade every picture of `options["input"]` (a file or a folder) into the folder `out`.
+
+    options: of the kinds `ipt.runs.options.SIMULATE`. force: replace files that are there. A single picture's IptError
+    is raised; in a folder it becomes an outcome.
+    """
+    paths = files.inputs(options["input"])
+    settings = options.settings()
+    own = {key.removeprefix("operator."): value for key, value in settings.items() if key.startswith("operator.")}
+    operator = build_component("operator", options["operator"], own)
+    folder = check_folder(out)
+    truth = check_folder(folder / "truth")
+    _check_places(paths, folder, truth, force)
+    for number, path in enumerate(paths, 1):
+        watcher.begin(path.name, number, len(paths))
+        try:
+            outcome = Outcome(path.name, "done", _one(options, settings, operator, path, folder, truth, watcher))
+        except Exception as error:
+            if len(paths) == 1 and path == Path(options["input"]):
+                raise
+            reason = str(error) if isinstance(error, IptError) else one_line(error)
+            outcome = Outcome(path.name, "failed", reason=reason)
+        write_run_yaml(folder, options.plain())
+        watcher.end(outcome)
+        yield outcome
+
+
+def _one(
+    options: Options,
+    settings: Mapping[str, Any],
+    operator: ParametricOperator,
+    path: Path,
+    folder: Path,
+    truth: Path,
+    watcher: Watcher,
+) -> dict[str, Any]:
+    """Make and write one measurement; its record."""
+    picture = files.read(path)
+    clean = picture if options["depth"] == "input" else replace(picture, depth=int(options["depth"]))
+    try:
+        parameters = list(operator.parameters(clean.shape))
+    except ValueError as error:
+        raise IptError(f"{path.name}: {error}") from error
+    generators = generators_for(options["generator"], parameters, settings)
+    seed = image_seed(options["seed"], path.name)
+    made = simulate(clean.pixels, operator, generators, options["noise"], seed)
+    if clean.depth == 8 and 0 < options["noise"] < 4 * FLOOR:
+        watcher.note(
+            f"{path.name}: 8 bits, as the input; rounding adds noise of {FLOOR:.4f} to yours of {options['noise']:g}. "
+            f"--depth 16 keeps it."
+        )
+    record = {
+        "input": path.name,
+        "input_sha256": file_hash(path),
+        "seed": seed,
+        "noise": options["noise"],
+        "depth": clean.depth,
+        "shape": list(made.measurement.shape),
+        "clipped": float(((made.measurement < 0) | (made.measurement > 1)).double().mean()),
+        "options": options.record(),
+        "versions": versions(),
+    }
+    _write(path.stem, clean, made, record, folder, truth)
+    return record
+
+
+def _write(stem: str, clean: Picture, made: Simulated, record: Mapping[str, Any], folder: Path, truth: Path) -> None:
+    """All files of one measurement, or none; the measurement last, so that where it is, the truth is."""
+    with _undone_on_error() as written:
+        picture = written(truth / f"{stem}.png")
+        files.write(picture, clean)
+        for name, value in made.parameters.items():
+            _save(written(parameter_file(picture, name)), value)
+            if len(value) == 1:
+                files.write(written(picture.with_name(f"{stem}.{name}.png")), kernel_picture(value))
+        with atomic(written(truth / f"{stem}.json")) as file:
+            file.write(json_text(record).encode())
+        files.write(written(folder / f"{stem}.png"), clean.with_pixels(made.measurement))
+
+
+def _save(path: Path, value: Tensor) -> None:
+    with atomic(path) as file:
+        np.save(file, value.numpy())
+
+
+@contextmanager
+def _undone_on_error() -> Iterator[Any]:
+    """A function that takes note of a path that is about to be written; on an error, Ctrl-C too, all of them go."""
+    paths: list[Path] = []
+
+    def written(path: Path) -> Path:
+        paths.append(path)
+        return path
+
+    try:
+        yield written
+    except BaseException:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _check_places(paths: list[Path], folder: Path, truth: Path, force: bool) -> None:
+    for path in paths:
+        if path.parent.resolve() in (folder.resolve(), truth.resolve()):
+            raise IptError(
+                f"the measurements would replace the clean pictures in {path.parent}; choose another folder with -o"
+            )
+        for place in (folder / f"{path.stem}.png", truth / f"{path.stem}.png"):
+            if os.path.lexists(place) and not force:
+                raise IptError(f"{place} is there already; choose another folder with -o, or replace it with --force")

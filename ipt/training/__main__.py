@@ -1,0 +1,69 @@
+"""Train from a description in a file, on torch and numpy alone:
+
+    python -m ipt.training options.json [--change]
+
+`ipt.training.job` says what the file holds. Running the same again continues where it was; Ctrl-C and SIGTERM save
+first. The end is OUT/state.pt; where all of ipt is installed, `ipt train -o OUT --export` turns it into weights for
+`--prior OUT`.
+
+Exit codes: 0 done, 1 error, 2 usage, 130 or 143 stopped by a signal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ipt.core.errors import IptError
+from ipt.training.interrupts import caught
+from ipt.training.job import trainer as trainer_of
+from ipt.training.progress import Lines
+
+_EVERY = 20.0
+"""Seconds between lines."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m ipt.training", description="Train a diffusion prior; see ipt/training/job.py."
+    )
+    parser.add_argument("description", help="a JSON file with out, source, network and training")
+    parser.add_argument(
+        "--change", action="store_true", help="continue although options or examples differ from before"
+    )
+    given = parser.parse_args(arguments)
+    try:
+        return _run(Path(given.description), given.change)
+    except IptError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(file: Path, change: bool) -> int:
+    try:
+        job = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise IptError(f"{file} is no readable JSON ({error}): see the head of ipt/training/job.py") from None
+    if not isinstance(job, dict):
+        raise IptError(f"{file} is no table of names and values: see the head of ipt/training/job.py")
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    trainer = trainer_of(job, change, say)
+    lines = Lines(say, _EVERY)
+    with caught(trainer.stop) as signal:
+        for report in trainer.steps():
+            lines.show(report)
+    if signal.number is not None:
+        say(f"stopped and saved at {trainer.images:,} images; run the same again to continue")
+    else:
+        say(f"done: {trainer.state_path}")
+    return signal.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

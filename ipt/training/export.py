@@ -1,0 +1,102 @@
+"""From a training's state to a folder that `--prior` takes: weights, their config, and a card in words."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ipt.core.errors import IptError
+from ipt.training import state as states
+from ipt.training.progress import validation_rows
+from ipt.training.sources import Source
+
+CARD = "card.md"
+
+
+def export(folder: str | os.PathLike, about: str = "", source: Source | None = None) -> list[Path]:
+    """Write config.json, diffusion_pytorch_model.safetensors and card.md beside `folder`/state.pt; the files written.
+
+    about: what the training data is and its licence, for the card. source: the training examples, where they are at
+    hand; None: as the state tells. IptError: no state there, or it cannot be written.
+    """
+    from ipt.priors.weights import CONFIG, TENSORS, export_state
+
+    place = Path(folder)
+    path = place / "state.pt"
+    if not path.is_file():
+        raise IptError(
+            f"{path} does not exist: train first (ipt train -o {place} --from FOLDER), or name a folder that has it"
+        )
+    state, tensors = states.read(path)
+    if source is not None:
+        state = replace(state, source=source.identity(), examples=str(source))
+    known = state.source or {}
+    details: dict[str, Any] = {"name": place.resolve().name}
+    if "pictures" in known:
+        _, height, width, _ = known["pictures"]
+        details |= {"sizes": [height] if height == width else None, "canvas": False}
+    elif "sizes" in known:
+        details |= {"sizes": sorted(known["sizes"]), "canvas": state.network.channels == 1}
+    export_state(path, place, **details)
+    text = card(place.resolve().name, state, _count(tensors["average"]), about)
+    partial = place / f"{CARD}.partial"
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, place / CARD)
+    return [place / CONFIG, place / TENSORS, place / CARD]
+
+
+def card(name: str, state: states.About, parameters: int, about: str = "") -> str:
+    """The card in Markdown: data, network, training, validation by noise level. No date: one state, one card."""
+    network, options = state.network, state.options
+    lines = [
+        f"# {name}",
+        "",
+        "A diffusion prior: a denoiser for use with `ipt solve --prior`, trained with `ipt train`.",
+        "",
+        "## Data",
+        "",
+        f"{state.examples or 'Not recorded'}.",
+        *(["", about] if about else []),
+        "",
+        "## Network",
+        "",
+        f"U-Net, {parameters:,} parameters in float16; channels {network.channels}, width {network.width}, "
+        f"multipliers {', '.join(map(str, network.multipliers))}, blocks {network.blocks}, patch {network.patch}, "
+        f"{'attention at the coarsest level' if network.attention else 'no attention'}; EDM preconditioning "
+        f"(arXiv 2206.00364), "
+        f"sigma_data {options.sigma_data:g}.",
+        "",
+        "## Training",
+        "",
+        f"{state.images:,} examples seen of {options.images:,} planned, {options.batch} a step; Adam, rate "
+        f"{options.rate:g}; ln sigma of mean {options.sigma_mean:g} and standard deviation {options.sigma_std:g}; "
+        f"averaged weights with a half-life of {options.ema:g} of the examples seen; {options.precision}; "
+        f"seed {options.seed}.",
+        "",
+        "## Validation",
+        "",
+    ]
+    if not state.history:
+        return "\n".join([*lines, "None was run.", ""])
+    last = state.history[-1]
+    rows = [f"| {' | '.join(row)} |" for row in validation_rows(last["validation"])]
+    return "\n".join(
+        [
+            *lines,
+            f"Held-out examples, after {last['images']:,} examples seen; noise level and mean squared error in "
+            f"normalised units (-1..1).",
+            "",
+            "| sigma | mean squared error | PSNR |",
+            "| ---: | ---: | ---: |",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _count(parameters: dict[str, torch.Tensor]) -> int:
+    return sum(value.numel() for value in parameters.values())

@@ -1,0 +1,143 @@
+"""A training as one description that JSON can hold: where it goes, what it learns from, which network, and how.
+
+    {"out": "kernels", "source": {"generator": "kernels"}, "network": {"width": 32}, "training": {"images": 400000}}
+    {"out": "faces", "source": {"pictures": "faces.npy", "held_out": 500}, "training": {"device": "auto"}}
+
+source: "pictures" (a folder, a .npy array or a .npz pack; with "size", "channels", "held_out", "mirror") or "generator"
+(a name below or "module:attribute"; with "options", "sizes", "channels"). network: of `UNetConfig`, without the
+channels, which are the examples'. training: of `TrainingOptions`; the device may be "auto". Relative paths are taken
+from where the command runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from ipt.core.errors import IptError
+from ipt.core.interfaces import Generator
+from ipt.priors.unet import UNetConfig
+from ipt.training import pictures
+from ipt.training.options import TrainingOptions, checked
+from ipt.training.sources import ArraySource, GeneratorSource, Source
+from ipt.training.trainer import Trainer
+
+GENERATORS: Mapping[str, str] = MappingProxyType(
+    {
+        "motion": "ipt.operators.kernels:MotionKernels",
+        "gaussian": "ipt.operators.kernels:GaussianKernels",
+        "defocus": "ipt.operators.kernels:DefocusKernels",
+        "kernels": "ipt.operators.kernels:MixedKernels",
+    }
+)
+"""Generators that a description may name without the registry of plugins, which this module does without."""
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    pictures: str
+    size: int = 0
+    channels: int = 0
+    held_out: int = 0
+    mirror: bool = True
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    generator: str
+    sizes: tuple[int, ...] = (16, 24, 32, 48, 64)
+    channels: int = 1
+
+
+def trainer(
+    job: Mapping[str, Any], accept_changes: bool = False, say: Callable[[str], None] = lambda line: None
+) -> Trainer:
+    """The trainer that a description asks for, continuing what is in its folder.
+
+    say: is told in a line what takes time. IptError: an unknown or missing key, a value of the wrong kind, what
+    `Trainer`, `ipt.training.pictures` and the generator refuse.
+    """
+    for key in job:
+        if key not in ("out", "source", "network", "training"):
+            raise IptError(f"the description of the training has no {key!r}; it has out, source, network, training")
+    for key in ("out", "source"):
+        if not job.get(key):
+            raise IptError(f"the description of the training lacks {key!r}: see the head of ipt/training/job.py")
+    folder = Path(job["out"]).expanduser()
+    values = dict(_table(job, "training"))
+    options = checked(TrainingOptions, "training", {**values, "device": device(values.get("device", "cpu"))})
+    source = _source(_table(job, "source"), folder, say)
+    network = _network(_table(job, "network"), source.channels)
+    if (folder / "state.pt").exists():
+        say(f"continuing {folder / 'state.pt'}")
+    return Trainer(network, source, options, folder, accept_changes)
+
+
+def device(name: str) -> str:
+    """A torch device by name; "auto" is the best there is. IptError: it is not there."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, TypeError):
+        raise IptError(f"there is no device {name!r} here: choose auto or cpu (--device)") from None
+    return name
+
+
+def _table(job: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = job.get(key, {})
+    if not isinstance(value, Mapping):
+        raise IptError(f"{key} is a table of names and values, not {value!r}: see the head of ipt/training/job.py")
+    return value
+
+
+def _source(values: Mapping[str, Any], folder: Path, say: Callable[[str], None]) -> Source:
+    if ("pictures" in values) == ("generator" in values):
+        raise IptError("the training's source is either pictures or a generator: give one of the two")
+    if "pictures" in values:
+        wanted = checked(_Pictures, "source", values)
+        array = pictures.load(wanted.pictures, folder, wanted.size or None, wanted.channels or None, say)
+        held_out = wanted.held_out or pictures.usual_held_out(len(array))
+        return ArraySource(array, held_out, wanted.mirror, Path(wanted.pictures).name)
+    options = dict(_table(values, "options"))
+    drawn = checked(_Drawn, "source", {name: value for name, value in values.items() if name != "options"})
+    # The name alone where all is usual, so that it reads well in a card; the options where they matter.
+    told = f"{drawn.generator} ({', '.join(f'{n}={v}' for n, v in options.items())})" if options else drawn.generator
+    return GeneratorSource(_generator(drawn.generator, options), drawn.sizes, drawn.channels, told)
+
+
+def _generator(name: str, options: Mapping[str, Any]) -> Generator:
+    module, _, attribute = GENERATORS.get(name, name).partition(":")
+    if not attribute:
+        raise IptError(
+            f"there is no generator {name!r}; there are {', '.join(GENERATORS)}, and module:attribute for others"
+        )
+    try:
+        factory = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise IptError(f"the generator {name!r} cannot be imported ({error}): check its name") from None
+    try:
+        return factory(**options)
+    except (TypeError, ValueError) as error:
+        raise IptError(
+            f"the generator {name!r} refuses its options ({error}): `ipt show generator NAME` lists them"
+        ) from None
+
+
+def _network(values: Mapping[str, Any], channels: int) -> UNetConfig:
+    if "channels" in values:
+        raise IptError(
+            "network.channels are those of the training examples: leave it out, or choose them there (--channels)"
+        )
+    network = checked(UNetConfig, "network", {**values, "channels": channels})
+    if min(network.width, network.blocks, network.patch, *network.multipliers) < 1:
+        raise IptError(
+            "network.width, blocks, patch and multipliers are whole numbers, at least 1: change what is below"
+        )
+    return network

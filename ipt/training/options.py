@@ -1,0 +1,98 @@
+"""How to train: the options, checked when they are made, and what may change when a run is continued."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar, get_type_hints
+
+from ipt.core.errors import IptError
+
+T = TypeVar("T")
+PRECISIONS = ("fp32", "bf16")
+FREE = ("images", "compile", "save_every", "validate_every", "validation_images", "device")
+"""Options that may differ when a run is continued: they do not change what an example teaches."""
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train. `images` is the length in training examples; it can be raised later and the run continued.
+
+    rate: Adam's peak step size; it rises over `warmup` examples and falls linearly to zero at `images`.
+    sigma_mean, sigma_std: of the logarithm of the noise level. sigma_data: standard deviation of the examples.
+    ema: half-life of the averaged weights, as a share of the examples seen. precision: "fp32" or "bf16" (automatic
+    mixed precision; weights stay in float32). compile: by torch.compile. save_every, validate_every: in examples.
+    validation_images: the most that are validated on. device: "cpu", "cuda", "cuda:1", ...
+
+    IptError: a value out of its range.
+    """
+
+    images: int = 200_000
+    batch: int = 32
+    rate: float = 1e-3
+    warmup: int = 5_000
+    sigma_mean: float = -0.8
+    sigma_std: float = 1.4
+    sigma_data: float = 0.5
+    ema: float = 0.05
+    seed: int = 0
+    precision: str = "fp32"
+    compile: bool = False
+    save_every: int = 10_000
+    validate_every: int = 40_000
+    validation_images: int = 500
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name in ("images", "batch", "save_every", "validate_every", "validation_images"):
+            if getattr(self, name) < 1:
+                raise IptError(f"training.{name} is a number of examples, at least 1, not {getattr(self, name)}")
+        for name in ("rate", "sigma_std", "sigma_data", "ema"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise IptError(f"training.{name} is a number above 0, not {getattr(self, name)}")
+        for name in ("warmup", "seed"):
+            if getattr(self, name) < 0:
+                raise IptError(f"training.{name} is a whole number from 0 up, not {getattr(self, name)}")
+        if not math.isfinite(self.sigma_mean):
+            raise IptError(f"training.sigma_mean is a finite number, not {self.sigma_mean}")
+        if self.precision not in PRECISIONS:
+            raise IptError(f"training.precision is {' or '.join(PRECISIONS)}, not {self.precision!r}")
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Lines "name: old before, new now" for every entry that differs."""
+    names = dict.fromkeys([*before, *now])
+    return [f"{n}: {before.get(n)} before, {now.get(n)} now" for n in names if before.get(n) != now.get(n)]
+
+
+def changed(before: TrainingOptions, now: TrainingOptions) -> list[str]:
+    """`differences` of the options that a continued run must keep."""
+    old, new = ({n: v for n, v in asdict(options).items() if n not in FREE} for options in (before, now))
+    return differences(old, new)
+
+
+def checked(kind: type[T], section: str, values: Mapping[str, Any]) -> T:
+    """The dataclass `kind` from values by name; IptError, naming `section`, for an unknown name or a wrong type."""
+    hints = get_type_hints(kind)
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    for name in values:
+        if name not in names:
+            raise IptError(f"{section} has no option {name!r}; it has {', '.join(names)}")
+    return kind(**{name: _typed(hints[name], f"{section}.{name}", value) for name, value in values.items()})
+
+
+def _typed(hint: Any, name: str, value: Any) -> Any:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int and number and float(value).is_integer():
+        return int(value)
+    if hint is float and number:
+        return float(value)
+    if hint in (bool, str) and isinstance(value, hint):
+        return value
+    if hint == tuple[int, ...] and isinstance(value, (list, tuple)) and value:
+        return tuple(_typed(int, name, item) for item in value)
+    wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(
+        hint, "a list of whole numbers"
+    )
+    raise IptError(f"{name} is {wanted}, not {value!r}")

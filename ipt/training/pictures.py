@@ -1,0 +1,251 @@
+"""Pictures of any size on disk -> one array of squares that training reads without decoding anything again.
+
+A folder of pictures and a pack of JPEG files are converted once and kept as `pictures-<digest>.npy` in the training's
+own folder; the digest is of the listing (names, sizes, times of change), so other files mean another array. Nothing but
+torch and numpy is needed where the array is there already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ipt.core.errors import IptError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+USUAL_SIZE = 64
+_THREADS = min(8, os.cpu_count() or 1)
+
+
+def load(
+    path: str | os.PathLike,
+    cache: str | os.PathLike,
+    size: int | None = None,
+    channels: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> np.ndarray:
+    """Pictures as a read-only array (N, H, W, C) of uint8, mapped from disk.
+
+    path: a folder (with its subfolders, in the order of their names), a .npz pack (`buf`: JPEG files end to end, `off`:
+    where each begins and the last ends), or a .npy array (N, H, W, C) or (N, H, W) of uint8, taken as it is.
+    cache: the folder for the converted array. size: side of the squares in pixels, cut from the centre and reduced with
+    antialiasing (None: 64; a .npy as it is). channels: 1 or 3 (None: as the pictures have, which must agree).
+    say: is told in a line what takes time.
+
+    IptError: nothing there; no pictures; pictures that are damaged, smaller than `size`, see-through, or some grey and
+    some in colour; an array of another kind or size.
+    """
+    place = Path(path).expanduser()
+    if channels not in (None, 1, 3):
+        raise IptError(f"pictures have 1 or 3 channels, not {channels}: choose one of them (--channels)")
+    if not place.exists():
+        raise IptError(f"{place} does not exist: give a folder of pictures, a .npy array or a .npz pack of JPEG files")
+    if place.suffix == ".npy":
+        return _array(place, size, channels)
+    side = USUAL_SIZE if size is None else size
+    if side < 1:
+        raise IptError(f"pictures of {side} pixels: choose a size of at least 1 (--size)")
+    if place.is_dir():
+        files = _listed(place)
+        stamps = [(str(file.relative_to(place)), *_stamp(file)) for file in files]
+        names, readers = [str(file) for file in files], [_file_reader(file) for file in files]
+    elif place.suffix == ".npz":
+        stamps = [(place.name, *_stamp(place))]
+        names, readers = _packed(place)
+    else:
+        raise IptError(f"{place} is one file: give a folder of pictures, a .npy array or a .npz pack of JPEG files")
+    digest = hashlib.sha256(json.dumps([stamps, side, channels]).encode()).hexdigest()[:16]
+    target = Path(cache) / f"pictures-{digest}.npy"
+    if not target.exists():
+        say(f"converting {len(readers):,} pictures of {place} to {side}x{side}")
+        _convert(names, readers, side, channels, target)
+        for old in target.parent.glob("pictures-*"):
+            if old != target and old.suffix in (".npy", ".partial"):
+                old.unlink()
+    return np.load(target, mmap_mode="r")
+
+
+def usual_held_out(count: int) -> int:
+    """How many of `count` pictures to hold out: 500, of small sets a tenth."""
+    return min(500, max(1, count // 10))
+
+
+def square(pixels: Tensor, side: int) -> Tensor:
+    """The central square of pixels (C, H, W) in 0..1, reduced with antialiasing to (C, side, side)."""
+    height, width = pixels.shape[-2:]
+    short = min(height, width)
+    top, left = (height - short) // 2, (width - short) // 2
+    cut = pixels[None, :, top : top + short, left : left + short]
+    if short == side:
+        return cut[0]
+    reduced = torch.nn.functional.interpolate(cut, (side, side), mode="bicubic", antialias=True, align_corners=False)
+    return reduced[0].clamp(0, 1)
+
+
+def _array(file: Path, size: int | None, channels: int | None) -> np.ndarray:
+    try:
+        array = np.load(file, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise IptError(f"{file} is no readable .npy array ({error}): make it anew with numpy.save") from None
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] not in (1, 3) or not array.size:
+        raise IptError(
+            f"{file} is {array.dtype} {array.shape}: pictures are uint8 (N, H, W) or (N, H, W, 1 or 3); convert it"
+        )
+    if size is not None and array.shape[1:3] != (size, size):
+        raise IptError(f"{file} has pictures of {array.shape[1]}x{array.shape[2]}, not {size}x{size}: leave --size out")
+    if channels not in (None, array.shape[-1]):
+        raise IptError(f"{file} has {array.shape[-1]} channels, not {channels}: leave --channels out, or convert it")
+    return array
+
+
+def _listed(folder: Path) -> list[Path]:
+    found = sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in SUFFIXES
+        and file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
+    if not found:
+        raise IptError(f"{folder} holds no pictures: give a folder with some ({', '.join(SUFFIXES)})")
+    return found
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    status = file.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _file_reader(file: Path) -> Callable[[], Tensor]:
+    def read() -> Tensor:
+        try:
+            return _decoded(file.read_bytes(), str(file))
+        except OSError as error:
+            raise IptError(f"{file} cannot be read ({error.strerror})") from None
+
+    return read
+
+
+def _packed(file: Path) -> tuple[list[str], list[Callable[[], Tensor]]]:
+    try:
+        with np.load(file) as pack:
+            data, offsets = pack["buf"], pack["off"].astype(np.int64)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise IptError(
+            f"{file} is no pack of JPEG files with `buf` and `off` ({error}): give one, or a folder of pictures"
+        ) from None
+    sound = data.dtype == np.uint8 and data.ndim == offsets.ndim == 1 and len(offsets) > 1
+    if not sound or offsets[0] < 0 or offsets[-1] > len(data) or (np.diff(offsets) <= 0).any():
+        raise IptError(f"{file} has no pictures, or offsets that do not fit its bytes: make it anew, or give a folder")
+    names = [f"picture {index} of {file}" for index in range(len(offsets) - 1)]
+
+    def reader(index: int) -> Callable[[], Tensor]:
+        return lambda: _decoded(data[offsets[index] : offsets[index + 1]].tobytes(), names[index])
+
+    return names, [reader(index) for index in range(len(names))]
+
+
+def _decoded(data: bytes, name: str) -> Tensor:
+    """The picture in a file's bytes, upright: (1 or 3, H, W) in 0..1. IptError: damaged, see-through, other pixels."""
+    try:
+        from PIL import Image, ImageOps
+    except ImportError:
+        raise IptError("reading pictures needs Pillow: install it, or convert them to a .npy array elsewhere") from None
+    try:
+        with Image.open(BytesIO(data)) as opened:
+            image = ImageOps.exif_transpose(opened)
+            deep = image.mode.startswith("I;16")
+            if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+                image = image.convert("RGBA" if image.mode not in ("LA", "La") else "LA")
+                if image.getchannel("A").getextrema() != (255, 255):
+                    raise IptError(f"{name} has see-through parts: put it on a background")
+            if image.mode in ("I", "F", "CMYK", "LAB", "HSV"):
+                raise IptError(f"{name} has pixels of kind {image.mode}: save it as grey or RGB")
+            if not deep:
+                image = image.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB")
+            pixels = np.array(image)
+    except (OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, IptError):
+            raise
+        raise IptError(f"{name} is damaged or no picture ({error})") from None
+    planes = torch.from_numpy(pixels.astype(np.float32)).reshape(*pixels.shape[:2], -1).permute(2, 0, 1)
+    return planes / (65535 if deep else 255)
+
+
+def _convert(
+    names: Sequence[str], readers: Sequence[Callable[[], Tensor]], side: int, channels: int | None, target: Path
+) -> None:
+    """Write the array, whole or not at all; IptError with the first of what is wrong, and how many there are of it."""
+    found = channels or len(_first(readers))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    array = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(readers), side, side, found))
+
+    def convert(index: int) -> tuple[str, str] | None:
+        try:
+            pixels = readers[index]()
+        except IptError as error:
+            return "damaged", str(error)
+        height, width = pixels.shape[1:]
+        if min(height, width) < side:
+            return "small", f"{names[index]} has {width}x{height} pixels"
+        if channels is None and len(pixels) != found:
+            return "mixed", f"{names[index]} is {'grey' if len(pixels) == 1 else 'in colour'}, {names[0]} is not"
+        pixels = _in_channels(square(pixels, side), found)
+        array[index] = (255 * pixels).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        return None
+
+    try:
+        with ThreadPoolExecutor(_THREADS, "ipt-pictures") as pool:
+            faults = [fault for fault in pool.map(convert, range(len(readers))) if fault]
+        if faults:
+            raise IptError(_told(faults, len(readers), side))
+        array.flush()
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _first(readers: Sequence[Callable[[], Tensor]]) -> Tensor:
+    """The first picture that can be read; the error of the first where none can."""
+    fault: IptError | None = None
+    for reader in readers:
+        try:
+            return reader()
+        except IptError as error:
+            fault = fault or error
+    assert fault is not None
+    raise fault
+
+
+def _in_channels(pixels: Tensor, channels: int) -> Tensor:
+    if len(pixels) == channels:
+        return pixels
+    if channels == 3:
+        return pixels.expand(3, -1, -1)
+    # ITU-R BT.601, as JPEG's own luminance.
+    return (pixels * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0, keepdim=True)
+
+
+def _told(faults: Sequence[tuple[str, str]], total: int, side: int) -> str:
+    kind = faults[0][0]
+    alike = [text for other, text in faults if other == kind]
+    advice = {
+        "damaged": "Mend or remove them.",
+        "small": f"They must be at least {side}x{side}: choose a smaller --size, or remove them.",
+        "mixed": "Choose --channels 3 (grey becomes colour) or --channels 1 (colour becomes grey).",
+    }[kind]
+    meaning = {"damaged": "cannot be used", "small": "are too small", "mixed": "differ in their channels"}[kind]
+    return f"{len(alike)} of {total} pictures {meaning}; the first: {alike[0]}.\n{advice}"

@@ -1,0 +1,57 @@
+"""Progress of a training in plain lines, for logs and pipes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+
+from ipt.training.trainer import Report
+
+
+class Lines:
+    """Hands a line to `write` for the first report, then at most one in `every` seconds; validation as a small table.
+
+    clock: seconds, rising.
+    """
+
+    def __init__(self, write: Callable[[str], None], every: float, clock: Callable[[], float] = time.monotonic):
+        self._write, self._every, self._clock = write, every, clock
+        self._last = -math.inf
+
+    def show(self, report: Report) -> None:
+        ended = report.images >= report.total
+        if ended or report.validation or self._clock() - self._last >= self._every:
+            self._last = self._clock()
+            self._write(line(report))
+        if report.validation:
+            for row in [("sigma", "mse", "PSNR"), *validation_rows(report.validation)]:
+                self._write("  " + "  ".join(f"{cell:>9}" for cell in row))
+
+
+def line(report: Report) -> str:
+    """`12,000 of 200,000 images (6 %), loss 0.2381, 19.4 images/s, 2 h 41 min left`."""
+    share = 100 * report.images / report.total
+    return (
+        f"{report.images:,} of {report.total:,} images ({share:.0f} %), loss {report.loss:.4f}, "
+        f"{report.rate:.3g} images/s, {time_left(report)} left"
+    )
+
+
+def time_left(report: Report) -> str:
+    """`2 h 41 min`, `12 min`, `40 s`, or `?` where the rate is not known yet."""
+    if report.rate <= 0:
+        return "?"
+    seconds = max(0, report.total - report.images) / report.rate
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+
+
+def validation_rows(validation: Mapping[float, float]) -> list[tuple[str, str, str]]:
+    """(noise level, mean squared error, PSNR in dB) as text; in normalised units, whose range is -1..1."""
+    return [
+        (f"{sigma:g}", f"{error:.3g}", f"{10 * math.log10(4 / error):.2f} dB" if error > 0 else "exact")
+        for sigma, error in sorted(validation.items())
+    ]

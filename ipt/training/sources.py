@@ -1,0 +1,173 @@
+"""Where training examples come from: arrays of pictures, or generators of operator parameters.
+
+A source gives batches by number: batch n is the same whenever it is asked for, so a run that is killed and resumed
+sees exactly what an undisturbed one sees. Everything here runs on torch and numpy alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ipt.core.errors import IptError
+from ipt.core.interfaces import Generator
+from ipt.core.randomness import image_seed
+
+
+class Source(ABC):
+    """Training and validation examples in normalised units, about -1..1.
+
+    channels: of every example. sides: the (height, width) there are, where they are known beforehand. `str(source)`
+    says in words what the examples are, for a model card.
+    """
+
+    channels: int
+    sides: tuple[tuple[int, int], ...] = ()
+
+    @abstractmethod
+    def batch(self, seed: int, number: int, count: int) -> Tensor:
+        """Training batch `number` of the run `seed`: float (count, C, H, W), on any device."""
+
+    @abstractmethod
+    def validation(self, count: int) -> list[Tensor]:
+        """At most `count` examples that no training batch contains, grouped by size."""
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """What tells these examples from others, as JSON can hold it: a run is continued only where it is the same."""
+
+
+class ArraySource(Source):
+    """Pictures in one array (N, H, W, C) of uint8, as `numpy.load(..., mmap_mode="r")` gives it.
+
+    The first `held_out` pictures are for validation, the others for training, mirrored at random (not where `mirror` is
+    false). name: what a card calls them.
+    """
+
+    def __init__(self, pictures: np.ndarray, held_out: int = 500, mirror: bool = True, name: str = "an array"):
+        if pictures.ndim != 4 or pictures.dtype != np.uint8:
+            raise IptError(f"pictures are uint8 (N, H, W, C), not {pictures.dtype} {pictures.shape}: convert the array")
+        if held_out < 1:
+            raise IptError(f"{held_out} pictures held out: validation needs one at least")
+        if len(pictures) <= held_out:
+            raise IptError(
+                f"{len(pictures)} pictures, {held_out} of them held out for validation: none is left to train on.\n"
+                f"Give more pictures, or hold out fewer (--held-out)."
+            )
+        self.pictures, self.held_out, self.mirror, self.name = pictures, held_out, mirror, name
+        self.channels = pictures.shape[-1]
+        self.sides = ((pictures.shape[1], pictures.shape[2]),)
+
+    def __str__(self) -> str:
+        (height, width), mirrored = self.sides[0], ", mirrored at random" if self.mirror else ""
+        return (
+            f"{len(self.pictures):,} pictures of {height}x{width} pixels in {_plural(self.channels, 'channel')} "
+            f"({self.name}); the first {self.held_out:,} held out for validation{mirrored}"
+        )
+
+    def batch(self, seed: int, number: int, count: int) -> Tensor:
+        total = len(self.pictures) - self.held_out
+        # Epochs without replacement: the examples of batch n are positions n*count.. of an endless shuffled list.
+        index = []
+        for position in range(number * count, (number + 1) * count):
+            epoch, place = divmod(position, total)
+            index.append(self.held_out + _permuted(place, total, image_seed(seed, f"epoch {epoch}")))
+        pictures = _normalised(self.pictures[np.sort(index)])
+        if self.mirror:
+            flips = np.random.default_rng([seed, number]).random(count) < 0.5
+            pictures[torch.from_numpy(flips)] = pictures[torch.from_numpy(flips)].flip(-1)
+        return pictures
+
+    def validation(self, count: int) -> list[Tensor]:
+        return [_normalised(self.pictures[: min(count, self.held_out)])]
+
+    def identity(self) -> dict[str, Any]:
+        # A few pictures stand for all: hashing everything would read everything before the first step.
+        places = np.unique(np.linspace(0, len(self.pictures) - 1, 16).astype(int))
+        digest = hashlib.sha256(self.pictures[places].tobytes()).hexdigest()[:16]
+        return {
+            "pictures": list(self.pictures.shape),
+            "digest": digest,
+            "held_out": self.held_out,
+            "mirror": self.mirror,
+        }
+
+
+class GeneratorSource(Source):
+    """Operator parameters from a generator, scaled so that each example's largest entry is 1, then to -1..1.
+
+    sizes: canvases to draw on, one a batch, each as often as the others. name: what a card calls the generator, and
+    what tells it from others when a run is continued; None: its class.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        sizes: Sequence[int] = (16, 24, 32, 48, 64),
+        channels: int = 1,
+        name: str | None = None,
+    ):
+        if not sizes or min(sizes) < 1:
+            raise IptError(f"a generator draws on canvases of at least one size in pixels, not {tuple(sizes)}")
+        self.generator, self.sizes, self.channels = generator, tuple(sizes), channels
+        self.name = name or type(generator).__name__
+        self.sides = tuple((size, size) for size in self.sizes)
+        drawn = generator.sample([1], (channels, self.sizes[0], self.sizes[0]))
+        if drawn.shape[1] != channels:
+            raise IptError(
+                f"{self.name} draws {_plural(drawn.shape[1], 'channel')}, not {channels}: choose that (--channels)"
+            )
+
+    def __str__(self) -> str:
+        return (
+            f"Drawn by the generator {self.name} on canvases of {', '.join(map(str, self.sizes))} pixels, without end"
+        )
+
+    def batch(self, seed: int, number: int, count: int) -> Tensor:
+        choice = np.random.default_rng([seed, number])
+        size = int(choice.choice(self.sizes))
+        # Training seeds are even, validation seeds odd: the two never meet.
+        seeds = [2 * int(s) for s in choice.integers(0, 2**61, count)]
+        return self._draw(seeds, size)
+
+    def validation(self, count: int) -> list[Tensor]:
+        share = max(1, count // len(self.sizes))
+        return [self._draw([2 * i + 1 for i in range(share)], size) for size in self.sizes]
+
+    def identity(self) -> dict[str, Any]:
+        return {"generator": self.name, "sizes": list(self.sizes), "channels": self.channels}
+
+    def _draw(self, seeds: Sequence[int], size: int) -> Tensor:
+        drawn = self.generator.sample(seeds, (self.channels, size, size))
+        return 2 * drawn / drawn.amax((-3, -2, -1), keepdim=True) - 1
+
+
+def _normalised(pictures: np.ndarray) -> Tensor:
+    return torch.from_numpy(pictures.astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1
+
+
+def _permuted(place: int, total: int, seed: int) -> int:
+    """Position `place` of a random permutation of range(total): a Feistel network walked until it lands inside."""
+    half = max(1, ((total - 1).bit_length() + 1) // 2)
+    mask = (1 << half) - 1
+    value = place
+    while True:
+        left, right = value >> half, value & mask
+        for round_ in range(4):
+            mixed = (right * 0x9E3779B1 + (seed >> (8 * round_)) * 0x85EBCA6B + round_) & 0xFFFFFFFF
+            mixed ^= mixed >> 15
+            mixed = (mixed * 0xC2B2AE35) & 0xFFFFFFFF
+            left, right = right, left ^ ((mixed ^ (mixed >> 13)) & mask)
+        value = (left << half) | right
+        if value < total:
+            return value
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

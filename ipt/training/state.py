@@ -1,0 +1,92 @@
+"""A training's state on disk: state.pt, a torch file of tensors and JSON text, read without running anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ipt.core.errors import IptError
+from ipt.priors.unet import UNetConfig
+from ipt.training.options import TrainingOptions
+
+TENSORS = ("model", "average", "optimizer")
+"""State dicts in the file: the network being trained, its running average, and the optimizer."""
+
+
+@dataclass(frozen=True)
+class About:
+    """All of a state but its tensors.
+
+    images: examples seen. history: an entry a validation, {"images", "loss", "validation": {sigma: mse}}. loss:
+    smoothed, NaN before the first step. source: what identifies the training examples, and `examples` the same in
+    words; None and "" in files that do not tell.
+    """
+
+    network: UNetConfig
+    options: TrainingOptions
+    history: Sequence[dict]
+    images: int
+    loss: float
+    source: Mapping[str, Any] | None = None
+    examples: str = ""
+
+
+def write(path: Path, about: About, tensors: Mapping[str, Any]) -> None:
+    """Write a state; the file is the old one or the new one, never a part. IptError where that fails."""
+    state = {
+        "network": json.dumps(about.network.to_dict()),
+        "options": json.dumps(asdict(about.options)),
+        "history": json.dumps(list(about.history)),
+        "images": about.images,
+        "loss": about.loss,
+        "source": json.dumps(about.source),
+        "examples": about.examples,
+        **tensors,
+    }
+    # One fixed name: what a kill leaves behind is overwritten by the next save instead of piling up.
+    partial = path.with_suffix(".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state, partial)
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:
+        partial.unlink(missing_ok=True)
+        raise IptError(
+            f"{path} cannot be written ({_line(error)}).\nMake room or choose another folder, then run it again."
+        ) from None
+
+
+def read(path: Path, device: str = "cpu") -> tuple[About, dict[str, Any]]:
+    """A state and its tensors, the latter on `device`. IptError: damaged, or no state."""
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        history = [
+            {**entry, "validation": {float(sigma): error for sigma, error in entry["validation"].items()}}
+            for entry in json.loads(state["history"])
+        ]
+        about = About(
+            network=UNetConfig.from_dict(json.loads(state["network"])),
+            options=TrainingOptions(**json.loads(state["options"])),
+            history=history,
+            images=state["images"],
+            loss=state["loss"],
+            source=json.loads(state.get("source", "null")),
+            examples=state.get("examples", ""),
+        )
+        return about, {name: state[name] for name in TENSORS}
+    except (OSError, RuntimeError, EOFError, ValueError, TypeError, KeyError, pickle.UnpicklingError) as error:
+        raise IptError(
+            f"{path} is no readable state of a training ({_line(error)}).\nMove it away to start anew."
+        ) from None
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:160] if text else type(error).__name__

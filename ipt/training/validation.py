@@ -1,0 +1,47 @@
+"""How well a denoiser does on examples it never saw, by noise level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ipt.training.sources import Source
+
+VALIDATION_SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
+
+
+@torch.no_grad()
+def validate(
+    denoiser: nn.Module,
+    source: Source,
+    sigmas: Sequence[float] = VALIDATION_SIGMAS,
+    count: int = 500,
+    device: str | torch.device = "cpu",
+    precision: str = "fp32",
+    cancelled: Callable[[], bool] = lambda: False,
+) -> dict[float, float] | None:
+    """Mean squared error per entry, in normalised units, on at most `count` held-out examples, by noise level.
+
+    denoiser: D(noisy (B, C, H, W), sigma (B,)). The noise is the same at every call. None where `cancelled()` became
+    true before the end.
+    """
+    place = torch.device(device)
+    result = {}
+    groups: list[Tensor] = source.validation(count)
+    for sigma in sigmas:
+        numbers = torch.Generator().manual_seed(1)
+        total, seen = 0.0, 0
+        for group in groups:
+            for clean in group.split(64):
+                if cancelled():
+                    return None
+                noise = torch.randn(clean.shape, generator=numbers)
+                noisy = (clean.cpu() + sigma * noise).to(place, memory_format=torch.channels_last)
+                with torch.autocast(place.type, torch.bfloat16, enabled=precision == "bf16"):
+                    estimate = denoiser(noisy, torch.full((len(clean),), sigma, device=place))
+                total += float((estimate.float().cpu() - clean.cpu()).square().mean((1, 2, 3)).sum())
+                seen += len(clean)
+        result[sigma] = total / seen
+    return result

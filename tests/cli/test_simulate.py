@@ -1,0 +1,138 @@
+"""`ipt simulate`, run as people run it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+from skimage import data
+
+from ipt.cli.main import cli
+from ipt.images import files
+from ipt.operators.blur import Blur
+
+SMALL = ("--set", "operator.kernel_size=9")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["simulate", *(str(argument) for argument in arguments)])
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "in" / "a.png"
+    path.parent.mkdir()
+    Image.fromarray(data.chelsea()[40:240, 100:300]).resize((40, 32)).save(path)
+    return path
+
+
+def written(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_measurement_and_the_truth(picture, tmp_path):
+    out = tmp_path / "out"
+    result = run(picture, "-o", out, *SMALL, "--noise", ".01", "--depth", "16", "--border", "circular", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert written(out) == {
+        "a.png", "run.yaml", "truth/a.png", "truth/a.json", "truth/a.kernel.npy", "truth/a.kernel.png"
+    }  # fmt: skip
+    clean, measured = files.read(out / "truth" / "a.png"), files.read(out / "a.png")
+    assert measured.depth == 16 and torch.equal(clean.pixels, files.read(picture).pixels)
+    kernel = torch.from_numpy(np.load(out / "truth" / "a.kernel.npy"))
+    assert kernel.shape == (1, 9, 9) and float(kernel.sum()) == pytest.approx(1, abs=1e-5)
+    # What the operator makes of the truth differs from the measurement by white noise of the level that was asked for.
+    noise = measured.pixels - Blur(border="circular").forward(clean.pixels[None], kernel[None])[0]
+    assert float(noise.std()) == pytest.approx(0.01, rel=0.06) and abs(float(noise.mean())) < 0.001
+    (record,) = json.loads(result.stdout)["images"]
+    assert record["noise"] == 0.01 and record["options"]["border"] == {"value": "circular", "from": "command line"}
+
+
+def test_the_seed_and_the_name_say_what_is_drawn(picture, tmp_path):
+    def made(out: str, *more: object) -> bytes:
+        assert run(picture, "-o", tmp_path / out, *SMALL, *more).exit_code == 0
+        return (tmp_path / out / "a.png").read_bytes()
+
+    assert made("one") == made("two") != made("three", "--seed", 1)
+    again = run("--config", tmp_path / "three" / "run.yaml", "-o", tmp_path / "four")
+    assert again.exit_code == 0, again.stderr
+    assert (tmp_path / "four" / "a.png").read_bytes() == (tmp_path / "three" / "a.png").read_bytes()
+
+
+def test_no_noise_at_8_bits_is_the_blurred_picture_rounded(picture, tmp_path):
+    assert run(picture, "-o", tmp_path / "out", *SMALL, "--noise", "0").exit_code == 0
+    clean, measured = files.read(tmp_path / "out" / "truth" / "a.png"), files.read(tmp_path / "out" / "a.png")
+    kernel = torch.from_numpy(np.load(tmp_path / "out" / "truth" / "a.kernel.npy"))
+    assert measured.depth == 8
+    assert (Blur().forward(clean.pixels[None], kernel[None])[0] - measured.pixels).abs().max() <= 0.51 / 255
+
+
+def test_rounding_that_matters_is_said(picture, tmp_path):
+    assert "--depth 16" in run(picture, "-o", tmp_path / "one", *SMALL, "--noise", ".001").stderr
+    assert "--depth 16" not in run(picture, "-o", tmp_path / "two", *SMALL, "--noise", ".02").stderr
+    assert "--depth 16" not in run(picture, "-o", tmp_path / "three", *SMALL, "--noise", ".001", "--depth", 16).stderr
+
+
+def test_options_of_the_generator_reach_it(picture, tmp_path):
+    options = ("--generator", "gaussian", "--set", "generator.std=[2.5, 2.5]", "--set", "generator.anisotropy=[1, 1]")
+    assert run(picture, "-o", tmp_path / "out", *SMALL, *options).exit_code == 0
+    kernel = np.load(tmp_path / "out" / "truth" / "a.kernel.npy")[0]
+    assert kernel[4, 4] / kernel[4, 6] == pytest.approx(np.exp(0.5 * (2 / 2.5) ** 2), rel=1e-4)
+    own = ("--generator", "kernel=gaussian", "--set", "kernel.std=[2.5, 2.5]", "--set", "kernel.anisotropy=[1, 1]")
+    assert run(picture, "-o", tmp_path / "own", *SMALL, *own).exit_code == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "own" / "truth" / "a.kernel.npy")[0], kernel)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--generator", "motoin"], 1, "did you mean 'motion'?"),
+        (["--generator", "kernle=motion"], 1, "did you mean 'kernel'?"),
+        (["--operator", "blurr"], 1, "did you mean 'blur'?"),
+        (["--set", "generator.intensty=[0, 1]"], 1, "did you mean 'intensity'?"),
+        (["--set", "generatr.intensity=[0, 1]"], 1, "did you mean 'generator'?"),
+        (["--set", "operator.kernel_size=64"], 1, "a kernel of 64x64 does not fit"),
+        (["--noise", "auto"], 2, "noise is a standard deviation from 0 up"),
+        (["--noise", "-1"], 2, "noise is a standard deviation from 0 up"),
+        (["--depth", "12"], 2, "choices: input, 8, 16"),
+    ],
+)
+def test_what_cannot_be(arguments, code, said, picture, tmp_path):
+    result = run(picture, "-o", tmp_path / "out", *arguments)
+    assert result.exit_code == code and said in result.stderr, result.stderr
+    assert not (tmp_path / "out").exists() or written(tmp_path / "out") == set()
+
+
+def test_without_a_picture(tmp_path):
+    result = run("-o", tmp_path / "out")
+    assert result.exit_code == 2 and "ipt simulate CLEAN -o OUT" in result.stderr
+
+
+def test_a_folder_with_a_bad_picture(picture, tmp_path):
+    (picture.parent / "b.png").write_text("no picture")
+    result = run(picture.parent, "-o", tmp_path / "out", *SMALL)
+    assert result.exit_code == 3 and "b.png: failed" in result.stderr
+    assert "a.png" in written(tmp_path / "out") and "b.png" not in written(tmp_path / "out")
+
+
+def test_nothing_is_replaced_unasked(picture, tmp_path):
+    assert "would replace the clean pictures" in run(picture, "-o", picture.parent, *SMALL).stderr
+    assert run(picture, "-o", tmp_path / "out", *SMALL).exit_code == 0
+    again = run(picture, "-o", tmp_path / "out", *SMALL, "--seed", 1)
+    assert again.exit_code == 1 and "--force" in again.stderr
+    assert run(picture, "-o", tmp_path / "out", *SMALL, "--seed", 1, "--force").exit_code == 0
+
+
+def test_all_or_nothing(picture, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ipt.runs.simulations.json_text", full)
+    result = run(picture, "-o", tmp_path / "out", *SMALL)
+    assert result.exit_code == 1 and "no space left on the disk" in result.stderr
+    assert written(tmp_path / "out") == set()

@@ -1,0 +1,415 @@
+"""`ipt solve`, run as people run it, with analytic priors so that a solve takes a fraction of a second."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from PIL import Image
+from skimage import data
+
+from ipt.cli.main import cli
+
+PRIORS = ("--prior", "gaussian", "--prior", "kernel=gaussian")
+QUICK = (*PRIORS, "--steps", "3", "--set", "operator.kernel_size=7")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    return saved(tmp_path / "in" / "a.png")
+
+
+def saved(path: Path, side: int = 32) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(data.astronaut()[60:184, 163:287]).resize((side, side)).save(path)
+    return path
+
+
+def size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_what_is_written(picture, tmp_path):
+    result = run("solve", picture, "-o", tmp_path / "out", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == ""
+    assert names(tmp_path / "out") == {
+        "a.png", "a.kernel.npy", "a.kernel.png", "a.measurement.png", "a.residual.png", "a.json",
+        "run.yaml", "report.html",
+    }  # fmt: skip
+    kernel = np.load(tmp_path / "out" / "a.kernel.npy")
+    assert kernel.shape == (1, 7, 7) and kernel.min() >= 0 and kernel.sum() == pytest.approx(1, abs=1e-5)
+    assert size(tmp_path / "out" / "a.png") == (32, 32)
+    record = json.loads((tmp_path / "out" / "a.json").read_text())
+    assert record["calls"] == {"image": 3, "kernel": 3}
+    assert record["options"]["steps"] == {"value": 3, "from": "command line"}
+    assert record["options"]["guidance"] == {"value": "proximal", "from": "default"}
+    assert record["options"]["set.operator.kernel_size"]["value"] == 7
+    assert len(record["trace"]) == 3 and record["seconds"] > 0 and set(record["versions"]) > {"ipt", "torch"}
+    assert record["noise_from"] == "estimated" and f"noise {record['noise']:.4f} estimated" in result.stderr
+    assert record["verdict"] in result.stderr
+
+
+def test_run_yaml_runs_again_to_the_same_result_from_anywhere(picture, tmp_path, monkeypatch):
+    monkeypatch.chdir(picture.parent)
+    assert run("solve", "a.png", "-o", tmp_path / "one", *QUICK, "--seed", 5, "--noise", ".02").exit_code == 0
+    monkeypatch.chdir("/")
+    result = run("solve", "--config", tmp_path / "one" / "run.yaml", "-o", tmp_path / "two")
+    assert result.exit_code == 0, result.stderr
+    for name in ("a.png", "a.kernel.npy", "run.yaml"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+    other = run("solve", "--config", tmp_path / "one" / "run.yaml", "-o", tmp_path / "three", "--seed", 6)
+    assert other.exit_code == 0
+    assert (tmp_path / "one" / "a.png").read_bytes() != (tmp_path / "three" / "a.png").read_bytes()
+
+
+def test_without_input_the_example_is_solved_and_compared(tmp_path):
+    result = run("solve", "-o", tmp_path, *PRIORS, "--steps", 2, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert "Eileen Collins" in result.stderr and "blurred here" in result.stderr
+    (record,) = json.loads(result.stdout)["images"]
+    assert record["status"] == "done" and record["noise"] == 0.01
+    assert {"psnr", "psnr_input", "psnr_registered", "ssim", "kernel_mnc"} <= set(record["metrics"])
+    assert (tmp_path / "astronaut.reference.png").is_file()
+    assert record == {**json.loads((tmp_path / "astronaut.json").read_text()), "status": "done"}
+
+
+def test_a_known_kernel_a_reference_and_the_truth_beside_it(picture, tmp_path):
+    made = run("simulate", picture, "-o", tmp_path / "m", "--set", "operator.kernel_size=7", "--noise", ".005")
+    assert made.exit_code == 0, made.stderr
+    measurement, truth = tmp_path / "m" / "a.png", tmp_path / "m" / "truth"
+    blind = run("solve", measurement, "-o", tmp_path / "blind", *QUICK, "--reference", truth, "--json")
+    assert blind.exit_code == 0, blind.stderr
+    assert 0 < json.loads(blind.stdout)["images"][0]["metrics"]["kernel_mnc"] <= 1
+    known = run(
+        "solve", measurement, "-o", tmp_path / "known", "--prior", "gaussian", "--steps", 40, "--json",
+        "--reference", truth / "a.png", "--known", f"kernel={truth / 'a.kernel.npy'}",
+    )  # fmt: skip
+    assert known.exit_code == 0, known.stderr
+    (record,) = json.loads(known.stdout)["images"]
+    assert "kernel_mnc" not in record["metrics"] and record["calls"] == {"image": 40}
+    assert record["metrics"]["psnr"] > json.loads(blind.stdout)["images"][0]["metrics"]["psnr"]
+    used, given = np.load(tmp_path / "known" / "a.kernel.npy"), np.load(truth / "a.kernel.npy")
+    np.testing.assert_allclose(used, given, atol=1e-7)
+
+
+def test_samples_are_written_with_their_mean_and_spread(picture, tmp_path):
+    out = tmp_path / "out"
+    assert run("solve", picture, "-o", out, *QUICK, "--samples", 3, "--noise", ".05").exit_code == 0
+    samples = np.stack([np.asarray(Image.open(out / f"a.sample{i}.png"), float) for i in (1, 2, 3)])
+    mean = np.asarray(Image.open(out / "a.png"), float)
+    # Where no sample was clipped, the mean of the files is the file of the mean, to rounding.
+    inside = ((samples > 0) & (samples < 255)).all(0)
+    assert inside.sum() > 100 and np.abs(samples.mean(0) - mean)[inside].max() <= 1
+    assert np.load(out / "a.spread.npy").shape == (3, 32, 32) and np.load(out / "a.spread.npy").max() > 0
+    assert run("solve", picture, "-o", tmp_path / "one", *QUICK, "--noise", ".05").exit_code == 0
+    assert np.abs(np.asarray(Image.open(tmp_path / "one" / "a.png"), float) - samples[0]).max() <= 1
+
+
+def test_precedence(picture, tmp_path, monkeypatch):
+    config = tmp_path / "c.yaml"
+    config.write_text("steps: 9\nseed: 9\nsamples: 2\nprior: {image: box, kernel: box}\nset: {guidance: {zeta: 0.9}}\n")
+    monkeypatch.setenv("IPT_SEED", "8")
+    monkeypatch.setenv("IPT_STEPS", "8")
+    monkeypatch.setenv("IPT_PRIOR", "gaussian")
+    result = run("solve", picture, "-o", tmp_path / "out", "--config", config, "--steps", "2", "--json")
+    assert result.exit_code == 0, result.stderr
+    options = json.loads(result.stdout)["images"][0]["options"]
+    assert options["steps"] == {"value": 2, "from": "command line"}
+    assert options["seed"] == {"value": 8, "from": "environment (IPT_SEED)"}
+    assert options["samples"] == {"value": 2, "from": f"config ({config})"}
+    assert options["prior.image"] == {"value": "gaussian", "from": "environment (IPT_PRIOR)"}
+    assert options["prior.kernel"] == {"value": "box", "from": f"config ({config})"}
+    assert options["set.guidance.zeta"] == {"value": 0.9, "from": f"config ({config})"}
+    assert options["fit"] == {"value": "error", "from": "default"}
+
+
+def test_in_a_folder_a_bad_picture_is_written_down_and_the_others_go_on(tmp_path):
+    saved(tmp_path / "in" / "a.png")
+    saved(tmp_path / "in" / "c.png")
+    whole = (tmp_path / "in" / "c.png").read_bytes()
+    (tmp_path / "in" / "b.png").write_bytes(whole[: len(whole) // 2])
+    out = tmp_path / "out"
+    result = run("solve", tmp_path / "in", "-o", out, *QUICK, "--json")
+    assert result.exit_code == 3
+    assert "b.png: failed:" in result.stderr and "1 of 3 pictures failed" in result.stderr
+    assert [image["status"] for image in json.loads(result.stdout)["images"]] == ["done", "failed", "done"]
+    assert "cut short" in json.loads((out / "b.failed.json").read_text())["reason"]
+    assert {"a.json", "c.json"} < names(out) and not {"b.json", "b.png"} & names(out)
+    assert not [name for name in names(out) if name.startswith(".")]
+
+    # Mended, the run goes on where it was: only what is missing is solved.
+    before = {name: (out / name).stat().st_mtime_ns for name in ("a.json", "c.json")}
+    (tmp_path / "in" / "b.png").write_bytes(whole)
+    again = run("solve", tmp_path / "in", "-o", out, *QUICK, "--json")
+    assert again.exit_code == 0
+    assert [image["status"] for image in json.loads(again.stdout)["images"]] == ["skipped", "done", "skipped"]
+    assert before == {name: (out / name).stat().st_mtime_ns for name in before} and "b.failed.json" not in names(out)
+
+
+def test_done_pictures_are_solved_again_when_anything_that_matters_differs(picture, tmp_path):
+    def status(*more: object) -> str:
+        result = run("solve", picture, "-o", tmp_path / "out", *QUICK, "--json", *more)
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)["images"][0]["status"]
+
+    assert [status(), status(), status("--force"), status("--seed", 1), status("--seed", 1)] == [
+        "done", "skipped", "done", "done", "skipped"
+    ]  # fmt: skip
+    saved(picture, 40)
+    assert status("--seed", 1) == "done"
+    (tmp_path / "out" / "a.kernel.npy").unlink()
+    assert status("--seed", 1) == "done"
+    assert status("--seed", 1, "--reference", picture) == "done"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--operator", "blurr"], 1, "did you mean 'blur'?"),
+        (["--prior", "gausian"], 1, "did you mean 'gaussian'?"),
+        (["--prior", "kernle=gaussian"], 1, "did you mean 'kernel'?"),
+        (["--guidance", "proximl"], 1, "did you mean 'proximal'?"),
+        (["--set", "guidance.zetta=1"], 1, "did you mean 'zeta'?"),
+        (["--set", "guidence.zeta=1"], 1, "did you mean 'guidance'?"),
+        (["--border", "mirror"], 1, "border is one of circular, zero, reflect, replicate, unknown"),
+        (["--border", "zero", "--set", "operator.border=reflect"], 1, "given twice"),
+        (["--set", "operator.kernel_size=33"], 1, "a kernel of 33x33 does not fit a picture of 32x32"),
+        (["--prior", "weights/nowhere"], 1, "no file or folder weights/nowhere"),
+        (["--device", "quantum"], 1, "no device 'quantum'"),
+        (["--known", "kernel=nowhere.npy"], 1, "nowhere.npy does not exist"),
+        (["--reference", "nowhere.png"], 1, "nowhere.png cannot be read"),
+        (["--config", "nowhere.yaml"], 1, "nowhere.yaml cannot be read"),
+        (["--fit", "squash"], 2, "choices: error, resize, crop, tile"),
+        (["--noise", "loud"], 2, "noise is auto, or a standard deviation above 0"),
+        (["--noise", "0"], 2, "noise is auto, or a standard deviation above 0"),
+        (["--noise", "2.55"], 2, "divide it by 255"),
+        (["--noise", "nan"], 2, "noise is auto"),
+        (["--steps", "0"], 2, "steps is a whole number from 1 up"),
+        (["--steps", "1.5"], 2, "steps is a whole number from 1 up"),
+        (["--samples", "none"], 2, "samples is a whole number"),
+        (["--set", "guidance"], 2, "as in guidance.scale=.3"),
+        (["--known", "k.npy"], 2, "as in kernel=kernel.npy"),
+        (["--prior", "kernel=box", "--prior", "kernel=box"], 2, "given twice"),
+        (["--gidance", "dps"], 2, "--guidance"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_solved(arguments, code, said, picture, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    usual = [] if arguments[:1] == ["--prior"] and code == 2 else ["--prior", "kernel=gaussian"]
+    if arguments[0] not in ("--known", "--prior"):
+        usual += ["--prior", "gaussian"]
+    if arguments[0] == "--prior" and arguments[1].startswith("kern") or arguments[0] == "--known":
+        usual = ["--prior", "gaussian"]
+    result = run("solve", picture, "-o", "out", *usual, *arguments)
+    assert result.exit_code == code, result.stderr
+    assert said in result.stderr and result.stdout == ""
+    message = result.stderr[result.stderr.index("Error:") :]
+    assert len(message.strip().splitlines()) <= 2
+    assert not (tmp_path / "out").exists() or not names(tmp_path / "out")
+
+
+def test_a_variable_of_the_environment_is_named_when_it_is_wrong(picture, tmp_path, monkeypatch):
+    monkeypatch.setenv("IPT_STEPS", "many")
+    result = run("solve", picture, "-o", tmp_path / "out")
+    assert result.exit_code == 1 and "IPT_STEPS" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("stepps: 3\n", "did you mean 'steps'?"),
+        ("steps: ten\n", "steps is a whole number from 1 up, not 'ten'"),
+        ("- steps\n", "does not hold options"),
+        ("steps: [\n", "is not YAML"),
+        ("known: {kernel: 3}\n", "known of 'kernel' is text"),
+    ],
+)
+def test_a_config_that_cannot_be(text, said, picture, tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text(text)
+    result = run("solve", picture, "-o", tmp_path / "out", "--config", config)
+    assert result.exit_code == 1
+    assert said in result.stderr and "c.yaml" in result.stderr and not (tmp_path / "out").exists()
+
+
+def test_inputs_that_cannot_be(tmp_path):
+    def said(path: Path) -> str:
+        result = run("solve", path, "-o", tmp_path / "out", *QUICK)
+        assert result.exit_code == 1 and len(result.stderr.strip().splitlines()) <= 2, result.stderr
+        assert not (tmp_path / "out").exists() or not names(tmp_path / "out")
+        return result.stderr
+
+    text = tmp_path / "text.png"
+    text.write_text("not a picture")
+    assert "is not a picture" in said(text)
+    whole = saved(tmp_path / "in" / "a.png").read_bytes()
+    text.write_bytes(whole[:-200])
+    assert "cut short" in said(text)
+    text.write_bytes(b"")
+    assert "empty" in said(text)
+    assert "does not exist" in said(tmp_path / "nowhere.png")
+    Image.new("L", (1, 1)).save(tmp_path / "dot.png")
+    assert "1 x 1 pixels" in said(tmp_path / "dot.png")
+    values = np.full((16, 16), 0.5, np.float32)
+    values[3, 3] = np.nan
+    Image.fromarray(values).save(tmp_path / "nan.tif")
+    assert "NaN" in said(tmp_path / "nan.tif")
+    (tmp_path / "empty").mkdir()
+    assert "holds no pictures" in said(tmp_path / "empty")
+
+
+def test_a_known_kernel_that_cannot_be(picture, tmp_path):
+    def said(values: np.ndarray) -> str:
+        np.save(tmp_path / "k.npy", values, allow_pickle=True)
+        known = f"kernel={tmp_path / 'k.npy'}"
+        result = run("solve", picture, "-o", tmp_path / "out", "--prior", "gaussian", "--steps", 2, "--known", known)
+        assert result.exit_code == 1, result.stderr
+        return result.stderr
+
+    assert "40 x 3 px, larger than the picture" in said(np.ones((3, 40)))
+    assert "NaN" in said(np.full((3, 3), np.nan))
+    assert "nothing but zeros" in said(np.zeros((3, 3)))
+    assert "is of shape (3,)" in said(np.ones(3))
+    assert "not a .npy file of numbers" in said(np.array([{"a": 1}], dtype=object))
+
+
+def test_a_picture_that_does_not_fit_the_prior(tmp_path):
+    bank = np.random.default_rng(0).random((4, 3, 24, 24)).astype(np.float32)
+    np.save(tmp_path / "bank.npy", bank)
+    prior = ("--prior", f"empirical:{tmp_path / 'bank.npy'}", "--prior", "kernel=gaussian")
+    picture = saved(tmp_path / "in" / "a.png", 32)
+    common = ("solve", picture, *prior, "--steps", 2, "--set", "operator.kernel_size=5")
+    refused = run(*common, "-o", tmp_path / "out")
+    assert refused.exit_code == 1
+    assert all(f"--fit {choice}" in refused.stderr for choice in ("resize", "crop", "tile"))
+    resized = run(*common, "-o", tmp_path / "resized", "--fit", "resize", "--json")
+    assert resized.exit_code == 0, resized.stderr
+    assert json.loads(resized.stdout)["images"][0]["fit"]["solved_at"] == [3, 24, 24]
+    assert size(tmp_path / "resized" / "a.png") == (32, 32)
+
+
+def test_a_grey_16_bit_picture_keeps_its_kind(tmp_path):
+    values = np.linspace(0, 65535, 32 * 32).reshape(32, 32).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "g.png")
+    bank = np.random.default_rng(0).random((4, 3, 32, 32)).astype(np.float32)
+    np.save(tmp_path / "bank.npy", bank)
+    prior = ("--prior", f"empirical:{tmp_path / 'bank.npy'}", "--prior", "kernel=gaussian")
+    result = run("solve", tmp_path / "g.png", "-o", tmp_path / "out", *prior, "--steps", 2)
+    assert result.exit_code == 0, result.stderr
+    with Image.open(tmp_path / "out" / "g.png") as written:
+        assert written.mode.startswith("I;16") and written.size == (32, 32)
+
+
+def test_files_of_somebody_else_are_not_replaced(picture, tmp_path):
+    result = run("solve", picture, "-o", picture.parent, *QUICK)
+    assert result.exit_code == 1 and "would replace the inputs" in result.stderr
+    out = tmp_path / "out"
+    saved(out / "a.png", 10)
+    theirs = (out / "a.png").read_bytes()
+    refused = run("solve", picture, "-o", out, *QUICK)
+    assert refused.exit_code == 1 and "--force" in refused.stderr
+    assert (out / "a.png").read_bytes() == theirs and names(out) == {"a.png"}
+    assert run("solve", picture, "-o", out, *QUICK, "--force").exit_code == 0
+    assert (out / "a.png").read_bytes() != theirs
+
+
+def test_results_are_not_taken_for_inputs(picture, tmp_path):
+    assert run("solve", picture, "-o", tmp_path / "out", *QUICK).exit_code == 0
+    result = run("solve", tmp_path / "out", "-o", tmp_path / "again", *QUICK)
+    assert result.exit_code == 1 and "would be a result of a.png" in result.stderr
+
+
+def test_an_output_folder_that_cannot_be_written_is_found_before_solving(picture, tmp_path, monkeypatch):
+    def solved(*_: object, **__: object) -> None:
+        raise AssertionError("it was solved before the folder was tried")
+
+    monkeypatch.setattr("ipt.runs.jobs.solve_picture", solved)
+    (tmp_path / "file").write_text("")
+    result = run("solve", picture, "-o", tmp_path / "file" / "out", *QUICK)
+    assert result.exit_code == 1 and "-o" in result.stderr and len(result.stderr.splitlines()) == 1
+    assert run("solve", picture, "-o", tmp_path / "file", *QUICK).exit_code == 1
+
+
+def test_a_full_disk(picture, tmp_path, monkeypatch):
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("ipt.images.atomic.os.fsync", full)
+    out = tmp_path / "out"
+    for place in (picture, picture.parent):
+        result = run("solve", place, "-o", out, *QUICK)
+        assert result.exit_code == 1, result.stderr
+        assert "no space left on the disk" in result.stderr and len(result.stderr.splitlines()) == 1
+        assert names(out) == set()
+
+
+def test_ctrl_c_in_the_middle(picture, tmp_path):
+    # Far more steps than are waited for; the first picture's files would be seen if they were written early.
+    endless = ("--steps", "100000", "-o", tmp_path / "out")
+    command = [sys.executable, "-m", "ipt", "solve", picture.parent, *PRIORS, *endless]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "out").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    # On a terminal click's empty line ends the one with ^C in it.
+    assert stderr.strip() == "Interrupted." and stdout == ""
+    assert names(tmp_path / "out") == set()
+
+
+def test_a_solve_that_diverges(picture, tmp_path):
+    guidance = ("--guidance", "dps", "--set", "guidance.scale=1e30", "--steps", "10")
+    result = run("solve", picture, "-o", tmp_path / "out", *PRIORS, *guidance)
+    assert result.exit_code == 1 and "the solve diverged" in result.stderr
+    assert names(tmp_path / "out") == set()
+
+
+def test_weights_that_are_no_weights(picture, tmp_path):
+    (tmp_path / "w.safetensors").write_bytes(b"\0" * 100)
+    priors = ("--prior", tmp_path / "w.safetensors", "--prior", "kernel=box")
+    result = run("solve", picture, "-o", tmp_path / "out", *priors)
+    assert result.exit_code == 1 and "w.safetensors" in result.stderr and len(result.stderr.splitlines()) <= 2
+
+
+def test_help_imports_no_torch():
+    probe = (
+        "import sys\nfrom click.testing import CliRunner\nfrom ipt.cli.main import cli\n"
+        "for name in ('solve', 'simulate'):\n"
+        "    assert CliRunner().invoke(cli, [name, '--help']).exit_code == 0\n"
+        "heavy = {'torch', 'numpy', 'skimage', 'PIL'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_option_is_in_the_help_and_in_run_yaml(picture, tmp_path):
+    from ipt.runs.options import SOLVE
+
+    said = run("solve", "--help").stdout
+    assert all(f"--{kind.name}" in said for kind in SOLVE if kind.name != "input")
+    assert run("solve", picture, "-o", tmp_path / "out", *QUICK).exit_code == 0
+    assert list(yaml.safe_load((tmp_path / "out" / "run.yaml").read_text())) == [kind.name for kind in SOLVE]

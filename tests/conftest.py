@@ -1,0 +1,51 @@
+"""Tests see no third-party plugin but those they install themselves, into a folder that goes when they end."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+Install = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def no_third_party_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens to be installed on this machine changes no test; `install` lifts this."""
+    monkeypatch.setenv("IPT_PLUGINS", "")
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_third_party_plugins: None) -> Iterator[Install]:
+    """install(distribution, source) puts a real distribution on sys.path (and PYTHONPATH): a module, and metadata with
+    an entry point of the group `ipt`. From then on plugins are discovered, in this process and in those it starts.
+
+    module: its name, default the distribution's with underscores. entry: the entry point's value, default the module.
+    """
+    folder = tmp_path / "site"
+    modules: list[str] = []
+
+    def put(distribution: str, source: str, module: str = "", entry: str = "", version: str = "1.2") -> Path:
+        if not folder.exists():
+            folder.mkdir()
+            monkeypatch.syspath_prepend(str(folder))
+            inherited = os.environ.get("PYTHONPATH")
+            monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *([inherited] if inherited else [])]))
+            monkeypatch.delenv("IPT_PLUGINS")
+        module = module or distribution.replace("-", "_")
+        modules.append(module)
+        (folder / f"{module}.py").write_text(source, encoding="utf-8")
+        metadata = folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (metadata / "entry_points.txt").write_text(f"[ipt]\n{distribution} = {entry or module}\n")
+        importlib.invalidate_caches()
+        return folder
+
+    yield put
+    for name in modules:
+        sys.modules.pop(name, None)

@@ -1,0 +1,79 @@
+"""The direction of dependence: cli -> runs -> plugins, images, training -> operators, priors, guidance -> core."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2] / "ipt"
+LOWEST = {"core"}
+PARTS = LOWEST | {"operators", "priors", "guidance"}
+MIDDLE = PARTS | {"plugins", "images", "training"}
+ALLOWED = {
+    "core": set(),
+    "operators": LOWEST,
+    "priors": LOWEST,
+    "guidance": LOWEST,
+    "plugins": PARTS,
+    "images": PARTS,
+    "training": PARTS,
+    "runs": MIDDLE,
+    "testing": MIDDLE,
+    "cli": MIDDLE | {"runs", "testing"},
+}
+FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT)
+
+
+def _imports(tree: ast.AST, package: list[str]):
+    """Every module or module.name that a file imports, wherever in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def _imported_by(path: Path) -> list[str]:
+    return list(_imports(ast.parse(path.read_text()), ["ipt", *path.relative_to(ROOT).parent.parts]))
+
+
+def _part(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_what_lies_below_it(path):
+    own = path.relative_to(ROOT).parts[0]
+    # Names that the package itself offers, such as its version, have no layer.
+    found = {_part(name) for name in _imported_by(path) if name.split(".")[0] == "ipt"}
+    above = {part for part in found if (ROOT / part).is_dir() and part} - ALLOWED[own] - {own}
+    assert not above, f"ipt.{own} must not import ipt.{', ipt.'.join(sorted(above))}"
+
+
+def test_every_folder_has_its_place():
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    assert folders <= set(ALLOWED), f"say in this test what {folders - set(ALLOWED)} may import"
+    assert len(FILES) > 20
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "core").glob("*.py")), ids=lambda path: path.name)
+def test_the_core_imports_torch_alone_and_touches_no_file(path):
+    outside = {name.split(".")[0] for name in _imported_by(path)} - set(sys.stdlib_module_names) - {"ipt", "torch"}
+    assert not outside
+    calls = {
+        node.func.id
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert not calls & {"print", "open", "input"}
+
+
+def test_relative_and_nested_imports_are_seen():
+    tree = ast.parse("def f():\n    from ..runs import page\n    from . import blur\n    import ipt.cli.main")
+    found = set(_imports(tree, ["ipt", "operators"]))
+    assert found == {"ipt.runs.page", "ipt.operators.blur", "ipt.cli.main"}

@@ -1,0 +1,86 @@
+"""Schedules: published end points, subsets, and what they refuse."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ipt.core.schedules import VP, Karras
+
+
+def _abar(schedule):
+    return 1 / (1 + schedule.sigmas()[:-1].square())
+
+
+def test_linear_vp_has_the_published_end_points():
+    bar = VP().alphas_bar()
+    assert bar.dtype == torch.float64 and len(bar) == 1000
+    assert bar[0].item() == pytest.approx(0.9999, abs=1e-15)
+    # prod(1 - linspace(1e-4, .02, 1000)), the number in Ho et al.'s released code.
+    assert bar[-1].item() == pytest.approx(4.035829765375694e-05, rel=1e-9)
+    torch.testing.assert_close(_abar(VP()).flip(0), bar, rtol=1e-10, atol=0)
+
+
+def test_cosine_vp_follows_equation_17():
+    bar = VP(betas="cosine").alphas_bar()
+
+    def f(t):
+        return torch.cos(torch.tensor((t / 1000 + 0.008) / 1.008 * torch.pi / 2, dtype=torch.float64)) ** 2
+
+    for index in (0, 10, 500, 998):
+        assert bar[index].item() == pytest.approx((f(index + 1) / f(0)).item(), rel=1e-9)
+    # The last step's beta would be 1; it is held at .999.
+    assert (1 - bar[999] / bar[998]).item() == pytest.approx(0.999, rel=1e-9)
+
+
+@pytest.mark.parametrize("betas", ["linear", "cosine"])
+@pytest.mark.parametrize("length", [2, 3, 10, 20, 21, 50, 1000, 4000])
+def test_every_length_and_subset_falls_strictly_and_keeps_both_ends(betas, length):
+    whole = VP(betas=betas, length=length).sigmas()
+    for steps in {2, 3, 7, length // 2 + 1, length - 1, length}:
+        if not 2 <= steps <= length:
+            continue
+        sigmas = VP(steps, betas, length).sigmas()
+        assert sigmas.dtype == torch.float64 and sigmas.shape == (steps + 1,)
+        assert torch.isfinite(sigmas).all()
+        assert sigmas[-1] == 0 and (sigmas.diff() < 0).all()
+        assert sigmas[0] == whole[0] and sigmas[-2] == whole[-2]
+
+
+def test_one_step_starts_from_the_noise():
+    assert VP(1).sigmas().tolist() == [VP().sigmas()[0].item(), 0]
+    assert Karras(1).sigmas()[0].item() == pytest.approx(80)
+
+
+def test_a_subset_is_evenly_spaced():
+    steps = VP(100).timesteps()
+    assert steps[0] == 0 and steps[-1] == 999
+    assert set(steps.diff().tolist()) == {10, 11}
+
+
+def test_karras_follows_equation_5():
+    sigmas = Karras(18, 80, 0.002).sigmas()
+    assert sigmas.shape == (19,) and sigmas[-1] == 0 and (sigmas.diff() < 0).all()
+    assert sigmas[0].item() == pytest.approx(80) and sigmas[-2].item() == pytest.approx(0.002)
+    # The second level of EDM's own default of 18 steps.
+    expected = (80 ** (1 / 7) + (0.002 ** (1 / 7) - 80 ** (1 / 7)) / 17) ** 7
+    assert sigmas[1].item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: VP(betas="quadratic"),
+        lambda: VP(steps=1001),
+        lambda: VP(steps=0),
+        lambda: VP(steps=-3),
+        lambda: VP(length=1),
+        lambda: Karras(0),
+        lambda: Karras(sigma_min=0),
+        lambda: Karras(sigma_min=90),
+        lambda: Karras(rho=0),
+    ],
+)
+def test_what_makes_no_sense_is_refused(make):
+    with pytest.raises(ValueError):
+        make()

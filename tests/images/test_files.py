@@ -1,0 +1,243 @@
+"""Every bit that came is kept, and what cannot be read is said in one or two lines."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+
+from ipt.core.errors import IptError
+from ipt.images import png
+from ipt.images.files import Picture, inputs, read, write
+
+SHAPE = (13, 17)
+
+
+def noise(channels: int, dtype: type = np.uint16, seed: int = 0) -> np.ndarray:
+    """Every byte value occurs, in all filters' reach."""
+    top = np.iinfo(dtype).max + 1
+    return np.random.default_rng(seed).integers(0, top, (*SHAPE, channels)).astype(dtype)
+
+
+def whole(picture: Picture) -> np.ndarray:
+    """Pixels and alpha as integers (H, W, C)."""
+    planes = picture.pixels if picture.alpha is None else torch.cat([picture.pixels, picture.alpha])
+    return np.rint(planes.double().numpy() * (2**picture.depth - 1)).astype(int).transpose(1, 2, 0)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_png_comes_back_as_it_was(tmp_path: Path, channels: int, dtype: type) -> None:
+    values = noise(channels, dtype)
+    (tmp_path / "a.png").write_bytes(png.encode(values))
+    picture = read(tmp_path / "a.png")
+    assert picture.pixels.dtype == torch.float32 and picture.depth == 8 * np.dtype(dtype).itemsize
+    assert picture.shape[0] == (1 if channels < 3 else 3) and (picture.alpha is None) == (channels % 2 == 1)
+    assert (whole(picture) == values).all()
+    write(tmp_path / "b.png", picture)
+    assert (whole(read(tmp_path / "b.png")) == values).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_encoder_agrees_with_pillow(dtype: type) -> None:
+    values = noise(1, dtype)[:, :, 0]
+    assert (np.asarray(Image.open(io.BytesIO(png.encode(values)))) == values).all()
+    packed = io.BytesIO()
+    Image.fromarray(values).save(packed, "PNG")
+    if dtype is np.uint16:
+        assert (png.decode16(packed.getvalue())[:, :, 0] == values).all()
+
+
+def test_every_row_filter_is_undone() -> None:
+    """Filters applied one byte at a time, as the specification defines them, in every order of rows."""
+    values = noise(3)
+    plain = values.astype(">u2").view(np.uint8).reshape(SHAPE[0], -1).astype(int)
+    size, lines = 6, []
+    for y, row in enumerate(plain):
+        line = [y % 5]
+        for i, value in enumerate(row):
+            left = row[i - size] if i >= size else 0
+            above = plain[y - 1][i] if y else 0
+            corner = plain[y - 1][i - size] if y and i >= size else 0
+            paeth = min((left, above, corner), key=lambda v: abs(left + above - corner - v))
+            line.append((value - (0, left, above, (left + above) // 2, paeth)[y % 5]) % 256)
+        lines.append(line)
+    filtered = np.array(lines, np.uint8)
+    back = png._unfiltered(filtered[:, 0], filtered[:, 1:].reshape(*SHAPE, size))
+    assert (back.reshape(SHAPE[0], -1) == plain).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_tiff_keeps_16_bits(tmp_path: Path, channels: int, planar: str) -> None:
+    values = noise(channels)
+    stored = values[:, :, 0] if channels == 1 else values if planar == "contig" else values.transpose(2, 0, 1)
+    options = {} if channels == 1 else {"planarconfig": planar, "extrasamples": ["unassalpha"] * (channels - 3)}
+    tifffile.imwrite(
+        tmp_path / "a.tif", stored, photometric="minisblack" if channels == 1 else "rgb", compression="zlib", **options
+    )
+    picture = read(tmp_path / "a.tif")
+    assert picture.depth == 16 and (whole(picture) == values).all()
+
+
+def test_float_tiff(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random(SHAPE).astype(np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", values)
+    picture = read(tmp_path / "a.tif")
+    assert picture.depth == 16 and (picture.pixels[0].numpy() == values).all()
+    for wrong, said in ((np.nan, "NaN"), (np.inf, "NaN or infinite"), (255.0, "scale them to 0..1")):
+        values[2, 3] = wrong
+        tifffile.imwrite(tmp_path / "b.tif", values)
+        with pytest.raises(IptError, match=said):
+            read(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+def test_lossless_8_bit_formats(tmp_path: Path, suffix: str) -> None:
+    values = noise(3, np.uint8)
+    Image.fromarray(values).save(tmp_path / f"a{suffix}", lossless=True)
+    picture = read(tmp_path / f"a{suffix}")
+    assert picture.depth == 8 and (whole(picture) == values).all()
+
+
+def test_grey_stays_grey_and_palettes_expand(tmp_path: Path) -> None:
+    grey = noise(1, np.uint8)[:, :, 0]
+    Image.fromarray(grey).save(tmp_path / "grey.jpg")
+    assert read(tmp_path / "grey.jpg").shape == (1, *SHAPE)
+    Image.fromarray(grey > 127).save(tmp_path / "bit.png")
+    assert (read(tmp_path / "bit.png").pixels[0].numpy() == (grey > 127)).all()
+    palette = Image.fromarray(noise(3, np.uint8)).quantize(16)
+    palette.save(tmp_path / "palette.png", transparency=3)
+    picture = read(tmp_path / "palette.png")
+    assert (whole(picture)[:, :, :3] == np.asarray(palette.convert("RGB"))).all()
+    assert (picture.alpha.numpy()[0] == (np.asarray(palette) != 3)).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied_once(tmp_path: Path, orientation: int) -> None:
+    upright = np.zeros((10, 16), np.uint8)
+    upright[:5, :8] = 200
+    upright[0, 1:4] = 255
+    # The stored picture is what, turned by Pillow as the tag says, is upright.
+    turns = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
+    stored = Image.fromarray(upright)
+    if orientation > 1:
+        stored = stored.transpose(Image.Transpose(turns[orientation]))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010F] = "Maker"
+    stored.save(tmp_path / "a.png", exif=exif)
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.asarray(stored).astype(np.uint16) * 257, extratags=[(274, 3, 1, orientation, True)]
+    )
+    for name in ("a.png", "a.tif"):
+        picture = read(tmp_path / name)
+        assert np.allclose(picture.pixels[0].numpy(), upright / 255)
+        write(tmp_path / "out.png", picture)
+        assert (whole(read(tmp_path / "out.png"))[:, :, 0] // (257 if picture.depth == 16 else 1) == upright).all()
+    write(tmp_path / "out.png", read(tmp_path / "a.png"))
+    with Image.open(tmp_path / "out.png") as image:
+        assert dict(image.getexif()) == {0x010F: "Maker"}
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_the_colour_profile_is_kept_where_it_fits(tmp_path: Path, depth: int) -> None:
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture = Picture(torch.rand(3, *SHAPE), depth=depth, metadata={"icc": profile})
+    write(tmp_path / "a.png", picture)
+    assert read(tmp_path / "a.png").metadata["icc"] == profile
+    assert "icc" not in picture.with_pixels(torch.rand(1, *SHAPE)).metadata
+
+
+def test_values_are_clipped_and_never_stretched(tmp_path: Path) -> None:
+    values = torch.full((1, *SHAPE), 0.4)
+    values[0, 0, :3] = torch.tensor([-0.2, 0.6, 1.3])
+    write(tmp_path / "a.png", values)
+    assert whole(read(tmp_path / "a.png"))[0, :4, 0].tolist() == [0, 153, 255, 102]
+    with pytest.raises(IptError, match="NaN"):
+        write(tmp_path / "b.png", values * float("nan"))
+    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_another_size_loses_the_alpha() -> None:
+    picture = Picture(torch.rand(3, *SHAPE), torch.rand(1, *SHAPE), 16)
+    assert picture.with_pixels(torch.rand(3, *SHAPE)).alpha is picture.alpha
+    assert picture.with_pixels(torch.rand(3, 9, 9)).alpha is None
+
+
+def bad(folder: Path) -> dict[str, Path]:
+    """Files that cannot be used, by a word of the message."""
+    values = Image.fromarray(noise(3, np.uint8))
+    packed = {
+        "png": io.BytesIO(),
+        "jpeg": io.BytesIO(),
+        "cmyk": io.BytesIO(),
+        "gif": io.BytesIO(),
+        "pages": io.BytesIO(),
+    }
+    values.save(packed["png"], "PNG")
+    values.save(packed["jpeg"], "JPEG", quality=95)
+    values.convert("CMYK").save(packed["cmyk"], "JPEG")
+    values.save(packed["gif"], "GIF")
+    values.save(packed["pages"], "TIFF", save_all=True, append_images=[values])
+    deep, damaged = png.encode(noise(3)), bytearray(png.encode(noise(3)))
+    damaged[200] ^= 1
+    header = deep[12:28] + b"\1"
+    interlaced = deep[:12] + header + zlib.crc32(header).to_bytes(4, "big") + deep[33:]
+    deep_pages, lzw, stack, small = io.BytesIO(), io.BytesIO(), io.BytesIO(), io.BytesIO()
+    tifffile.imwrite(deep_pages, np.zeros((2, *SHAPE), np.uint16), photometric="minisblack")
+    tifffile.imwrite(stack, np.zeros((5, *SHAPE), np.uint32)[0], photometric="minisblack")
+    Image.fromarray(noise(1)[:, :, 0]).save(lzw, "TIFF", compression="tiff_lzw")
+    Image.new("L", (1, 1)).save(small, "PNG")
+    contents = {
+        "empty": b"",
+        "not a picture": b"hello " * 50,
+        "not a picture that": packed["gif"].getvalue(),
+        "cut short": packed["png"].getvalue()[:-300],
+        "damaged or cut": packed["jpeg"].getvalue()[:-300],
+        "cut short.*copy|cannot be used: cut short": deep[: len(deep) // 2],
+        "damaged": bytes(damaged),
+        "interlac": interlaced,
+        "CMYK": packed["cmyk"].getvalue(),
+        "2 pages": packed["pages"].getvalue(),
+        "has 2 pages": deep_pages.getvalue(),
+        "uint32": stack.getvalue(),
+        "LZW": lzw.getvalue(),
+        "1 x 1": small.getvalue(),
+        "damaged or cut short": deep_pages.getvalue()[:60],
+    }
+    paths = {}
+    for index, (said, content) in enumerate(contents.items()):
+        paths[said] = folder / f"bad{index}.png"
+        paths[said].write_bytes(content)
+    return paths | {"give a picture file": folder, "check the name": folder / "nowhere.png"}
+
+
+def test_what_cannot_be_used_is_said(tmp_path: Path) -> None:
+    for said, path in bad(tmp_path).items():
+        with pytest.raises(IptError, match=said) as caught:
+            read(path)
+        assert str(path) in str(caught.value) and len(str(caught.value).splitlines()) <= 2
+
+
+def test_inputs(tmp_path: Path) -> None:
+    with pytest.raises(IptError, match="does not exist"):
+        inputs(tmp_path / "nothing")
+    with pytest.raises(IptError, match="holds no pictures"):
+        inputs(tmp_path)
+    for name in ("b.JPG", "a.png", "c.txt", ".hidden.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    assert [file.name for file in inputs(tmp_path)] == ["a.png", "b.JPG"]
+    assert inputs(tmp_path / "c.txt") == [tmp_path / "c.txt"]
+    (tmp_path / "a.webp").touch()
+    with pytest.raises(IptError, match="would both become a.png"):
+        inputs(tmp_path)

@@ -1,0 +1,165 @@
+"""Blur against explicit sums, dense matrices and its own promises."""
+
+from __future__ import annotations
+
+import numpy
+import pytest
+import torch
+from scipy.signal import convolve2d
+
+from ipt.operators.blur import BORDERS, Blur
+
+NUMPY_PAD = {"circular": "wrap", "zero": "constant", "reflect": "reflect", "replicate": "edge", "unknown": "reflect"}
+KERNELS = [(1, 1), (3, 3), (4, 4), (2, 5), (5, 2), (7, 1), (6, 7)]
+
+
+def _random(*shape, seed=0):
+    return torch.rand(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def _kernels(batch, sides, seed=1):
+    kernel = _random(batch, 1, *sides, seed=seed) ** 3
+    return kernel / kernel.sum((-2, -1), keepdim=True)
+
+
+def _reference(image, kernel, border):
+    """scipy's full sum on a padded picture: what a kernel reaches before is h - 1 - h // 2, after it h // 2."""
+    height, width = kernel.shape[-2:]
+    pads = [(height - 1 - height // 2, height // 2), (width - 1 - width // 2, width // 2)]
+    out = [
+        [convolve2d(numpy.pad(plane, pads, mode=NUMPY_PAD[border]), one[0], mode="valid") for plane in picture]
+        for picture, one in zip(image.numpy(), kernel.numpy(), strict=True)
+    ]
+    return torch.from_numpy(numpy.array(out))
+
+
+@pytest.mark.parametrize("sides", KERNELS)
+@pytest.mark.parametrize("border", BORDERS)
+def test_forward_is_the_explicit_convolution(border, sides):
+    for shape in ((9, 8), (7, 12)):
+        image, kernel = _random(2, 3, *shape), _kernels(2, sides)
+        found = Blur(sides, border).forward(image, kernel)
+        torch.testing.assert_close(found, _reference(image, kernel, border), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("sides", [(3, 3), (4, 3), (2, 4)])
+def test_forward_is_the_sum_in_the_docstring(sides):
+    image, kernel = _random(1, 1, 5, 6), _kernels(1, sides)
+    found = Blur(sides, "zero").forward(image, kernel)
+    for row in range(5):
+        for column in range(6):
+            total = 0.0
+            for u in range(sides[0]):
+                for v in range(sides[1]):
+                    i, j = row - (u - sides[0] // 2), column - (v - sides[1] // 2)
+                    if 0 <= i < 5 and 0 <= j < 6:
+                        total += kernel[0, 0, u, v].item() * image[0, 0, i, j].item()
+            assert found[0, 0, row, column].item() == pytest.approx(total, abs=1e-12)
+
+
+@pytest.mark.parametrize("border", BORDERS)
+def test_adjoints_in_image_and_kernel(border):
+    operator, image, kernel = Blur((4, 5), border), _random(2, 3, 8, 9), _kernels(2, (4, 5))
+    tangent, probe = torch.randn(2, 2, 3, 8, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    kernel_tangent = _random(2, 1, 4, 5, seed=6) - 0.5
+    image.requires_grad_()
+    kernel.requires_grad_()
+    to_image, to_kernel = torch.autograd.grad(operator.forward(image, kernel), (image, kernel), probe)
+    with torch.no_grad():
+        moved = operator.forward(tangent, kernel)
+        bent = operator.forward(image, kernel_tangent)
+    torch.testing.assert_close((to_image * tangent).sum(), (probe * moved).sum(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close((to_kernel * kernel_tangent).sum(), (probe * bent).sum(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("border", BORDERS)
+def test_gradients_are_right(border):
+    image, kernel = _random(1, 2, 4, 5).requires_grad_(), _kernels(1, (3, 2)).requires_grad_()
+    assert torch.autograd.gradcheck(Blur((3, 2), border).forward, (image, kernel))
+
+
+def test_the_gradient_passes_constrain():
+    loose = (_random(2, 1, 3, 3) - 0.3).requires_grad_()
+    assert torch.autograd.gradcheck(lambda k: Blur(3).constrain({"kernel": k})["kernel"], (loose,))
+
+
+@pytest.mark.parametrize("sides", [(1, 1), (3, 5), (4, 2)])
+@pytest.mark.parametrize("border", BORDERS)
+def test_a_point_at_the_centre_pixel_is_the_identity(border, sides):
+    image, kernel = _random(2, 3, 8, 7), torch.zeros(2, 1, *sides, dtype=torch.float64)
+    kernel[..., sides[0] // 2, sides[1] // 2] = 1
+    torch.testing.assert_close(Blur(sides, border).forward(image, kernel), image, rtol=0, atol=1e-13)
+
+
+def test_constrain_gives_kernels_that_sum_to_one_an_image_at_a_time():
+    loose = _random(3, 1, 4, 5) - 0.4
+    loose[1] *= 1e3
+    loose[2] = -1.0
+    found = Blur(4).constrain({"kernel": loose, "other": loose})
+    kernel = found["kernel"]
+    assert (kernel >= 0).all() and found["other"] is loose
+    torch.testing.assert_close(kernel.sum((1, 2, 3)), torch.ones(3, dtype=torch.float64))
+    torch.testing.assert_close(Blur(4).constrain({"kernel": kernel})["kernel"], kernel, rtol=0, atol=1e-15)
+    for index in range(3):
+        alone = Blur(4).constrain({"kernel": loose[index : index + 1]})["kernel"]
+        assert torch.equal(alone[0], kernel[index])
+    # Nothing positive is left: a kernel that says nothing.
+    assert (kernel[2] == 1 / 20).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "side"),
+    [
+        ((256, 256), 64),
+        ((1000, 400), 64),
+        ((64, 64), 16),
+        ((64, 300), 16),
+        ((33, 33), 16),
+        ((32, 32), 8),
+        ((8, 9), 8),
+        ((5, 9), 5),
+        ((1, 1), 1),
+    ],
+)
+def test_the_usual_kernel_is_a_quarter_of_the_smaller_side(shape, side):
+    spec = Blur().parameters((3, *shape))["kernel"]
+    assert spec.shape == (1, side, side) and spec.prior == "kernel"
+
+
+def test_sides_as_given():
+    assert Blur(7).parameters((3, 20, 9))["kernel"].shape == (1, 7, 7)
+    assert Blur((4, 9)).parameters((1, 20, 9))["kernel"].shape == (1, 4, 9)
+    assert Blur([4, 9]).parameters((1, 20, 9))["kernel"].shape == (1, 4, 9)
+
+
+def test_an_unknown_border_is_refused():
+    with pytest.raises(ValueError, match="circular, zero, reflect, replicate, unknown"):
+        Blur(border="wrap")
+
+
+@pytest.mark.parametrize("size", [9, (3, 9), (9, 3)])
+def test_a_kernel_larger_than_the_picture_is_refused(size):
+    with pytest.raises(ValueError, match="does not fit a picture of 8x8"):
+        Blur(size).parameters((3, 8, 8))
+
+
+@pytest.mark.parametrize("size", [0, -3, (0, 5), (3,), (3, 3, 3), 2.5])
+def test_a_size_that_is_none_is_refused(size):
+    with pytest.raises(ValueError):
+        Blur(size).parameters((3, 16, 16))
+
+
+@pytest.mark.parametrize("border", ["circular", "reflect", "unknown"])
+def test_a_given_kernel_that_wraps_around_the_picture_is_refused(border):
+    """A known kernel may be of another size than the operator's, so it is here that it shows; none is cut in
+    silence."""
+    with pytest.raises((ValueError, RuntimeError)):
+        Blur(3, border).forward(_random(1, 1, 4, 4), _kernels(1, (9, 9)))
+
+
+@pytest.mark.parametrize("border", ["zero", "replicate"])
+def test_a_given_kernel_larger_than_the_picture_is_served_where_the_border_allows(border):
+    image, kernel = _random(1, 1, 4, 5), _kernels(1, (9, 8))
+    torch.testing.assert_close(
+        Blur(3, border).forward(image, kernel), _reference(image, kernel, border), rtol=0, atol=1e-12
+    )

@@ -1,0 +1,5 @@
+"""A plugin that ends the process."""
+
+import sys
+
+sys.exit(3)

@@ -1,0 +1,200 @@
+"""Networks as priors: what is read off a file, which sizes they take, and what a call returns."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from ipt.core.errors import IptError
+from ipt.priors.adm import ADMConfig
+from ipt.priors.network import NetworkPrior, load
+from ipt.priors.vp import VPDenoiser
+
+PICTURE = ADMConfig(3, 32, (1, 1, 2, 3, 4), attention=(), head_channels=32)
+KERNEL = ADMConfig(1, 32, (1, 2, 3, 4), attention=(2,), head_channels=32)
+FIELD = ADMConfig(2, 32, (1, 2), attention=(), head_channels=32, learned_variance=False)
+
+
+@pytest.fixture
+def checkpoint(tmp_path, randomised):
+    """A torch file as guided diffusion writes it, and its network."""
+
+    def make(config, name="checkpoint.pt"):
+        network = randomised(config).float()
+        torch.save(network.state_dict(), tmp_path / name)
+        return tmp_path / name, network
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("config", "sizes", "canvas", "scale", "offset"),
+    [(PICTURE, [128], False, 0.5, 0.5), (KERNEL, [64], True, 0.5, 0.5), (FIELD, None, False, 1.0, 0.0)],
+)
+def test_a_bare_checkpoint_needs_no_config(checkpoint, config, sizes, canvas, scale, offset):
+    file, network = checkpoint(config)
+    prior = load(file, head_channels=32)
+    told = prior.config
+    assert ADMConfig.from_dict(told["network"]) == config
+    assert (told["sizes"], told["canvas"], told["scale"], told["offset"]) == (sizes, canvas, scale, offset)
+    assert prior.name == "checkpoint.pt"
+    noisy = torch.randn(2, config.channels, 16, 16)
+    estimate = prior.estimate(noisy, 0.7)
+    expected = VPDenoiser(network).estimate(noisy, torch.full((2,), 0.7))
+    assert torch.allclose(estimate.clean, expected.clean, atol=1e-5)
+    assert (estimate.variance_mix is None) == (not config.learned_variance)
+    assert torch.equal(prior.denoise(noisy, 0.7), estimate.clean)
+
+
+def test_a_checkpoint_wrapped_or_in_safetensors(tmp_path, randomised):
+    state = randomised(KERNEL).float().state_dict()
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "wrapped.pth")
+    save_file({name: value.half() for name, value in state.items()}, tmp_path / "bare.safetensors")
+    noisy = torch.randn(1, 1, 16, 16)
+    wrapped = load(tmp_path / "wrapped.pth", head_channels=32).denoise(noisy, 1.0)
+    bare = load(tmp_path / "bare.safetensors", head_channels=32).denoise(noisy, 1.0)
+    assert torch.allclose(wrapped, bare, atol=2e-2)
+
+
+def test_a_schedule_stored_with_the_parameters_does_no_harm(checkpoint):
+    """deepinv's DiffUNet has guided diffusion's names, and in newer versions these two tensors more."""
+    file, network = checkpoint(KERNEL)
+    schedule = {"sqrt_alphas_cumprod": torch.rand(1000), "sqrt_1m_alphas_cumprod": torch.rand(1000)}
+    torch.save({**network.state_dict(), **schedule}, file)
+    noisy = torch.randn(1, 1, 16, 16)
+    expected = VPDenoiser(network)(noisy, torch.full((1,), 0.7))
+    assert torch.allclose(load(file, head_channels=32).denoise(noisy, 0.7), expected, atol=1e-5)
+
+
+def test_a_checkpoint_with_other_parameters_is_refused(checkpoint, tmp_path):
+    file, network = checkpoint(KERNEL)
+    state = network.state_dict()
+    del state["input_blocks.4.0.emb_layers.1.bias"]
+    state["extra"] = torch.zeros(1)
+    torch.save(state, file)
+    with pytest.raises(IptError, match=r"1 missing \(input_blocks.4.0.emb_layers.1.bias\); 1 unexpected \(extra\)"):
+        load(file, head_channels=32)
+
+
+def test_options_override_the_config(checkpoint):
+    prior = load(checkpoint(FIELD)[0], scale=4.0, offset=1.0, sizes=[16], head_channels=32)
+    chart = prior.chart((2, 16, 16))
+    assert (chart.scale, chart.offset) == (4.0, 1.0)
+    with pytest.raises(IptError, match="16x16"):
+        prior.chart((2, 32, 32))
+
+
+def test_loading_leaves_the_global_random_numbers_alone(folder, checkpoint):
+    paths = [folder(), checkpoint(KERNEL)[0]]
+    state = torch.random.get_rng_state()
+    for path in paths:
+        load(path, head_channels=32)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "quantity", "canvas"),
+    [
+        (None, (17, 17), (20, 20)),
+        (None, (16, 5), (16, 8)),
+        ([16, 32], (17, 9), (32, 32)),
+        ([16, 32], (16, 16), (16, 16)),
+    ],
+)
+def test_a_kernel_is_the_centre_of_a_canvas(folder, sizes, quantity, canvas):
+    chart = load(folder(sizes=sizes)).chart((1, *quantity))
+    assert (chart.shape, chart.physical_shape) == ((1, *canvas), (1, *quantity))
+    kernel = torch.rand(2, 1, *quantity)
+    normalised = chart.normalised(kernel)
+    assert torch.allclose(chart.physical(normalised), kernel)
+    outside = normalised.sum((-2, -1)) - (2 * kernel - 1).sum((-2, -1))
+    empty = float(canvas[0] * canvas[1] - quantity[0] * quantity[1])
+    assert torch.allclose(outside, torch.full((2, 1), -empty), atol=1e-3)
+
+
+def test_a_kernel_larger_than_every_canvas(folder):
+    with pytest.raises(IptError, match="weights1 takes up to 32x32, not 33x8"):
+        load(folder(sizes=[16, 32])).chart((1, 33, 8))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shape", "words"),
+    [
+        ([64], (3, 48, 48), "64x64, not 48x48"),
+        ([64, 128], (3, 64, 128), "64x64 or 128x128, not 64x128"),
+        (None, (3, 18, 16), "multiples of 4, not 18x16"),
+        (None, (3, 0, 16), "not 0x16"),
+    ],
+)
+def test_pictures_of_other_sizes_are_refused_with_the_choices(folder, sizes, shape, words):
+    with pytest.raises(IptError) as caught:
+        load(folder(3, sizes=sizes)).chart(shape)
+    assert words in str(caught.value)
+    assert "--fit resize" in str(caught.value) and "--fit tile" in str(caught.value)
+
+
+def test_pictures_that_fit(folder):
+    assert load(folder(3, sizes=[64])).chart((3, 64, 64)).shape == (3, 64, 64)
+    assert load(folder(3)).chart((3, 12, 40)).shape == (3, 12, 40)
+    with pytest.raises(IptError, match="3 channels, and this has 1"):
+        load(folder(3)).chart((1, 64, 64))
+
+
+def test_an_image_alone_and_in_a_batch(folder):
+    prior = load(folder(3))
+    noisy = torch.randn(4, 3, 16, 16)
+    together = prior.denoise(noisy, 0.3)
+    for row in range(4):
+        assert torch.allclose(prior.denoise(noisy[row : row + 1], 0.3), together[row : row + 1], atol=1e-5)
+
+
+def test_gradients_flow_to_the_picture_and_not_to_the_weights(folder):
+    prior = load(folder(3))
+    noisy = torch.randn(1, 3, 8, 8, requires_grad=True)
+    prior.denoise(noisy, 0.3).square().sum().backward()
+    assert noisy.grad is not None and noisy.grad.abs().min() > 0
+    assert all(p.grad is None and not p.requires_grad for p in prior.denoiser.parameters())
+    with torch.no_grad():
+        assert not prior.denoise(noisy, 0.3).requires_grad
+
+
+def test_precisions(folder):
+    target = folder(3)
+    noisy = torch.randn(2, 3, 16, 16)
+    single, half = load(target), load(target, precision="bf16")
+    exact = single.denoise(noisy, 0.3)
+    rough = half.denoise(noisy, 0.3)
+    assert rough.dtype == torch.float32
+    assert 0 < (rough - exact).abs().max() < 0.05
+    assert single.denoise(noisy.double(), 0.3).dtype == torch.float64
+    single.denoiser.double()
+    double = single.denoise(noisy.double(), 0.3)
+    assert torch.allclose(double.float(), exact, atol=1e-5)
+    assert not torch.equal(double, exact.double())
+    with pytest.raises(IptError, match="fp32 or bf16"):
+        load(target, precision="fp16")
+
+
+def test_a_device_that_is_not_there(folder):
+    with pytest.raises(IptError, match="cannot run .*nonsense"):
+        load(folder(), device="nonsense")
+
+
+def test_uncertainty_is_the_validation_error(folder):
+    prior = load(folder())
+    assert [prior.uncertainty(s) for s in (0.02, 0.2, 2.0)] == pytest.approx([1e-2, 4e-3**0.5, 0.2])
+    assert prior.uncertainty(0.002) == pytest.approx(1e-3)
+    assert prior.uncertainty(80.0) == pytest.approx(0.2)
+    assert prior.uncertainty(0.2**0.5 * 0.02**0.5) == pytest.approx((1e-2 * 4e-3**0.5) ** 0.5)
+    levels = [prior.uncertainty(0.01 * 1.1**i) for i in range(100)]
+    assert levels == sorted(levels)
+
+
+def test_uncertainty_without_validation_is_the_default(folder):
+    assert load(folder(validation={})).uncertainty(0.5) == pytest.approx(0.5 / 2**0.5)
+
+
+def test_only_networks_with_a_configuration(tiny):
+    with pytest.raises(TypeError, match="UNet or an ADMUNet"):
+        denoiser = tiny()[0]
+        denoiser.network.config = None
+        NetworkPrior(denoiser, {})

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ipt.core.charts import Chart
+from ipt.core.interfaces import Estimate, Prior
+from ipt.priors.tiled import TiledPrior
+
+
+class Same(Prior):
+    """Any shape; the estimate is the noisy variable itself."""
+
+    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
+        return Chart(tuple(physical_shape), tuple(physical_shape), 0.5, 0.5)
+
+    def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
+        return noisy
+
+    def estimate(self, noisy: Tensor, sigma: float) -> Estimate:
+        return Estimate(self.denoise(noisy, sigma), noisy * 2)
+
+    def uncertainty(self, sigma: float) -> float:
+        return 0.25 * sigma
+
+
+class Mean(Same):
+    """A local mean over 5 x 5 pixels, which knows nothing beyond a tile's edge: translation-equivariant inside."""
+
+    def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
+        assert noisy.shape[-2:] == (16, 16) and len(noisy) <= 3 or noisy.shape[-1] > 16
+        kernel = noisy.new_full((noisy.shape[1], 1, 5, 5), 1 / 25)
+        return F.conv2d(F.pad(noisy, (2, 2, 2, 2), mode="reflect"), kernel, groups=noisy.shape[1])
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 16), (23, 31), (40, 64), (28, 29)])
+@pytest.mark.parametrize("overlap", [0, 5, 8])
+def test_tiles_of_nothing_done_are_the_picture(size: tuple[int, int], overlap: int) -> None:
+    noisy = torch.randn(2, 3, *size)
+    estimate = TiledPrior(Same(), 16, overlap).estimate(noisy, 1.0)
+    assert torch.allclose(estimate.clean, noisy, atol=1e-6)
+    assert estimate.variance_mix is not None and torch.allclose(estimate.variance_mix, 2 * noisy, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(17, 25), (50, 37)])
+def test_seams_are_invisible(size: tuple[int, int]) -> None:
+    noisy = torch.randn(2, 3, *size)
+    tiled = TiledPrior(Mean(), 16, overlap=8, batch=3)
+    assert torch.allclose(tiled.denoise(noisy, 1.0), Mean().denoise(noisy, 1.0), atol=1e-6)
+
+
+def test_an_image_alone_is_the_same() -> None:
+    noisy = torch.randn(3, 3, 20, 30)
+    tiled = TiledPrior(Mean(), 16, batch=3)
+    assert torch.allclose(tiled.denoise(noisy[1:2], 1.0), tiled.denoise(noisy, 1.0)[1:2], atol=1e-6)
+
+
+def test_the_chart_is_the_tile_s() -> None:
+    tiled = TiledPrior(Same(), 16)
+    assert tiled.chart((3, 20, 16)) == Chart((3, 20, 16), (3, 20, 16), 0.5, 0.5)
+    assert tiled.uncertainty(2.0) == 0.5
+    with pytest.raises(ValueError, match="both sides"):
+        tiled.chart((3, 20, 15))
+    with pytest.raises(ValueError, match="overlap"):
+        TiledPrior(Same(), 16, 9)

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import base64
+import io
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ipt.core.errors import IptError
+from ipt.images.files import Picture
+from ipt.runs.curve import curve
+from ipt.runs.outputs import ImageResult, write_failure, write_result
+from ipt.runs.report import write_report
+
+VOID = {"meta", "link", "img", "input", "br"}
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, text, and whether every tag is closed by its own."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attributes}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attributes}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def solved(side: int = 12, depth: int = 8, **record: object) -> ImageResult:
+    numbers = torch.Generator().manual_seed(0)
+    picture = torch.rand(1, side, side, generator=numbers)
+    return ImageResult(
+        picture=Picture(picture, depth=depth),
+        measurement=Picture(picture / 2, depth=depth),
+        parameters={"kernel": torch.rand(1, 5, 7, generator=numbers)},
+        residual=torch.full((1, side, side), 0.011),
+        noise=0.01,
+        trace=[0.5, 0.1, 0.011],
+        record=record,
+    )
+
+
+def page_of(folder: Path) -> Page:
+    page = Page(write_report(folder).read_text(encoding="utf-8"))
+    assert not page.open
+    return page
+
+
+def test_one_picture(tmp_path: Path) -> None:
+    options = {"noise": {"value": 0.0123456, "from": "command line"}, "steps": {"value": [1, 2], "from": "run.yaml"}}
+    metrics = {"psnr": 27.4, "kernel_mnc": 0.952}
+    record = {"seconds": 21.73, "calls": {"image": 100}, "metrics": metrics, "options": options}
+    samples = torch.rand(2, 1, 12, 12)
+    result = replace(solved(depth=16, **record), samples=samples, spread=samples.std(0), reference=Picture(samples[0]))
+    write_result(tmp_path, "a", result)
+    page = page_of(tmp_path)
+    (slider,) = page.all("input")
+    assert slider["type"] == "range" and slider["aria-label"] == "Input on the left, result on the right: a"
+    assert {a["alt"] for a in page.all("img")} == {
+        "the input", "the result", "kernel", "residual", "spread", "reference", "sample 1", "sample 2",
+    }  # fmt: skip
+    for said in ("kernel, 7 × 5 px", "21.73", "27.40", "0.952", "0.0123456", "command line", "1, 2", "1.10"):
+        assert said in page.text
+    assert len(page.all("svg")) == 1 and not page.all("button")
+
+
+def test_nothing_refers_outside(tmp_path: Path) -> None:
+    for stem in ("a", "b"):
+        write_result(tmp_path, stem, solved(input="https://example.org/a.png"))
+    text = write_report(tmp_path).read_text(encoding="utf-8")
+    page = Page(text)
+    ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    for _, attributes in page.elements:
+        for name in ("src", "href", "srcset", "action", "data", "poster", "xlink:href"):
+            value = attributes.get(name, "#")
+            assert value.startswith("data:") or value == "#" or value[1:] in ids
+    assert "url(" not in text and "@import" not in text and "fetch(" not in text
+    policies = [a["content"] for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policies and policies[0].startswith("default-src 'none'")
+
+
+def test_what_a_record_says_is_only_text(tmp_path: Path) -> None:
+    evil = "</script><script>alert(1)</script>{{body}}\"'&"
+    options = {evil: {"value": evil, "from": evil}}
+    write_result(tmp_path, "a&b <i>", solved(input=evil, options=options, versions={"ipt": evil}))
+    write_failure(tmp_path, "c", evil)
+    page = page_of(tmp_path)
+    assert len(page.all("script")) == 1 and not page.all("i")
+    assert page.text.count(evil) == 7 and "a&b <i>" in page.text
+
+
+def test_many_pictures(tmp_path: Path) -> None:
+    for number in range(3):
+        metrics = {"psnr": 20.0 + number} if number else {}
+        write_result(tmp_path, f"a{number}", solved(seconds=float(number + 1), metrics=metrics))
+    write_failure(tmp_path, "broken", "it is cut short; copy it again")
+    (tmp_path / "other.json").write_text("[1]")
+    (tmp_path / "half.json").write_text("{")
+    page = page_of(tmp_path)
+    assert "3 pictures solved \u00b7 1 failed \u00b7 6.00 s" in page.text
+    assert "it is cut short; copy it again" in page.text
+    assert len(page.all("button")) == 4
+    values = [a["data-value"] for a in page.all("td") if "data-value" in a]
+    assert values[3::5] == ["1.0", "2.0", "3.0"] and values[4::5] == ["", "21.0", "22.0"]
+    links = {a["href"][1:] for a in page.all("a")}
+    assert links == {a["id"] for a in page.all("section") if "id" in a and not a["id"].endswith("-failed")}
+
+
+def test_pictures_are_what_was_written_and_large_ones_small(tmp_path: Path) -> None:
+    write_result(tmp_path, "a", replace(solved(depth=16), picture=Picture(torch.full((1, 1500, 40), 0.25), depth=16)))
+    image = next(a for a in page_of(tmp_path).all("img") if a["alt"] == "the result")
+    shown = Image.open(io.BytesIO(base64.b64decode(image["src"].split(",")[1])))
+    assert shown.size == (32, 1200) and np.asarray(shown).mean() == pytest.approx(0.25 * 255, abs=1)
+
+
+def test_a_missing_or_foreign_file_is_left_out(tmp_path: Path) -> None:
+    path = write_result(tmp_path / "out", "a", solved())
+    (tmp_path / "secret.png").write_bytes((path.parent / "a.png").read_bytes())
+    record = json.loads(path.read_text())
+    record["files"]["kernel"] = "../secret.png"
+    path.write_text(json.dumps(record))
+    (path.parent / "a.residual.png").unlink()
+    assert {a["alt"] for a in page_of(path.parent).all("img")} == {"the input", "the result"}
+
+
+def test_nothing_to_report(tmp_path: Path) -> None:
+    with pytest.raises(IptError, match="holds no results"):
+        write_report(tmp_path)
+
+
+def test_the_curve() -> None:
+    trace = [1.0, None, 0.1, 0.01, float("nan")]
+    root = ElementTree.fromstring(curve(trace, 0.02))
+    lines = [
+        [tuple(map(float, p.split(","))) for p in line.get("points", "").split()] for line in root.iter("polyline")
+    ]
+    assert [len(line) for line in lines] == [1, 2]
+    (first,), (second, third) = lines
+    assert first[0] < second[0] < third[0]
+    # Logarithmic: a tenth is as far each time.
+    assert third[1] - second[1] == pytest.approx(second[1] - first[1], abs=0.2)
+    (level,) = [line for line in root.iter("line") if line.get("class") == "noise"]
+    share = (float(level.get("y1", "nan")) - second[1]) / (third[1] - second[1])
+    assert share == pytest.approx(np.log10(5), abs=0.01)
+    assert curve([], 0.01) == "" and curve([0.0, None], 0.01) == ""
+    assert ElementTree.fromstring(curve([0.3], None)).tag == "svg"

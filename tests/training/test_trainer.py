@@ -1,0 +1,295 @@
+"""The trainer: it learns, continues exactly, validates truly, and stops where numbers end."""
+
+from __future__ import annotations
+
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ipt.core.errors import IptError
+from ipt.priors.edm import EDMDenoiser
+from ipt.priors.unet import UNet, UNetConfig
+from ipt.training.options import TrainingOptions
+from ipt.training.sources import ArraySource
+from ipt.training.trainer import VALIDATION_SIGMAS, Diverged, Trainer, validate
+
+from .conftest import NETWORK, OPTIONS, gratings
+
+
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {
+        **{f"model.{name}": value for name, value in trainer.model.state_dict().items()},
+        **{f"average.{name}": value for name, value in trainer.average.state_dict().items()},
+    }
+
+
+def assert_same(first: Trainer, second: Trainer) -> None:
+    ours, theirs = weights(first), weights(second)
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+    assert first.history == second.history
+
+
+class Spoiled(ArraySource):
+    """Its examples are not finite from a batch on."""
+
+    def __init__(self, number: int):
+        super().__init__(gratings(), held_out=4)
+        self.number = number
+
+    def batch(self, seed, number, count):
+        return super().batch(seed, number, count) * (math.nan if number >= self.number else 1)
+
+
+class Broken(ArraySource):
+    def batch(self, seed, number, count):
+        if number == 3:
+            raise OSError("the disk went away")
+        return super().batch(seed, number, count)
+
+
+def test_training_lowers_the_loss(make_trainer):
+    pictures = np.repeat(gratings(2), [2, 14], axis=0)
+    source = ArraySource(pictures, held_out=2, mirror=False)
+    trainer = make_trainer(source=source, images=800, batch=8, validate_every=10_000, save_every=10_000, rate=1e-2)
+    reports = list(trainer.steps())
+    # One picture among noise is learnt soon; the loss that is reported lags behind by about 50 steps.
+    assert reports[0].loss > 1.2
+    assert reports[-1].loss < 0.85
+    assert [report.images for report in reports] == list(range(8, 801, 8))
+
+
+def test_a_stopped_run_continues_to_the_same_weights(make_trainer):
+    whole = make_trainer("whole")
+    whole.run()
+    for stop_after in (1, 5, 9):
+        part = make_trainer("parts")
+        for count, _ in enumerate(part.steps(), 1):
+            if count == stop_after:
+                part.stop()
+        assert not part.finished
+    last = make_trainer("parts")
+    assert last.images == 4 * (1 + 5 + 9)
+    last.run()
+    assert last.finished and last.images == 64
+    assert_same(last, whole)
+    assert list(make_trainer("parts").steps()) == []
+
+
+CHILD = """
+import sys, time, torch
+torch.set_num_threads(1)
+sys.path[:0] = [{tests!r}]
+from conftest import NETWORK, OPTIONS, gratings
+from ipt.training.options import TrainingOptions
+from ipt.training.sources import ArraySource
+from ipt.training.trainer import Trainer
+options = TrainingOptions(**{{**OPTIONS, "images": 400, "save_every": 4, "validate_every": 200}})
+trainer = Trainer(NETWORK, ArraySource(gratings(), held_out=4), options, {folder!r})
+for report in trainer.steps():
+    print(report.images, flush=True)
+    time.sleep(0.005)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_killed_run_continues_to_the_same_weights(make_trainer, tmp_path):
+    whole = make_trainer("whole", images=400, save_every=4, validate_every=200)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        whole.run()
+        code = CHILD.format(tests=str(Path(__file__).parent), folder=str(tmp_path / "killed"))
+        child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        for _ in range(12):
+            child.stdout.readline()
+        # Anywhere in a step, or in the middle of a save.
+        time.sleep(0.013)
+        child.kill()
+        assert child.wait() == -signal.SIGKILL
+        child.stdout.close()
+        last = make_trainer("killed", images=400, save_every=4, validate_every=200)
+        assert 0 < last.images < 400
+        last.run()
+    finally:
+        torch.set_num_threads(threads)
+    assert_same(last, whole)
+
+
+def test_a_longer_training_continues_a_finished_one(make_trainer):
+    make_trainer().run()
+    longer = make_trainer(images=96)
+    assert longer.images == 64 and not longer.finished
+    longer.run()
+    assert longer.images == 96
+    assert [entry["images"] for entry in longer.history] == [32, 64, 96]
+
+
+def test_stopping_in_a_validation_leaves_it_for_later(make_trainer, monkeypatch):
+    trainer = make_trainer()
+    monkeypatch.setattr(trainer.source, "validation", lambda count: trainer.stop() or [torch.zeros(1, 1, 8, 8)])
+    (last,) = [report for report in trainer.steps() if report.images == 32]
+    assert last.validation is None and trainer.images == 32 and trainer.history == []
+    again = make_trainer()
+    again.run()
+    whole = make_trainer("whole")
+    whole.run()
+    ours, theirs = weights(again), weights(whole)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_the_untrained_network_has_the_error_that_its_formula_says():
+    # The output layer starts at zero, so D(x + sigma n) = c (x + sigma n) with c = .25 / (sigma^2 + .25), whose mean
+    # squared error is (1 - c)^2 mean(x^2) + c^2 sigma^2.
+    pictures = gratings(200, 16)
+    source = ArraySource(pictures, held_out=150)
+    denoiser = EDMDenoiser(UNet(NETWORK))
+    found = validate(denoiser, source, count=150)
+    power = float(source.validation(150)[0].square().mean())
+    assert found is not None and tuple(found) == VALIDATION_SIGMAS
+    for sigma, error in found.items():
+        skip = 0.25 / (sigma**2 + 0.25)
+        assert error == pytest.approx((1 - skip) ** 2 * power + skip**2 * sigma**2, rel=0.02)
+
+
+def test_a_run_that_diverges_stops_and_keeps_the_last_good_state(make_trainer):
+    trainer = make_trainer(source=Spoiled(5), save_every=8)
+    with pytest.raises(Diverged, match="diverged .* at 24 examples; .*state.pt keeps the last good state"):
+        trainer.run()
+    with pytest.raises(Diverged):
+        trainer.save()
+    kept = make_trainer()
+    assert kept.images == 16
+    assert all(torch.isfinite(value).all() for value in weights(kept).values())
+
+
+def test_a_gradient_that_is_not_finite_is_never_saved(make_trainer):
+    trainer = make_trainer(save_every=4)
+    next(trainer.steps())
+    trainer.model.network.out.weight.register_hook(lambda gradient: gradient * math.inf)
+    with pytest.raises(Diverged):
+        trainer.run()
+    assert make_trainer(save_every=4).images == 4
+
+
+def test_an_error_in_the_source_is_raised_where_the_batch_was_due(make_trainer):
+    trainer = make_trainer(source=Broken(gratings(), held_out=4))
+    with pytest.raises(OSError, match="the disk went away"):
+        trainer.run()
+    assert trainer.images == 12
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"rate": 0.5}, "rate: 0.001 before, 0.5 now"),
+        ({"seed": 1, "batch": 8}, "batch: 4 before, 8 now; seed: 0 before, 1 now"),
+        ({"precision": "bf16"}, "precision: fp32 before, bf16 now"),
+    ],
+)
+def test_other_options_than_before_are_refused_with_the_difference(make_trainer, options, told):
+    make_trainer(images=8).run()
+    with pytest.raises(IptError) as caught:
+        make_trainer(images=8, **options)
+    assert told in str(caught.value)
+    assert "--change" in str(caught.value)
+    make_trainer(images=16, accept_changes=True, **options).run()
+
+
+def test_other_examples_than_before_are_refused(make_trainer):
+    make_trainer(images=8).run()
+    with pytest.raises(IptError, match=r"pictures: \[24, 8, 8, 1\] before, \[25, 8, 8, 1\] now"):
+        make_trainer(images=8, source=ArraySource(gratings(25), held_out=4))
+    with pytest.raises(IptError, match="digest"):
+        make_trainer(images=8, source=ArraySource(gratings()[::-1], held_out=4))
+
+
+def test_another_network_than_before_is_refused(make_trainer, tmp_path):
+    make_trainer(images=8).run()
+    wider = UNetConfig(1, width=16, multipliers=(1, 2))
+    with pytest.raises(IptError, match="width: 8 before, 16 now"):
+        Trainer(wider, ArraySource(gratings(), 4), TrainingOptions(**OPTIONS), tmp_path / "out", accept_changes=True)
+
+
+def test_a_state_written_before_examples_were_recorded_continues(make_trainer, tmp_path):
+    make_trainer(images=32).run()
+    path = tmp_path / "out" / "state.pt"
+    state = torch.load(path, weights_only=True)
+    del state["source"], state["examples"]
+    torch.save(state, path)
+    older = make_trainer(images=64)
+    older.run()
+    assert older.finished
+    torch.save({"weights": torch.ones(3)}, path)
+    with pytest.raises(IptError, match="no readable state"):
+        make_trainer()
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(IptError, match="Move it away to start anew"):
+        make_trainer()
+
+
+def test_a_state_that_cannot_be_written_is_an_error_that_names_it(make_trainer, monkeypatch, tmp_path):
+    trainer = make_trainer(save_every=8)
+    steps = trainer.steps()
+    next(steps), next(steps)
+    before = (tmp_path / "out" / "state.pt").read_bytes()
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(IptError, match=r"state.pt cannot be written .*No space left"):
+        list(steps)
+    assert (tmp_path / "out" / "state.pt").read_bytes() == before
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["state.pt"]
+
+
+def test_network_and_examples_must_fit(tmp_path):
+    options = TrainingOptions(**OPTIONS)
+    with pytest.raises(IptError, match="3 channels, the training examples 1"):
+        Trainer(UNetConfig(3, width=8), ArraySource(gratings(), 4), options, tmp_path)
+    with pytest.raises(IptError, match="multiples of 4, the training examples are 10x10"):
+        Trainer(NETWORK, ArraySource(gratings(8, 10), 4), options, tmp_path)
+
+
+def test_training_neither_reads_nor_moves_the_global_random_generator(make_trainer):
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    first = make_trainer("a", images=16)
+    first.run()
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(8)
+    second = make_trainer("b", images=16)
+    second.run()
+    assert_same(first, second)
+
+
+def test_mixed_precision_and_compilation_train_too(make_trainer, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda module: compiled.append(module) or module)
+    trainer = make_trainer(precision="bf16", compile=True, images=16)
+    trainer.run()
+    assert compiled == [trainer.model]
+    assert {value.dtype for value in trainer.model.state_dict().values()} == {torch.float32}
+    assert math.isfinite(trainer.history[-1]["loss"])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_training_on_a_gpu_continues_exactly(make_trainer):
+    make_trainer("whole", device="cuda", images=160).run()
+    part = make_trainer("parts", device="cuda", images=160)
+    for report in part.steps():
+        if report.images == 48:
+            part.stop()
+    make_trainer("parts", device="cuda", images=160).run()
+    whole, parts = (make_trainer(name, device="cuda", images=160) for name in ("whole", "parts"))
+    ours, theirs = weights(parts), weights(whole)
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-5) for name in ours)
