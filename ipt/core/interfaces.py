@@ -80,10 +80,15 @@ class ParameterSpec:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """A belief about a tensor (B, ...): mean, and variance of an entry, (B, 1, 1, 1) or any shape that broadcasts."""
+    """A belief about a tensor (B, ...): mean, and variance of an entry, (B, 1, 1, 1) or any shape that broadcasts.
+
+    level: standard deviation, in the same units, of the noise through which a denoiser saw the tensor; an operator that
+    knows how its unknowns are correlated can tell from it what the denoiser could not see. Infinite: it saw nothing.
+    """
 
     mean: Tensor
     variance: Tensor
+    level: float = math.inf
 
 
 class ParametricOperator(ABC):
@@ -110,10 +115,17 @@ class ParametricOperator(ABC):
         return measurement_shape
 
     def image_step(
-        self, measurement: Tensor, noise_variance: Tensor, image: Gaussian, parameters: Mapping[str, Tensor]
+        self,
+        measurement: Tensor,
+        noise_variance: Tensor,
+        image: Gaussian,
+        parameters: Mapping[str, Tensor],
+        beliefs: Mapping[str, Gaussian],
     ) -> Tensor | None:
-        """The image that minimises ||y - A(x)||^2 / noise_variance + ||x - mean||^2 / variance, where the operator
-        knows a closed form or a fast solver; None (the default) leaves it to the rule. parameters: valid ones."""
+        """The image that best weighs the measurement against the belief about it, given valid parameters: the minimiser of
+        ||y - A(x)||^2 / noise_variance + ||x - mean||^2 / variance, where the operator knows a closed form or a fast solver;
+        None (the default) leaves it to the rule. beliefs: about the unknown parameters, as `parameter_step` had them,
+        for an operator that counts what is uncertain in them as noise."""
         return None
 
     def parameter_step(
@@ -130,7 +142,8 @@ class Step:
     """One step of the loop as a rule sees it.
 
     noisy, clean: every unknown's normalised variable and its prior's estimate. With a rule that needs gradients,
-    `noisy` are leaves of the graph of `clean`. sigma > sigma_next >= 0. index counts from 0 to total - 1.
+    `noisy` are leaves of the graph of `clean`. sigma > sigma_next >= 0. index counts from 0 to total - 1. levels: each
+    unknown's own noise level, sigma times the rule's `noise_ratio`; uncertainty: what its prior leaves uncertain there.
     """
 
     noisy: Unknowns
@@ -139,6 +152,7 @@ class Step:
     sigma_next: float
     index: int
     total: int
+    levels: Mapping[str, float] = field(default_factory=dict)
     uncertainty: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -162,6 +176,10 @@ class GuidanceRule(ABC):
     @abstractmethod
     def correct(self, step: Step, problem: Problem) -> Correction:
         """The correction for this step. Every norm is per image."""
+
+    def noise_ratio(self, name: str) -> float:
+        """The noise level of unknown `name` is the schedule's times this, throughout. Default: 1, one level for all."""
+        return 1.0
 
     @abstractmethod
     def schedule(self, steps: int | None = None) -> Schedule:

@@ -151,7 +151,8 @@ class Solver:
             raise ValueError(f"cannot go on: the state is of a solve in {resume.total} steps, the schedule has {total}")
         if resume is None:
             noisy = {
-                name: sigmas[0] * random.like(name, measurement.new_empty(len(measurement), *chart.shape))
+                name: random.like(name, measurement.new_empty(len(measurement), *chart.shape))
+                * (sigmas[0] * self.rule.noise_ratio(name))
                 for name, chart in problem.charts.items()
             }
             calls = dict.fromkeys(problem.charts, 0)
@@ -166,7 +167,8 @@ class Solver:
             following = {}
             for name, estimate in estimates.items():
                 fresh = random.like(name, noisy[name])
-                value = transition(noisy[name], estimate, sigma, sigma_next, fresh)
+                ratio = self.rule.noise_ratio(name)
+                value = transition(noisy[name], estimate, ratio * sigma, ratio * sigma_next, fresh)
                 following[name] = value + correction.shift[name] if name in correction.shift else value
             noisy = following
             clean = {name: estimate.clean for name, estimate in estimates.items()}
@@ -204,7 +206,8 @@ class Solver:
         with torch.set_grad_enabled(self.rule.needs_gradients):
             if self.rule.needs_gradients:
                 noisy = {name: value.detach().requires_grad_() for name, value in noisy.items()}
-            estimates = {name: self.priors[name].estimate(value, sigma) for name, value in noisy.items()}
+            levels = {name: sigma * self.rule.noise_ratio(name) for name in noisy}
+            estimates = {name: self.priors[name].estimate(value, levels[name]) for name, value in noisy.items()}
             step = Step(
                 noisy=noisy,
                 clean={name: estimate.clean for name, estimate in estimates.items()},
@@ -212,7 +215,8 @@ class Solver:
                 sigma_next=sigma_next,
                 index=index,
                 total=total,
-                uncertainty={name: self.priors[name].uncertainty(sigma) for name in noisy},
+                levels=levels,
+                uncertainty={name: self.priors[name].uncertainty(level) for name, level in levels.items()},
             )
             correction = self.rule.correct(step, problem)
         corrected = {}

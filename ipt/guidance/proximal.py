@@ -4,60 +4,81 @@ At each noise level the networks' estimates and the measurement are weighed agai
 
     minimise  ||y - A(z)||^2 / (2 sigma_n^2)  +  sum_c ||z_c - clean_c||^2 / (2 r_c(sigma)^2),
 
-the parameters first, with the image at its network's estimate (the image that fits the data would make the kernel its own
-proof), then the image given the parameters. The operator's own steps serve where it has them.
+the parameters first, with the image at its network's estimate (the image that fits the data would make the parameters
+their own proof), then the image given the parameters. The operator's own steps serve where it has them, Gauss-Newton with
+conjugate gradients elsewhere; what is uncertain in the one unknown counts as noise for the other.
 
-A plug-and-play relative: Zhu et al., "Denoising Diffusion Models for Plug-and-Play Image Restoration" (arXiv 2305.08995);
-FastDiffusionEM (Laroche et al., arXiv 2309.00287) alternates the same two steps.
+Relatives: Zhu et al., "Denoising Diffusion Models for Plug-and-Play Image Restoration" (arXiv 2305.08995); Laroche, Almansa,
+Coupete, "Fast Diffusion EM" (arXiv 2309.00287) alternates the same two steps.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
-from ipt.core.interfaces import IMAGE, Correction, Gaussian, GuidanceRule, Step, Transition
+from ipt.core.errors import IptError
+from ipt.core.interfaces import IMAGE, Correction, Gaussian, GuidanceRule, Step, Transition, Unknowns
 from ipt.core.problem import Problem
 from ipt.core.schedules import Karras, Schedule
 from ipt.core.transitions import Renoise
+from ipt.guidance import gauss_newton
 
 
 @dataclass(frozen=True)
 class Proximal(GuidanceRule):
-    """zeta: share of fresh noise a step. image_trust, parameter_trust: multiply the priors' variances."""
+    """zeta: share of fresh noise a step. parameter_noise: the parameters' noise level as a share of the image's; below 1 they
+    remember more of what they were at the step before, while the image starts afresh.
+    """
 
     zeta: float = 1.0
-    image_trust: float = 0.3
-    parameter_trust: float = 1.0
+    parameter_noise: float = 0.125
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.zeta <= 1:
+            raise IptError(f"guidance.zeta is within 0..1, not {self.zeta}")
+        if not 0 < self.parameter_noise <= 1:
+            raise IptError(f"guidance.parameter_noise is above 0 and at most 1, not {self.parameter_noise}")
 
     @property
     def needs_gradients(self) -> bool:
         return False
 
+    def noise_ratio(self, name: str) -> float:
+        return 1.0 if name == IMAGE else self.parameter_noise
+
     def schedule(self, steps: int | None = None) -> Schedule:
-        return Karras(steps or 100)
+        return Karras(100 if steps is None else steps, sigma_max=10.0, sigma_min=0.03)
 
     def transition(self) -> Transition:
         return Renoise(self.zeta)
 
     def correct(self, step: Step, problem: Problem) -> Correction:
-        noise_variance = problem.noise.square()
-        beliefs = {}
-        for name, clean in step.clean.items():
-            chart = problem.charts[name]
-            variance = (chart.scale * step.uncertainty[name]) ** 2
-            beliefs[name] = Gaussian(chart.physical(clean), torch.full_like(clean[:, :1, :1, :1], variance))
+        beliefs = {name: self._belief(name, step, problem) for name in step.clean}
         image = beliefs.pop(IMAGE)
-        corrected = {}
-        loose = {}
-        if beliefs:
-            pulled = {n: Gaussian(b.mean, b.variance * self.parameter_trust) for n, b in beliefs.items()}
-            loose = problem.operator.parameter_step(problem.measurement, noise_variance, image, pulled)
-            for name, value in loose.items():
-                corrected[name] = problem.charts[name].normalised(value)
+        noise_variance = problem.noise.square()
+        loose = self._parameters(problem, noise_variance, image, beliefs) if beliefs else {}
         valid = problem.operator.constrain({**loose, **problem.known})
-        trusted = Gaussian(image.mean, image.variance * self.image_trust)
-        solved = problem.operator.image_step(problem.measurement, noise_variance, trusted, valid)
-        corrected[IMAGE] = problem.charts[IMAGE].normalised(solved)
-        return Correction(clean=corrected)
+        solved = problem.operator.image_step(problem.measurement, noise_variance, image, valid, beliefs)
+        if solved is None:
+            solved = gauss_newton.image_step(problem.operator, problem.measurement, noise_variance, image, valid)
+        found = {IMAGE: solved, **loose}
+        return Correction(clean={name: problem.charts[name].normalised(value) for name, value in found.items()})
+
+    def _belief(self, name: str, step: Step, problem: Problem) -> Gaussian:
+        chart = problem.charts[name]
+        mean = chart.physical(step.clean[name])
+        variance = (chart.scale * step.uncertainty[name]) ** 2
+        return Gaussian(mean, torch.full_like(mean[:, :1, :1, :1], variance), abs(chart.scale) * step.levels[name])
+
+    def _parameters(
+        self, problem: Problem, noise_variance: torch.Tensor, image: Gaussian, beliefs: Mapping[str, Gaussian]
+    ) -> Unknowns:
+        found = problem.operator.parameter_step(problem.measurement, noise_variance, image, beliefs)
+        if found is None:
+            found = gauss_newton.parameter_step(
+                problem.operator, problem.measurement, noise_variance, image, beliefs, problem.known
+            )
+        return found

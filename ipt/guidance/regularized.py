@@ -44,6 +44,9 @@ class Regularized(GuidanceRule):
     def needs_gradients(self) -> bool:
         return self.rule.needs_gradients
 
+    def noise_ratio(self, name: str) -> float:
+        return self.rule.noise_ratio(name)
+
     def schedule(self, steps: int | None = None) -> Schedule:
         return self.rule.schedule(steps)
 

@@ -1,0 +1,287 @@
+"""The steps of the proximal rule for any differentiable operator: damped Gauss-Newton, solved by conjugate gradients.
+
+    minimise over u   ||y - A(u)||^2 / s^2  +  sum_c ||u_c - mean_c||^2 / variance_c
+
+In the beliefs' own units, z = (u - mean) / std, the second term is ||z||^2, and an iteration solves, with J = dA/dz,
+
+    (J' J / s^2 + I + damping I) d = J' (y - A) / s^2 - z,
+
+where J and J' are only ever applied to vectors: J' by automatic differentiation, J by differentiating that once more,
+or by differences for what can be differentiated only once. A step that does not lower an image's objective enough is
+halved for that image, and after three halvings refused, which raises its damping (Levenberg, 1944; Marquardt, 1963;
+Nocedal, Wright, "Numerical Optimization", chapter 10). Every scalar is per image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ipt.core.errors import IptError
+from ipt.core.interfaces import IMAGE, Gaussian, ParametricOperator, Unknowns
+from ipt.core.linear import conjugate_gradients
+
+TRIALS = 4  # of a step: whole, a half, a quarter, an eighth
+ADJOINT = 1e3  # roundings by which <u, J J' u> and |J' u|^2 may differ
+SHARE = 0.25  # of the fall that the linear forecast promises, for a step to be taken
+LINEAR = 1e-3  # share of a step's effect that its linear forecast may miss, for more iterations to be of no use
+
+Predict = Callable[[Unknowns], Tensor]
+
+
+@torch.no_grad()
+def parameter_step(
+    operator: ParametricOperator,
+    measurement: Tensor,
+    noise_variance: Tensor,
+    image: Gaussian,
+    parameters: Mapping[str, Gaussian],
+    known: Mapping[str, Tensor],
+    iterations: int = 3,
+    cg_iterations: int = 10,
+    error_weight: float = 1.0,
+) -> Unknowns:
+    """The unknown parameters, all together, that best explain the measurement given beliefs about them and the image.
+
+    measurement: (B, C, H, W). noise_variance: (B, 1, 1, 1). image: its mean is taken for the image; its error counts as
+    noise, s^2 = noise_variance + error_weight * what the image's variance amounts to in the measurement, for errors
+    independent between pixels (above 1: for correlated ones, which tell less than their number). parameters: beliefs of
+    any shape (B, ...), before `constrain`, and so is what is returned. known: given parameters.
+
+    The objective never rises above its value at the means. What `constrain` cuts off, a measurement cannot move: an
+    entry whose mean lies beyond a bound stays there. Raises IptError if the operator cannot be differentiated.
+    """
+    if not parameters:
+        return {}
+    picture = image.mean.detach()
+    given = {name: value.detach() for name, value in known.items()}
+
+    def predict(unknowns: Unknowns) -> Tensor:
+        return operator.forward(picture, **operator.constrain({**unknowns, **given}))
+
+    valid = operator.constrain({**{name: belief.mean.detach() for name, belief in parameters.items()}, **given})
+    _check(operator, measurement, operator.forward(picture, **valid))
+    error = _image_error(operator, image, valid)
+    beliefs = _Standard(parameters)
+    return _minimise(
+        operator, predict, measurement, noise_variance + error_weight * error, beliefs, iterations, cg_iterations
+    )
+
+
+@torch.no_grad()
+def image_step(
+    operator: ParametricOperator,
+    measurement: Tensor,
+    noise_variance: Tensor,
+    image: Gaussian,
+    parameters: Mapping[str, Tensor],
+    iterations: int = 3,
+    cg_iterations: int = 8,
+) -> Tensor:
+    """The image that best explains the measurement given a belief about it, (B, C, H, W).
+
+    measurement: (B, C, H, W). noise_variance: (B, 1, 1, 1). parameters: valid ones. Where the operator is linear in the
+    image, the first iteration is exact but for what the conjugate gradients leave, and it is the last. The objective
+    never rises above its value at the mean. Raises IptError if the operator cannot be differentiated.
+    """
+    valid = {name: value.detach() for name, value in parameters.items()}
+
+    def predict(unknowns: Unknowns) -> Tensor:
+        return operator.forward(unknowns[IMAGE], **valid)
+
+    _check(operator, measurement, operator.forward(image.mean, **valid))
+    beliefs = _Standard({IMAGE: image})
+    return _minimise(operator, predict, measurement, noise_variance, beliefs, iterations, cg_iterations)[IMAGE]
+
+
+def _check(operator: ParametricOperator, measurement: Tensor, predicted: Tensor) -> None:
+    """Evaluated before anything is differentiated, so that an error of the operator's own shows as it is."""
+    if predicted.shape != measurement.shape:
+        raise IptError(
+            f"the operator {type(operator).__name__} predicts {tuple(predicted.shape)} for a measurement of "
+            f"{tuple(measurement.shape)}: its image_shape and forward do not agree"
+        )
+
+
+class _Standard:
+    """Unknowns as one vector an image, z (B, N): zero at their means, one for a standard deviation."""
+
+    def __init__(self, beliefs: Mapping[str, Gaussian]):
+        self.means = {name: belief.mean.detach() for name, belief in beliefs.items()}
+        self.deviations = {name: _deviation(belief) for name, belief in beliefs.items()}
+
+    def origin(self) -> Tensor:
+        return torch.cat([torch.zeros_like(mean).flatten(1) for mean in self.means.values()], 1)
+
+    def unknowns(self, point: Tensor) -> Unknowns:
+        pieces = point.split([mean[0].numel() for mean in self.means.values()], 1)
+        return {
+            name: mean + self.deviations[name] * piece.reshape(mean.shape)
+            for (name, mean), piece in zip(self.means.items(), pieces, strict=True)
+        }
+
+
+def _deviation(belief: Gaussian) -> Tensor:
+    deviation = belief.variance.detach().sqrt()
+    if deviation.ndim != belief.mean.ndim and deviation.numel() == len(belief.mean):
+        deviation = deviation.reshape(-1, *[1] * (belief.mean.ndim - 1))
+    return deviation.expand_as(belief.mean)
+
+
+@dataclass(frozen=True)
+class _Tangent:
+    """A prediction and its derivative J at a point (B, N): value (B, C, H, W), J v and J' u."""
+
+    value: Tensor
+    forward: Callable[[Tensor], Tensor]
+    transposed: Callable[[Tensor], Tensor]
+
+    @classmethod
+    def at(
+        cls, point: Tensor, predict: Callable[[Tensor], Tensor], operator: ParametricOperator, names: str
+    ) -> _Tangent:
+        with torch.enable_grad(), _reported(operator, names):
+            leaf = point.detach().requires_grad_()
+            value = predict(leaf)
+            if not value.requires_grad:
+                raise RuntimeError("the measurement carries no gradient")
+
+        def transposed(vector: Tensor) -> Tensor:
+            with _reported(operator, names):
+                return torch.autograd.grad(value, leaf, vector, retain_graph=True)[0]
+
+        def by_differences(vector: Tensor) -> Tensor:
+            # Central, at most eps^(1/3) of a standard deviation to either side.
+            length = torch.finfo(point.dtype).eps ** (1 / 3) / vector.abs().amax(1, keepdim=True).clamp(min=1e-30)
+            ahead, behind = predict(point + length * vector), predict(point - length * vector)
+            return (ahead - behind) / (2 * length[..., None, None])
+
+        probe = 1 + _signs(value)
+        there = transposed(probe)
+        try:
+            by_two_backward = _by_two_backward(value, leaf)
+            back_again = by_two_backward(there)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError:
+            return cls(value.detach(), by_differences, transposed)
+        # A path that cannot be differentiated twice may be missing without a word, and at a kink the two derivatives
+        # may take different sides: then this J is not the transpose of J'.
+        differing = (probe * back_again).flatten(1).sum(1, keepdim=True) - there.square().sum(1, keepdim=True)
+        rounding = torch.finfo(point.dtype).eps * _norm(probe) * _norm(back_again)
+        unequal = (differing.abs() > ADJOINT * rounding)[..., None, None]
+        if not unequal.any():
+            return cls(value.detach(), by_two_backward, transposed)
+        return cls(value.detach(), lambda v: torch.where(unequal, by_differences(v), by_two_backward(v)), transposed)
+
+
+def _by_two_backward(value: Tensor, leaf: Tensor) -> Callable[[Tensor], Tensor]:
+    """v -> J v: J' u is linear in u, and the derivative of v . J' u in u is J v. Several times faster than
+    torch.func.jvp, which predicts anew for each v, and grid_sample has it."""
+    with torch.enable_grad():
+        cotangent = torch.zeros_like(value).requires_grad_()
+        (back,) = torch.autograd.grad(value, leaf, cotangent, create_graph=True)
+    return lambda vector: torch.autograd.grad(back, cotangent, vector, retain_graph=True)[0]
+
+
+@contextmanager
+def _reported(operator: ParametricOperator, names: str) -> Iterator[None]:
+    """What goes wrong in differentiating, as an error that names the operator."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise IptError(
+            f"the operator {type(operator).__name__} cannot be differentiated in {names} ({reason}).\n"
+            "Write its forward and constrain in torch operations that have derivatives, or give it its own image_step "
+            "and parameter_step"
+        ) from error
+
+
+def _image_error(operator: ParametricOperator, image: Gaussian, valid: Mapping[str, Tensor]) -> Tensor:
+    """What the image's variance amounts to in an entry of the measurement, (B, 1, 1, 1): the mean square of J applied
+    to a pattern of +-1 standard deviations, the same for every image (Hutchinson's estimate of trace(J J') / entries).
+    """
+    belief = _Standard({IMAGE: image})
+    point = belief.origin()
+    fixed = {name: value.detach() for name, value in valid.items()}
+    tangent = _Tangent.at(point, lambda z: operator.forward(belief.unknowns(z)[IMAGE], **fixed), operator, IMAGE)
+    return tangent.forward(_signs(point)).square().mean((1, 2, 3), keepdim=True)
+
+
+def _signs(like: Tensor) -> Tensor:
+    """A fixed pattern of +-1 shaped like a tensor (B, ...), the same for every image."""
+    pattern = torch.randint(0, 2, like.shape[1:], generator=torch.Generator().manual_seed(0))
+    return (2 * pattern - 1).to(like).expand_as(like)
+
+
+def _minimise(
+    operator: ParametricOperator,
+    predict: Predict,
+    measurement: Tensor,
+    variance: Tensor,
+    beliefs: _Standard,
+    iterations: int,
+    cg_iterations: int,
+) -> Unknowns:
+    names = ", ".join(beliefs.means)
+    point = beliefs.origin()
+    cg_iterations = min(cg_iterations, 2 * point.shape[1])
+    # Rises within rounding are none: else near the minimum rounding, which a batch changes, would choose the steps.
+    slack = 1 + 16 * torch.finfo(point.dtype).eps
+    damping = torch.zeros_like(point[:, :1])
+    settled = torch.zeros_like(damping, dtype=torch.bool)
+
+    def measured(z: Tensor) -> Tensor:
+        return predict(beliefs.unknowns(z))
+
+    def objective(value: Tensor, z: Tensor) -> Tensor:
+        data = ((measurement - value).square() / variance).flatten(1).sum(1, keepdim=True)
+        return data + z.square().sum(1, keepdim=True)
+
+    for _ in range(iterations):
+        tangent = _Tangent.at(point, measured, operator, names)
+        height = objective(tangent.value, point)
+        downhill = tangent.transposed((measurement - tangent.value) / variance) - point
+        step = conjugate_gradients(
+            _curvature(tangent, variance, damping), downhill, torch.zeros_like(point), cg_iterations
+        )
+        # An image whose derivatives are not finite stays where it is.
+        step = torch.where(torch.isfinite(step).all(1, keepdim=True) & ~settled, step, 0.0)
+        promised = (downhill * step).sum(1, keepdim=True)
+        moved, pending = point, ~settled
+        for trial in range(TRIALS):
+            candidate = torch.where(pending, point + step / 2**trial, moved)
+            value = measured(candidate)
+            enough = slack * height - SHARE / 2**trial * promised
+            lower = pending & (objective(value, candidate) <= enough)
+            moved, pending = torch.where(lower, candidate, moved), pending & ~lower
+            if trial == 0:
+                damping = torch.where(lower, damping / 4, damping)
+                effect = tangent.forward(step)
+                settled = settled | lower & (_norm(value - tangent.value - effect) <= LINEAR * _norm(effect))
+            if not pending.any():
+                break
+        point = moved
+        if settled.all():
+            break
+        # downhill / step is the curvature that the step met.
+        damping = torch.where(pending, 4 * (damping + _norm(downhill) / _norm(step).clamp(min=1e-12)), damping)
+    return beliefs.unknowns(point)
+
+
+def _curvature(tangent: _Tangent, variance: Tensor, damping: Tensor) -> Callable[[Tensor], Tensor]:
+    def apply(vector: Tensor) -> Tensor:
+        return tangent.transposed(tangent.forward(vector) / variance) + (1 + damping) * vector
+
+    return apply
+
+
+def _norm(tensor: Tensor) -> Tensor:
+    return tensor.flatten(1).norm(dim=1, keepdim=True)

@@ -1,0 +1,279 @@
+"""The README and the pages of docs/ do what they say: their code runs, their plugins load, their commands parse."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from ipt.cli.main import cli
+from ipt.cli.solve import options_from
+from ipt.core.schedules import Karras
+from ipt.core.solver import Solver
+from ipt.guidance.proximal import Proximal
+from ipt.images import files
+from ipt.operators.blur import Blur
+from ipt.operators.kernels import MotionKernels
+from ipt.plugins.building import build, build_component
+from ipt.plugins.component import KINDS
+from ipt.plugins.discovery import discover
+from ipt.priors import shipped
+from ipt.priors.analytic import GaussianPrior
+from ipt.runs.options import SIMULATE, SOLVE
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PLUGINS = ROOT / "docs" / "plugins.md"
+
+
+def blocks(page: Path, language: str, marker: str = "", heading: str = "") -> list[str]:
+    """The fenced blocks in a language: all of a page, those right after an HTML comment, or those under a heading."""
+    text = page.read_text(encoding="utf-8")
+    if heading:
+        text = re.split(r"^## ", text.partition(f"\n## {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    before = rf"<!-- {re.escape(marker)} -->\n" if marker else ""
+    return re.findall(rf"{before}^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def block(page: Path, language: str, marker: str) -> str:
+    (found,) = blocks(page, language, marker)
+    return found
+
+
+def commands(source: str) -> list[list[str]]:
+    """The arguments of every `ipt ...` in lines of shell."""
+    found = []
+    for line in source.splitlines():
+        for part in line.split("&&"):
+            words = shlex.split(part, comments=True)
+            if words and Path(words[0]).name == "ipt":
+                found.append(words[1:])
+    return found
+
+
+def inline(page: Path) -> list[list[str]]:
+    """The arguments of every `ipt COMMAND ...` within a sentence; without one, `ipt` is the package's name."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    spans = re.findall(r"`(ipt [^`]+)`", prose)
+    return [arguments for span in spans for arguments in commands(" ".join(span.split()))]
+
+
+PYTHON = {
+    f"{page.name} {number}": source
+    for page in (README, PLUGINS.with_name("library.md"))
+    for number, source in enumerate(blocks(page, "python"), 1)
+    if "hookimpl" not in source
+}
+WHOLE = [arguments for page in (README, *DOCS) for source in blocks(page, "bash") for arguments in commands(source)]
+MENTIONED = [arguments for page in (README, *DOCS) for arguments in inline(page)]
+
+
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Proximal, "schedule", lambda self, steps=None: Karras(min(steps or 3, 3)))
+
+
+@pytest.fixture
+def analytic(monkeypatch: pytest.MonkeyPatch, few_steps: None) -> None:
+    """Gaussians in place of the shipped networks, and a few steps: what is shown runs in no time."""
+    monkeypatch.setattr(shipped, "faces", lambda device="cpu", precision="fp32": GaussianPrior(0.0, 0.5))
+    monkeypatch.setattr(shipped, "kernel", lambda device="cpu", precision="fp32": GaussianPrior(-0.8, 0.3))
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which a reader of the pages would be, with the pictures that they mention."""
+    torch.manual_seed(0)
+    for name in ("blurred.png", "hazy.png", "dim.png", "night.png"):
+        files.write(tmp_path / name, torch.rand(3, 64, 64))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> Any:
+    result = CliRunner().invoke(cli, [*arguments])
+    assert result.exit_code == 0, f"ipt {' '.join(arguments)}: {result.output}"
+    return result
+
+
+# The two set-up commands
+
+
+def test_the_first_screen_has_the_two_set_up_commands():
+    head = "\n".join(README.read_text(encoding="utf-8").splitlines()[:30])
+    assert head.count("```bash") == 2 and "<!-- solve command -->" in head and "<!-- test command -->" in head
+    solve, test = block(README, "bash", "solve command"), block(README, "bash", "test command")
+    for command in (solve, test):
+        assert len(command.splitlines()) == 1 and command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
+    assert solve.endswith("&& .venv/bin/ipt solve -o out\n")
+    assert "'.[test]'" in test and test.endswith("&& .venv/bin/pytest\n")
+
+
+def test_a_solve_with_the_shipped_priors_leaves_the_files_of_the_readme(workplace, few_steps):
+    (arguments,) = commands(block(README, "bash", "solve command"))
+    run(*arguments, "--samples", "2")
+    section = README.read_text(encoding="utf-8").partition("## What comes out")[2].partition("\n## ")[0]
+    promised = re.findall(r"`(astronaut\.[^`]+|report\.html|run\.yaml)`", section)
+    assert {path.name for path in (workplace / "out").iterdir()} == set(promised)
+    kernel = np.load(workplace / "out" / "astronaut.kernel.npy")
+    assert kernel.dtype == np.float32 and len(kernel.shape) == 3 and len(kernel) == 1
+    assert kernel.sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_run_yaml_runs_again_to_the_same_result(workplace, analytic):
+    run("solve", "-o", "out")
+    (arguments,) = [words for words in inline(README) if "out/run.yaml" in words]
+    run(*arguments)
+    first, again = (workplace / folder / "astronaut.kernel.npy" for folder in ("out", "again"))
+    assert first.read_bytes() == again.read_bytes()
+
+
+# The code
+
+
+@pytest.mark.parametrize("source", PYTHON.values(), ids=PYTHON.keys())
+def test_python_code_runs(source, workplace, analytic):
+    names: dict[str, Any] = {}
+    exec(compile(source, "documentation", "exec"), names)  # noqa: S102 - our own pages
+    made = [value for value in names.values() if isinstance(value, Solver)]
+    assert made, "each example makes a solver"
+
+
+def test_the_two_ways_of_the_readme_solve(workplace, analytic):
+    shown: dict[str, Any] = {}
+    exec(compile(block(README, "python", "library: build"), "README", "exec"), shown)  # noqa: S102
+    assert shown["image"].shape == (1, 3, 64, 64) and shown["kernel"].shape == (1, 1, 17, 17)
+    assert torch.equal(files.read("sharp.png").pixels, (shown["image"][0].clamp(0, 1) * 255).round() / 255)
+    composed: dict[str, Any] = {}
+    source = block(README, "python", "library: compose")
+    exec(compile(source, "README", "exec"), composed)  # noqa: S102
+    assert torch.equal(composed["non_blind"].parameters["kernel"], composed["truth"])
+    for text in (source, block(README, "python", "library: build")):
+        assert len([line for line in text.splitlines() if line and not line.startswith(("import", "from"))]) <= 12
+
+
+# Plugins
+
+
+def test_the_plugin_of_the_readme(workplace, analytic, install):
+    source = block(README, "python", "plugin module")
+    assert len([line for line in source.splitlines() if line.strip()]) <= 10
+    project = tomllib.loads(block(README, "toml", "plugin metadata"))
+    (entry,) = project["project"]["entry-points"]["ipt"].values()
+    install(project["project"]["name"], source, module=entry, entry=entry, version=project["project"]["version"])
+    listed, shown, _ = [run(*arguments) for arguments in commands(block(README, "bash", "plugin commands"))]
+    assert re.search(r"ipt-veil +0\.1 +loaded", listed.output)
+    assert "a grey veil of unknown strength" in shown.output
+    assert {"hazy.png", "hazy.veil.npy", "report.html"} <= {path.name for path in (workplace / "out").iterdir()}
+
+
+@pytest.fixture(params=KINDS)
+def example(request: pytest.FixtureRequest, install: Any) -> str:
+    """The kind whose example in docs/plugins.md is installed as a plugin."""
+    (source,) = blocks(PLUGINS, "python", heading=f"`{KINDS[request.param]}`")
+    install(f"example-{request.param}", source)
+    return request.param
+
+
+def test_the_example_of_every_hook_is_loaded_and_built(example):
+    (plugin,) = [plugin for plugin in discover().plugins if plugin.distribution == f"example-{example}"]
+    assert (plugin.status, plugin.reason) == ("loaded", "")
+    (entry,) = [entry for entry in discover().of_kind(example) if entry.owner == plugin.distribution]
+    assert entry.component.summary
+    build_component(example, entry.component.name)
+
+
+def example_solver(install: Any, kind: str, **parts: Any) -> Solver:
+    (source,) = blocks(PLUGINS, "python", heading=f"`{KINDS[kind]}`")
+    install(f"example-{kind}", source)
+    return build(**{"prior": "gaussian", "parameters": {"kernel": "box"}, "steps": 3, **parts})
+
+
+def test_the_operator_example_solves(install, analytic):
+    solver = example_solver(install, "operator", operator="gain", parameters={})
+    solution = solver.solve(torch.rand(2, 3, 16, 16), noise=0.05)
+    assert solution.image.shape == (2, 3, 16, 16) and solution.parameters["gain"].shape == (2, 3, 1, 1)
+    assert torch.isfinite(solution.image).all()
+
+
+def test_the_prior_example_is_the_denoiser_of_its_gaussian(install):
+    prior = example_solver(install, "prior", prior="dark").priors["image"]
+    exact = GaussianPrior(-0.8, 0.3)
+    noisy = torch.randn(2, 3, 8, 8)
+    assert torch.allclose(prior.denoise(noisy, 0.7), exact.denoise(noisy, 0.7), atol=1e-6)
+    assert prior.chart((3, 8, 8)) == exact.chart((3, 8, 8))
+
+
+def test_the_guidance_example_brings_the_image_nearer_to_the_measurement(install):
+    settings = {"operator.border": "circular", "operator.kernel_size": 5}
+    known = {"kernel": MotionKernels().sample([1], (1, 5, 5))}
+    measurement = Blur(5, "circular").forward(torch.rand(1, 3, 16, 16), kernel=known["kernel"])
+    residuals = []
+    solver = example_solver(
+        install, "guidance", guidance="downhill", parameters={}, known=["kernel"], settings=settings
+    )
+    for rate in (0.0, 1.0):
+        moved = replace(solver, rule=type(solver.rule)(rate=rate))  # type: ignore[call-arg]
+        residuals.append(float(moved.solve(measurement, noise=0.01, known=known).residual[0]))
+    assert residuals[1] < 0.8 * residuals[0]
+
+
+def test_the_generator_example_draws_and_serves_as_an_empirical_prior(install):
+    settings = {"kernel.generator": "squares", "kernel.count": 20, "operator.kernel_size": 9}
+    solver = example_solver(install, "generator", parameters={"kernel": "empirical"}, settings=settings)
+    assert solver.solve(torch.rand(1, 3, 16, 16), noise=0.05).parameters["kernel"].shape == (1, 1, 9, 9)
+    squares = build_component("generator", "squares")
+    drawn = squares.sample([3, 4, 5], (1, 9, 8))
+    assert torch.allclose(drawn.sum((1, 2, 3)), torch.ones(3))
+    assert torch.equal(drawn[1:2], squares.sample([4], (1, 9, 8)))
+
+
+# The commands
+
+
+@pytest.mark.parametrize("arguments", [*WHOLE, *MENTIONED], ids=" ".join)
+def test_commands_of_the_pages_parse(arguments):
+    name, *rest = arguments
+    if name.startswith("-"):
+        assert name in {option for param in cli.params for option in param.opts}
+        return
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None, f"there is no command {name}"
+    if "--help" in rest:
+        return
+    # A command named in a sentence may lack what it needs; what it has must be right.
+    context = command.make_context(name, [*rest], resilient_parsing=arguments not in WHOLE)
+    kinds = {"solve": SOLVE, "simulate": SIMULATE}.get(name)
+    if kinds is not None:
+        named = {{"set_": "set", "clean": "input"}.get(key, key): value for key, value in context.params.items()}
+        options_from(kinds, {kind.name: named.get(kind.name) for kind in kinds}, None)
+
+
+def test_components_in_the_commands_exist():
+    own = re.findall(r'Component\("([\w-]+)"', "".join(blocks(PLUGINS, "python") + blocks(README, "python")))
+    known = {entry.component.name for entry in discover().entries}.union(own)
+    named = {
+        value
+        for words in (*WHOLE, *MENTIONED)
+        for option, value in zip(words, words[1:], strict=False)
+        if option in ("--operator", "--guidance", "--generator")
+    }
+    assert {"veil", "motion"} <= named
+    assert named <= known, f"not there: {named - known}"
+
+
+def test_what_ipt_show_is_said_to_show_exists():
+    shown = [words[1:] for words in WHOLE if words[0] == "show" and "veil" not in words]
+    assert len(shown) >= 2
+    for kind, name in shown:
+        assert discover().has(kind, name), f"there is no {kind} {name}"

@@ -1,0 +1,52 @@
+"""What is installed: the package's data with its code, and nothing outside `ipt`."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.metadata import entry_points
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import ipt
+
+PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("prior", ["faces", "kernel"])
+def test_the_shipped_priors_are_installed_with_their_cards(prior):
+    folder = files("ipt.priors") / "weights" / prior
+    for name in ("config.json", "diffusion_pytorch_model.safetensors", "card.md"):
+        assert (folder / name).is_file(), f"{folder / name} is not installed"
+    card = (folder / "card.md").read_text(encoding="utf-8")
+    assert "## Data" in card and "| sigma | mean squared error |" in card
+    if prior == "faces":
+        assert "CelebA" in card and "non-commercial research" in card
+    # What the Python Package Index takes, for the whole of a wheel, is 100 MB.
+    assert len((folder / "diffusion_pytorch_model.safetensors").read_bytes()) < 45e6
+
+
+@pytest.mark.parametrize("name", ["py.typed", "runs/report.html"])
+def test_other_data_is_installed(name):
+    assert (files("ipt") / name).is_file()
+
+
+def test_only_ipt_is_installed():
+    assert PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["ipt"]
+    assert PROJECT["project"]["scripts"] == {"ipt": "ipt.cli.main:main"}
+
+
+def test_the_version_is_the_package_s_own():
+    assert PROJECT["project"]["dynamic"] == ["version"] and ipt.__version__.count(".") == 2
+
+
+def test_dependencies_have_lower_bounds_and_no_pins():
+    for text in PROJECT["project"]["dependencies"]:
+        specifiers = {specifier.operator for specifier in Requirement(text).specifier}
+        assert specifiers == {">="}, text
+
+
+def test_the_built_ins_need_no_entry_point():
+    assert not [point for point in entry_points(group="ipt") if point.value.startswith("ipt.")]

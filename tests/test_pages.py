@@ -1,0 +1,128 @@
+"""Everything there is has its place on a page, and what the pages name is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import ipt
+from ipt.cli.main import COMMANDS, cli
+from ipt.core.schedules import Karras
+from ipt.guidance.proximal import Proximal
+from ipt.operators.kernels import MixedKernels
+from ipt.plugins.building import build
+from ipt.plugins.component import KINDS
+from ipt.plugins.discovery import discover
+from ipt.priors.analytic import GaussianPrior
+from ipt.runs.options import SOLVE
+from ipt.training.options import TrainingOptions
+from ipt.training.sources import GeneratorSource
+
+ROOT = Path(__file__).parents[1]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", *DOCS, ROOT / "CHANGELOG.md"]
+TEXT = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+
+def help_of(*arguments: str) -> str:
+    result = CliRunner().invoke(cli, [*arguments, "--help"])
+    assert result.exit_code == 0
+    return " ".join(result.output.split())
+
+
+def test_every_command_is_documented():
+    missing = [name for name in COMMANDS if f"ipt {name}" not in TEXT]
+    assert not missing, f"no page names ipt {missing}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_its_line_in_the_overview(name):
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None and command.help
+    assert COMMANDS[name][1] in help_of()
+
+
+def test_every_option_of_solve_has_help_text():
+    command = cli.get_command(click.Context(cli), "solve")
+    assert command is not None
+    text = help_of("solve")
+    for param in command.params:
+        if isinstance(param, click.Option):
+            assert param.help, f"{param.opts} has no help text"
+            assert all(option in text for option in param.opts)
+    # Every option that a run.yaml may have is one of the command line, too.
+    names = {name for param in command.params for name in (param.name, param.name.rstrip("_"))}
+    assert {kind.name for kind in SOLVE} <= names
+
+
+def test_every_hook_is_documented():
+    text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## `(ipt_\w+)`$", text, re.MULTILINE)
+    assert sorted(headings) == sorted(KINDS.values())
+
+
+def test_every_built_in_component_is_named_on_a_page():
+    missing = [entry.component.name for entry in discover().entries if f"`{entry.component.name}`" not in TEXT]
+    assert not missing
+
+
+def test_settings_of_the_pages_are_real(monkeypatch):
+    for name in ("faces", "kernel"):
+        monkeypatch.setattr(f"ipt.priors.shipped.{name}", lambda device="cpu", precision="fp32": GaussianPrior())
+    settings = dict(re.findall(r"--set (operator\.[a-z_]+|guidance\.size)=([\w.-]+)", TEXT))
+    assert settings.keys() == {"operator.kernel_size", "guidance.size"}
+    build(guidance="dps", settings=settings)
+
+
+def test_the_numbers_of_the_method_are_those_of_the_code():
+    text = " ".join((ROOT / "docs" / "method.md").read_text(encoding="utf-8").split())
+    rule = Proximal()
+    schedule = rule.schedule()
+    assert isinstance(schedule, Karras)
+    span = f"from {schedule.sigma_max:g} to {schedule.sigma_min:g} in {schedule.steps} steps".replace(" 0.", " .")
+    assert span in text, f"docs/method.md should say: {span}"
+    ratio = f"`parameter_noise` ({rule.noise_ratio('kernel'):g})".replace("(0.", "(.")
+    assert ratio in text, f"docs/method.md should say: {ratio}"
+    assert rule.zeta == 1 and r"$\zeta = 1$" in text
+
+
+def test_the_defaults_of_training_are_those_of_the_code():
+    text = " ".join((ROOT / "docs" / "training.md").read_text(encoding="utf-8").split())
+    command = cli.get_command(click.Context(cli), "train")
+    assert command is not None
+    defaults = {param.name: param.default for param in command.params}
+    assert f"(default {defaults['images']:,})" in text and f"(default {defaults['width']})" in text
+    assert f"`--device {defaults['device']}` is the default" in text
+    assert f"(`training.save_every`, {TrainingOptions().save_every:,} examples)" in text
+    assert ", ".join(map(str, GeneratorSource(MixedKernels()).sizes)).replace(", 64", " and 64") in text
+
+
+# Links, versions
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_files_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    files_named = [target.partition("#")[0] for target in targets if not re.match(r"https://|#", target)]
+    missing = [target for target in files_named if not (page.parent / target).is_file()]
+    assert not missing, f"{page.name} links to {missing}"
+
+
+def test_modules_and_files_named_in_prose_exist():
+    for path in re.findall(r"`(ipt/[\w/]+\.py|benchmarks/)`", TEXT):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_benchmark_table_has_its_place():
+    text = PAGES[0].read_text(encoding="utf-8")
+    assert text.count("<!-- benchmark table -->\n") == 1
+    assert text.index("<!-- benchmark table -->") < text.index("<!-- end of benchmark table -->")
+
+
+def test_the_changes_begin_with_this_version():
+    versions = re.findall(r"^## (\S+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert versions[0] == ipt.__version__
