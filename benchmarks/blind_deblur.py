@@ -1,11 +1,13 @@
 """Blind deblurring of 50 validation faces: `proximal` against `dps`, with the same priors, on the same measurements.
 
-    python benchmarks/blind_deblur.py --faces celeba128_jpegpack.npz --method proximal --border circular --out results/a.json
+    python benchmarks/blind_deblur.py --faces celeba128_jpegpack.npz --method proximal --border circular
+        --out results/a.json
     python benchmarks/blind_deblur.py --table results/*.json
 
-Faces: 50 evenly spaced ones of the first 500 (held out of training), reduced to 64x64. Kernels: `motion` or `gaussian` on 16x16 pixels,
-seeds 1000..; noise .01 on 0..1. Measurements are made with --made-with as border; the solver is told --border. Everything is fixed by
-seed. Files of results hold one row an image, so figures can be compared image by image.
+Faces: 50 evenly spaced ones of the first 500 (held out of training), reduced to 64x64. Kernels: `motion` or `gaussian`
+on 16x16 pixels, seeds 1000..; noise .01 on 0..1. Measurements are made with --made-with as border; the solver is told
+--border. Everything is fixed by seed. Files of results hold one row an image, so that figures can be compared image by
+image.
 """
 
 from __future__ import annotations
@@ -76,7 +78,12 @@ def solve(options: argparse.Namespace) -> dict:
         rows.append(row)
     if options.pictures:
         np.savez_compressed(
-            options.pictures, clean=clean, kernel=kernel, measured=measured, image=torch.cat(pictures), found=torch.cat(found)
+            options.pictures,
+            clean=clean,
+            kernel=kernel,
+            measured=measured,
+            image=torch.cat(pictures),
+            found=torch.cat(found),
         )
     return {"options": vars(options), "seconds": seconds, "calls": dict(solution.calls), "rows": rows}
 

@@ -38,6 +38,14 @@ def test_only_ipt_is_installed():
     assert PROJECT["project"]["scripts"] == {"ipt": "ipt.cli.main:main"}
 
 
+def test_the_source_distribution_can_be_tested():
+    """Some tests read the documents and run .ci/run."""
+    root = Path(__file__).parents[1]
+    included = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    assert {"/ipt", "/tests", "/docs", "/.ci", "/README.md", "/CHANGELOG.md", "/LICENSE"} <= set(included)
+    assert all((root / name.lstrip("/")).exists() for name in included)
+
+
 def test_the_version_is_the_package_s_own():
     assert PROJECT["project"]["dynamic"] == ["version"] and ipt.__version__.count(".") == 2
 

@@ -52,10 +52,22 @@ _SECTIONS = ("network", "training", "generator")
     "--batch", type=click.IntRange(1), default=TrainingOptions.batch, show_default=True, help="Examples a step."
 )
 @click.option("--rate", type=float, default=TrainingOptions.rate, show_default=True, help="Peak step size.")
-@click.option("--precision", type=click.Choice(PRECISIONS), default=TrainingOptions.precision, show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default=TrainingOptions.precision,
+    show_default=True,
+    help="Of the network's arithmetic; bf16 is faster on recent GPUs. Weights stay in fp32.",
+)
 @click.option("--compile", "compiled", is_flag=True, help="Use torch.compile.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
-@click.option("--seed", type=click.IntRange(0), default=TrainingOptions.seed, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=TrainingOptions.seed,
+    show_default=True,
+    help="Of the initial weights, the order of examples and their noise.",
+)
 @click.option(
     "--set",
     "settings",

@@ -122,10 +122,10 @@ class ParametricOperator(ABC):
         parameters: Mapping[str, Tensor],
         beliefs: Mapping[str, Gaussian],
     ) -> Tensor | None:
-        """The image that best weighs the measurement against the belief about it, given valid parameters: the minimiser of
-        ||y - A(x)||^2 / noise_variance + ||x - mean||^2 / variance, where the operator knows a closed form or a fast solver;
-        None (the default) leaves it to the rule. beliefs: about the unknown parameters, as `parameter_step` had them,
-        for an operator that counts what is uncertain in them as noise."""
+        """The image that best weighs the measurement against the belief about it, given valid parameters: the minimiser
+        of ||y - A(x)||^2 / noise_variance + ||x - mean||^2 / variance, where the operator knows a closed form or a fast
+        solver; None (the default) leaves it to the rule. beliefs: about the unknown parameters, as `parameter_step` had
+        them, for an operator that counts what is uncertain in them as noise."""
         return None
 
     def parameter_step(

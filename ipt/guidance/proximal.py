@@ -5,11 +5,11 @@ At each noise level the networks' estimates and the measurement are weighed agai
     minimise  ||y - A(z)||^2 / (2 sigma_n^2)  +  sum_c ||z_c - clean_c||^2 / (2 r_c(sigma)^2),
 
 the parameters first, with the image at its network's estimate (the image that fits the data would make the parameters
-their own proof), then the image given the parameters. The operator's own steps serve where it has them, Gauss-Newton with
-conjugate gradients elsewhere; what is uncertain in the one unknown counts as noise for the other.
+their own proof), then the image given the parameters. The operator's own steps serve where it has them, Gauss-Newton
+with conjugate gradients elsewhere; what is uncertain in the one unknown counts as noise for the other.
 
-Relatives: Zhu et al., "Denoising Diffusion Models for Plug-and-Play Image Restoration" (arXiv 2305.08995); Laroche, Almansa,
-Coupete, "Fast Diffusion EM" (arXiv 2309.00287) alternates the same two steps.
+Relatives: Zhu et al., "Denoising Diffusion Models for Plug-and-Play Image Restoration" (arXiv 2305.08995); Laroche,
+Almansa, Coupete, "Fast Diffusion EM" (arXiv 2309.00287) alternates the same two steps.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from ipt.guidance import gauss_newton
 
 @dataclass(frozen=True)
 class Proximal(GuidanceRule):
-    """zeta: share of fresh noise a step. parameter_noise: the parameters' noise level as a share of the image's; below 1 they
-    remember more of what they were at the step before, while the image starts afresh.
+    """zeta: share of fresh noise a step. parameter_noise: the parameters' noise level as a share of the image's; below
+    1 they remember more of what they were at the step before, while the image starts afresh.
     """
 
     zeta: float = 1.0

@@ -2,9 +2,9 @@
 
     y[i] = sum_u k[u] x[i - (u - c)],   c = (H_k // 2, W_k // 2)
 
-What lies outside the frame is part of the model. `circular`, `zero`, `reflect` and `replicate` say how the picture goes on
-there; `unknown` says nothing: a user's photograph goes on behind its frame. (The forward model, which must assume something,
-then reflects; the exact steps trust only what the frame shows.)
+What lies outside the frame is part of the model. `circular`, `zero`, `reflect` and `replicate` say how the picture goes
+on there; `unknown` says nothing: a user's photograph goes on behind its frame. (The forward model, which must assume
+something, then blends the reflections at opposite edges; the exact steps trust only what the frame shows.)
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ BORDERS = ("circular", "zero", "reflect", "replicate", "unknown")
 class Blur(ParametricOperator):
     """Convolution of every channel with one kernel (1, h, w) that is non-negative and sums to 1.
 
-    kernel_size: side in pixels, or (height, width), odd or even; None: a quarter of the picture's smaller side rounded up to a
-        multiple of 8, at most 64.
+    kernel_size: side in pixels, or (height, width), odd or even; None: a quarter of the picture's smaller side rounded
+        up to a multiple of 8, at most 64.
     border: circular, zero, reflect, replicate or unknown (see the module).
     """
 
@@ -71,7 +71,7 @@ class Blur(ParametricOperator):
             raise IptError(f"a kernel of {sides[0]}x{sides[1]} is larger than the picture of {frame[0]}x{frame[1]}")
         return Canvas.around(frame, sides, self.border)
 
-    def forward(self, image: Tensor, kernel: Tensor) -> Tensor:
+    def forward(self, image: Tensor, kernel: Tensor) -> Tensor:  # type: ignore[override]  # it has one, by name
         canvas = self._canvas(image, kernel)
         spectrum = torch.fft.rfft2(canvas.extend(image)) * canvas.transfer(kernel)
         return canvas.crop(canvas.inverse(spectrum))

@@ -6,14 +6,14 @@ Both are least squares in which what is uncertain in the *other* unknown counts 
     kernel:  noise  sigma_n^2 + E (|K0|^2 + V)
     image:   noise  sigma_n^2 + (|X0|^2 + E) V',   V' what is left uncertain in the kernel once the data have spoken
 
-A flat weight will not do: natural images have a spectrum S(f) that falls like f^-2.7 (Field, "Relations between the statistics of
-natural images and the response properties of cortical cells", 1987, finds about f^-2 for scenes; faces fall faster), so
-behind noise of level s a denoiser leaves about E = S s^2 / (S + s^2) uncertain (Wiener), nearly all of it at low frequencies. On 64
-training faces the shipped network's error is .5 to 1.2 times that, from s = .05 to 20. Colour channels share most of their
-variance, so they are weighed in a luminance-chrominance basis.
+A flat weight will not do: natural images have a spectrum S(f) that falls like f^-2.7 (Field, "Relations between the
+statistics of natural images and the response properties of cortical cells", 1987, finds about f^-2 for scenes; faces
+fall faster), so behind noise of level s a denoiser leaves about E = S s^2 / (S + s^2) uncertain (Wiener), nearly all of
+it at low frequencies. On 64 training faces the shipped network's error is .5 to 1.2 times that, from s = .05 to 20.
+Colour channels share most of their variance, so they are weighed in a luminance-chrominance basis.
 
-The kernel's own uncertainty has such a shape too: a path of mean radius r has |K|^2 of about 1 / (1 + 3 pi f r), times what
-pixels leave of it (sinc^4), and none at frequency zero, because kernels sum to 1 and are centred.
+The kernel's own uncertainty has such a shape too: a path of mean radius r has |K|^2 of about 1 / (1 + 3 pi f r), times
+what pixels leave of it (sinc^4), and none at frequency zero, because kernels sum to 1 and are centred.
 """
 
 from __future__ import annotations
@@ -40,15 +40,21 @@ LOCKED = 10.0
 DROP = 0.05
 """Kernel entries below this share of the largest are noise, while the image is coarse (level above `_FINE`)."""
 _FINE = 0.15
-_OUTSIDE = 0.02
+_OUTSIDE = 0.005
 """Variance of what lies outside an unknown border, around its reflected continuation."""
 _KERNEL_ITERATIONS = 8
-_FILLS = 2
+_FILLS = {"circular": 1, "unknown": 2, "zero": 5, "reflect": 5, "replicate": 5}
+"""How often what lies outside the frame is predicted anew, by border."""
+_IMAGE_ITERATIONS = 12
+"""Conjugate gradients for the image where the border continues it."""
 
 
 def kernel(canvas: Canvas, measurement: Tensor, noise_variance: Tensor, image: Gaussian, belief: Gaussian) -> Tensor:
     """The kernel (B, 1, h, w), scaled like the belief's mean: non-negative, centred on its centre pixel."""
-    facts = _Facts.of(canvas, noise_variance, image, belief)
+    # From what is certain to what is free, the variances of a kernel span seven decades: too many for single precision,
+    # in which an image would depend on its batch.
+    measurement = _double(measurement)
+    facts = _Facts.of(canvas, _double(noise_variance), _doubled(image), _doubled(belief))
     sides = (belief.mean.shape[-2], belief.mean.shape[-1])
     pull = facts.entries / facts.kernel_variance
     weight = facts.weight
@@ -57,25 +63,36 @@ def kernel(canvas: Canvas, measurement: Tensor, noise_variance: Tensor, image: G
     # The mean tells nothing of a kernel that sums to 1, and would dominate the system.
     picture[..., 0, 0] = 0
 
-    def apply(k: Tensor) -> Tensor:
-        return canvas.window(power * canvas.transfer(k), sides)
+    def apply(change: Tensor) -> Tensor:
+        return canvas.window(power * canvas.transfer(change), sides)
 
     def precondition(r: Tensor) -> Tensor:
         return canvas.window(canvas.transfer(r) / power, sides)
 
-    solved = facts.prior_kernel
+    # Solved for the change of the kernel: the pull towards the prior, enormous where nothing is uncertain, would drown
+    # the rest of the right side in rounding.
+    change = torch.zeros_like(facts.prior_kernel)
     known = canvas.border == "circular"
-    for _ in range(1 if known else _FILLS):
-        filled = measurement if known else _filled(canvas, measurement, facts, solved)
-        seen = (weight * picture.conj() * torch.fft.rfft2(_turned(filled))).sum(1, keepdim=True)
-        right = canvas.window(seen + pull * facts.prior_transfer, sides)
+    for _ in range(_FILLS[canvas.border]):
+        filled = measurement if known else _filled(canvas, measurement, facts, facts.prior_kernel + change)
+        unexplained = torch.fft.rfft2(_turned(filled)) - picture * facts.prior_transfer
+        right = canvas.window((weight * picture.conj() * unexplained).sum(1, keepdim=True), sides)
         iterations = _KERNEL_ITERATIONS if known else _KERNEL_ITERATIONS // 2
-        solved = conjugate_gradients(apply, right, solved, iterations, precondition)
-    solved = solved.clamp(min=0)
+        change = conjugate_gradients(apply, right, change, iterations, precondition)
+    solved = (facts.prior_kernel + change).clamp(min=0)
     threshold = DROP * min(1.0, image.level / _FINE)
     solved = torch.where(solved < threshold * solved.amax((-2, -1), keepdim=True), 0, solved)
     solved = recentred(solved)
-    return solved / solved.sum((-3, -2, -1), keepdim=True).clamp(min=1e-8) * facts.total
+    return (solved / solved.sum((-3, -2, -1), keepdim=True).clamp(min=1e-8) * facts.total).to(belief.mean)
+
+
+def _double(tensor: Tensor) -> Tensor:
+    """In double precision, but on Apple's GPUs, which have none."""
+    return tensor if tensor.device.type == "mps" else tensor.double()
+
+
+def _doubled(belief: Gaussian) -> Gaussian:
+    return Gaussian(_double(belief.mean), _double(belief.variance), belief.level)
 
 
 def image(
@@ -87,6 +104,11 @@ def image(
     kernel_belief: Gaussian | None,
 ) -> Tensor:
     """The image (B, C, H, W) given a valid kernel; kernel_belief: what was believed of it, None if it is known."""
+    kind = belief.mean
+    if canvas.border not in ("circular", "unknown"):
+        # Conjugate gradients again.
+        measurement, noise_variance, kernel = _double(measurement), _double(noise_variance), _double(kernel)
+        belief, kernel_belief = _doubled(belief), kernel_belief and _doubled(kernel_belief)
     error = _picture_error(canvas, belief)
     mean = canvas.extend(belief.mean)
     transfer = canvas.transfer(kernel)
@@ -94,7 +116,7 @@ def image(
     if kernel_belief is not None:
         facts = _Facts.of(canvas, noise_variance, belief, kernel_belief)
         spread = facts.picture.abs().square() / math.prod(canvas.size) + error
-        noise = noise_variance + spread * LOCKED * facts.remaining(kernel.shape[-1])
+        noise = noise_variance + spread * LOCKED * facts.remaining(canvas)
     data = transfer.conj() / noise
     solve = 1 / (transfer.abs().square() / noise + 1 / error)
 
@@ -104,15 +126,37 @@ def image(
 
     if canvas.border == "circular":
         return solved(measurement, mean)
+    if canvas.border != "unknown":
+        rest = measurement - canvas.crop(canvas.inverse(torch.fft.rfft2(mean) * transfer))
+        return (belief.mean + _continued(canvas, rest, transfer, noise, error, solve)).to(kind)
     whole = mean
-    for _ in range(_FILLS + 1):
+    for _ in range(_FILLS[canvas.border] + 1):
         predicted = canvas.inverse(torch.fft.rfft2(whole) * transfer)
         # What lies outside explains itself: it is measured as predicted, and believed as it was found.
-        start = mean if canvas.border != "unknown" else canvas.embed(belief.mean, whole)
-        whole = solved(canvas.embed(measurement, predicted), start)
-        if canvas.border != "unknown":
-            whole = canvas.extend(canvas.crop(whole))
+        whole = solved(canvas.embed(measurement, predicted), canvas.embed(belief.mean, whole))
     return canvas.crop(whole)
+
+
+def _continued(canvas: Canvas, rest: Tensor, transfer: Tensor, noise: Tensor, error: Tensor, solve: Tensor) -> Tensor:
+    """The change of the picture, continued as the border says, that best explains `rest` (B, C, H, W): the minimiser of
+    ||rest - crop(K extend(d))||^2 / noise + ||extend(d)||^2 / error, by conjugate gradients."""
+
+    def filtered(picture: Tensor, spectrum: Tensor) -> Tensor:
+        return canvas.inverse(torch.fft.rfft2(picture) * spectrum)
+
+    def told(residual: Tensor) -> Tensor:
+        weighed = filtered(canvas.zeros_outside(residual), 1 / noise)
+        return filtered(canvas.zeros_outside(canvas.crop(weighed)), transfer.conj())
+
+    def apply(change: Tensor) -> Tensor:
+        whole = canvas.extend(change)
+        return canvas.fold(told(canvas.crop(filtered(whole, transfer))) + filtered(whole, 1 / error))
+
+    def precondition(residual: Tensor) -> Tensor:
+        return canvas.crop(filtered(canvas.zeros_outside(residual), solve))
+
+    right = canvas.fold(told(_turned(rest)))
+    return _turned_back(conjugate_gradients(apply, right, torch.zeros_like(rest), _IMAGE_ITERATIONS, precondition))
 
 
 @dataclass(frozen=True)
@@ -146,21 +190,21 @@ class _Facts:
         power = power.sum(1, keepdim=True)
         return cls(picture, prior, transfer, total, variance, weight, power, height * width)
 
-    def remaining(self, side: int) -> Tensor:
-        """V': what is uncertain in the kernel's spectrum after the kernel step; neighbouring frequencies share what they know."""
-        columns = self.power.shape[-1]
-        smooth = _smoothed(self.power, side, columns)
+    def remaining(self, canvas: Canvas) -> Tensor:
+        """V': what is uncertain in the kernel's spectrum after the kernel step; neighbouring frequencies share what
+        they know."""
+        smooth = _smoothed(canvas, self.power, self.prior_kernel.shape[-2:])
         return self.entries / (smooth + self.entries / self.kernel_variance)
 
 
-def _smoothed(power: Tensor, side: int, columns: int) -> Tensor:
-    """A spectrum averaged over the bandwidth of a window of this many pixels."""
-    correlation = torch.fft.irfft2(power)
-    rows, width = correlation.shape[-2:]
-    down = torch.fft.fftfreq(rows, 1 / rows, device=power.device).to(correlation)
-    across = torch.fft.fftfreq(width, 1 / width, device=power.device).to(correlation)
-    taper = (1 - down.abs() / side).clamp(min=0)[:, None] * (1 - across.abs() / side).clamp(min=0)
-    return torch.fft.rfft2(correlation * taper).real.clamp(min=0)[..., :columns]
+def _smoothed(canvas: Canvas, power: Tensor, sides: tuple[int, ...]) -> Tensor:
+    """A spectrum averaged over the bandwidth of a window of (height, width) pixels."""
+    tapers = []
+    for length, side in zip(canvas.size, sides, strict=True):
+        away = torch.fft.fftfreq(length, 1 / length, dtype=power.dtype, device=power.device).abs()
+        tapers.append((1 - away / side).clamp(min=0))
+    down, across = tapers
+    return torch.fft.rfft2(canvas.inverse(power) * (down[:, None] * across)).real.clamp(min=0)
 
 
 def _picture_error(canvas: Canvas, image: Gaussian) -> Tensor:
@@ -169,7 +213,7 @@ def _picture_error(canvas: Canvas, image: Gaussian) -> Tensor:
     spectrum = amplitude * canvas.frequencies(image.mean) ** -exponent
     channels = image.mean.shape[1]
     shares = [LUMINANCE] + [CHROMINANCE] * (channels - 1) if channels > 1 else [1.0]
-    spectrum = spectrum * torch.tensor(shares).to(spectrum)[:, None, None]
+    spectrum = spectrum * spectrum.new_tensor(shares)[:, None, None]
     if math.isinf(image.level):
         return spectrum[None]
     return (spectrum * image.level**2 / (spectrum + image.level**2))[None]
@@ -186,7 +230,8 @@ def _kernel_spectrum(canvas: Canvas, prior: Tensor) -> Tensor:
 
 
 def _filled(canvas: Canvas, measurement: Tensor, facts: _Facts, kernel: Tensor) -> Tensor:
-    """The measurement on the canvas: itself inside as far as it does not depend on what lies outside, else as predicted."""
+    """The measurement on the canvas: itself inside as far as it does not depend on what lies outside, else as
+    predicted."""
     transfer = canvas.transfer(kernel)
     predicted = _turned_back(canvas.inverse(facts.picture * transfer))
     if canvas.border != "unknown":
@@ -221,13 +266,15 @@ def _turned_back(picture: Tensor) -> Tensor:
 
 
 def recentred(kernel: Tensor) -> Tensor:
-    """Each kernel (B, 1, h, w) moved by whole pixels until its centroid is nearest the centre pixel; what would leave is lost."""
+    """Each kernel (B, 1, h, w) moved by whole pixels until its centroid is nearest the centre pixel; what would leave
+    is lost. One that is not finite stays where it is."""
     height, width = kernel.shape[-2:]
     rows = torch.arange(height, device=kernel.device).to(kernel)
     columns = torch.arange(width, device=kernel.device).to(kernel)
     mass = kernel.sum((-3, -2, -1)).clamp(min=1e-8)
-    down = (height // 2 - (kernel.sum((1, 3)) * rows).sum(1) / mass).round().long()
-    right = (width // 2 - (kernel.sum((1, 2)) * columns).sum(1) / mass).round().long()
+    finite = torch.isfinite(mass)
+    down = torch.where(finite, height // 2 - (kernel.sum((1, 3)) * rows).sum(1) / mass, 0).round().long()
+    right = torch.where(finite, width // 2 - (kernel.sum((1, 2)) * columns).sum(1) / mass, 0).round().long()
     moved = []
     for one, dy, dx in zip(kernel, down.tolist(), right.tolist(), strict=True):
         if dy or dx:

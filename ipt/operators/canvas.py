@@ -1,8 +1,9 @@
 """A frame, and around it what a kernel reaches: the geometry behind every border model of `blur`.
 
-The canvas is periodic: convolution on it is a product of spectra. The frame lies in its first corner; what lies outside to the
-right and below follows it, what lies outside to the left and above comes last, just before the frame starts again. Between the two the
-continuation is blended, so that the canvas has no jump that would leak over all frequencies.
+The canvas is periodic: convolution on it is a product of spectra. The frame lies in its first corner; what lies outside
+to the right and below follows it, what lies outside to the left and above comes last, just before the frame starts
+again. Between the two the continuation is blended (outside `zero` it is black), so that the canvas has no jump of its
+own that would leak over all frequencies.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ _MODES = {"zero": "constant", "reflect": "reflect", "replicate": "replicate", "u
 
 @dataclass(frozen=True)
 class Canvas:
-    """frame: (height, width) of the picture. before, after: (rows, columns) that a kernel reaches outside it. size: of the
-    whole, at least frame + before + after, of lengths for which the FFT is fast."""
+    """frame: (height, width) of the picture. before, after: (rows, columns) that a kernel reaches outside it. size: of
+    the whole, at least frame + before + after, of lengths for which the FFT is fast."""
 
     frame: tuple[int, int]
     before: tuple[int, int]
@@ -38,7 +39,8 @@ class Canvas:
         return cls(frame, before, after, size, border)
 
     def extend(self, image: Tensor) -> Tensor:
-        """The picture (B, C, H, W) continued over the canvas as the border says: exactly, as far as the kernel reaches."""
+        """The picture (B, C, H, W) continued over the canvas as the border says, exactly as far as the kernel reaches;
+        `unknown` blends the reflections at either end over all that lies between."""
         if self.border == "circular":
             return image
         for axis in (-2, -1):
@@ -58,8 +60,15 @@ class Canvas:
         gap = room - before - after
         head = wide.narrow(axis, before, side + after)
         tail = wide.narrow(axis, 0, before)
-        filling = wide.new_zeros(*_shape(wide, axis, gap))
-        return torch.cat([head, filling, tail], dim=axis)
+        return torch.cat([head, self._bridge(wide, axis, gap), tail], dim=axis)
+
+    def _bridge(self, wide: Tensor, axis: int, gap: int) -> Tensor:
+        """From the last line of what follows the frame to the first of what comes before it, in equal parts."""
+        if self.border == "zero":
+            return wide.new_zeros(_shape(wide, axis, gap))
+        last, first = wide.narrow(axis, wide.shape[axis] - 1, 1), wide.narrow(axis, 0, 1)
+        share = (torch.arange(gap, device=wide.device, dtype=wide.dtype) + 1) / (gap + 1)
+        return torch.lerp(last, first, share if axis == -1 else share[:, None])
 
     def _blended(self, image: Tensor, axis: int, room: int) -> Tensor:
         side = image.shape[axis]
@@ -75,6 +84,12 @@ class Canvas:
             last = between.narrow(axis, reach - 1, 1)
             between = torch.cat([between, last.expand(*_shape(between, axis, room - reach))], dim=axis)
         return torch.cat([image, between], dim=axis)
+
+    def fold(self, canvas: Tensor) -> Tensor:
+        """The adjoint of `extend`: everything is added to the pixel of the frame that it continues."""
+        with torch.enable_grad():
+            frame = torch.zeros_like(self.crop(canvas)).requires_grad_()
+            return torch.autograd.grad(self.extend(frame), frame, canvas)[0]
 
     def crop(self, canvas: Tensor) -> Tensor:
         """The frame."""

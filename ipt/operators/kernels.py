@@ -1,5 +1,7 @@
 """Generators of blur kernels: camera motion, Gaussian and defocus.
 
+Wherever an interval (low, high) is asked for, a single number stands for both.
+
 Every generator draws kernels (B, 1, H, W), non-negative, each summing to 1, with the centroid on the centre pixel
 (H // 2, W // 2): blind deblurring cannot tell a shifted kernel from a shifted picture, so the convention is fixed
 here, in the data that kernel priors are trained on. One seed a kernel; a kernel does not depend on its batch.
@@ -129,11 +131,14 @@ class MixedKernels(Generator):
         return out
 
 
-def _interval(name: str, value: Sequence[float], low: float, high: float) -> tuple[float, float]:
-    first, last = (float(v) for v in value)
-    if not low <= first <= last <= high:
-        raise IptError(f"{name} must be an interval within {low:g}..{high:g}, not {tuple(value)}: give (low, high)")
-    return first, last
+def _interval(name: str, value: Sequence[float] | float, low: float, high: float) -> tuple[float, float]:
+    """(low, high) as given; a single number is both."""
+    ends = (value, value) if isinstance(value, (int, float)) else tuple(value)
+    if len(ends) != 2 or not low <= ends[0] <= ends[1] <= high:
+        raise IptError(
+            f"{name} must be an interval within {low:g}..{high:g}, not {value}: give (low, high), or one number"
+        )
+    return float(ends[0]), float(ends[1])
 
 
 def _extents(bounds: tuple[float, float] | None, height: int, width: int, uniform: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ equation 7 and table 1.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 

@@ -89,6 +89,8 @@ class SelfAttention(nn.Module):
 class UNet(nn.Module):
     """F(image, label): image (B, C, H, W), label (B,) a scalar of the noise level; returns (B, C, H, W)."""
 
+    frequencies: Tensor
+
     def __init__(self, config: UNetConfig):
         super().__init__()
         self.config = config
@@ -147,6 +149,6 @@ def _groups(channels: int) -> int:
 
 def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
     """A layer that starts at zero, so that every residual block starts as the identity."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
     return layer

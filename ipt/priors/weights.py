@@ -188,10 +188,18 @@ def _write(folder: str | os.PathLike, state: Mapping[str, Tensor], config: Mappi
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / TENSORS, lambda file: save_file(tensors, file, {"format": "pt"}))
+        _replace(folder / TENSORS, lambda file: _save_file(tensors, file))
         _replace(folder / CONFIG, lambda file: file.write_text(text, encoding="utf-8"))
     except (OSError, SafetensorError) as error:
         raise IptError(f"cannot write weights to {folder} ({error}): choose another folder or make room") from None
+
+
+def _save_file(tensors: dict[str, Tensor], file: Path) -> None:
+    # save_file makes files that their owner alone can read; weights, like all results, follow the user's umask.
+    file.touch()
+    mode = file.stat().st_mode & 0o777
+    save_file(tensors, file, {"format": "pt"})
+    file.chmod(mode)
 
 
 def _replace(target: Path, write: Callable[[Path], object]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from ipt.core.errors import IptError
 from ipt.images.atomic import atomic
-from ipt.runs.sections import anchor, detail, failure, number, over, thumbnail
+from ipt.runs.sections import anchor, detail, failure, number, thumbnail, unexplained
 
 _MANY = 24
 """From so many images on, pictures are embedded smaller."""
@@ -82,7 +82,7 @@ def _subtitle(done: Sequence[tuple[str, Mapping[str, Any]]], failed: Sequence[tu
 
 
 _COLUMNS = (
-    ("residual / noise", lambda record: over(record.get("residual"), record.get("noise"))),
+    ("residual / noise", unexplained),
     ("seconds", lambda record: record.get("seconds")),
     ("PSNR dB", lambda record: (record.get("metrics") or {}).get("psnr")),
     ("SSIM", lambda record: (record.get("metrics") or {}).get("ssim")),

@@ -34,8 +34,11 @@ def anchor(stem: str) -> str:
     return "picture-" + quote(stem, safe="").replace("%", "_")
 
 
-def over(value: float | None, other: float | None) -> float | None:
-    return value / other if value is not None and other else None
+def unexplained(record: Mapping[str, Any]) -> float | None:
+    """The residual over the noise, away from the borders where that was measured: there the forward model may be wrong
+    of what lies outside the frame."""
+    residual, noise = record.get("residual_inside", record.get("residual")), record.get("noise")
+    return residual / noise if residual is not None and noise else None
 
 
 def number(value: float | None) -> str:
@@ -82,7 +85,7 @@ def detail(out: Path, stem: str, record: Mapping[str, Any], side: int) -> str:
 
 
 def _key_numbers(record: Mapping[str, Any]) -> str:
-    ratio = over(record.get("residual"), record.get("noise"))
+    ratio = unexplained(record)
     # Explained down to the noise: about 1. The bounds are wide, since a noise level is often a guess.
     verdict = "" if ratio is None else "good" if 0.8 <= ratio <= 1.25 else "bad" if ratio > 2 or ratio < 0.5 else ""
     metrics = record.get("metrics") or {}
@@ -146,7 +149,8 @@ def _samples(out: Path, record: Mapping[str, Any], side: int) -> str:
 
 def _numbers(record: Mapping[str, Any]) -> str:
     rows = [("noise level (of 0..1)", record.get("noise")), ("residual, root mean square", record.get("residual"))]
-    rows.append(("residual / noise", over(record.get("residual"), record.get("noise"))))
+    rows.append(("residual away from the borders", record.get("residual_inside")))
+    rows.append(("residual / noise", unexplained(record)))
     rows.append(("seconds", record.get("seconds")))
     rows += [(f"network calls, {name}", count) for name, count in (record.get("calls") or {}).items()]
     for name, value in (record.get("metrics") or {}).items():

@@ -83,7 +83,7 @@ def test_options_of_the_generator_reach_it(picture, tmp_path):
     assert run(picture, "-o", tmp_path / "out", *SMALL, *options).exit_code == 0
     kernel = np.load(tmp_path / "out" / "truth" / "a.kernel.npy")[0]
     assert kernel[4, 4] / kernel[4, 6] == pytest.approx(np.exp(0.5 * (2 / 2.5) ** 2), rel=1e-4)
-    own = ("--generator", "kernel=gaussian", "--set", "kernel.std=[2.5, 2.5]", "--set", "kernel.anisotropy=[1, 1]")
+    own = ("--generator", "kernel=gaussian", "--set", "kernel.std=2.5", "--set", "kernel.anisotropy=1")
     assert run(picture, "-o", tmp_path / "own", *SMALL, *own).exit_code == 0
     np.testing.assert_array_equal(np.load(tmp_path / "own" / "truth" / "a.kernel.npy")[0], kernel)
 
@@ -96,7 +96,8 @@ def test_options_of_the_generator_reach_it(picture, tmp_path):
         (["--operator", "blurr"], 1, "did you mean 'blur'?"),
         (["--set", "generator.intensty=[0, 1]"], 1, "did you mean 'intensity'?"),
         (["--set", "generatr.intensity=[0, 1]"], 1, "did you mean 'generator'?"),
-        (["--set", "operator.kernel_size=64"], 1, "a kernel of 64x64 does not fit"),
+        (["--set", "generator.intensity=1.5"], 1, "intensity must be an interval within 0..1, not 1.5"),
+        (["--set", "operator.kernel_size=64"], 1, "a kernel of 64x64 is larger than the picture of 32x40"),
         (["--noise", "auto"], 2, "noise is a standard deviation from 0 up"),
         (["--noise", "-1"], 2, "noise is a standard deviation from 0 up"),
         (["--depth", "12"], 2, "choices: input, 8, 16"),

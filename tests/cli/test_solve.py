@@ -193,7 +193,7 @@ def test_done_pictures_are_solved_again_when_anything_that_matters_differs(pictu
         (["--set", "guidence.zeta=1"], 1, "did you mean 'guidance'?"),
         (["--border", "mirror"], 1, "border is one of circular, zero, reflect, replicate, unknown"),
         (["--border", "zero", "--set", "operator.border=reflect"], 1, "given twice"),
-        (["--set", "operator.kernel_size=33"], 1, "a kernel of 33x33 does not fit a picture of 32x32"),
+        (["--set", "operator.kernel_size=33"], 1, "a kernel of 33x33 is larger than the picture of 32x32"),
         (["--prior", "weights/nowhere"], 1, "no file or folder weights/nowhere"),
         (["--device", "quantum"], 1, "no device 'quantum'"),
         (["--known", "kernel=nowhere.npy"], 1, "nowhere.npy does not exist"),

@@ -39,8 +39,9 @@ class WithMore(Blur):
         found = super().parameter_step(measurement, noise_variance, image, {"kernel": parameters["kernel"]})
         return found | {name: belief.mean for name, belief in parameters.items() if name != "kernel"}
 
-    def image_step(self, measurement, noise_variance, image, parameters):
-        return super().image_step(measurement, noise_variance, image, {"kernel": parameters["kernel"]})
+    def image_step(self, measurement, noise_variance, image, parameters, beliefs):
+        kernel, belief = {"kernel": parameters["kernel"]}, {"kernel": beliefs["kernel"]}
+        return super().image_step(measurement, noise_variance, image, kernel, belief)
 
 
 def _schedule(rule):

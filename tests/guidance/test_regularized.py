@@ -104,7 +104,7 @@ def _step(convolution_prior):
         "kernel": problem.charts["kernel"].normalised(entries),
     }
     uncertainty = {"image": 0.4, "kernel": 0.5}
-    return Step(clean, clean, 1.0, 0.5, 0, 5, uncertainty), problem, entries
+    return Step(clean, clean, 1.0, 0.5, 0, 5, uncertainty=uncertainty), problem, entries
 
 
 def test_l1_acts_on_the_kernel_before_it_is_normalised(convolution_prior):

@@ -142,6 +142,19 @@ def test_defocus_radius_is_what_was_asked_for():
 
 
 @pytest.mark.parametrize(
+    ("one", "both"),
+    [
+        (MotionKernels(0.5, 9), MotionKernels((0.5, 0.5), (9, 9))),
+        (GaussianKernels(2, 1.5), GaussianKernels((2, 2), (1.5, 1.5))),
+        (DefocusKernels(3), DefocusKernels((3, 3))),
+    ],
+)
+def test_a_single_number_is_an_interval(one, both):
+    assert vars(one) == vars(both)
+    assert torch.equal(one.sample(range(4), (1, 17, 17)), both.sample(range(4), (1, 17, 17)))
+
+
+@pytest.mark.parametrize(
     "make",
     [
         lambda: MotionKernels(intensity=(0.5, 2)),
@@ -150,6 +163,11 @@ def test_defocus_radius_is_what_was_asked_for():
         lambda: GaussianKernels(std=(0, 3)),
         lambda: GaussianKernels(anisotropy=(0.5, 2)),
         lambda: DefocusKernels(radius=(-1, 3)),
+        lambda: DefocusKernels(radius=-1),
+        lambda: MotionKernels(intensity=1.5),
+        lambda: MotionKernels(intensity=(0.1, 0.2, 0.3)),
+        lambda: GaussianKernels(std=(3,)),
+        lambda: MotionKernels(intensity=float("nan")),
     ],
 )
 def test_intervals_that_make_no_sense_are_refused(make):

@@ -60,6 +60,18 @@ def test_saving_leaves_nothing_else_behind(folder):
     assert sorted(os.listdir(folder())) == ["config.json", TENSORS]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="files have no such modes")
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_written_files_follow_the_umask(tmp_path, tiny, mask):
+    before = os.umask(mask)
+    try:
+        save(tmp_path / "w", *tiny())
+    finally:
+        os.umask(before)
+    for file in (tmp_path / "w").iterdir():
+        assert file.stat().st_mode & 0o777 == 0o666 & ~mask, file.name
+
+
 def test_a_failed_save_keeps_what_was_there(folder, tiny, monkeypatch):
     target = folder()
     before = {name: (target / name).read_bytes() for name in os.listdir(target)}

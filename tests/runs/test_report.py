@@ -89,6 +89,19 @@ def test_one_picture(tmp_path: Path) -> None:
     assert len(page.all("svg")) == 1 and not page.all("button")
 
 
+def test_the_residual_over_the_noise_is_that_away_from_the_borders(tmp_path: Path) -> None:
+    for stem, more in (("a", {}), ("b", {"residual_inside": 0.0234})):
+        path = write_result(tmp_path, stem, solved(**more))
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps({**record, "residual": 0.05, "noise": 0.02}))
+    page = page_of(tmp_path)
+    rows = [a["data-value"] for a in page.all("td") if "data-value" in a]
+    assert "2.5" in rows and repr(0.0234 / 0.02) in rows
+    # Key numbers, the table of numbers, and the summary of both.
+    assert page.text.count("2.50") == 3 and page.text.count("1.17") == 3
+    assert page.text.count("away from the borders") == 1 and page.text.count("0.0234") == 1
+
+
 def test_nothing_refers_outside(tmp_path: Path) -> None:
     for stem in ("a", "b"):
         write_result(tmp_path, stem, solved(input="https://example.org/a.png"))
