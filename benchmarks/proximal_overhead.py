@@ -1,8 +1,9 @@
-"""What `proximal` costs beside its networks: the share of its time outside them, and its peak memory over a plain forward pass.
+"""What `proximal` costs beside its networks: its time outside them, and its peak memory over a plain forward pass.
 
     python benchmarks/proximal_overhead.py
 
-One thread, the shipped priors at their own size, float32. Each figure is of a process of its own, so that memory peaks do not mix.
+One thread, the shipped priors at their own size, float32. Each figure is of a process of its own, so that memory
+peaks do not mix.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def measure(border: str, batch: int) -> dict:
             solver.priors["image"].denoise(measured, 1.0)
         return {"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
     solver = ipt.build(operator="blur", prior="faces", settings={"operator.border": border})
-    timed = type(solver)(solver.operator, {k: Timed(v) for k, v in solver.priors.items()}, solver.rule, solver.schedule)
+    priors = {name: Timed(prior) for name, prior in solver.priors.items()}
+    timed = type(solver)(solver.operator, priors, solver.rule, solver.schedule)
     timed.solve(measured[:1], 0.01)
     spent["networks"] = 0.0
     began = time.perf_counter()
@@ -69,8 +71,8 @@ def main() -> None:
     for batch in (1, 8):
         rows = {}
         for border in ("forward", "circular", "unknown"):
-            text = subprocess.run([sys.executable, __file__, border, str(batch)], check=True, capture_output=True, text=True)
-            rows[border] = json.loads(text.stdout)
+            command = [sys.executable, __file__, border, str(batch)]
+            rows[border] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         base = rows.pop("forward")["peak_mib"]
         for border, row in rows.items():
             print(
