@@ -9,8 +9,9 @@ Both are least squares in which what is uncertain in the *other* unknown counts 
 A flat weight will not do: natural images have a spectrum S(f) that falls like f^-2.7 (Field, "Relations between the
 statistics of natural images and the response properties of cortical cells", 1987, finds about f^-2 for scenes; faces
 fall faster), so behind noise of level s a denoiser leaves about E = S s^2 / (S + s^2) uncertain (Wiener), nearly all of
-it at low frequencies. On 64 training faces the shipped network's error is .5 to 1.2 times that, from s = .05 to 20.
-Colour channels share most of their variance, so they are weighed in a luminance-chrominance basis.
+it at low frequencies. On 64 training faces the shipped network's error is .3 to 1.3 times that, from s = .05 to 20
+(benchmarks/error_spectrum.py). Colour channels share most of their variance, so they are weighed in a
+luminance-chrominance basis.
 
 The kernel's own uncertainty has such a shape too: a path of mean radius r has |K|^2 of about 1 / (1 + 3 pi f r), times
 what pixels leave of it (sinc^4), and none at frequency zero, because kernels sum to 1 and are centred.
