@@ -2,8 +2,8 @@
 
     python benchmarks/error_spectrum.py --faces celeba128_jpegpack.npz
 
-64 training faces at 64x64. Prints S(f) by radial frequency, and for each noise level the network's error over the Wiener
-error S s^2 / (S + s^2), with luminance's share of it.
+64 training faces at 64x64. Prints S(f) by radial frequency, and for each noise level the network's error over the
+Wiener error S s^2 / (S + s^2), with luminance's share of it.
 """
 
 from __future__ import annotations
