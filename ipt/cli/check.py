@@ -1,0 +1,127 @@
+"""`ipt check`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ipt.cli.console import data, echo_json, notes
+from ipt.cli.errors import DONE, ERROR
+from ipt.cli.listing import KindType, as_json, table
+from ipt.cli.solve import options_from
+from ipt.core.errors import IptError
+from ipt.plugins.component import KINDS
+from ipt.plugins.discovery import discover
+from ipt.plugins.plans import Planner
+from ipt.plugins.registry import Plugin, Registry
+from ipt.plugins.suggestions import advice
+from ipt.runs.options import Kind
+
+if TYPE_CHECKING:
+    from ipt.testing.running import Finding
+
+_OPTIONS = (Kind("set", "settings", {}, environment=False),)
+
+
+class ShapeType(click.ParamType):
+    """Three whole numbers with commas: channels, height, width."""
+
+    name = "shape"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        parts = str(value).split(",")
+        if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) for part in parts):
+            self.fail(f"{value!r} is not CHANNELS,HEIGHT,WIDTH, as in 3,64,64", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
+@click.command()
+@click.argument("what", nargs=-1, required=True, metavar="[KIND] NAME|PACKAGE")
+@click.option("--set", "set_", multiple=True, metavar="KIND.OPTION=VALUE", help="An option, also as NAME.OPTION=VALUE.")
+@click.option("--shape", type=ShapeType(), metavar="C,H,W", help="Of images, or of what a prior or generator is of.")
+@click.option("--device", metavar="NAME", help="Where networks run, and what the check `device` tries, as in cuda.")
+@as_json
+def check(
+    what: tuple[str, ...], set_: tuple[str, ...], shape: tuple[int, ...] | None, device: str | None, as_json: bool
+) -> int:
+    """Check that components keep what their kind promises.
+
+    NAME is a component as `ipt list` shows it; without a KIND, those of every kind that have the name. PACKAGE is an
+    installed plugin, by the name of its distribution or entry point: how it loads is checked, and all its components.
+    Exit code 1: a promise is broken.
+    """
+    if len(what) > 2:
+        raise click.UsageError("name one component or package at a time, as in `ipt check operator blur`")
+    settings = options_from(_OPTIONS, {"set": set_}, None)["set"]
+    registry = discover()
+    package, components = _meant(registry, *reversed(what))
+    shares = _shares(components, settings)
+    # Torch is loaded only now: a mistyped name has been reported already.
+    from ipt.testing.running import component_findings, package_findings
+
+    def findings() -> Iterator[Finding]:
+        if package:
+            yield from package_findings(package, registry)
+        for (kind, name), share in zip(components, shares, strict=True):
+            yield from component_findings(kind, name, share, shape, device)
+
+    found = list(findings())
+    broken = [finding for finding in found if finding.status == "broken"]
+    if as_json:
+        echo_json([{**asdict(finding), "seconds": round(finding.seconds, 3)} for finding in found])
+    else:
+        rows = [
+            (each.component, each.promise, each.status, f"{each.seconds:.2f}", _line(each.reason)) for each in found
+        ]
+        table(("component", "promise", "result", "seconds", "reason"), rows)
+        for each in broken:
+            data().print(f"{each.component}, {each.promise}: to mend it, {each.mend}.", soft_wrap=True)
+    skipped = sum(finding.status == "skipped" for finding in found)
+    kept = len(found) - len(broken) - skipped
+    notes().print(f"{kept} kept, {len(broken)} broken, {skipped} skipped.", style="red" if broken else "")
+    return ERROR if broken else DONE
+
+
+def _meant(registry: Registry, name: str, kind: str | None = None) -> tuple[list[Plugin], list[tuple[str, str]]]:
+    """The entry points of a package, and the components to check as (kind, name)."""
+    if kind is not None:
+        kind = KindType().convert(kind, None, None)
+        Planner(registry).named(kind, name)
+        return [], [(kind, name)]
+    plugins = [plugin for plugin in registry.plugins if name in (plugin.distribution, plugin.name)]
+    if plugins:
+        owner = plugins[0].distribution
+        away = next((plugin for plugin in plugins if plugin.status in ("off", "missing")), None)
+        if away:
+            raise IptError(f"{name} is not loaded: {away.reason}\nSet IPT_PLUGINS={name}, or unset it.")
+        entries = [entry for entry in registry.entries if entry.owner == owner and entry.kind in KINDS]
+        return plugins, [(entry.kind, entry.name) for entry in entries]
+    kinds = [each for each in KINDS if registry.has(each, name)]
+    if not kinds:
+        known = [entry.name for entry in registry.entries if entry.kind in KINDS]
+        names = [*known, *(plugin.distribution for plugin in registry.plugins)]
+        raise IptError(f"there is no component or plugin called {name!r}{advice(name, names)}{registry.suspects()}")
+    return [], [(each, name) for each in kinds]
+
+
+def _shares(components: Iterable[tuple[str, str]], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The settings of each component: those that begin with its name, or else with its kind."""
+    components = list(components)
+    shares: list[dict[str, Any]] = [{} for _ in components]
+    for key, value in settings.items():
+        head, _, rest = key.partition(".")
+        takers = [index for index, (_, name) in enumerate(components) if name == head]
+        takers = takers or [index for index, (kind, _) in enumerate(components) if kind == head]
+        if not takers or not rest:
+            heads = [*dict.fromkeys([*(kind for kind, _ in components), *(name for _, name in components)])]
+            raise IptError(f"nothing is set by {key}{advice(head, heads, 'settings begin with')}")
+        for index in takers:
+            shares[index][rest] = value
+    return shares
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

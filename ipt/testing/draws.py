@@ -1,0 +1,26 @@
+"""Draws from a prior, by its own denoiser: typical values of an unknown, where nobody gives any."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ipt.core.interfaces import Prior
+from ipt.core.schedules import Karras
+from ipt.testing.measures import BATCH, normal
+
+_CALLS = 8
+
+
+@torch.no_grad()
+def draws(prior: Prior, shape: tuple[int, ...], device: str | torch.device = "cpu") -> Tensor:
+    """(BATCH, *shape) normalised, float64: the probability-flow path from noise down, by Euler's method.
+
+    shape: of the normalised variable. device: where the prior runs.
+    """
+    sigmas = Karras(_CALLS, sigma_max=20.0).sigmas().tolist()
+    noisy = sigmas[0] * normal((BATCH, *shape), "draws").to(device)
+    for sigma, following in zip(sigmas, sigmas[1:], strict=False):
+        clean = prior.denoise(noisy, sigma)
+        noisy = clean + following / sigma * (noisy - clean)
+    return noisy.double().cpu()

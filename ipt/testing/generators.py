@@ -1,0 +1,104 @@
+"""The promises of a generator."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from ipt.core.interfaces import Generator
+from ipt.testing.bench import COMMON, first_taken
+from ipt.testing.measures import difference, finite, global_generators_untouched
+from ipt.testing.promises import Check, Promise, at_most, require
+
+SHAPES = ((1, 16, 17), (2, 16, 17), (3, 16, 17), (1, 1, 1), (3, 1, 1), (1, 64, 64), (2, 64, 64), (3, 64, 64))
+"""Shapes that are tried, in this order, where none is named; the first that the generator takes is used."""
+SEEDS = (11, 7, 2**62 + 5, 0)
+ROUNDING = 1e-5
+
+
+def generator_checks(generator: Generator, *, shape: tuple[int, ...] | None = None) -> list[Check]:
+    """A check for each promise of a generator, to be called one by one.
+
+    shape: (C, H, W) of a draw; None: a usual one that the generator takes.
+    """
+    bench = GeneratorBench(generator, shape)
+    return [Check(promise, bench, type(generator).__name__) for promise in PROMISES]
+
+
+@dataclass(frozen=True)
+class GeneratorBench:
+    component: Generator
+    given: tuple[int, ...] | None
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        return self.given or first_taken(lambda shape: self.component.sample(SEEDS, shape), SHAPES, "shape")
+
+    def draw(self) -> Tensor:
+        return self.component.sample(SEEDS, self.shape)
+
+
+def _shapes(bench: GeneratorBench) -> None:
+    drawn, wanted = bench.draw(), (len(SEEDS), *bench.shape)
+    require(isinstance(drawn, Tensor) and drawn.is_floating_point(), f"sample gives {type(drawn)}, not a real tensor")
+    require(tuple(drawn.shape) == wanted, f"sample gives {tuple(drawn.shape)} for {len(SEEDS)} seeds of {bench.shape}")
+    finite({"the draw": drawn})
+
+
+def _seeds(bench: GeneratorBench) -> None:
+    drawn = bench.draw()
+    for index, seed in enumerate(SEEDS):
+        alone = bench.component.sample([seed], bench.shape)
+        what = f"difference between the draw of seed {seed} alone and among {len(SEEDS)}, of its largest value"
+        at_most(difference(drawn[index : index + 1], alone), ROUNDING, what)
+
+
+def _distinct(bench: GeneratorBench) -> None:
+    drawn = bench.draw()
+    for one, other in combinations(range(len(SEEDS)), 2):
+        equal = torch.equal(drawn[one], drawn[other])
+        require(not equal, f"The draws of seeds {SEEDS[one]} and {SEEDS[other]} are the same")
+
+
+def _picklable(bench: GeneratorBench) -> None:
+    copy = pickle.loads(pickle.dumps(bench.component))  # noqa: S301 - written a moment ago, by this very object
+    found = difference(copy.sample(SEEDS, bench.shape), bench.draw())
+    at_most(found, ROUNDING, "difference between a generator's draw and its pickled copy's, of its largest value")
+
+
+def _random_state(bench: GeneratorBench) -> None:
+    shape = bench.shape
+    with global_generators_untouched():
+        first = bench.component.sample(SEEDS, shape)
+    at_most(difference(bench.draw(), first), ROUNDING, "difference between two draws of the same seeds")
+
+
+_COMMON = {promise.name: promise for promise in COMMON}
+PROMISES = (
+    Promise(
+        "shapes",
+        "`sample` gives a finite real tensor (len(seeds), *shape)",
+        "stack one draw a seed, of the shape that is asked for, or raise a ValueError that says which shapes there are",
+        _shapes,
+    ),
+    Promise(
+        "seeds",
+        "a draw depends on its own seed alone, not on the seeds beside it",
+        "make a torch.Generator().manual_seed(seed) for each seed (ipt.core.randomness.uniform_and_normal does), and "
+        "normalise each draw by itself",
+        _seeds,
+    ),
+    Promise(
+        "distinct",
+        "different seeds give different draws",
+        "use every seed that is given, up to 63 bits of it; what does not vary needs no generator",
+        _distinct,
+    ),
+    Promise("picklable", _COMMON["picklable"].says, _COMMON["picklable"].mend, _picklable),
+    Promise("random-state", _COMMON["random-state"].says, _COMMON["random-state"].mend, _random_state),
+)

@@ -1,0 +1,261 @@
+"""The promises of a guidance rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ipt.core.charts import Chart
+from ipt.core.copies import Copies
+from ipt.core.interfaces import (
+    IMAGE,
+    Correction,
+    GuidanceRule,
+    ParameterSpec,
+    ParametricOperator,
+    Prior,
+    Step,
+    Transition,
+    Unknowns,
+)
+from ipt.core.problem import Problem, norm
+from ipt.core.schedules import Schedule
+from ipt.operators.blur import Blur
+from ipt.priors.analytic import GaussianPrior
+from ipt.testing.bench import COMMON, Bench
+from ipt.testing.measures import BATCH, Arrays, cast, finite, normal, picture, uniform, untouched
+from ipt.testing.promises import Check, Promise, at_most, require
+
+NUDGE = 1e-3
+"""Share of a correction that is a small step."""
+ROUNDING = 1e-12
+PLACES = 5
+"""Steps of the rule's own schedule, the first and the last among them, at which it must be finite."""
+
+
+def guidance_checks(
+    rule: GuidanceRule,
+    *,
+    operator: ParametricOperator | None = None,
+    priors: Mapping[str, Prior] | None = None,
+    image_shape: tuple[int, ...] | None = None,
+    device: str | None = None,
+) -> list[Check]:
+    """A check for each promise of a guidance rule, to be called one by one.
+
+    operator, priors: of the problem that it guides, priors by unknown, "image" among them; default: a blur by 5x5
+        pixels, every prior a Gaussian. image_shape: (C, H, W) of the image; None: (3, 16, 16).
+    device: where the check `device` runs; None: on this machine's accelerator, if it has one.
+    """
+    blur, shape = Blur(5, "circular"), image_shape or (3, 16, 16)
+    return GuidanceBench(rule, operator or blur, dict(priors or {}), shape, device).checks(PROMISES)
+
+
+@dataclass(frozen=True)
+class GuidanceBench(Bench):
+    component: GuidanceRule
+    operator: ParametricOperator
+    given: Mapping[str, Prior]
+    shape: tuple[int, ...]
+    device: str | None = None
+
+    @cached_property
+    def priors(self) -> dict[str, Prior]:
+        """As the solver uses them."""
+        found = {name: self.given.get(name) or GaussianPrior() for name in [IMAGE, *self.specs]}
+        several = {name: spec.copies for name, spec in self.specs.items() if spec.copies > 1}
+        return {**found, **{name: Copies(found[name], count) for name, count in several.items()}}
+
+    @cached_property
+    def specs(self) -> dict[str, ParameterSpec]:
+        return self.operator.parameters(self.shape)
+
+    @cached_property
+    def sigmas(self) -> list[float]:
+        return self.component.schedule().sigmas().tolist()
+
+    @cached_property
+    def places(self) -> list[int]:
+        last = len(self.sigmas) - 2
+        return sorted({round(index * last / (PLACES - 1)) for index in range(PLACES)})
+
+    @cached_property
+    def charts(self) -> dict[str, Chart]:
+        shapes = {name: spec.shape for name, spec in self.specs.items()}
+        return {name: self.priors[name].chart(shape) for name, shape in {IMAGE: self.shape, **shapes}.items()}
+
+    @cached_property
+    def truth(self) -> Unknowns:
+        """Normalised unknowns, float64."""
+        found = {name: 2 * uniform((BATCH, *chart.shape), f"truth {name}") - 1 for name, chart in self.charts.items()}
+        return {**found, IMAGE: self.charts[IMAGE].normalised(picture(self.shape))}
+
+    @torch.no_grad()
+    def arguments(self) -> Arrays:
+        """Measurements of the truth, with a noise level an image, and noise of deviation 1 for every unknown."""
+        levels = torch.tensor([0.01, 0.05, 0.02], dtype=torch.float64).reshape(-1, 1, 1, 1)
+        noiseless = Problem(self.truth[IMAGE], levels, self.operator, self.charts)
+        clear = noiseless.predict(self.truth)
+        return {
+            "data": {"measurement": clear + levels * normal(tuple(clear.shape), "measurement"), "noise": levels},
+            "truth": dict(self.truth),
+            "noise": {name: normal(tuple(value.shape), f"noise {name}") for name, value in self.truth.items()},
+        }
+
+    def problem(self, arguments: Arrays) -> Problem:
+        data = arguments["data"]
+        return Problem(data["measurement"], data["noise"], self.operator, self.charts)
+
+    def step(
+        self, rule: GuidanceRule, arguments: Arrays, index: int, nudge: Mapping[str, Tensor] | None = None
+    ) -> Step:
+        """The step of the solver's loop at a place of the rule's own schedule, with the noisy unknowns moved."""
+        sigma = self.sigmas[index]
+        levels = {name: sigma * rule.noise_ratio(name) for name in arguments["truth"]}
+        noisy = {name: value + levels[name] * arguments["noise"][name] for name, value in arguments["truth"].items()}
+        noisy = {name: value + nudge[name] if nudge and name in nudge else value for name, value in noisy.items()}
+        with torch.set_grad_enabled(rule.needs_gradients):
+            if rule.needs_gradients:
+                noisy = {name: value.detach().requires_grad_() for name, value in noisy.items()}
+            spreads = {name: self.priors[name].spread(value, levels[name]) for name, value in noisy.items()}
+            return Step(
+                noisy=noisy,
+                clean={name: self.priors[name].denoise(value, levels[name]) for name, value in noisy.items()},
+                sigma=sigma,
+                sigma_next=self.sigmas[index + 1],
+                index=index,
+                total=len(self.sigmas) - 1,
+                levels=levels,
+                uncertainty={name: self.priors[name].uncertainty(level) for name, level in levels.items()},
+                spreads={name: spread for name, spread in spreads.items() if spread is not None},
+            )
+
+    def correct(self, rule: GuidanceRule, step: Step, problem: Problem) -> Correction:
+        with torch.set_grad_enabled(rule.needs_gradients):
+            return rule.correct(step, problem)
+
+    @cached_property
+    def corrections(self) -> dict[int, Correction]:
+        """In single precision, by the step's index."""
+        arguments = cast(self.arguments(), torch.float32, "cpu")
+        problem = self.problem(arguments)
+        return {
+            index: self.correct(self.component, self.step(self.component, arguments, index), problem)
+            for index in self.places
+        }
+
+    def answers(self, component: GuidanceRule, arguments: Arrays) -> dict[str, Tensor]:
+        problem = self.problem(arguments)
+        found: dict[str, Tensor] = {}
+        for index in self.places[:-1:2]:
+            found |= named(self.correct(component, self.step(component, arguments, index), problem), index)
+        return found
+
+
+def named(correction: Correction, index: int) -> dict[str, Tensor]:
+    clean = {f"clean {name} at step {index}": value.detach() for name, value in correction.clean.items()}
+    return clean | {f"shift of {name} at step {index}": value.detach() for name, value in correction.shift.items()}
+
+
+def _schedule(bench: GuidanceBench) -> None:
+    for steps in (None, 7):
+        schedule = bench.component.schedule(steps)
+        require(isinstance(schedule, Schedule), f"schedule({steps}) is a {type(schedule).__name__}, not a Schedule")
+        sigmas = schedule.sigmas()
+        require(steps is None or len(sigmas) == steps + 1, f"schedule({steps}) has {len(sigmas) - 1} steps")
+        require(bool(torch.isfinite(sigmas).all()), f"schedule({steps}) has noise levels that are not finite")
+        falling = bool((sigmas.diff() < 0).all()) and float(sigmas[-1]) == 0
+        require(
+            falling, f"schedule({steps}) does not fall strictly to 0: {sigmas[:3].tolist()} ... {float(sigmas[-1])}"
+        )
+    transition = bench.component.transition()
+    require(isinstance(transition, Transition), f"transition() is a {type(transition).__name__}, not a Transition")
+    for name in bench.priors:
+        ratio = bench.component.noise_ratio(name)
+        require(math.isfinite(ratio) and ratio > 0, f"noise_ratio({name!r}) is {ratio}, not a finite number above 0")
+
+
+def _shapes(bench: GuidanceBench) -> None:
+    for correction in bench.corrections.values():
+        require(
+            isinstance(correction, Correction), f"correct() returns a {type(correction).__name__}, not a Correction"
+        )
+        for part, values in (("clean", correction.clean), ("shift", correction.shift)):
+            for name, value in values.items():
+                require(name in bench.truth, f"{part} names {name!r}; the unknowns are {', '.join(bench.truth)}")
+                shapes = tuple(value.shape), tuple(bench.truth[name].shape)
+                require(shapes[0] == shapes[1], f"{part} of {name} is {shapes[0]}, the unknown is {shapes[1]}")
+
+
+def _inputs(bench: GuidanceBench) -> None:
+    arguments = bench.arguments()
+    problem = bench.problem(arguments)
+    for index in bench.places[:-1:2]:
+        step = bench.step(bench.component, arguments, index)
+        given = {"measurement": problem.measurement, "noise": problem.noise}
+        with untouched({"step.noisy": step.noisy, "step.clean": step.clean, "problem": given}):
+            bench.correct(bench.component, step, problem)
+
+
+def _finite(bench: GuidanceBench) -> None:
+    for index, correction in bench.corrections.items():
+        finite(named(correction, index), f" (sigma {bench.sigmas[index]:.3g})")
+
+
+def _lowers_misfit(bench: GuidanceBench) -> None:
+    """Along the correction, the norm of the residual falls at once."""
+    arguments = bench.arguments()
+    problem = bench.problem(arguments)
+    index = bench.places[len(bench.places) // 2]
+    step = bench.step(bench.component, arguments, index)
+    # A step of its own: what a rule changes in it breaks `inputs` alone.
+    correction = bench.correct(bench.component, bench.step(bench.component, arguments, index), problem)
+    require(bool(correction.clean or correction.shift), "It corrects nothing")
+    shift = {name: NUDGE * value.detach() for name, value in correction.shift.items()}
+    with torch.no_grad():
+        clean = dict(bench.step(bench.component, arguments, index, shift).clean)
+        for name, value in correction.clean.items():
+            clean[name] = clean[name] + NUDGE * (value.detach() - step.clean[name].detach())
+        before, after = norm(problem.residual(step.clean)), norm(problem.residual(clean))
+    worst = float(((after - before) / before).max())
+    at_most(worst, -ROUNDING, f"change of the norm of the residual by {NUDGE:g} of the correction at step {index}")
+
+
+PROMISES = (
+    Promise(
+        "schedule",
+        "`schedule` gives as many noise levels as asked, falling strictly to 0, and `transition` a Transition",
+        "return one of ipt.core.schedules for `steps` steps (None: the usual number), and one of ipt.core.transitions",
+        _schedule,
+    ),
+    Promise(
+        "shapes",
+        "`correct` returns a Correction with names of unknowns, each of its unknown's shape",
+        "return Correction(clean={name: ...}, shift={name: ...}), normalised: problem.charts[name].normalised(value)",
+        _shapes,
+    ),
+    *(promise for promise in COMMON if promise.name != "inputs"),
+    Promise(
+        "inputs",
+        "`correct` changes nothing of the step or the problem",
+        "write x = x - ... instead of x -= ..., and copy a mapping before changing it: dict(step.clean)",
+        _inputs,
+    ),
+    Promise(
+        "finite",
+        "`correct` is finite from the first sigma of the rule's own schedule to the last",
+        "divide by sigma_next, a norm or a variance only where it cannot be 0; sigma_next is 0 at the last step",
+        _finite,
+    ),
+    Promise(
+        "lowers-misfit",
+        "a small step along the correction brings the prediction of every image nearer to its measurement",
+        "look for a wrong sign, for physical values where normalised ones belong, and for unknowns mixed up by order",
+        _lowers_misfit,
+    ),
+)

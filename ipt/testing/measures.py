@@ -1,0 +1,170 @@
+"""What the checks measure with: reproducible values, differences, derivatives, the state of the global generators."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ipt.core.randomness import stream
+from ipt.testing.promises import Shortfall, at_most, require
+
+BATCH = 3
+"""Images in the batch of a check; the second is far from the others, so that any norm over the batch would show."""
+Arrays = Mapping[str, Mapping[str, Tensor]]
+"""Arguments of a component: groups of tensors (B, ...) by name."""
+_UNUSUAL = 1_618_033_988
+_LENGTHS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+
+
+def uniform(shape: tuple[int, ...], name: str) -> Tensor:
+    """Uniform numbers in 0..1, float64, always the same for a name."""
+    return torch.rand(shape, generator=stream(0, name), dtype=torch.float64)
+
+
+def normal(shape: tuple[int, ...], name: str) -> Tensor:
+    """Standard normal numbers, float64, always the same for a name."""
+    return torch.randn(shape, generator=stream(0, name), dtype=torch.float64)
+
+
+def uneven(shape: tuple[int, ...]) -> Tensor:
+    """(BATCH, 1, ...), the second image's factor a tenth."""
+    return torch.tensor([1.0, 0.1, 1.0], dtype=torch.float64).reshape(-1, *[1] * len(shape))
+
+
+def picture(shape: tuple[int, ...]) -> Tensor:
+    """(BATCH, C, H, W) within .05..95, edges and texture."""
+    channels, height, width = shape
+    blocks = uniform((BATCH, channels, -(-height // 4), -(-width // 4)), "blocks")
+    coarse = blocks.repeat_interleave(4, 2).repeat_interleave(4, 3)[..., :height, :width]
+    return 0.05 + 0.9 * uneven(shape) * (0.7 * coarse + 0.3 * uniform((BATCH, *shape), "texture"))
+
+
+def rms(tensor: Tensor) -> float:
+    return float(tensor.detach().double().square().mean().sqrt()) if tensor.numel() else 0.0
+
+
+def difference(first: Tensor, second: Tensor) -> float:
+    """Largest difference over the largest value; of the same shape."""
+    require(first.shape == second.shape, f"Shapes {tuple(first.shape)} and {tuple(second.shape)}")
+    if not first.numel():
+        return 0.0
+    gap = float((first.detach().double() - second.detach().double()).abs().max())
+    return gap / max(float(second.detach().double().abs().max()), 1e-12) if gap else gap
+
+
+def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor], limit: float, what: str) -> None:
+    """Shortfall unless the mappings agree, name by name."""
+    require(first.keys() == second.keys(), f"{what}: it gives {_names(first)} and then {_names(second)}")
+    for name, value in second.items():
+        at_most(difference(first[name], value), limit, f"{name}: difference {what}, as a share of the largest value")
+
+
+def finite(values: Mapping[str, Tensor], when: str = "") -> None:
+    for name, value in values.items():
+        odd = int((~torch.isfinite(value)).sum())
+        require(not odd, f"{name} has {odd} of {value.numel()} entries that are NaN or infinite{when}")
+
+
+def rows(arrays: Arrays, index: int) -> dict[str, dict[str, Tensor]]:
+    """One image of a batch."""
+    return {group: {name: x[index : index + 1] for name, x in some.items()} for group, some in arrays.items()}
+
+
+def cast(arrays: Arrays, dtype: torch.dtype, device: str) -> dict[str, dict[str, Tensor]]:
+    return {group: {name: x.to(device, dtype) for name, x in some.items()} for group, some in arrays.items()}
+
+
+@contextmanager
+def untouched(arrays: Arrays) -> Iterator[None]:
+    """Shortfall if a mapping or a tensor in it is another after the block than before."""
+    before = {group: {name: (x, x.detach().clone()) for name, x in some.items()} for group, some in arrays.items()}
+    yield
+    for group, some in arrays.items():
+        same_names = list(some) == list(before[group])
+        require(same_names, f"The mapping of {group} had {_names(before[group])} and has {_names(some)} afterwards")
+        for name, (tensor, values) in before[group].items():
+            kept = some[name] is tensor and torch.equal(tensor.detach(), values)
+            require(kept, f"{name} of {group} is not what it was: off by up to {difference(some[name], values):.3g}")
+
+
+@contextmanager
+def global_generators_untouched() -> Iterator[None]:
+    """Shortfall if the global generators of torch, numpy or Python move or are seeded within the block; what they were
+    before is restored."""
+    before = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    # States that no seed leads to in passing, so that seeding anew shows too.
+    torch.manual_seed(_UNUSUAL)
+    np.random.seed(_UNUSUAL)
+    random.seed(_UNUSUAL)
+    start = _states()
+    try:
+        yield
+        moved = [name for name, state in _states().items() if state != start[name]]
+    finally:
+        torch.set_rng_state(before[0])
+        np.random.set_state(before[1])
+        random.setstate(before[2])
+    require(not moved, f"The global generator of {' and '.join(moved)} was used or seeded")
+
+
+def _states() -> dict[str, Any]:
+    """The state of each global generator, comparable with ==."""
+    _, key, *place = np.random.get_state()
+    return {"torch": torch.get_rng_state().tolist(), "numpy": (list(key), place), "random": random.getstate()}
+
+
+def derivative_error(
+    function: Callable[[Tensor], Tensor], point: Tensor, lengths: Sequence[float] = _LENGTHS, directions: int = 3
+) -> float:
+    """How far autograd's derivative of a function (B, ...) -> (B, ...) is from central differences, as a share of it.
+
+    Along so many random directions, the values weighed by random numbers, at the best of the step lengths (shares of
+    the point's root mean square). Shortfall where the function takes several values, but is constant about each point.
+    """
+    slopes, differences, floors = [], [], []
+    for number in range(directions):
+        direction = normal(tuple(point.shape), f"direction {number}").to(point) * (rms(point) or 1.0)
+        leaf = point.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            value = function(leaf)
+            weight = normal(tuple(value.shape), f"weight {number}").to(value)
+            total = (weight * value).sum()
+        gradient = torch.autograd.grad(total, leaf, allow_unused=True)[0] if total.requires_grad else None
+        slopes.append(0.0 if gradient is None else float((gradient * direction).sum()))
+        with torch.no_grad():
+            differences.append(
+                [
+                    float((weight * (function(point + h * direction) - function(point - h * direction))).sum())
+                    / (2 * h)
+                    for h in lengths
+                ]
+            )
+        floors.append(float(torch.finfo(value.dtype).eps * weight.norm() * value.detach().norm()))
+    errors = []
+    for index, h in enumerate(lengths):
+        found = [each[index] for each in differences]
+        size = max(math.hypot(*slopes), math.hypot(*found))
+        # Below what rounding alone makes of a difference there is nothing to compare.
+        if size > 10 * max(floors) / h:
+            errors.append(math.dist(slopes, found) / size)
+    if errors:
+        return min(errors)
+    with torch.no_grad():
+        gap = difference(function(point.roll(1, 0)), function(point))
+    if gap:
+        raise Shortfall(
+            f"It is constant about a point (derivative 0), but {gap:.3g} of its largest value away at another: "
+            f"something is rounded or compared."
+        )
+    return 0.0
+
+
+def _names(mapping: Mapping[str, object]) -> str:
+    return ", ".join(mapping) or "nothing"

@@ -1,0 +1,119 @@
+"""An operator on the bench."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ipt.core.copies import Copies
+from ipt.core.interfaces import IMAGE, Gaussian, Generator, ParameterSpec, ParametricOperator, Prior, Unknowns
+from ipt.plugins.building import build_component
+from ipt.testing.bench import Bench, first_taken
+from ipt.testing.draws import draws
+from ipt.testing.measures import BATCH, Arrays, normal, picture, rms, uniform
+
+SHAPES = ((3, 16, 24), (1, 16, 24), (2, 16, 24), (3, 32, 48), (1, 32, 48), (3, 64, 64), (1, 64, 64), (3, 256, 256))
+"""Images that are tried, in this order, where none is named; the first that the operator takes is used."""
+NOISE = 0.01
+
+
+@dataclass(frozen=True)
+class OperatorBench(Bench):
+    component: ParametricOperator
+    image_shape: tuple[int, ...] | None
+    given: Mapping[str, Tensor | Generator]
+    device: str | None
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        return self.image_shape or first_taken(self.component.parameters, SHAPES, "image_shape")
+
+    @cached_property
+    def specs(self) -> dict[str, ParameterSpec]:
+        return self.component.parameters(self.shape)
+
+    @cached_property
+    def loose(self) -> Unknowns:
+        """The parameters before they are constrained, float64."""
+        return {name: self._drawn(name, spec) for name, spec in self.specs.items()}
+
+    def _drawn(self, name: str, spec: ParameterSpec) -> Tensor:
+        given = self.given.get(name)
+        if isinstance(given, Generator):
+            return given.sample(range(BATCH), spec.shape).double()
+        if given is not None:
+            return given.double()[torch.arange(BATCH) % len(given)]
+        return drawn(spec, name)
+
+    @cached_property
+    def point(self) -> Unknowns:
+        """An image and valid parameters, float64."""
+        return {IMAGE: picture(self.shape), **constrained(self.component, self.loose)}
+
+    @torch.no_grad()
+    def arguments(self) -> Arrays:
+        image, valid = self.point[IMAGE], {name: self.point[name] for name in self.specs}
+        clear = self.component.forward(image, **valid)
+        measurement = clear + NOISE * normal(tuple(clear.shape), "measurement")
+        return {
+            "images": {IMAGE: image.clone(), "measurement": measurement},
+            "beliefs": {IMAGE: image + 0.1 * normal(tuple(image.shape), "belief")},
+            "parameters": {name: value.clone() for name, value in valid.items()},
+            "loose": {name: value.clone() for name, value in self.loose.items()},
+            "variances": {"noise": torch.full((BATCH, 1, 1, 1), NOISE**2, dtype=torch.float64)},
+        }
+
+    @torch.no_grad()
+    def answers(self, component: ParametricOperator, arguments: Arrays) -> dict[str, Tensor]:
+        images, valid, loose = arguments["images"], arguments["parameters"], arguments["loose"]
+        found = {"forward": component.forward(images[IMAGE], **valid)}
+        found |= {f"constrain {name}": value for name, value in component.constrain(loose).items()}
+        noise = arguments["variances"]["noise"]
+        seen = believed(arguments["beliefs"][IMAGE], 0.1)
+        beliefs = {name: believed(value, 0.1 * scale_of(self.loose[name])) for name, value in loose.items()}
+        step = component.parameter_step(images["measurement"], noise, seen, beliefs, {}) if beliefs else None
+        found |= {f"parameter_step {name}": value for name, value in (step or {}).items()}
+        for called, what in (("image_step", {}), ("image_step with beliefs", beliefs)):
+            moved = component.image_step(images["measurement"], noise, seen, valid, what)
+            if moved is not None:
+                found[called] = moved
+        return found
+
+
+def drawn(spec: ParameterSpec, name: str) -> Tensor:
+    """Values from a parameter's usual prior, (BATCH, *spec.shape) physical; between 0 and 1 where it has none."""
+    if spec.prior:
+        # A prior that cannot be had is what the check `usual-prior` is about.
+        with contextlib.suppress(ValueError, OSError):
+            prior = usual_prior(spec)
+            chart = prior.chart(spec.shape)
+            return chart.physical(draws(prior, chart.shape))
+    return uniform((BATCH, *spec.shape), f"parameter {name}")
+
+
+def usual_prior(spec: ParameterSpec) -> Prior:
+    """The prior that a parameter names, as the solver uses it; IptError if it cannot be had."""
+    prior = build_component("prior", spec.prior)
+    return prior if spec.copies == 1 else Copies(prior, spec.copies)
+
+
+def scale_of(value: Tensor) -> float:
+    return rms(value) or 1.0
+
+
+def believed(mean: Tensor, deviation: float) -> Gaussian:
+    return Gaussian(mean, torch.full_like(mean[:, :1, :1, :1], deviation**2), deviation)
+
+
+def predicted(operator: ParametricOperator, point: Mapping[str, Tensor]) -> Tensor:
+    """Of an image and valid parameters by name; of copies, for what changes its arguments breaks `inputs` alone."""
+    return operator.forward(**{name: value.clone() for name, value in point.items()})
+
+
+def constrained(operator: ParametricOperator, loose: Mapping[str, Tensor]) -> Unknowns:
+    return operator.constrain({name: value.clone() for name, value in loose.items()})

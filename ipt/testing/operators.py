@@ -1,0 +1,272 @@
+"""The promises of an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from ipt.core.interfaces import IMAGE, Gaussian, Generator, ParameterSpec, ParametricOperator, Unknowns
+from ipt.core.problem import norm
+from ipt.testing.bench import COMMON
+from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, same
+from ipt.testing.operator_bench import OperatorBench, believed, constrained, predicted, scale_of, usual_prior
+from ipt.testing.promises import Check, Promise, at_most, require, skip
+
+EXACT = 1e-6
+"""Share of the largest value by which two results may differ that are equal but for rounding in double precision."""
+LOWER = 0.999
+"""Share of an objective that may be left of it by a step that lowers it."""
+
+
+def operator_checks(
+    operator: ParametricOperator,
+    *,
+    image_shape: tuple[int, ...] | None = None,
+    parameters: Mapping[str, Tensor | Generator] | None = None,
+    device: str | None = None,
+) -> list[Check]:
+    """A check for each promise of an operator, to be called one by one.
+
+        @pytest.mark.parametrize("check", operator_checks(MyOperator()))
+        def test_contract(check):
+            check()
+
+    image_shape: (C, H, W) of the images; None: a usual one that the operator takes.
+    parameters: usual values of a parameter by name, (1 or more, *shape), or a generator of them; default: drawn from
+        the parameter's usual prior by its own denoiser (uniform in 0..1 where it has none), then constrained.
+    device: where the check `device` runs; None: on this machine's accelerator, if it has one.
+    """
+    return OperatorBench(operator, image_shape, dict(parameters or {}), device).checks(PROMISES)
+
+
+def _shapes(bench: OperatorBench) -> None:
+    operator = bench.component
+    require(isinstance(bench.specs, dict), f"parameters() returns a {type(bench.specs).__name__}, not a dictionary")
+    for name, spec in bench.specs.items():
+        good = isinstance(spec, ParameterSpec) and len(spec.shape) == 3 and min(spec.shape) >= 1
+        require(good, f"{name} is declared as {spec!r}, not as a ParameterSpec of shape (channels, height, width)")
+        require(
+            name.isidentifier() and name != IMAGE, f"{name!r} cannot be a parameter's name: forward takes it by name"
+        )
+    image, valid = bench.point[IMAGE], {name: bench.point[name] for name in bench.point if name != IMAGE}
+    require(list(valid) == list(bench.specs), f"constrain gives {list(valid)} for {list(bench.specs)}")
+    for name, spec in bench.specs.items():
+        wanted = (BATCH, *spec.shape)
+        require(tuple(valid[name].shape) == wanted, f"constrain gives {name} {tuple(valid[name].shape)}, not {wanted}")
+    measured = predicted(operator, bench.point)
+    said = f"{tuple(measured.shape)} for {tuple(image.shape)}"
+    require(
+        measured.ndim == 4 and len(measured) == BATCH, f"forward gives {said}, not (batch, channels, height, width)"
+    )
+    back = operator.image_shape(tuple(measured.shape[1:]))
+    require(
+        tuple(back) == bench.shape,
+        f"image_shape{tuple(measured.shape[1:])} is {tuple(back)}, the image's {bench.shape}",
+    )
+    finite({"forward": measured})
+
+
+def _usual_prior(bench: OperatorBench) -> None:
+    named = {name: spec for name, spec in bench.specs.items() if spec.prior}
+    if not named:
+        skip("no parameter names a usual prior")
+    for spec in named.values():
+        usual_prior(spec).chart(spec.shape)
+
+
+def _derivatives(bench: OperatorBench) -> None:
+    operator, point = bench.component, bench.point
+
+    def measured(name: str, rest: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
+        return lambda value: predicted(operator, {**rest, name: value})
+
+    def after_constrain(name: str, rest: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
+        return lambda value: predicted(operator, {IMAGE: point[IMAGE], **constrained(operator, {**rest, name: value})})
+
+    for name in point:
+        error = derivative_error(measured(name, point), point[name])
+        at_most(error, 1e-4, f"derivative of forward in {name}, its difference from finite differences")
+    # Off the usual values: a kernel's zeros are where `constrain` has a kink.
+    loose = _wild(bench)["values with noise"]
+    for name in bench.specs:
+        error = derivative_error(after_constrain(name, loose), loose[name])
+        at_most(error, 1e-4, f"derivative of forward after constrain in {name}, its difference from finite differences")
+
+
+def _linear(bench: OperatorBench) -> None:
+    if not bench.component.linear:
+        skip("it does not declare itself linear in the image (`linear`)")
+    point = bench.point
+    first, second = point[IMAGE], normal(tuple(point[IMAGE].shape), "another image")
+
+    def apply(image: Tensor) -> Tensor:
+        return predicted(bench.component, {**point, IMAGE: image})
+
+    parts = 0.7 * apply(first) - 1.3 * apply(second)
+    what = "A(.7 x - 1.3 z) less .7 A(x) - 1.3 A(z), of its largest value"
+    at_most(difference(apply(0.7 * first - 1.3 * second), parts), EXACT, what)
+    leaf = first.clone().requires_grad_()
+    with torch.enable_grad():
+        value = apply(leaf)
+    weight = normal(tuple(value.shape), "weight")
+    (back,) = torch.autograd.grad(value, leaf, weight)
+    forward = (weight * apply(second)).flatten(1).sum(1)
+    adjoint = (back * second).flatten(1).sum(1)
+    size = weight.flatten(1).norm(dim=1) * apply(second).flatten(1).norm(dim=1)
+    at_most(float(((forward - adjoint).abs() / size).max()), EXACT, "<A z, u> less <z, A'u>, of |A z| |u|")
+
+
+def _constrain_idempotent(bench: OperatorBench) -> None:
+    _needs_parameters(bench)
+    for name, loose in _wild(bench).items():
+        once = constrained(bench.component, loose)
+        same(constrained(bench.component, once), once, EXACT, f"between constraining once and twice, from {name}")
+
+
+def _constrain_finite(bench: OperatorBench) -> None:
+    _needs_parameters(bench)
+    for name, loose in _wild(bench).items():
+        valid = constrained(bench.component, loose)
+        finite({f"constrain {each}": value for each, value in valid.items()}, f", from {name}")
+        finite({"forward": predicted(bench.component, {IMAGE: bench.point[IMAGE], **valid})}, f", from {name}")
+
+
+def _wild(bench: OperatorBench) -> dict[str, Unknowns]:
+    """Parameters as a network's early estimates may be: noise about the usual ones, zero, all negative, large."""
+    loose = bench.loose
+    size = {name: scale_of(value) for name, value in loose.items()}
+    noise = {name: normal(tuple(value.shape), f"wild {name}") for name, value in loose.items()}
+    return {
+        "values with noise": {name: value + size[name] * noise[name] for name, value in loose.items()},
+        "large noise": {name: 5 * size[name] * noise[name] for name in loose},
+        "zeros": {name: torch.zeros_like(value) for name, value in loose.items()},
+        "negative values": {name: -size[name] * noise[name].abs() for name in loose},
+    }
+
+
+def _needs_parameters(bench: OperatorBench) -> None:
+    if not bench.specs:
+        skip("it has no parameters")
+
+
+def _image_step(bench: OperatorBench) -> None:
+    arguments = bench.arguments()
+    measurement, noise = arguments["images"]["measurement"], arguments["variances"]["noise"]
+    belief, valid = believed(arguments["beliefs"][IMAGE], 0.1), arguments["parameters"]
+    found = bench.component.image_step(measurement, noise, belief, valid, {})
+    if found is None:
+        skip("it has no image_step of its own")
+    require(found.shape == belief.mean.shape, f"image_step gives {tuple(found.shape)} for {tuple(belief.mean.shape)}")
+
+    def objective(image: Tensor) -> Tensor:
+        residual = measurement - predicted(bench.component, {**valid, IMAGE: image})
+        return _sum(residual.square() / noise) + _sum((image - belief.mean).square() / belief.variance)
+
+    at_most(
+        float((objective(found) / objective(belief.mean)).max()), LOWER, "objective after image_step, of that before"
+    )
+
+
+def _parameter_step(bench: OperatorBench) -> None:
+    _needs_parameters(bench)
+    arguments = bench.arguments()
+    noise, seen = arguments["variances"]["noise"], believed(arguments["images"][IMAGE], 0.01)
+    sure = {name: believed(value, 0.01 * scale_of(value)) for name, value in arguments["loose"].items()}
+    # What no measurement can tell, an operator may settle by a convention (a kernel's centre): the truth is one that it
+    # has settled itself.
+    truth = bench.component.parameter_step(arguments["images"]["measurement"], noise, seen, sure, {})
+    if truth is None:
+        skip("it has no parameter_step of its own")
+    require(truth.keys() == sure.keys(), f"parameter_step gives {list(truth)} for {list(sure)}")
+    everything: list[list[str]] = [list(truth)]
+    for unknown in everything + ([[name] for name in truth] if len(truth) > 1 else []):
+        _one_parameter_step(bench, truth, unknown, noise, seen)
+
+
+def _one_parameter_step(
+    bench: OperatorBench, truth: Mapping[str, Tensor], unknown: list[str], noise: Tensor, seen: Gaussian
+) -> None:
+    """From a poor belief about some parameters, the others known."""
+
+    def fit(loose: Mapping[str, Tensor]) -> Tensor:
+        return predicted(bench.component, {IMAGE: seen.mean, **constrained(bench.component, {**truth, **loose})})
+
+    measurement = fit({})
+    valid = constrained(bench.component, truth)
+    known = {name: valid[name] for name in valid if name not in unknown}
+    beliefs = {}
+    for name in unknown:
+        size = scale_of(truth[name])
+        beliefs[name] = believed(truth[name] + size * normal(tuple(truth[name].shape), f"off {name}"), size)
+    found = bench.component.parameter_step(measurement, noise, seen, beliefs, known)
+    named = ", ".join(unknown)
+    require(found is not None, f"parameter_step returns None where {named} is unknown, but not where all are")
+    assert found is not None
+    require(found.keys() == beliefs.keys(), f"parameter_step gives {list(found)} for {list(beliefs)}")
+    for name, belief in beliefs.items():
+        shapes = tuple(found[name].shape), tuple(belief.mean.shape)
+        require(shapes[0] == shapes[1], f"parameter_step gives {name} {shapes[0]} for {shapes[1]}")
+    before = norm(measurement - fit({name: belief.mean for name, belief in beliefs.items()}))
+    worst = float((norm(measurement - fit(found)) / before).max())
+    at_most(worst, LOWER, f"norm of the residual after parameter_step for {named}, of that before")
+
+
+def _sum(tensor: Tensor) -> Tensor:
+    return tensor.flatten(1).sum(1)
+
+
+PROMISES = (
+    Promise(
+        "shapes",
+        "what `parameters` and `image_shape` declare is what `forward` and `constrain` take and give",
+        "declare (channels, height, width) without the batch in each ParameterSpec, let forward keep the batch first, "
+        "and override image_shape where the measurement's size is not the image's",
+        _shapes,
+    ),
+    Promise(
+        "usual-prior",
+        "the usual prior of each parameter can be built by its name and takes the parameter's shape",
+        "register the prior under that name, or name one that `ipt list prior` shows, or leave it empty",
+        _usual_prior,
+    ),
+    *COMMON,
+    Promise(
+        "derivatives",
+        "`forward` is differentiable in the image and in every parameter, and so is `constrain`",
+        "compute in torch operations that have derivatives: no .item(), .detach(), round or numpy on the way, and a "
+        "test of your own for a backward of your own",
+        _derivatives,
+    ),
+    Promise(
+        "linear",
+        "declared `linear`, `forward` is linear in the image and its derivative is its adjoint",
+        "take out what clips, normalises or adds to the image, or do not declare it linear",
+        _linear,
+    ),
+    Promise(
+        "constrain-idempotent",
+        "what `constrain` gives is valid: constraining it again changes nothing",
+        "make it a projection: clip first and normalise last, and test it on its own result",
+        _constrain_idempotent,
+    ),
+    Promise(
+        "constrain-finite",
+        "`constrain` makes something finite and usable of anything, zeros and negative values included",
+        "keep divisors away from 0 (clamp(min=...)) and clip parameters to the range in which forward is finite",
+        _constrain_finite,
+    ),
+    Promise(
+        "image-step",
+        "`image_step` lowers ||y - A(x)||^2 / noise_variance + ||x - mean||^2 / variance of every image",
+        "look for a wrong sign, weight or border in it, or return None: the rules then differentiate forward",
+        _image_step,
+    ),
+    Promise(
+        "parameter-step",
+        "where the belief about them is poor, `parameter_step` finds parameters that explain the measurement better",
+        "look for a wrong sign, weight or unit in it, or return None: the rules then differentiate forward",
+        _parameter_step,
+    ),
+)

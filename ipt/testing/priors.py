@@ -1,0 +1,269 @@
+"""The promises of a prior."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ipt.core.charts import Chart
+from ipt.core.interfaces import Prior
+from ipt.testing.bench import ALONE, COMMON, Bench, first_taken
+from ipt.testing.draws import draws
+from ipt.testing.measures import BATCH, Arrays, derivative_error, difference, finite, normal, rms, uneven, uniform
+from ipt.testing.promises import Check, Promise, at_most, require, skip
+
+SHAPES = (
+    (3, 16, 24),
+    (1, 16, 24),
+    (2, 16, 24),
+    (1, 1, 1),
+    *((channels, side, side) for side in (32, 64, 128, 256, 512) for channels in (1, 2, 3)),
+)
+"""Quantities that are tried, in this order, where no shape is named; the first that the prior takes is used."""
+LEVELS = (0.1, 5.0)
+DECADES = tuple(10.0**power for power in range(-3, 3))
+"""Five decades of sigma."""
+MISFIT = 0.05
+"""Correlation that an error may have with what it should not, for estimates by trained networks: .25 % of the mean
+square."""
+SURPRISE = 5.0
+"""Standard errors by which a statistic may be off."""
+
+
+def prior_checks(
+    prior: Prior,
+    *,
+    shape: tuple[int, ...] | None = None,
+    samples: Tensor | None = None,
+    device: str | None = None,
+) -> list[Check]:
+    """A check for each promise of a prior, to be called one by one.
+
+    shape: (C, H, W) of the physical quantity; None: that of the samples, or a usual one that the prior takes.
+    samples: (N, C, H, W), N >= 32, drawn from what the prior describes, in the physical units of its chart; without
+        them the check `conditional-mean` is skipped, and the others use what the prior's own denoiser draws.
+    device: where the check `device` runs; None: on this machine's accelerator, if it has one. A prior with an attribute
+        `device` stays there, and all its checks run there.
+    """
+    return PriorBench(prior, shape, samples, device).checks(PROMISES)
+
+
+@dataclass(frozen=True)
+class PriorBench(Bench):
+    component: Prior
+    given_shape: tuple[int, ...] | None
+    samples: Tensor | None
+    device: str | None
+
+    @property
+    def home(self) -> str:
+        return str(getattr(self.component, "device", "cpu"))
+
+    def place(self) -> str:
+        if getattr(self.component, "device", None) is None:
+            return super().place()
+        if self.home == "cpu":
+            skip("it was built to stay on the CPU")
+        return self.home
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        if self.samples is not None:
+            return tuple(self.samples.shape[1:])
+        return self.given_shape or first_taken(self.component.chart, SHAPES, "shape")
+
+    @cached_property
+    def chart(self) -> Chart:
+        return self.component.chart(self.shape)
+
+    @cached_property
+    def clean(self) -> Tensor:
+        """Typical values of the normalised variable, (N, *chart.shape), float64."""
+        if self.samples is not None:
+            return self.chart.normalised(self.samples.double())
+        drawn = draws(self.component, self.chart.shape, self.home)
+        # What a faulty denoiser draws may all be the same; spread out, its fault shows.
+        centre, least = drawn.mean(), 0.5 * self.component.uncertainty(DECADES[-1])
+        narrow = rms(drawn - centre) < least
+        return centre + least * normal(tuple(drawn.shape), "spread") if narrow else drawn
+
+    def noisy(self, sigma: float) -> Tensor:
+        noise = normal(tuple(self.clean.shape), f"noise {sigma:g}")
+        return (self.clean + sigma * noise).to(self.home)
+
+    def arguments(self) -> Arrays:
+        factor = uneven(self.chart.shape).to(self.home)
+        return {"noisy": {f"{sigma:g}": self.noisy(sigma)[: len(factor)] * factor for sigma in LEVELS}}
+
+    @torch.no_grad()
+    def answers(self, component: Prior, arguments: Arrays) -> dict[str, Tensor]:
+        found = {}
+        for sigma, noisy in arguments["noisy"].items():
+            found[f"denoise at sigma {sigma}"] = component.denoise(noisy, float(sigma))
+            spread = component.spread(noisy, float(sigma))
+            if spread is not None:
+                found[f"spread at sigma {sigma}"] = spread.forward(noisy)
+        return found
+
+
+def _chart(bench: PriorBench) -> None:
+    chart = bench.chart
+    require(isinstance(chart, Chart), f"chart() returns a {type(chart).__name__}, not an ipt.core.charts.Chart")
+    asked, given = bench.shape, tuple(chart.physical_shape)
+    require(given == asked, f"The chart for {asked} has physical_shape {given}")
+    there = uniform((BATCH, *asked), "quantity")
+    back = chart.physical(chart.normalised(there))
+    at_most(difference(back, there), 1e-6, "a quantity normalised and back, its difference of its largest value")
+    odd = (asked[0] + 4, 3, 5)
+    try:
+        other = bench.component.chart(odd)
+    except ValueError as error:
+        require(bool(str(error)), f"A quantity of {odd} is refused without a word")
+    else:
+        require(tuple(other.physical_shape) == odd, f"The chart for {odd} has physical_shape {other.physical_shape}")
+
+
+def _shapes(bench: PriorBench) -> None:
+    sigma = LEVELS[-1]
+    noisy = bench.noisy(sigma)[:BATCH]
+    with torch.no_grad():
+        answers = {
+            "denoise": bench.component.denoise(noisy, sigma),
+            "estimate": bench.component.estimate(noisy, sigma).clean,
+        }
+    for name, answer in answers.items():
+        require(answer.shape == noisy.shape, f"{name} gives {tuple(answer.shape)} for {tuple(noisy.shape)}")
+    at_most(difference(answers["estimate"], answers["denoise"]), ALONE, "estimate's difference from denoise")
+
+
+def _derivatives(bench: PriorBench) -> None:
+    sigma = 0.5
+    noisy = bench.noisy(sigma)[:BATCH]
+    # A network computes in single precision: short steps tell nothing, and few calls must do.
+    error = derivative_error(lambda value: bench.component.denoise(value, sigma), noisy, (1e-4, 1e-3, 1e-2), 1)
+    at_most(error, 0.02, f"derivative of denoise at sigma {sigma:g}, its difference from finite differences")
+
+
+@torch.no_grad()
+def _finite(bench: PriorBench) -> None:
+    for sigma in DECADES:
+        noisy = bench.noisy(sigma)[:BATCH].float()
+        finite({f"denoise at sigma {sigma:g}": bench.component.denoise(noisy, sigma)})
+
+
+@torch.no_grad()
+def _identity(bench: PriorBench) -> None:
+    for sigma in (1e-2, 1e-3):
+        noisy = bench.noisy(sigma)
+        known = bench.component.uncertainty(sigma)
+        # The exact denoiser moves a noisy variable by sigma at most, in the mean square (Tweedie's formula).
+        limit = 2 * max(sigma, known)
+        moved = rms(bench.component.denoise(noisy, sigma) - noisy)
+        at_most(moved, limit, f"root mean square of denoise(noisy, sigma) - noisy at sigma {sigma:g}")
+
+
+@torch.no_grad()
+def _conditional_mean(bench: PriorBench) -> None:
+    """The error of a conditional mean is uncorrelated with whatever is made of the noisy variable: with 1, with the
+    noisy variable itself, and with the estimate. Each image counts once, since its entries are no independent proofs.
+    """
+    if bench.samples is None:
+        skip("no samples of what it describes were given (samples=)")
+    require(len(bench.samples) >= 32, f"{len(bench.samples)} samples are too few to tell")
+    for sigma in (0.1, 0.5, 2.0):
+        noisy = bench.noisy(sigma)
+        estimate = bench.component.denoise(noisy, sigma).double()
+        error = bench.clean.to(estimate) - estimate
+        probes = {"1": torch.ones_like(estimate), "the noisy variable": noisy.double(), "the estimate": estimate}
+        for name, probe in probes.items():
+            by_image = (error * probe).flatten(1).mean(1)
+            size = rms(error) * rms(probe)
+            limit = MISFIT + SURPRISE * float(by_image.std()) / math.sqrt(len(by_image)) / size
+            what = f"correlation of clean - denoise(noisy, sigma) with {name} at sigma {sigma:g}"
+            at_most(float(by_image.mean().abs()) / size, limit, what)
+
+
+def _uncertainty(bench: PriorBench) -> None:
+    before = 0.0
+    for index in range(21):
+        sigma = 10 ** (index / 4 - 3)
+        value = float(bench.component.uncertainty(sigma))
+        require(math.isfinite(value) and value > 0, f"uncertainty({sigma:.3g}) is {value}, not a finite number above 0")
+        at_most(before / value, 1.01, f"uncertainty just below sigma {sigma:.3g}, over that at it")
+        before = value
+
+
+@torch.no_grad()
+def _spread(bench: PriorBench) -> None:
+    for sigma in LEVELS:
+        noisy = bench.noisy(sigma)[:BATCH]
+        spread = bench.component.spread(noisy, sigma)
+        if spread is None:
+            skip("it does not say how what is unknown hangs together (spread)")
+        first, second = (normal(tuple(noisy.shape), f"{name} of a spread").to(noisy) for name in ("v", "u"))
+        forward, transposed = spread.forward(first), spread.transposed(second)
+        shapes = tuple(forward.shape), tuple(transposed.shape), tuple(noisy.shape)
+        require(shapes[0] == shapes[1] == shapes[2], f"spread gives {shapes[0]} and {shapes[1]} for {shapes[2]}")
+        products = (second * forward).flatten(1).sum(1), (first * transposed).flatten(1).sum(1)
+        size = second.flatten(1).norm(dim=1) * forward.flatten(1).norm(dim=1)
+        what = f"<u, L v> less <L'u, v> at sigma {sigma:g}, of |u| |L v|"
+        at_most(float(((products[0] - products[1]).abs() / size).max()), ALONE, what)
+
+
+PROMISES = (
+    Promise(
+        "chart",
+        "`chart` gives an invertible chart of the shape that is asked for, or refuses with a ValueError that says why",
+        "return Chart(shape, physical_shape, scale, offset) with physical_shape as asked and a scale that is not 0",
+        _chart,
+    ),
+    Promise(
+        "shapes",
+        "`denoise` and `estimate` give the shape of the noisy variable, and the same estimate",
+        "override `denoise` alone, or let it return self.estimate(noisy, sigma).clean",
+        _shapes,
+    ),
+    *COMMON,
+    Promise(
+        "derivatives",
+        "`denoise` is differentiable in the noisy variable, for rules such as `dps`",
+        "compute in torch operations that have derivatives, without torch.no_grad, .detach() or numpy on the way",
+        _derivatives,
+    ),
+    Promise(
+        "finite",
+        "`denoise` is finite over five decades of sigma, 1e-3 to 100",
+        "divide by sigma or by a sum of exponentials only where neither can be 0 or infinite (softmax, logsumexp)",
+        _finite,
+    ),
+    Promise(
+        "identity",
+        "as sigma falls, `denoise` becomes the identity, or `uncertainty` says how far from it it stays",
+        "weigh the noisy variable by about 1 - sigma^2 / variance where sigma is small; look for sigma used where its "
+        "square belongs, or let uncertainty() be no less than the error that stays",
+        _identity,
+    ),
+    Promise(
+        "conditional-mean",
+        "`denoise` is the mean of clean given noisy = clean + sigma * noise, as samples show",
+        "train with squared error, or derive it as noisy + sigma^2 * the gradient of the noisy log-density; the median "
+        "or the most probable value is something else; sigma is a standard deviation, in normalised units",
+        _conditional_mean,
+    ),
+    Promise(
+        "uncertainty",
+        "`uncertainty` is finite and above 0 over five decades of sigma, and does not fall as sigma grows",
+        "return the root mean square error of denoise, as a float; the default of ipt.Prior will do",
+        _uncertainty,
+    ),
+    Promise(
+        "spread",
+        "the two functions of `spread`, where there is one, are each other's transpose, image by image",
+        "derive the second from the first: the transpose of a product is that of its factors, in reverse order",
+        _spread,
+    ),
+)

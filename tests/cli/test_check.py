@@ -1,0 +1,176 @@
+"""`ipt check`: of components and of packages, good and bad."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from ipt.cli.main import cli
+
+OWN = "inverse-problem-toolkit"
+GOOD = """
+import ipt
+
+@ipt.hookimpl
+def ipt_generators():
+    yield ipt.Component("even", "good_parts:Even", "even fields")
+"""
+GOOD_PARTS = """
+import torch
+import ipt
+
+class Even(ipt.Generator):
+    def __init__(self, most: float = 1.0):
+        self.most = most
+
+    def sample(self, seeds, shape):
+        return torch.stack([torch.rand(shape, generator=torch.Generator().manual_seed(s)) for s in seeds]) * self.most
+"""
+BAD = """
+import torch
+import ipt
+
+class Same(ipt.Generator):
+    def sample(self, seeds, shape):
+        return torch.zeros(len(seeds), *shape)
+
+def broken():
+    raise RuntimeError("out of order")
+
+@ipt.hookimpl
+def ipt_generators():
+    return [ipt.Component("same", Same, "always the same"), ipt.Component("motion", Same, "taken")]
+
+@ipt.hookimpl
+def ipt_priors():
+    return [ipt.Component("lost", "bad_plugin:broken", "cannot be built"), "no component"]
+"""
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, ["check", *arguments])
+
+
+def statuses(result):
+    return {(row["component"], row["promise"]): row["status"] for row in json.loads(result.stdout)}
+
+
+def test_a_component_that_keeps_all_is_shown_in_a_table():
+    result = run("generator", "gaussian", "--set", "generator.std=2")
+    assert result.exit_code == 0
+    head, *rows = result.stdout.splitlines()
+    assert head.split() == ["component", "promise", "result", "seconds", "reason"]
+    assert [row.split()[2] for row in rows] == ["builds", "shapes", "seeds", "distinct", "picklable", "random-state"]
+    assert "6 kept, 0 broken, 0 skipped." in result.stderr
+
+
+def test_a_broken_promise_is_exit_code_1_with_the_remedy():
+    result = run("generator", "defocus", "--set", "generator.radius=3")
+    assert result.exit_code == 1
+    assert "distinct" in result.stdout and "The draws of seeds 11 and 7 are the same." in result.stdout
+    assert "generator defocus, distinct: to mend it, use every seed" in result.stdout
+    assert "5 kept, 1 broken, 0 skipped." in result.stderr
+
+
+def test_a_name_of_several_kinds_is_checked_in_each():
+    found = statuses(run("gaussian", "--json"))
+    assert {component for component, _ in found} == {"prior gaussian", "generator gaussian"}
+    assert set(found.values()) == {"ok", "skipped"}
+    rows = json.loads(run("prior", "gaussian", "--json").stdout)
+    assert set(rows[0]) == {"component", "promise", "status", "seconds", "reason", "mend"}
+    assert {row["component"] for row in rows} == {"prior gaussian"}
+    assert next(row for row in rows if row["promise"] == "conditional-mean")["reason"].startswith("no samples")
+
+
+def test_settings_go_to_a_component_by_its_name_or_its_kind():
+    for key in ("prior.std", "gaussian.std"):
+        result = run("prior", "gaussian", "--json", "--set", f"{key}=-1")
+        (row,) = json.loads(result.stdout)
+        assert result.exit_code == 1 and (row["promise"], row["status"]) == ("builds", "broken")
+        assert "std above 0" in row["reason"]
+    refused = run("prior", "gaussian", "--set", "operator.border=zero")
+    assert refused.exit_code == 1 and "settings begin with: prior" in refused.stderr
+
+
+def test_the_shape_can_be_said():
+    result = run("generator", "gaussian", "--shape", "1,5,6", "--json")
+    assert result.exit_code == 0
+    odd = run("generator", "gaussian", "--shape", "3,5,6", "--json")
+    assert odd.exit_code == 1 and statuses(odd)["generator gaussian", "shapes"] == "broken"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ("gausian", 1, "no component or plugin called 'gausian'; did you mean 'gaussian'?"),
+        ("prior motion", 1, "no prior is called 'motion'"),
+        ("pior gaussian", 2, "there is no kind 'pior'; did you mean 'prior'?"),
+        ("a b c", 2, "one component or package at a time"),
+        ("motion --shape 3x4", 2, "is not CHANNELS,HEIGHT,WIDTH"),
+        ("motion --set radius", 2, "NAME=VALUE"),
+        ("", 2, "Missing argument"),
+    ],
+)
+def test_a_slip_gets_one_message(arguments, code, said):
+    result = run(*arguments.split())
+    assert result.exit_code == code and said in result.stderr and not result.stdout
+
+
+def test_an_operator_made_of_two():
+    result = run("operator", "blur+downscale", "--set", "operator.blur.kernel_size=5", "--json")
+    assert result.exit_code == 0 and statuses(result)["operator blur+downscale", "linear"] == "ok"
+
+
+def test_a_good_package(install):
+    folder = install("good-plugin", GOOD)
+    (folder / "good_parts.py").write_text(GOOD_PARTS)
+    result = run("good-plugin", "--json")
+    found = statuses(result)
+    assert result.exit_code == 0 and set(found.values()) == {"ok"}
+    assert {promise for component, promise in found if component == "good-plugin"} == {
+        "loads",
+        "torch-free",
+        "names-free",
+    }
+    assert ("generator even", "seeds") in found
+    assert run("good-plugin", "--set", "even.most=0").exit_code == 1
+
+
+def test_a_bad_package_is_told_all_that_is_wrong_with_it(install):
+    install("bad-plugin", BAD)
+    result = run("bad-plugin", "--json")
+    broken = {pair for pair, status in statuses(result).items() if status == "broken"}
+    assert result.exit_code == 1
+    assert broken == {
+        ("bad-plugin", "loads"),
+        ("bad-plugin", "torch-free"),
+        ("bad-plugin", "names-free"),
+        ("generator same", "distinct"),
+        ("generator motion", "builds"),
+        ("prior lost", "builds"),
+    }
+    reasons = {(row["component"], row["promise"]): row["reason"] for row in json.loads(result.stdout)}
+    assert "out of order" in reasons["prior lost", "builds"]
+    assert "yielded a str" in reasons["bad-plugin", "loads"]
+    assert f"offered by {OWN} and bad-plugin" in reasons["bad-plugin", "names-free"]
+
+
+def test_a_package_that_is_left_out_is_an_error(install, monkeypatch):
+    install("good-plugin", GOOD)
+    monkeypatch.setenv("IPT_PLUGINS", "")
+    result = run("good-plugin")
+    assert result.exit_code == 1
+    assert "left out by IPT_PLUGINS" in result.stderr and "IPT_PLUGINS=good-plugin" in result.stderr
+
+
+def test_a_slip_is_reported_before_torch_is_loaded():
+    code = (
+        "import sys, atexit; atexit.register(lambda: print('torch' in sys.modules)); sys.argv = ['ipt', 'check', 'no'];"
+        "from ipt.cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout.strip() == "False"

@@ -1,0 +1,379 @@
+"""Each promise of an operator: a fault planted in a good one breaks that promise, and no other unless named."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ipt.core.interfaces import ParameterSpec, ParametricOperator
+from ipt.operators.blur import BORDERS, Blur
+from ipt.operators.kernels import MixedKernels
+from ipt.testing import operator_checks
+from ipt.testing.operators import PROMISES
+
+
+class Gain(ParametricOperator):
+    """A good one: y = gain * x, with its exact steps."""
+
+    linear = True
+
+    def parameters(self, image_shape):
+        return {"gain": ParameterSpec((image_shape[0], 1, 1), "brightness of a channel", "", "box")}
+
+    def forward(self, image, gain):
+        return gain * image
+
+    def constrain(self, parameters):
+        return {"gain": parameters["gain"].clamp(0.05, 2)}
+
+    def image_step(self, measurement, noise_variance, image, parameters, beliefs):
+        gain, pull = parameters["gain"], noise_variance / image.variance
+        return (gain * measurement + pull * image.mean) / (gain.square() + pull)
+
+    def parameter_step(self, measurement, noise_variance, image, parameters, known=None):
+        gain, pull = parameters["gain"].mean, noise_variance / parameters["gain"].variance
+        power = image.mean.square().sum((2, 3), keepdim=True)
+        matched = (image.mean * measurement).sum((2, 3), keepdim=True)
+        return {"gain": (matched + pull * gain) / (power + pull)}
+
+
+class Plain(Gain):
+    """The same without steps of its own."""
+
+    image_step = ParametricOperator.image_step
+    parameter_step = ParametricOperator.parameter_step
+
+
+class NoBatch(Plain):
+    def forward(self, image, gain):
+        return (gain * image)[0]
+
+
+class Shrinking(Plain):
+    def forward(self, image, gain):
+        return F.avg_pool2d(gain * image, 2)
+
+
+class OneForAllChannels(Plain):
+    def constrain(self, parameters):
+        return {"gain": parameters["gain"].clamp(0.05, 2).mean(1, keepdim=True)}
+
+
+class Renamed(Plain):
+    def constrain(self, parameters):
+        return {"gain": parameters["gain"].clamp(0.05, 2), "more": parameters["gain"]}
+
+    def forward(self, image, gain, more=None):
+        return gain * image
+
+
+class NoSuchPrior(Plain):
+    def parameters(self, image_shape):
+        return {"gain": ParameterSpec((image_shape[0], 1, 1), "brightness of a channel", "", "nonesuch")}
+
+
+class PriorOfAnotherShape(Plain):
+    def parameters(self, image_shape):
+        return {"gain": ParameterSpec((image_shape[0], 1, 1), "brightness of a channel", "", "kernel")}
+
+
+class SumOverTheBatch(Plain):
+    def forward(self, image, gain):
+        return gain / gain.mean() * image
+
+
+class StepOverTheBatch(Gain):
+    def image_step(self, measurement, noise_variance, image, parameters, beliefs):
+        found = super().image_step(measurement, noise_variance, image, parameters, beliefs)
+        return found + 0.001 * (measurement.mean() - found.mean())
+
+
+class ChangesTheMapping(Plain):
+    def constrain(self, parameters):
+        parameters["gain"] = parameters["gain"].clamp(0.05, 2)
+        return parameters
+
+
+class ChangesTheTensor(Plain):
+    def constrain(self, parameters):
+        return {"gain": parameters["gain"].clamp_(0.05, 0.5)}
+
+
+class AlwaysDouble(Plain):
+    def forward(self, image, gain):
+        return (gain * image).double()
+
+
+class AlwaysOnTheCPU(Plain):
+    def forward(self, image, gain):
+        value = gain * image
+        return value if value.device.type == "cpu" else torch.zeros(value.shape)
+
+
+class HoldsALambda(Plain):
+    def __init__(self):
+        self.apply = lambda image, gain: gain * image
+
+
+class ForgetsWhenPickled(Plain):
+    """A field that its copy does not have."""
+
+    factor = 1.0
+
+    def __init__(self):
+        self.factor = 0.5
+
+    def __getstate__(self):
+        return {}
+
+    def forward(self, image, gain):
+        return self.factor * gain * image
+
+
+class UsesTorchsGenerator(Plain):
+    def forward(self, image, gain):
+        return gain * image + 0 * torch.rand(1).to(image)
+
+
+class SeedsTorchsGenerator(Plain):
+    def forward(self, image, gain):
+        torch.manual_seed(5)
+        return gain * image
+
+
+class UsesNumpysGenerator(Plain):
+    def forward(self, image, gain):
+        return gain * image + 0 * np.random.rand()
+
+
+class UsesPythonsGenerator(Plain):
+    def constrain(self, parameters):
+        return {"gain": parameters["gain"].clamp(0.05, 2 + 0 * random.random())}
+
+
+class AnotherAnswerEachTime(Plain):
+    calls = 0
+
+    def image_step(self, measurement, noise_variance, image, parameters, beliefs):
+        self.calls += 1
+        return measurement / parameters["gain"] * (1 + 1e-5 * self.calls)
+
+
+class Detached(Plain):
+    def forward(self, image, gain):
+        return gain.detach() * image
+
+
+class Rounded(Plain):
+    def forward(self, image, gain):
+        return (8 * gain).round() / 8 * image
+
+
+class DetachedInConstrain(Plain):
+    def constrain(self, parameters):
+        return {"gain": parameters["gain"].detach().clamp(0.05, 2)}
+
+
+class _Halved(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, image):
+        return image.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient / 2
+
+
+class WrongBackward(Plain):
+    def forward(self, image, gain):
+        return gain * _Halved.apply(image)
+
+
+class Clipped(Plain):
+    def forward(self, image, gain):
+        return (gain * image).clamp(max=0.3)
+
+
+class Offset(Plain):
+    def forward(self, image, gain):
+        return gain * image + 0.1
+
+
+class EverSmaller(Plain):
+    def constrain(self, parameters):
+        return {"gain": 0.9 * parameters["gain"].clamp(0.05, 2)}
+
+
+class NothingKeptFromZero(Plain):
+    def constrain(self, parameters):
+        return dict(parameters)
+
+    def forward(self, image, gain):
+        return image / gain
+
+
+class ImageUphill(Gain):
+    def image_step(self, measurement, noise_variance, image, parameters, beliefs):
+        return 2 * image.mean - super().image_step(measurement, noise_variance, image, parameters, beliefs)
+
+
+class ParametersUphill(Gain):
+    def parameter_step(self, measurement, noise_variance, image, parameters, known=None):
+        found = super().parameter_step(measurement, noise_variance, image, parameters)
+        return {"gain": 2 * parameters["gain"].mean - found["gain"]}
+
+
+class ParametersUnmoved(Gain):
+    def parameter_step(self, measurement, noise_variance, image, parameters, known=None):
+        return {"gain": parameters["gain"].mean}
+
+
+class StepOfAnotherShape(Gain):
+    def image_step(self, measurement, noise_variance, image, parameters, beliefs):
+        return super().image_step(measurement, noise_variance, image, parameters, beliefs)[..., :-1]
+
+
+class Clouded(Gain):
+    """Two unknowns, of which it finds the second alone; the first must be known."""
+
+    def parameters(self, image_shape):
+        return {**super().parameters(image_shape), "veil": ParameterSpec((1, 1, 1), "light added")}
+
+    linear = False
+    image_step = ParametricOperator.image_step
+
+    def forward(self, image, gain, veil):
+        return gain * image + veil
+
+    def constrain(self, parameters):
+        return {**super().constrain(parameters), "veil": parameters["veil"]}
+
+    def parameter_step(self, measurement, noise_variance, image, parameters, known=None):
+        clear, found = measurement, {}
+        if "gain" in parameters:
+            found = super().parameter_step(clear, noise_variance, image, parameters)
+            clear = clear - found["gain"].clamp(0.05, 2) * image.mean
+        if "veil" in parameters:
+            found["veil"] = clear.mean((1, 2, 3), keepdim=True)
+        return found
+
+
+class StepOfAnotherName(Gain):
+    def parameter_step(self, measurement, noise_variance, image, parameters, known=None):
+        return {"gains": super().parameter_step(measurement, noise_variance, image, parameters)["gain"]}
+
+
+FAULTS = {
+    NoBatch: {"shapes", "batch", "linear"},
+    Shrinking: {"shapes"},
+    OneForAllChannels: {"shapes"},
+    Renamed: {"shapes", "constrain-idempotent"},
+    NoSuchPrior: {"usual-prior"},
+    PriorOfAnotherShape: {"usual-prior"},
+    SumOverTheBatch: {"batch"},
+    StepOverTheBatch: {"batch"},
+    ChangesTheMapping: {"inputs"},
+    ChangesTheTensor: {"inputs"},
+    AlwaysDouble: {"dtype"},
+    AlwaysOnTheCPU: {"device"},
+    HoldsALambda: {"picklable"},
+    ForgetsWhenPickled: {"picklable"},
+    UsesTorchsGenerator: {"random-state"},
+    SeedsTorchsGenerator: {"random-state"},
+    UsesNumpysGenerator: {"random-state"},
+    UsesPythonsGenerator: {"random-state"},
+    AnotherAnswerEachTime: {"random-state", "picklable"},
+    Detached: {"derivatives"},
+    Rounded: {"derivatives"},
+    DetachedInConstrain: {"derivatives"},
+    WrongBackward: {"derivatives", "linear"},
+    Clipped: {"linear"},
+    Offset: {"linear"},
+    EverSmaller: {"constrain-idempotent"},
+    NothingKeptFromZero: {"constrain-finite"},
+    ImageUphill: {"image-step"},
+    ParametersUphill: {"parameter-step"},
+    ParametersUnmoved: {"parameter-step"},
+    StepOfAnotherShape: {"image-step"},
+    StepOfAnotherName: {"parameter-step"},
+    Clouded: {"parameter-step"},
+}
+
+
+@pytest.mark.parametrize("operator", FAULTS, ids=lambda operator: operator.__name__)
+def test_a_planted_fault_breaks_its_promise_alone(operator, broken):
+    assert broken(operator_checks(operator(), device="meta")) == FAULTS[operator]
+
+
+def test_every_promise_has_a_planted_fault():
+    assert {promise.name for promise in PROMISES} == set().union(*FAULTS.values())
+
+
+@pytest.mark.parametrize("operator", [Gain(), Plain()], ids=["with steps", "without"])
+def test_a_good_operator_keeps_all(operator, broken):
+    assert broken(operator_checks(operator, device="meta")) == set()
+
+
+@pytest.mark.parametrize("check", operator_checks(Gain(), device="meta"))
+def test_as_authors_write_it(check):
+    check()
+
+
+@pytest.mark.parametrize("border", BORDERS)
+def test_blur_keeps_all(border, broken):
+    assert broken(operator_checks(Blur(5, border))) == set()
+    given = operator_checks(Blur((5, 8), border), image_shape=(1, 18, 20), parameters={"kernel": MixedKernels()})
+    assert broken(given) == set()
+
+
+def test_without_parameters_or_declarations_what_does_not_apply_is_skipped(broken):
+    class Mirror(ParametricOperator):
+        def parameters(self, image_shape):
+            return {}
+
+        def forward(self, image):
+            return image.flip(-1)
+
+    reasons = {}
+    for check in operator_checks(Mirror()):
+        try:
+            check()
+        except Exception as error:
+            reasons[check.__name__] = type(error).__name__, str(error)
+    skipped = {"usual-prior", "linear", "constrain-idempotent", "constrain-finite", "image-step", "parameter-step"}
+    # A class within a function cannot be pickled.
+    assert reasons.keys() - {"device"} == skipped | {"picklable"}
+    assert all(reasons[name][0] == "SkipTest" for name in skipped)
+    assert "declare itself linear" in reasons["linear"][1] and "no parameters" in reasons["constrain-finite"][1]
+
+
+def test_an_operator_that_takes_no_usual_image_asks_for_a_shape():
+    class Wide(Plain):
+        def parameters(self, image_shape):
+            if image_shape[-1] < 1000:
+                raise ValueError("an image is 1000 pixels wide")
+            return super().parameters(image_shape)
+
+    by_name = {check.__name__: check for check in operator_checks(Wide())}
+    with pytest.raises(AssertionError, match=r"takes none of .*1000 pixels wide.*image_shape=\(C, H, W\)"):
+        by_name["shapes"]()
+    given = {check.__name__: check for check in operator_checks(Wide(), image_shape=(1, 4, 1000))}
+    given["shapes"]()
+
+
+def test_given_parameters_are_what_the_operator_is_tried_with():
+    seen = []
+
+    class Watched(Plain):
+        def forward(self, image, gain):
+            seen.append(gain[:, 0, 0, 0].tolist())
+            return super().forward(image, gain)
+
+    values = torch.tensor([0.25, 0.5]).reshape(2, 1, 1, 1).expand(2, 3, 1, 1)
+    checks = {check.__name__: check for check in operator_checks(Watched(), parameters={"gain": values})}
+    checks["shapes"]()
+    assert seen[0] == [0.25, 0.5, 0.25]

@@ -1,0 +1,253 @@
+"""Each promise of a prior: a fault planted in a good one breaks that promise, and no other unless named."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ipt.core.charts import Chart
+from ipt.core.interfaces import Estimate, Prior, Spread
+from ipt.operators.kernels import MixedKernels
+from ipt.priors.analytic import BoxPrior, GaussianPrior
+from ipt.priors.empirical import EmpiricalPrior
+from ipt.testing import prior_checks
+from ipt.testing.priors import PROMISES
+
+MEAN, STD = -0.2, 0.4
+SAMPLES = 0.5 + 0.5 * (MEAN + STD * torch.randn(128, 1, 4, 6, generator=torch.Generator().manual_seed(4)))
+
+
+class Normal(Prior):
+    """A good one: independent normal entries, exactly."""
+
+    def chart(self, physical_shape):
+        return Chart(physical_shape, physical_shape, 0.5, 0.5)
+
+    def denoise(self, noisy, sigma):
+        return MEAN + self.gain(sigma) * (noisy - MEAN)
+
+    def gain(self, sigma):
+        return 1 / (1 + (sigma / STD) ** 2)
+
+    def uncertainty(self, sigma):
+        return sigma * self.gain(sigma) ** 0.5
+
+    def spread(self, noisy, sigma):
+        return Spread(lambda v: STD * v, lambda u: STD * u)
+
+
+class Turned(Normal):
+    def chart(self, physical_shape):
+        channels, height, width = physical_shape
+        return Chart((channels, width, height), (channels, width, height), 0.5, 0.5)
+
+
+class Wordless(Normal):
+    def chart(self, physical_shape):
+        return Chart(physical_shape, physical_shape, 0.5, 0.5) if physical_shape[1] > 3 else self._refused()
+
+    def _refused(self):
+        raise ValueError
+
+
+class NotInvertible(Normal):
+    def chart(self, physical_shape):
+        return _Absolute(physical_shape, physical_shape, 0.5, 0.5)
+
+
+class _Absolute(Chart):
+    def physical(self, normalised):
+        return super().physical(normalised.abs())
+
+
+class RaisesAnother(Normal):
+    def chart(self, physical_shape):
+        if physical_shape[1] == 3:
+            raise KeyError(physical_shape)
+        return super().chart(physical_shape)
+
+
+class TwoEstimates(Normal):
+    def estimate(self, noisy, sigma):
+        return Estimate(0.9 * self.denoise(noisy, sigma))
+
+
+class Cropped(Normal):
+    def denoise(self, noisy, sigma):
+        return super().denoise(noisy, sigma)[..., :1].expand(-1, -1, -1, 5)
+
+
+class MeanOfTheBatch(Normal):
+    def denoise(self, noisy, sigma):
+        shift = 1e-2 * sigma**2 / (1 + sigma**2) * noisy.mean()
+        return super().denoise(noisy, sigma) + shift
+
+
+class ChangesTheNoisy(Normal):
+    def denoise(self, noisy, sigma):
+        found = super().denoise(noisy, sigma)
+        with torch.no_grad():
+            noisy.detach().mul_(1 + 1e-6)
+        return found
+
+
+class AlwaysDouble(Normal):
+    def denoise(self, noisy, sigma):
+        return super().denoise(noisy, sigma).double()
+
+
+class AlwaysOnTheCPU(Normal):
+    def denoise(self, noisy, sigma):
+        found = super().denoise(noisy, sigma)
+        return found if found.device.type == "cpu" else torch.zeros(found.shape)
+
+
+class HoldsALambda(Normal):
+    def __init__(self):
+        self.gain = lambda sigma: 1 / (1 + (sigma / STD) ** 2)
+
+
+class UsesTorchsGenerator(Normal):
+    def denoise(self, noisy, sigma):
+        return super().denoise(noisy, sigma) + 0 * torch.rand(1).to(noisy)
+
+
+class NoGradient(Normal):
+    @torch.no_grad()
+    def denoise(self, noisy, sigma):
+        return super().denoise(noisy, sigma)
+
+
+class Overflows(Normal):
+    def denoise(self, noisy, sigma):
+        factor = torch.tensor(sigma, dtype=noisy.dtype).exp()
+        return super().denoise(noisy, sigma) * (factor / factor).to(noisy)
+
+
+class DeviationForVariance(Normal):
+    """Divides sigma by the variance: too much is taken away where sigma is small."""
+
+    def gain(self, sigma):
+        return 1 / (1 + sigma / STD**2)
+
+    def uncertainty(self, sigma):
+        return Normal().uncertainty(sigma)
+
+
+class TooConfident(Normal):
+    """As if the entries varied half as much."""
+
+    def gain(self, sigma):
+        return 1 / (1 + (sigma / (STD / 2)) ** 2)
+
+
+class AnotherMean(Normal):
+    def denoise(self, noisy, sigma):
+        return super().denoise(noisy, sigma) + 0.5 * (1 - self.gain(sigma))
+
+
+class FallingUncertainty(Normal):
+    def uncertainty(self, sigma):
+        return 1 / sigma
+
+
+class NoUncertainty(Normal):
+    def uncertainty(self, sigma):
+        return 0.0
+
+
+class EndlessUncertainty(Normal):
+    def uncertainty(self, sigma):
+        return float("inf") if sigma > 50 else sigma
+
+
+class NotTransposed(Normal):
+    def spread(self, noisy, sigma):
+        return Spread(lambda v: v.cumsum(-1), lambda u: u.cumsum(-1))
+
+
+FAULTS = {
+    Turned: {"chart"},
+    Wordless: {"chart"},
+    NotInvertible: {"chart"},
+    RaisesAnother: {"chart"},
+    TwoEstimates: {"shapes"},
+    Cropped: {"shapes", "conditional-mean", "identity"},
+    MeanOfTheBatch: {"batch"},
+    ChangesTheNoisy: {"inputs"},
+    AlwaysDouble: {"dtype"},
+    AlwaysOnTheCPU: {"device"},
+    HoldsALambda: {"picklable"},
+    UsesTorchsGenerator: {"random-state"},
+    NoGradient: {"derivatives"},
+    Overflows: {"finite"},
+    DeviationForVariance: {"identity", "conditional-mean"},
+    TooConfident: {"conditional-mean"},
+    AnotherMean: {"conditional-mean"},
+    FallingUncertainty: {"uncertainty"},
+    NoUncertainty: {"uncertainty"},
+    EndlessUncertainty: {"uncertainty"},
+    NotTransposed: {"spread"},
+}
+
+
+@pytest.mark.parametrize("prior", FAULTS, ids=lambda prior: prior.__name__)
+def test_a_planted_fault_breaks_its_promise_alone(prior, broken):
+    assert broken(prior_checks(prior(), samples=SAMPLES, device="meta")) == FAULTS[prior]
+
+
+def test_every_promise_has_a_planted_fault():
+    assert {promise.name for promise in PROMISES} == set().union(*FAULTS.values())
+
+
+@pytest.mark.parametrize("samples", [SAMPLES, None], ids=["samples", "its own draws"])
+def test_a_good_prior_keeps_all(samples, broken):
+    assert broken(prior_checks(Normal(), samples=samples, device="meta")) == set()
+
+
+def test_a_fault_shows_in_its_own_draws_too(broken):
+    class Half(Normal):
+        def denoise(self, noisy, sigma):
+            return noisy / 2
+
+    # A class within a function cannot be pickled.
+    assert broken(prior_checks(Half())) == {"identity", "picklable"}
+
+
+@pytest.mark.parametrize("check", prior_checks(Normal(), samples=SAMPLES, device="meta"))
+def test_as_authors_write_it(check):
+    check()
+
+
+def peaked(count):
+    kernels = MixedKernels().sample(range(count), (1, 9, 9))
+    return kernels / kernels.amax((1, 2, 3), keepdim=True)
+
+
+@pytest.mark.parametrize(
+    ("prior", "samples"),
+    [
+        (GaussianPrior(0.3, 0.2), 0.5 + 0.5 * (0.3 + 0.2 * SAMPLES.sub(0.4).div(0.2))),
+        (BoxPrior(1, 5), 1 + 4 * torch.rand(256, 1, 2, 2, generator=torch.Generator().manual_seed(2))),
+        (EmpiricalPrior(peaked(64), floor=0), peaked(64)),
+        (EmpiricalPrior(peaked(64)), peaked(64)),
+    ],
+    ids=["gaussian", "box", "empirical", "empirical with a floor"],
+)
+def test_exact_priors_are_the_mean_of_their_samples(prior, samples, broken):
+    assert broken(prior_checks(prior, samples=samples)) == set()
+
+
+def test_too_few_samples_tell_nothing():
+    by_name = {check.__name__: check for check in prior_checks(Normal(), samples=SAMPLES[:8])}
+    with pytest.raises(AssertionError, match="8 samples are too few"):
+        by_name["conditional-mean"]()
+
+
+def test_a_prior_that_stays_on_the_cpu_is_not_tried_elsewhere():
+    class Settled(Normal):
+        device = torch.device("cpu")
+
+    by_name = {check.__name__: check for check in prior_checks(Settled(), device="meta")}
+    with pytest.raises(Exception, match="built to stay on the CPU"):
+        by_name["device"]()
