@@ -1,0 +1,81 @@
+"""How pictures, and the errors of a denoiser of pictures, hang together: by frequency, and between channels.
+
+Natural images have a spectrum S(f) that falls like f^-2.7 (Field, "Relations between the statistics of natural images
+and the response properties of cortical cells", 1987, finds about f^-2 for scenes; faces fall faster), so behind noise
+of level s a denoiser leaves about E = S s^2 / (S + s^2) uncertain (Wiener), nearly all of it at low frequencies. On 64
+training faces the shipped network's error is .3 to 1.3 times that, from s = .05 to 20
+(benchmarks/error_spectrum.py). Colour channels share most of their variance, so they are weighed in a
+luminance-chrominance basis.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ipt.core.interfaces import Spread
+
+SPECTRUM = (0.00025, 2.7)
+"""S(f) = a f^-b of pictures in 0..1, f in cycles a pixel; read off the training faces."""
+LUMINANCE, CHROMINANCE = 2.4, 0.3
+"""Shares of the mean channel's spectrum after an orthonormal change of basis; read off the training faces."""
+
+
+def frequencies(size: tuple[int, int], like: Tensor) -> Tensor:
+    """Radial frequency in cycles a pixel, (H, W // 2 + 1); at the origin half of the lowest one."""
+    rows = torch.fft.fftfreq(size[0], dtype=like.dtype, device=like.device)[:, None]
+    columns = torch.fft.rfftfreq(size[1], dtype=like.dtype, device=like.device)[None]
+    return torch.hypot(rows, columns).clamp(min=0.5 / max(size))
+
+
+def left_uncertain(frequency: Tensor, channels: int, level: float) -> Tensor:
+    """E(f) of a picture in 0..1 seen through noise of this level (infinite: not seen), variance a frequency, (C,
+    *frequency.shape), in the basis of `turned`."""
+    amplitude, exponent = SPECTRUM
+    shares = [LUMINANCE] + [CHROMINANCE] * (channels - 1) if channels > 1 else [1.0]
+    spectrum = amplitude * frequency**-exponent * frequency.new_tensor(shares)[:, None, None]
+    return spectrum if math.isinf(level) else spectrum * level**2 / (spectrum + level**2)
+
+
+def picture_spread(noisy: Tensor, level: float, deviation: float) -> Spread:
+    """How the errors of an estimate of pictures like `noisy` (B, C, H, W) hang together: with the spectrum of
+    `left_uncertain` for this noise level in 0..1, and this standard deviation of an entry."""
+    size = (noisy.shape[-2], noisy.shape[-1])
+    # On the faces of benchmarks/error_spectrum.py the mean is about as uncertain as the lowest frequency.
+    frequency = frequencies(size, noisy).clamp(min=1 / max(size))
+    power = left_uncertain(frequency, noisy.shape[1], level)
+    # The mean over all frequencies, of which those between the first column and the last are there once for two.
+    twice = torch.full_like(power, 2.0)
+    twice[..., 0] = 1
+    if size[1] % 2 == 0:
+        twice[..., -1] = 1
+    root = deviation * (power / ((twice * power).sum() / twice.sum())).sqrt()
+
+    def filtered(v: Tensor) -> Tensor:
+        return turned_back(torch.fft.irfft2(root * torch.fft.rfft2(turned(v)), s=size))
+
+    return Spread(filtered, filtered)
+
+
+def turned(picture: Tensor) -> Tensor:
+    """Channels (B, C, H, W) -> luminance and chrominance."""
+    if picture.shape[1] == 1:
+        return picture
+    return torch.einsum("ij,bjhw->bihw", basis(picture.shape[1], picture), picture)
+
+
+def turned_back(picture: Tensor) -> Tensor:
+    """The inverse of `turned`, and its adjoint."""
+    if picture.shape[1] == 1:
+        return picture
+    return torch.einsum("ji,bjhw->bihw", basis(picture.shape[1], picture), picture)
+
+
+def basis(channels: int, like: Tensor) -> Tensor:
+    """An orthonormal basis whose first vector is the mean of the channels (the discrete cosine transform's)."""
+    place = (torch.arange(channels).to(like) + 0.5) * math.pi / channels
+    rows = (torch.arange(channels).to(like)[:, None] * place).cos() * math.sqrt(2 / channels)
+    rows[0] /= math.sqrt(2)
+    return rows

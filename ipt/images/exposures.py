@@ -1,0 +1,89 @@
+"""Several exposures of one scene: a folder of pictures, a TIFF file of several pages, or an animated GIF."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from ipt.core.errors import IptError
+from ipt.images import files, tiff
+from ipt.images.files import Picture
+
+_FORMATS = (*files.FORMATS, "GIF")
+
+
+def read_exposures(path: str | os.PathLike[str]) -> tuple[Picture, ...]:
+    """The frames in a folder (sorted by name) or a file (in its order), at least two, of one size, each as
+    `ipt.images.files.read` has it, but without alpha.
+
+    A colour file whose frames are all grey, as GIFs are, is grey. IptError: what `files.read` refuses, with the frame's
+    name; only one frame; frames of different sizes, or grey and colour.
+    """
+    place = Path(path)
+    frames = _of_folder(place) if place.is_dir() else _of_file(place)
+    if len(frames) < 2:
+        raise IptError(f"{place} has one frame; give several exposures of the scene, or leave out --frames")
+    names, pictures = list(frames), [replace(picture, alpha=None) for picture in frames.values()]
+    if all(_without_colour(picture) for picture in pictures):
+        pictures = [picture.with_pixels(picture.pixels[:1]) for picture in pictures]
+    first = pictures[0]
+    for name, picture in zip(names, pictures, strict=True):
+        if picture.shape[1:] != first.shape[1:]:
+            raise IptError(
+                f"the frames are of different sizes: {names[0]} has {_size(first)} px and {name} {_size(picture)}; "
+                f"crop them to one size"
+            )
+        if picture.shape != first.shape:
+            raise IptError(f"{names[0]} and {name} are not both grey or both in colour; convert one of them")
+    return tuple(pictures)
+
+
+def combined(frames: Sequence[Picture]) -> dict[str, Picture]:
+    """What one does without a solver: the mean and the median of the frames, pixel by pixel."""
+    stack = torch.stack([picture.pixels for picture in frames])
+    # Torch's median of an even number is the lower of the middle two.
+    median = torch.from_numpy(np.median(stack.numpy(), axis=0))
+    return {"mean": frames[0].with_pixels(stack.mean(0)), "median": frames[0].with_pixels(median)}
+
+
+def _of_folder(place: Path) -> dict[str, Picture]:
+    return {path.name: files.read(path) for path in files.inputs(place)}
+
+
+def _of_file(place: Path) -> dict[str, Picture]:
+    data = files.contents(place)
+    pages = _pages(data, place)
+    named = {f"{place.name}, page {number}": page for number, page in enumerate(pages, 1)}
+    return {name: files.decode(data, f"{place.parent / name}", page) for name, page in named.items()}
+
+
+def _pages(data: bytes, place: Path) -> list[int]:
+    """Where the pages of a file are."""
+    try:
+        if data[:4] in tiff.SIGNATURES:
+            return tiff.pages(data)
+        with warnings.catch_warnings():
+            # Reading a page says what is too large.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(BytesIO(data), formats=_FORMATS) as image:
+                return list(range(getattr(image, "n_frames", 1)))
+    except UnidentifiedImageError as error:
+        raise IptError(f"{place} is no picture with frames; give a folder, a TIFF file or an animated GIF") from error
+    except (OSError, EOFError, SyntaxError, Image.DecompressionBombError) as error:
+        raise IptError(f"{place} is damaged or cut short ({error}); copy it again, or save it anew") from error
+
+
+def _without_colour(picture: Picture) -> bool:
+    return bool((picture.pixels == picture.pixels[:1]).all())
+
+
+def _size(picture: Picture) -> str:
+    return f"{picture.shape[2]} x {picture.shape[1]}"

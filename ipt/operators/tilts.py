@@ -1,0 +1,168 @@
+"""Generators of tilt fields (B, 2, H, W) in pixels, vertical then horizontal.
+
+One seed a field; a field does not depend on its batch. Both describe what they draw (`field`), so that the prior `tilt`
+can be exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ipt.core.errors import IptError
+from ipt.core.fields import FieldGenerator
+from ipt.core.randomness import stream
+from ipt.core.tilts import TILT_VARIANCE, KolmogorovTilt, PatchTilt, gaussian_taps
+from ipt.operators import kolmogorov
+from ipt.operators.atmosphere import Camera, positive
+from ipt.operators.kernels import interval
+
+_PUBLISHED = 256
+"""Side of the frame that the number of patches is meant for."""
+_CHUNK = 2**22
+"""Pixels drawn at a time."""
+
+
+class TiltPatches(FieldGenerator):
+    """Patches of smoothed white noise thrown on the frame: the published tilt fields (BlindDPS, arXiv 2211.10656).
+
+    patches: how many lie in a frame of 256x256, each wholly inside it; a larger frame has more, as densely, and a
+        smaller one is the middle of one of 256x256.
+    size: side of a patch in pixels.
+    sigma: of the Gaussian that smooths the noise, in pixels.
+    strength: (low, high) by which a patch is multiplied, drawn uniformly.
+    limit: what lies further from zero is cut, in pixels.
+
+    A patch is white noise, smoothed, times its strength. So all of them together are white noise whose variance at a
+    pixel is the sum of strength^2 over the patches there, smoothed once: the same field in law, but within three sigma
+    of a patch's edge, which here smoothing does not stop at. It is Gaussian given where the patches lie; `field` is
+    that of a pixel that all patches may reach, with their mean number. (Nearer than `size` to the edge of a frame of
+    256 pixels and more, the tilt fades.)
+    """
+
+    def __init__(
+        self,
+        patches: int = 500,
+        size: int = 64,
+        sigma: float = 1.0,
+        strength: tuple[float, float] = (0.1, 0.4),
+        limit: float = 2.5,
+    ):
+        for name, value in (("patches", patches), ("size", size)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise IptError(f"{name} is a whole number from 1 up, not {value!r}")
+        if size >= _PUBLISHED:
+            raise IptError(f"size is less than the {_PUBLISHED} pixels of the frame that patches lie in, not {size}")
+        positive("sigma", sigma, "pixels")
+        positive("limit", limit, "pixels")
+        self.patches, self.size, self.sigma, self.limit = patches, size, float(sigma), float(limit)
+        self.strength = interval("strength", strength, 0, math.inf)
+        if self.strength[1] == 0:
+            raise IptError("strength is an interval that ends above 0: with 0 no patch moves anything")
+
+    @property
+    def field(self) -> PatchTilt:
+        low, high = self.strength
+        mean_square = (low * low + low * high + high * high) / 3
+        covering = self.patches * (self.size / (_PUBLISHED - self.size)) ** 2
+        smoothed = float(gaussian_taps(self.sigma).square().sum()) ** 2
+        return PatchTilt(math.sqrt(covering * mean_square * smoothed), self.sigma)
+
+    def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
+        frame = _frame(shape)
+        step = max(1, _CHUNK // (frame[0] * frame[1]))
+        parts = [self._fields(seeds[start : start + step], frame) for start in range(0, len(seeds), step)]
+        return torch.cat(parts)
+
+    def _fields(self, seeds: Sequence[int], frame: tuple[int, int]) -> Tensor:
+        taps = gaussian_taps(self.sigma).float()
+        reach = len(taps) // 2
+        streams = [stream(seed, "patches") for seed in seeds]
+        deviation = self._variance(streams, frame, reach).sqrt()[:, None]
+        shape = (2, frame[0] + 2 * reach, frame[1] + 2 * reach)
+        noise = torch.stack([torch.randn(shape, generator=generator) for generator in streams])
+        smooth = _smoothed(_smoothed(deviation * noise, taps, -2), taps, -1)
+        return smooth.clamp(-self.limit, self.limit)
+
+    def _variance(self, streams: Sequence[torch.Generator], frame: tuple[int, int], reach: int) -> Tensor:
+        """Of the white noise: the sum of strength^2 over the patches at each pixel of the frame and `reach` around it,
+        (B, H + 2 reach, W + 2 reach)."""
+        canvas = [max(side, _PUBLISHED) for side in frame]
+        places = [side - self.size for side in canvas]
+        count = max(1, round(self.patches * places[0] * places[1] / (_PUBLISHED - self.size) ** 2))
+        uniform = torch.stack([torch.rand(3, count, generator=generator) for generator in streams])
+        top, left = ((uniform[:, axis] * places[axis]).long() for axis in (0, 1))
+        low, high = self.strength
+        energy = (low + (high - low) * uniform[:, 2]).square()
+        # Summed along both axes, the four corners of a square with signs are the square.
+        corners = torch.zeros(len(uniform), (canvas[0] + 1) * (canvas[1] + 1), dtype=torch.float64)
+        for down, right, sign in ((0, 0, 1), (0, 1, -1), (1, 0, -1), (1, 1, 1)):
+            index = (top + down * self.size) * (canvas[1] + 1) + left + right * self.size
+            corners.scatter_add_(1, index, sign * energy.double())
+        total = corners.reshape(-1, canvas[0] + 1, canvas[1] + 1).cumsum(1).cumsum(2)[:, :-1, :-1].clamp(min=0)
+        wide = F.pad(total, (reach, reach, reach, reach))
+        first = [(outer - inner) // 2 for outer, inner in zip(canvas, frame, strict=True)]
+        rows, columns = (slice(start, start + side + 2 * reach) for start, side in zip(first, frame, strict=True))
+        return wide[:, rows, columns].float()
+
+
+class TiltKolmogorov(FieldGenerator):
+    """Angles of arrival through Kolmogorov turbulence of even strength along a path, with the covariance of
+    `ipt.core.tilts` (within .3 % of the variance). What all pixels have in common, the wander of the whole picture, is
+    part of it: often the larger part.
+
+    d_over_r0: aperture over Fried's parameter (of a spherical wave, over the whole path): how strong the turbulence is.
+    aperture: diameter in metres.
+    distance: from the camera to the scene, in metres.
+    wavelength: in metres.
+    pixel: the angle a pixel sees, in microradians (pixel pitch over focal length: 5 um at 1 m are 5); None: half of
+        wavelength / aperture, which misses nothing that the aperture resolves.
+    """
+
+    def __init__(
+        self,
+        d_over_r0: float = 2.0,
+        aperture: float = 0.1,
+        distance: float = 1000.0,
+        wavelength: float = 550e-9,
+        pixel: float | None = None,
+    ):
+        positive("d_over_r0", d_over_r0)
+        positive("distance", distance, "metres")
+        self.d_over_r0, self.distance = float(d_over_r0), float(distance)
+        self.camera = Camera(aperture, wavelength, pixel)
+
+    @property
+    def field(self) -> KolmogorovTilt:
+        camera = self.camera
+        radians = math.sqrt(TILT_VARIANCE) * camera.wavelength / camera.aperture * self.d_over_r0 ** (5 / 6)
+        return KolmogorovTilt(radians / camera.angle, camera.angle * self.distance / camera.aperture)
+
+    def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
+        frame, field = _frame(shape), self.field
+        if field.strength > min(frame):
+            raise IptError(
+                f"tilts of {field.strength:.3g} pixels (root mean square) leave a picture of {frame[0]}x{frame[1]}: "
+                f"lower d_over_r0, or check aperture, wavelength (metres) and pixel (microradians)"
+            )
+        return kolmogorov.sample(field, seeds, frame)
+
+
+def _smoothed(fields: Tensor, taps: Tensor, axis: int) -> Tensor:
+    """Convolved along an axis, which loses what the taps reach over (several times faster than a convolution of one
+    channel)."""
+    length = fields.shape[axis] - len(taps) + 1
+    total = taps[0] * fields.narrow(axis, 0, length)
+    for start, tap in enumerate(taps[1:].tolist(), 1):
+        total.add_(fields.narrow(axis, start, length), alpha=tap)
+    return total
+
+
+def _frame(shape: tuple[int, ...]) -> tuple[int, int]:
+    if len(shape) != 3 or shape[0] != 2:
+        raise IptError(f"a tilt field is (2, height, width), not {tuple(shape)}: this generator draws nothing else")
+    return shape[1], shape[2]

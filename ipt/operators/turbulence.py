@@ -1,0 +1,113 @@
+"""Imaging through turbulence, one short exposure: the picture is warped by a tilt field, and blurred by a kernel.
+
+    y = k * W_u x     ("tilt-then-blur")      y = W_u (k * x)     ("blur-then-tilt")
+
+W_u and the sign of a tilt: `ipt.operators.warp`; k and the borders: `ipt.operators.blur`. The first order is the
+physical one (Chan, "Tilt-Then-Blur or Blur-Then-Tilt? Clarifying the Atmospheric Turbulence Model", IEEE Signal
+Processing Letters 29, 2022) and that of BlindDPS (arXiv 2211.10656); the second is there for comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from ipt.core.errors import IptError
+from ipt.core.interfaces import Gaussian, ParameterSpec, ParametricOperator, Unknowns
+from ipt.operators import turbulence_steps
+from ipt.operators.blur import Blur
+from ipt.operators.warp import INTERPOLATIONS, warp
+
+ORDERS = ("tilt-then-blur", "blur-then-tilt")
+
+
+@dataclass(frozen=True)
+class Turbulence(ParametricOperator):
+    """A tilt field (2, H, W) in pixels, vertical then horizontal, and a kernel (1, h, w) that sums to 1.
+
+    kernel_size, border: as of `blur`; the border holds for the warp too, where `unknown` goes on as the reflection.
+    order: tilt-then-blur or blur-then-tilt.
+    interpolation: of the warp: bicubic (smooth in the tilt) or bilinear.
+    """
+
+    kernel_size: int | tuple[int, int] | None = None
+    border: str = "unknown"
+    order: str = "tilt-then-blur"
+    interpolation: str = "bicubic"
+    linear = True
+    takes_frames = True
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (
+            ("order", self.order, ORDERS),
+            ("interpolation", self.interpolation, INTERPOLATIONS),
+        ):
+            if value not in choices:
+                raise IptError(f"operator.{name} is one of {', '.join(choices)}, not {value!r}")
+        self.blur  # noqa: B018  # says what is wrong with the other two
+
+    @property
+    def blur(self) -> Blur:
+        """The blur alone."""
+        return Blur(self.kernel_size, self.border)
+
+    def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
+        kernel = replace(self.blur.parameters(image_shape)["kernel"], generator="atmosphere")
+        meaning = "displacement, vertical then horizontal"
+        tilt = ParameterSpec((2, *image_shape[-2:]), meaning, "px", "tilt", generator="tilt-kolmogorov")
+        return {"kernel": kernel, "tilt": tilt}
+
+    def warp(self, image: Tensor, tilt: Tensor) -> Tensor:
+        """The tilt alone."""
+        return warp(image, tilt, self.interpolation, self.border)
+
+    def forward(self, image: Tensor, kernel: Tensor, tilt: Tensor) -> Tensor:  # type: ignore[override]  # by name
+        if self.order == "tilt-then-blur":
+            return self.blur.forward(self.warp(image, tilt), kernel)
+        return self.warp(self.blur.forward(image, kernel), tilt)
+
+    def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
+        """The kernel as `blur` has it; any tilt is valid."""
+        return self.blur.constrain(parameters)
+
+    def parameter_step(
+        self,
+        measurement: Tensor,
+        noise_variance: Tensor,
+        image: Gaussian,
+        parameters: Mapping[str, Gaussian],
+        known: Mapping[str, Tensor] | None = None,
+    ) -> Unknowns:
+        """The kernel with the tilt at its belief's mean, then the tilt with that kernel."""
+        given = dict(known or {})
+        tilt = parameters["tilt"].mean if "tilt" in parameters else given["tilt"]
+        each = image.mean.repeat_interleave(len(measurement) // len(image.mean), 0)
+        found: Unknowns = {}
+        if "kernel" in parameters:
+            seen = replace(image, mean=self.warp(each, tilt))
+            found |= self.blur.parameter_step(measurement, noise_variance, seen, {"kernel": parameters["kernel"]})
+        if "tilt" in parameters:
+            kernel = self.constrain({**given, **found})["kernel"]
+            optics = self._optics(each, kernel, tilt)
+            found["tilt"] = turbulence_steps.tilt(optics, measurement, noise_variance, image, parameters["tilt"])
+        return found
+
+    def image_step(
+        self,
+        measurement: Tensor,
+        noise_variance: Tensor,
+        image: Gaussian,
+        parameters: Mapping[str, Tensor],
+        beliefs: Mapping[str, Gaussian],
+    ) -> Tensor:
+        optics = self._optics(image.mean, parameters["kernel"], parameters["tilt"])
+        return turbulence_steps.image(
+            optics, measurement, noise_variance, image, beliefs.get("kernel"), beliefs.get("tilt")
+        )
+
+    def _optics(self, image: Tensor, kernel: Tensor, tilt: Tensor) -> turbulence_steps.Optics:
+        canvas = self.blur.canvas(image, kernel)
+        first = self.order == ORDERS[0]
+        return turbulence_steps.Optics(canvas, canvas.transfer(kernel), tilt, first, self.interpolation)

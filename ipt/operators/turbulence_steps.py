@@ -1,0 +1,244 @@
+"""The steps of `turbulence`: kernel and tilt given the image's estimate, and the image given both.
+
+With x the image, u the tilt, k the kernel, and both orders of the two written as y = M(k, u) x:
+
+    kernel  that of `blur` for the warped estimate (in the order blur-then-tilt: as if the two commuted, which they do
+            where the tilt hardly changes over a kernel's width)
+    tilt    y - M(k, u0) x = J d + e, with the derivative J of M x in the tilt, d what is left of the tilt beyond the
+            belief's mean u0; a Gauss-Newton iteration, in the coordinates in which the belief about d is white
+    image   the minimiser of sum over frames of ||y - M x||^2 / noise + ||x - x0||^2 / error, by conjugate gradients
+
+In each the uncertainty of the other unknowns counts as noise, frequency by frequency as in `blur_steps`, pixel by pixel
+where it depends on the place: an uncertain tilt makes edges uncertain (Mao, Chimitt, Chan, "Image Reconstruction of
+Static and Dynamic Scenes Through Anisoplanatic Turbulence", 2020, weigh frames by as much), and near an unknown border
+light comes from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ipt.core.fields import cosines
+from ipt.core.interfaces import Gaussian, Spread
+from ipt.core.linear import conjugate_gradients
+from ipt.operators import blur_steps
+from ipt.operators.blur_steps import LOCKED, OUTSIDE, picture_error, squared, turned, turned_back
+from ipt.operators.canvas import Canvas
+from ipt.operators.warp import warp, warp_adjoint, warp_gradient
+
+_TILT_ITERATIONS = 16
+_IMAGE_ITERATIONS = 10
+_TRIALS = 4
+"""Of a step: whole, a half, a quarter, an eighth."""
+_SMOOTH = 16.0
+"""Wavelength in pixels from which on a single frame's tilt cannot be told from the image's own shape."""
+
+
+@dataclass(frozen=True)
+class Optics:
+    """M(k, u), linear in the image: what happens to a picture (B, C, H, W) on its way through the air.
+
+    transfer: spectrum of the kernel on the canvas. first: whether the tilt comes first.
+    """
+
+    canvas: Canvas
+    transfer: Tensor
+    tilt: Tensor
+    first: bool
+    interpolation: str
+
+    def warped(self, picture: Tensor) -> Tensor:
+        return warp(picture, self.tilt, self.interpolation, self.canvas.border)
+
+    def unwarped(self, picture: Tensor) -> Tensor:
+        return warp_adjoint(picture, self.tilt, self.interpolation, self.canvas.border)
+
+    def slope(self, picture: Tensor) -> Tensor:
+        return warp_gradient(picture, self.tilt, self.interpolation, self.canvas.border)
+
+    def blurred(self, picture: Tensor) -> Tensor:
+        spectrum = torch.fft.rfft2(self.canvas.extend(picture)) * self.transfer
+        return self.canvas.crop(self.canvas.inverse(spectrum))
+
+    def unblurred(self, picture: Tensor) -> Tensor:
+        """The adjoint of `blurred`."""
+        spectrum = torch.fft.rfft2(self.canvas.zeros_outside(picture)) * self.transfer.conj()
+        whole = self.canvas.inverse(spectrum)
+        return whole if self.canvas.border == "circular" else self.canvas.fold(whole)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        return self.blurred(self.warped(picture)) if self.first else self.warped(self.blurred(picture))
+
+    def adjoint(self, picture: Tensor) -> Tensor:
+        return self.unwarped(self.unblurred(picture)) if self.first else self.unblurred(self.unwarped(picture))
+
+    def derivative(self, picture: Tensor) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+        """Of `forward` in the tilt: J (B, 2, H, W) -> (B, C, H, W), and its adjoint."""
+        slope = self.slope(picture if self.first else self.blurred(picture))
+
+        def along(change: Tensor) -> Tensor:
+            moved = (slope * change[:, None]).sum(2)
+            return self.blurred(moved) if self.first else moved
+
+        def back(residual: Tensor) -> Tensor:
+            seen = self.unblurred(residual) if self.first else residual
+            return (slope * seen[:, :, None]).sum(1)
+
+        return along, back
+
+
+@dataclass(frozen=True)
+class Weight:
+    """How much a residual counts: t F^-1 (1 / noise) F t, with noise a frequency and a share t of trust a pixel."""
+
+    canvas: Canvas
+    noise: Tensor
+    trust: Tensor
+
+    @classmethod
+    def of(cls, optics: Optics, noise: Tensor, disturbance: Tensor | float = 0.0) -> Weight:
+        """noise: variance a frequency. disturbance: variance a pixel that comes on top of it, (B, 1, H, W)."""
+        canvas = optics.canvas
+        level = 1 / (1 / noise).mean((-3, -2, -1), keepdim=True)
+        inside = torch.ones(len(optics.tilt), 1, *canvas.frame).to(optics.tilt)
+        extra = torch.zeros_like(inside) + disturbance
+        if canvas.border == "unknown":
+            outside = 1 - canvas.zeros_outside(inside)
+            foreign = canvas.crop(canvas.inverse(torch.fft.rfft2(outside) * optics.transfer)).clamp(0, 1)
+            extra = extra + OUTSIDE * foreign.square()
+        return cls(canvas, noise, (level / (level + extra)).sqrt())
+
+    def __call__(self, residual: Tensor) -> Tensor:
+        spectrum = torch.fft.rfft2(self.canvas.zeros_outside(self.trust * residual)) / self.noise
+        return self.trust * self.canvas.crop(self.canvas.inverse(spectrum))
+
+
+def tilt(optics: Optics, measurement: Tensor, noise_variance: Tensor, image: Gaussian, belief: Gaussian) -> Tensor:
+    """The tilt (B F, 2, H, W) in pixels, of F frames of each image; the optics have the belief's mean for theirs.
+
+    Where the prior is Gaussian it is that prior which is weighed against the measurement, however small the noise level
+    has become: what the last step found then serves only to linearise about, and cannot prove itself.
+    """
+    frames = len(measurement) // len(image.mean)
+    picture = turned(image.mean).repeat_interleave(frames, 0)
+    # The image's error was made with the last step's tilts: it is of one mind with them, unless many frames shared it.
+    noise = noise_variance + (1 + LOCKED / frames) * picture_error(optics.canvas, image) * squared(optics.transfer)
+    weight = Weight.of(optics, noise)
+    along, back = optics.derivative(picture)
+    unexplained = rest = turned(measurement) - optics.forward(picture)
+    if belief.prior is not None:
+        start, spread, rest = torch.zeros_like(belief.mean), belief.prior, rest + along(belief.mean)
+    elif belief.spread is not None:
+        start, spread = belief.mean, belief.spread
+    else:
+        deviation = belief.variance.sqrt()
+        start, spread = belief.mean, Spread(lambda v: deviation * v, lambda u: deviation * u)
+
+    def own(tilts: Tensor) -> Tensor:
+        return tilts if belief.prior is None else _own(tilts, frames)
+
+    def told(residual: Tensor) -> Tensor:
+        return _stacked(spread.transposed(own(back(weight(residual)))), frames)
+
+    def shifted(change: Tensor) -> Tensor:
+        return own(spread.forward(change.reshape(belief.mean.shape)))
+
+    # The frames of an image hang together, so they are one system.
+    right = told(rest)
+    change = conjugate_gradients(
+        lambda change: told(along(shifted(change))) + change, right, torch.zeros_like(right), _TILT_ITERATIONS
+    )
+    found = start + spread.forward(change.reshape(belief.mean.shape))
+    step = own(found) - belief.mean
+
+    def misfit(residual: Tensor) -> Tensor:
+        each = (residual * weight(residual)).flatten(1).sum(1)
+        return each.unflatten(0, (-1, frames)).sum(1).repeat_interleave(frames).reshape(-1, 1, 1, 1)
+
+    # A step is taken as far as its linear forecast holds: not where the misfit is above both what it was and twice what
+    # was forecast.
+    before = misfit(unexplained)
+    share = torch.ones_like(before)
+    for _ in range(_TRIALS):
+        there = replace(optics, tilt=belief.mean + share * step)
+        forecast = misfit(unexplained - along(share * step))
+        held = misfit(turned(measurement) - there.forward(picture)) <= torch.maximum(before, 2 * forecast)
+        if held.all():
+            break
+        share = torch.where(held, share, share / 2)
+    else:
+        share = torch.where(held, share, 0)
+    return belief.mean + share * step
+
+
+def _stacked(tilts: Tensor, frames: int) -> Tensor:
+    """(B F, 2, H, W) -> (B, 2 F, H, W)."""
+    return tilts.unflatten(0, (-1, frames)).flatten(1, 2)
+
+
+def _own(tilts: Tensor, frames: int) -> Tensor:
+    """The part of tilts (B F, 2, H, W) that is not the image's own shape, which no measurement tells from it: not what
+    all frames share, nor, of a single frame, what is smooth, for a warped face is a face. A projection."""
+    if frames > 1:
+        each = tilts.unflatten(0, (-1, frames))
+        return (each - each.mean(1, keepdim=True)).flatten(0, 1)
+    down, right = (cosines(side).to(tilts) for side in tilts.shape[-2:])
+    rows, columns = (torch.arange(side).to(tilts) / (2 * side) for side in tilts.shape[-2:])
+    rough = torch.hypot(rows[:, None], columns) >= 1 / _SMOOTH
+    return down.T @ (rough * (down @ tilts @ right.T)) @ right
+
+
+def image(
+    optics: Optics,
+    measurement: Tensor,
+    noise_variance: Tensor,
+    belief: Gaussian,
+    kernel_belief: Gaussian | None,
+    tilt_belief: Gaussian | None,
+) -> Tensor:
+    """The image (B, C, H, W) given valid parameters. measurement (B F, C, H, W), noise_variance and optics: of F frames
+    an image, one after the other. Beliefs: about the parameters, None where they are known."""
+    canvas = optics.canvas
+    frames = len(measurement) // len(belief.mean)
+    error = picture_error(canvas, belief)
+    start = turned(belief.mean)
+
+    def each(picture: Tensor) -> Tensor:
+        return picture.repeat_interleave(frames, 0)
+
+    def added(pictures: Tensor) -> Tensor:
+        return pictures.unflatten(0, (-1, frames)).sum(1)
+
+    noise = noise_variance.expand(len(measurement), 1, 1, 1)
+    if kernel_belief is not None:
+        seen = replace(belief, mean=optics.warped(each(belief.mean)))
+        facts = blur_steps.Facts.of(canvas, noise_variance, seen, kernel_belief)
+        spread = squared(facts.picture) / (canvas.size[0] * canvas.size[1]) + error
+        noise = noise + spread * LOCKED * facts.remaining(canvas)
+    disturbance: Tensor | float = 0.0
+    if tilt_belief is not None:
+        slope = optics.blurred(optics.warped(each(start))[:, :1])
+        slope = torch.stack(torch.gradient(slope, dim=(-2, -1))).square().sum(0)
+        disturbance = tilt_belief.variance * slope
+    weight = Weight.of(optics, noise, disturbance)
+    total = added(weight.trust.square().mean((-2, -1), keepdim=True) * squared(optics.transfer) / noise)
+    solve = 1 / (total + 1 / error)
+
+    def filtered(picture: Tensor, spectrum: Tensor) -> Tensor:
+        return canvas.inverse(torch.fft.rfft2(picture) * spectrum)
+
+    def apply(change: Tensor) -> Tensor:
+        pull = filtered(canvas.extend(change), 1 / error)
+        pull = pull if canvas.border == "circular" else canvas.fold(pull)
+        return added(optics.adjoint(weight(optics.forward(each(change))))) + pull
+
+    def precondition(residual: Tensor) -> Tensor:
+        return canvas.crop(filtered(canvas.zeros_outside(residual), solve))
+
+    right = added(optics.adjoint(weight(turned(measurement) - optics.forward(each(start)))))
+    change = conjugate_gradients(apply, right, torch.zeros_like(right), _IMAGE_ITERATIONS, precondition)
+    return turned_back(start + change)
