@@ -1,0 +1,166 @@
+"""Diffusion models in diffusers' format as priors: a UNet2DModel with the noise schedule of its scheduler.
+
+    x_vp = z / sqrt(1 + sigma^2),   F = network(x_vp, t(sigma)),   sigma(t) = sqrt((1 - abar_t) / abar_t)
+
+    epsilon        clean = z - sigma F                                          (Ho et al., arXiv 2006.11239)
+    v_prediction   clean = z / (1 + sigma^2) - sigma / sqrt(1 + sigma^2) F      (Salimans, Ho, arXiv 2202.00512)
+    sample         clean = F
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ipt.core.charts import Chart
+from ipt.core.errors import IptError
+from ipt.core.extras import imported
+from ipt.core.interfaces import Estimate, Prior
+from ipt.priors.diffusers_folder import find
+from ipt.priors.pictures import PictureSizes, squares
+from ipt.priors.weights import read
+
+_CLEAN: Mapping[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "epsilon": lambda noisy, raw, sigma: noisy - sigma * raw,
+    "v_prediction": lambda noisy, raw, sigma: noisy / (1 + sigma**2) - sigma / math.hypot(1, sigma) * raw,
+    "sample": lambda noisy, raw, sigma: raw,
+}
+# What older versions of diffusers called the parameters of attention.
+_RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+
+
+class DiffusersPrior(Prior):
+    """A UNet2DModel of diffusers, with what its scheduler says of the noise, of what the network predicts (epsilon,
+    v_prediction or sample) and of clipping; a learned-range variance is passed on.
+
+    network: put in evaluation and frozen; gradients with respect to `noisy` flow as usual. scheduler: any of diffusers'
+    that has `alphas_cumprod`. device: where it runs, and where `noisy` must be. precision: "fp32", or "bf16" for
+    automatic mixed precision. name: what error messages call it. weights_hash: sha256 of the file of weights. scale,
+    offset: physical = offset + scale * normalised. sizes: sides of the squares that it takes; None: the network's
+    sample_size, and where it has none, every multiple of what it halves.
+
+    Raises IptError: a model of another kind (no variance-preserving process, conditioned on a class, ...).
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        scheduler: Any,
+        device: str | torch.device = "cpu",
+        precision: str = "fp32",
+        name: str = "this model",
+        weights_hash: str = "",
+        scale: float = 0.5,
+        offset: float = 0.5,
+        sizes: Sequence[int] | None = None,
+    ):
+        if precision not in ("fp32", "bf16"):
+            raise IptError(f"precision is fp32 or bf16, not {precision!r}")
+        config: Any = network.config
+        levels, self.predicts = _process(scheduler, name)
+        if getattr(network, "class_embedding", None) is not None:
+            raise IptError(f"{name} wants the class of the picture, which is not known: choose an unconditional model")
+        if config.out_channels not in (config.in_channels, 2 * config.in_channels):
+            raise IptError(
+                f"{name} makes {config.out_channels} channels of {config.in_channels}: it is no denoiser of pictures"
+            )
+        own = config.sample_size
+        trained = squares(own) if own is None or isinstance(own, int) else (tuple(own),)
+        multiple = 2 ** (len(config.block_out_channels) - 1)
+        chosen = trained if sizes is None else squares(sizes)
+        self._sizes = PictureSizes(name, config.in_channels, chosen, multiple, scale, offset)
+        self._levels = levels
+        self._whole_steps = config.time_embedding_type == "learned"
+        self._learned_variance = scheduler.config.get("variance_type") == "learned_range"
+        self._limit = scheduler.config.get("clip_sample_range", 1.0) if scheduler.config.get("clip_sample") else None
+        self.precision, self.name, self.weights_hash = precision, name, weights_hash
+        try:
+            self.device = torch.device(device)
+            self.network = network.eval().requires_grad_(False).to(self.device)
+        except RuntimeError as error:
+            raise IptError(f"cannot run {name} on {device} ({error})") from None
+
+    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
+        return self._sizes.chart(physical_shape)
+
+    def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
+        return self.estimate(noisy, sigma).clean
+
+    def estimate(self, noisy: Tensor, sigma: float) -> Estimate:
+        weight = next(self.network.parameters())
+        times = torch.full((len(noisy),), self._timestep(sigma), dtype=torch.float32, device=noisy.device)
+        inputs = (noisy / math.hypot(1, sigma)).to(weight.dtype)
+        with torch.autocast(noisy.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            raw = self.network(inputs, times.round().long() if self._whole_steps else times).sample.to(noisy.dtype)
+        channels = noisy.shape[1]
+        clean = _CLEAN[self.predicts](noisy, raw[:, :channels], sigma)
+        if self._limit is not None:
+            clean = clean.clamp(-self._limit, self._limit)
+        mix = (raw[:, channels:] + 1) / 2 if self._learned_variance and raw.shape[1] > channels else None
+        return Estimate(clean, mix)
+
+    def _timestep(self, sigma: float) -> float:
+        """Linear in log sigma between the scheduler's own levels, never beyond their ends."""
+        return float(np.interp(math.log(sigma), self._levels, range(len(self._levels))))
+
+
+def load(
+    model: str | os.PathLike,
+    device: str = "cpu",
+    precision: str = "fp32",
+    scale: float = 0.5,
+    offset: float = 0.5,
+    sizes: Sequence[int] | None = None,
+) -> DiffusersPrior:
+    """A prior from a model in diffusers' format: an unconditional UNet2DModel and its scheduler.
+
+    model: a folder as diffusers saves it (a pipeline's, or one with config.json, the weights and scheduler_config.json
+    in it), or OWNER/NAME on huggingface.co, fetched once to the usual cache; HF_HUB_OFFLINE, HF_HOME and HF_TOKEN are
+    honoured. Weights are safetensors, or a torch file that is read with weights_only. scale, offset: physical = offset
+    + scale * normalised. sizes: sides of the squares that it takes, default the one it was trained on. Raises IptError.
+    """
+    found = find(model)
+    kind = found.config.get("_class_name", "model")
+    others = [part for part in found.parts if part not in ("unet", "scheduler")]
+    if kind != "UNet2DModel" or others:
+        needs = f" with {' and '.join(others)}" if others else ""
+        raise IptError(f"{model} holds a {kind}{needs}: only a UNet2DModel that works on pixels can be a prior here")
+    network_class = imported("diffusers", "UNet2DModel")
+    scheduler_class = imported("diffusers", str(found.scheduler.get("_class_name", "DDPMScheduler")))
+    weights = read(found.weights)
+    try:
+        # Random initial weights must not advance the caller's random numbers.
+        with torch.random.fork_rng(devices=[]):
+            network = network_class.from_config(dict(found.config))
+        scheduler = scheduler_class.from_config(dict(found.scheduler))
+        network.load_state_dict({_present_name(key): value for key, value in weights.state.items()})
+    except (RuntimeError, TypeError, ValueError, KeyError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise IptError(f"{weights.file} and its configs do not make a model ({reason}): restore them") from None
+    return DiffusersPrior(network, scheduler, device, precision, str(model), weights.sha256, scale, offset, sizes)
+
+
+def _process(scheduler: Any, name: str) -> tuple[np.ndarray, str]:
+    """log sigma of every timestep, rising, and what the network predicts."""
+    bar = getattr(scheduler, "alphas_cumprod", None)
+    predicts = scheduler.config.get("prediction_type", "epsilon")
+    if bar is None or predicts not in _CLEAN:
+        raise IptError(
+            f"{name} was trained for a {type(scheduler).__name__} that predicts {predicts}: only variance-preserving "
+            f"schedulers (DDPM, DDIM, PNDM, ...) that predict {', '.join(_CLEAN)} are supported"
+        )
+    # Some schedules end in noise alone, where sigma would be infinite.
+    bar = np.asarray(bar, np.float64).clip(min=2.0**-40)
+    return 0.5 * np.log((1 - bar) / bar), predicts
+
+
+def _present_name(key: str) -> str:
+    layer, _, kind = key.rpartition(".")
+    path, _, last = layer.rpartition(".")
+    return f"{path}.{_RENAMED[last]}.{kind}" if last in _RENAMED else key

@@ -1,0 +1,108 @@
+"""Models in diffusers' format, on disk or on huggingface.co: where their files are, and what their configs say."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from ipt.core.errors import IptError
+from ipt.priors.weights import CONFIG, TENSORS
+
+INDEX = "model_index.json"
+SCHEDULER = "scheduler_config.json"
+PICKLED = "diffusion_pytorch_model.bin"
+
+
+@dataclass(frozen=True)
+class Model:
+    """The configs of a network and of its scheduler, the file of weights, and the names of the pipeline's parts (none
+    of a model that is no pipeline)."""
+
+    config: Mapping[str, Any]
+    scheduler: Mapping[str, Any]
+    weights: Path
+    parts: tuple[str, ...]
+
+
+def find(model: str | os.PathLike) -> Model:
+    """The model in a folder (a pipeline's, with `unet` and `scheduler` in it, or a flat one), or of a repository
+    OWNER/NAME on huggingface.co, which is fetched to the usual cache unless it is there. Raises IptError."""
+    folder = _folder(model)
+    config, scheduler, weights = _files(folder)
+    index = _table(folder / INDEX) if (folder / INDEX).is_file() else {}
+    parts = (name for name, value in index.items() if isinstance(value, list) and any(value))
+    return Model(_table(config), _table(scheduler), weights, tuple(parts))
+
+
+def _folder(model: str | os.PathLike) -> Path:
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", str(model)):
+        raise IptError(f"there is no folder {model}: give one that diffusers saved, or OWNER/NAME on huggingface.co")
+    # Not in the cache, or not whole: whatever the reason, it is fetched.
+    with contextlib.suppress(Exception):
+        cached = _snapshot(str(model), local=True)
+        _files(cached)
+        return cached
+    return _fetched(str(model))
+
+
+def _files(folder: Path) -> tuple[Path, Path, Path]:
+    """config.json, scheduler_config.json and the weights."""
+    unet = folder / "unet" if (folder / "unet" / CONFIG).is_file() else folder
+    schedule = folder / "scheduler" if (folder / "scheduler" / SCHEDULER).is_file() else folder
+    old = (unet / PICKLED).is_file() and not (unet / TENSORS).is_file()
+    files = unet / CONFIG, schedule / SCHEDULER, unet / (PICKLED if old else TENSORS)
+    for file in files:
+        if not file.is_file():
+            raise IptError(
+                f"{folder} is no whole model of diffusers: it has no {file.name}\n"
+                f"give a pipeline's folder (pipeline.save_pretrained), or save the scheduler beside the network"
+            )
+    return files
+
+
+def _fetched(repository: str) -> Path:
+    from huggingface_hub import constants
+
+    try:
+        if not constants.HF_HUB_OFFLINE and not getproxies():
+            # Without a name server the download would retry for half a minute.
+            socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
+        folder = _snapshot(repository)
+        # The older format is fetched only where there is no other.
+        return folder if any(folder.rglob(TENSORS)) else _snapshot(repository, weights=PICKLED)
+    # Whatever the transport raises (no network, no such repository, a full disk), the ways out are the same.
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
+        raise IptError(
+            f"there is no folder {repository}, and huggingface.co/{repository} could not be fetched ({reason})\n"
+            f"connect and run again, or give a folder: --prior hf:FOLDER"
+        ) from error
+
+
+def _snapshot(repository: str, weights: str = TENSORS, local: bool = False) -> Path:
+    import huggingface_hub
+
+    names = [INDEX, CONFIG, SCHEDULER, f"unet/{CONFIG}", f"scheduler/{SCHEDULER}", weights, f"unet/{weights}"]
+    return Path(huggingface_hub.snapshot_download(repository, allow_patterns=names, local_files_only=local))
+
+
+def _table(file: Path) -> dict[str, Any]:
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise IptError(f"{file} is not readable JSON ({error}): restore it from where the model came from") from None
+    if not isinstance(table, dict):
+        raise IptError(f"{file} is not a table of names and values: restore it from where the model came from")
+    return table
