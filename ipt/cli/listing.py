@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from ipt.cli.console import data, echo_json, notes
+from ipt.cli.main import COMMANDS
+from ipt.plugins.citations import readable
 from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover
 from ipt.plugins.options import Option, signature_of
@@ -38,16 +40,16 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON to st
 @as_json
 def list_components(kind: str | None, as_json: bool) -> None:
     """List what can be named: all, or one KIND (operator, prior, guidance, generator)."""
-    registry = discover()
+    registry = discover(COMMANDS)
     entries = [entry for each in KINDS for entry in registry.of_kind(each) if kind in (None, each)]
     if as_json:
         echo_json([_summary(registry, entry) for entry in entries])
     else:
         rows = [
-            (entry.kind, entry.name, f"{entry.component.summary}{_conflict_mark(registry, entry)}", entry.owner)
+            (entry.kind, entry.name, f"{entry.component.summary}{registry.conflict(entry)}", entry.owner)
             for entry in entries
         ]
-        _table(("kind", "name", "summary", "from"), rows)
+        table(("kind", "name", "summary", "from"), rows)
     _hint_at_broken(registry)
 
 
@@ -70,11 +72,11 @@ def show_component(kind: str, name: str, as_json: bool) -> None:
     console.print(f"{kind} {name}: {entry.component.summary}")
     console.print(f"from {entry.owner}, {entry.factory_name}")
     if entry.component.citation:
-        console.print(f"cite {entry.component.citation}")
+        console.print(f"cite {readable(entry.component.citation)} (BibTeX: ipt cite {name})")
     console.print()
     if signature.options:
         console.print(f"Options (--set {kind}.NAME=VALUE)" if kind != "generator" else "Options")
-        _table(("name", "default", "type", "meaning"), [_option_row(option) for option in signature.options])
+        table(("name", "default", "type", "meaning"), [_option_row(option) for option in signature.options])
     else:
         console.print("It takes any options." if signature.open else "It takes no options.")
     if card:
@@ -87,13 +89,17 @@ def show_component(kind: str, name: str, as_json: bool) -> None:
 @click.command("plugins")
 @as_json
 def list_plugins(as_json: bool) -> None:
-    """List plugins: loaded, broken (with the reason), off (left out by IPT_PLUGINS) or missing (named there only)."""
-    registry = discover()
+    """List plugins: loaded, broken (with the reason), off (left out by IPT_PLUGINS) or missing (named there only), and
+    how many seconds it took to load each."""
+    registry = discover(COMMANDS)
     if as_json:
         echo_json([asdict(plugin) for plugin in registry.plugins])
         return
-    rows = [(plugin.distribution, plugin.version, plugin.status, plugin.reason) for plugin in registry.plugins]
-    _table(("distribution", "version", "status", "reason"), rows)
+    rows = [
+        (plugin.distribution, plugin.version, plugin.status, f"{plugin.seconds:.2f}", plugin.reason)
+        for plugin in registry.plugins
+    ]
+    table(("distribution", "version", "status", "seconds", "reason"), rows)
 
 
 def card_of(entry: Entry) -> str | None:
@@ -117,11 +123,6 @@ def _summary(registry: Registry, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _conflict_mark(registry: Registry, entry: Entry) -> str:
-    owners = registry.owners(entry.kind, entry.name)
-    return f" [cannot be used: offered by {' and '.join(owners)}]" if len(owners) > 1 else ""
-
-
 def _option_row(option: Option) -> tuple[str, ...]:
     return option.name, "(required)" if option.required else repr(option.default), option.type, option.help
 
@@ -133,7 +134,7 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
 
 
-def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """Rows under a head: fitted to a terminal, one line a row elsewhere."""
     if not sys.stdout.isatty():
         widths = [max(len(row[index]) for row in [columns, *rows]) for index in range(len(columns))]

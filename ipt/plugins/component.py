@@ -15,16 +15,21 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "generator": "ipt_generators",
     }
 )
-"""Kinds of component, and the hook that yields each."""
+"""Kinds of component that are built by name, and the hook that yields each."""
+
+COMMAND = "command"
+HOOKS: Mapping[str, str] = MappingProxyType({**KINDS, COMMAND: "ipt_commands"})
+"""Every hook, by the kind of what it yields."""
 
 
 @dataclass(frozen=True)
 class Component:
-    """An operator, prior, guidance rule or generator that can be asked for by name.
+    """An operator, prior, guidance rule, generator or command that can be asked for by name.
 
     name: lower-case letters, digits, "-", "_" and ".". factory: "module:attribute", imported when the component is
-    built, or a callable; it is called with keyword options only and returns the object. summary: one line for lists.
-    citation: what to cite when it is used, "" for nothing.
+    built, or a callable; it is called with keyword options only and returns the object. Of a command, it is the
+    `click.Command` itself. summary: one line for lists. citation: what to cite when it is used, "" for nothing: one or
+    more BibTeX entries, or a line of text, best as 'Ann Author, Bob Writer, "The Title", CVPR 2026, arXiv 2601.00001'.
     """
 
     name: str

@@ -10,29 +10,38 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import pluggy
 
 from ipt import __version__
 from ipt.plugins import hookspecs
-from ipt.plugins.component import KINDS, Component
-from ipt.plugins.registry import Entry, Plugin, Registry, one_line
+from ipt.plugins.component import COMMAND, HOOKS, Component
+from ipt.plugins.registry import Entry, Plugin, Registry, Status, one_line
 from ipt.plugins.suggestions import advice
 
 GROUP = "ipt"
 OWN_DISTRIBUTION = "inverse-problem-toolkit"
+SLOW = 1.0
+"""Seconds to load, above which a plugin is named as slow: every `ipt list` waits for it."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
-def discover() -> Registry:
-    """The registry as the environment stands now: the package's own components and those of installed plugins."""
+def discover(commands: Mapping[str, tuple[str, str]] = MappingProxyType({})) -> Registry:
+    """The registry as the environment stands now: the package's own components and those of installed plugins.
+
+    commands: the program's own, name -> ("module:attribute", summary), which are listed with those of plugins.
+    """
     own = EntryPoint("builtins", "ipt.plugins.builtins", GROUP)
     found = [_inspect(own, OWN_DISTRIBUTION, __version__)]
+    for name, (factory, summary) in commands.items():
+        found[0][1].append(Entry(COMMAND, Component(name, factory, summary), OWN_DISTRIBUTION))
     wanted = _selection()
     met = {_canonical(OWN_DISTRIBUTION)}
     for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
@@ -46,10 +55,21 @@ def discover() -> Registry:
     for key, name in (wanted or {}).items():
         if key not in met:
             found.append((Plugin(name, name, "", "missing", "named in IPT_PLUGINS but not installed"), []))
-    return Registry(
-        entries=tuple(entry for _, entries in found for entry in entries),
-        plugins=tuple(plugin for plugin, _ in found),
-    )
+    every = [entry for _, entries in found for entry in entries]
+    return Registry(tuple(every), plugins=tuple(_with_clashes(plugin, entries, every) for plugin, entries in found))
+
+
+def _with_clashes(plugin: Plugin, entries: list[Entry], every: list[Entry]) -> Plugin:
+    """A plugin with the names that others offer too among its faults. The package itself was there first."""
+    if plugin.distribution == OWN_DISTRIBUTION:
+        return plugin
+    clashes = {
+        f"{entry.kind} {entry.name!r} is offered by {other.owner} too"
+        for entry in entries
+        for other in every
+        if other is not entry and (other.kind, other.name) == (entry.kind, entry.name)
+    }
+    return replace(plugin, status="broken", reason=_joined([plugin.reason, *sorted(clashes)])) if clashes else plugin
 
 
 def _selection() -> dict[str, str] | None:
@@ -79,49 +99,84 @@ def _inspect(point: EntryPoint, distribution: str, version: str) -> tuple[Plugin
     """Load one plugin and collect what it offers, and what is wrong with it."""
     entries: list[Entry] = []
     problems: list[str] = []
+    started = time.perf_counter()
     # Standard output is for data: what a plugin prints while it loads must not end up in it.
     with contextlib.redirect_stdout(sys.stderr):
         try:
-            for kind, offered in _offers(point.load(), point.name):
+            for kind, offered in _offers(point.load()):
                 problem = offered if isinstance(offered, str) else _fault(kind, offered)
                 if problem:
                     problems.append(problem)
                 else:
                     entries.append(Entry(kind, offered, distribution))
         except (Exception, SystemExit) as error:
-            problems.append(_explained(error, point))
-    plugin = Plugin(point.name, distribution, version, "loaded")
-    return (replace(plugin, status="broken", reason="; ".join(problems)) if problems else plugin), entries
+            problems.append(f"{point.value} cannot be loaded: {one_line(error)}")
+    seconds = time.perf_counter() - started
+    slow = f"slow: {seconds:.1f} s to load; name factories as 'module:attribute'" if seconds > SLOW else ""
+    status: Status = "broken" if problems else "loaded"
+    return Plugin(point.name, distribution, version, status, _joined([*problems, slow]), seconds), entries
 
 
-def _offers(module: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Pairs of a kind and what a plugin's hook yields for it; a string in its place says what is wrong.
+def _joined(reasons: Iterable[str]) -> str:
+    return "; ".join(filter(None, reasons))
 
-    Each plugin has a manager of its own, so that one that raises cannot stop another's hooks.
-    """
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(hookspecs)
-    manager.register(module, name)
-    kinds = {hook: kind for kind, hook in KINDS.items()}
-    callers = {caller.name: caller for caller in manager.get_hookcallers(module) or []}
+
+def _offers(module: Any) -> Iterator[tuple[str, Any]]:
+    """Pairs of a kind and what a plugin's hook yields for it; a string in its place says what is wrong."""
+    kinds = {hook: kind for kind, hook in HOOKS.items()}
+    implemented = {}
+    for name in dir(module):
+        options = pluggy.PluginManager(GROUP).parse_hookimpl_opts(module, name)
+        if options is not None:
+            implemented[options["specname"] or name] = getattr(module, name), bool(options["optionalhook"])
     for hook in kinds:
-        if hook not in callers and hasattr(module, hook):
+        if hook not in implemented and hasattr(module, hook):
             yield kinds[hook], f"{hook} is not marked with @ipt.hookimpl, so it is not called"
-    if not callers:
+    if not implemented:
         yield "", "it implements no hook of ipt"
-    for hook, caller in callers.items():
-        if hook not in kinds:
-            if not all(implementation.optionalhook for implementation in caller.get_hookimpls()):
-                yield "", f"ipt has no hook {hook}{advice(hook, kinds, 'hooks')}"
-            continue
+    unknown = [hook for hook, (_, optional) in implemented.items() if hook not in kinds and not optional]
+    for fault in _version_faults(getattr(module, "IPT_HOOKS", hookspecs.VERSION), unknown):
+        yield "", fault
+    for hook in [hook for hook in kinds if hook in implemented]:
         try:
-            yield from ((kinds[hook], offered) for offered in _called(hook, caller()))
+            yield from ((kinds[hook], offered) for offered in _called(hook, implemented[hook][0]))
+        except pluggy.PluginValidationError as error:
+            yield kinds[hook], f"the signature of {hook} is wrong, hooks take no arguments: {one_line(error)}"
         except (Exception, SystemExit) as error:
             yield kinds[hook], f"{hook} raised {one_line(error)}"
 
 
-def _called(hook: str, results: list[Any]) -> Iterator[Component | str]:
-    """What a plugin's implementations of one hook returned (pluggy drops None), item by item."""
+def _version_faults(version: Any, unknown: list[str]) -> Iterator[str]:
+    """What is to be said of a plugin that was written for this version of the hooks, and of those that there are
+    not."""
+    if not isinstance(version, int):
+        yield f"its IPT_HOOKS is {version!r}, not a whole number"
+    elif version > hookspecs.VERSION:
+        lacking = f", without {' and '.join(unknown)}" if unknown else ""
+        yield (
+            f"it was written for version {version} of the hooks, and this ipt {__version__} has version "
+            f"{hookspecs.VERSION}{lacking}; update {OWN_DISTRIBUTION}"
+        )
+        return
+    for hook in unknown:
+        if hook in hookspecs.REMOVED:
+            yield f"{hook} is no longer a hook of ipt: {hookspecs.REMOVED[hook]}"
+        else:
+            yield f"ipt has no hook {hook}{advice(hook, HOOKS.values(), 'hooks')}"
+
+
+def _called(hook: str, implementation: Callable[..., Any]) -> Iterator[Component | str]:
+    """What a plugin's implementation of one hook returns, item by item.
+
+    It has a manager of its own, so that one that is wrong cannot stop another.
+    """
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    alone = ModuleType(hook)
+    setattr(alone, hook, implementation)
+    manager.register(alone)
+    results = getattr(manager.hook, hook)()
+    # Pluggy drops None.
     if not results:
         yield f"{hook} returned None, not a list of ipt.Component"
     for offered in results:
@@ -150,9 +205,3 @@ def _fault(kind: str, component: Component) -> str:
     if not isinstance(component.summary, str) or not isinstance(component.citation, str):
         return f"{who} has a summary or citation that is not text"
     return ""
-
-
-def _explained(error: BaseException, point: EntryPoint) -> str:
-    if isinstance(error, pluggy.PluginValidationError):
-        return f"a hook's signature is wrong, hooks take no arguments: {one_line(error)}"
-    return f"{point.value} cannot be loaded: {one_line(error)}"

@@ -1,19 +1,29 @@
 """The hooks of `ipt`. A package offers components by implementing any of them in a module named in its pyproject.toml:
 
     [project.entry-points.ipt]
-    my-package = "my_package.plugin"
+    my-package = "my_package"
 
 A hook takes no arguments and returns (or yields) `ipt.Component`s. A factory given as "module:attribute" is imported
 when the component is built, so listing stays quick. `ipt plugins` says what was loaded, and why something was not.
+
+A module may state the version of the hooks that it was written for, `IPT_HOOKS = 1`: a later version than this `ipt`
+has is then named as the reason for what is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import pluggy
 
 from ipt.plugins.component import Component
+
+VERSION = 1
+"""Of the hooks: raised by one when a hook is added, removed or changed."""
+
+REMOVED: Mapping[str, str] = MappingProxyType({})
+"""Hooks that an earlier version had, and what to do instead."""
 
 hookspec = pluggy.HookspecMarker("ipt")
 hookimpl = pluggy.HookimplMarker("ipt")
@@ -25,9 +35,16 @@ def ipt_operators() -> Iterable[Component]:  # type: ignore[empty-body]
 
     import ipt
 
+    class Gain(ipt.ParametricOperator):
+        def parameters(self, image_shape):
+            return {"gain": ipt.ParameterSpec((image_shape[0], 1, 1), "brightness of a channel", "", "box")}
+
+        def forward(self, image, gain):
+            return gain * image
+
     @ipt.hookimpl
     def ipt_operators():
-        return [ipt.Component("fog", "my_package.fog:Fog", "a grey veil of unknown depth", "Author, Title, 2026")]
+        return [ipt.Component("gain", Gain, "channels dimmed by unknown factors")]
     """
 
 
@@ -36,10 +53,18 @@ def ipt_priors() -> Iterable[Component]:  # type: ignore[empty-body]
     """What is known of an image or a parameter beforehand: each factory returns an `ipt.Prior`.
 
     import ipt
+    from ipt.core.charts import Chart
+
+    class Dark(ipt.Prior):
+        def chart(self, physical_shape):
+            return Chart(physical_shape, physical_shape, scale=0.5, offset=0.5)
+
+        def denoise(self, noisy, sigma):
+            return -0.8 + (noisy + 0.8) / (1 + (sigma / 0.3) ** 2)
 
     @ipt.hookimpl
     def ipt_priors():
-        return [ipt.Component("depth", "my_package.depth:DepthPrior", "smooth depth maps, in metres")]
+        return [ipt.Component("dark", Dark, "pixels normal about a dark grey, independent")]
     """
 
 
@@ -47,11 +72,32 @@ def ipt_priors() -> Iterable[Component]:  # type: ignore[empty-body]
 def ipt_guidance() -> Iterable[Component]:  # type: ignore[empty-body]
     """How the measurement corrects the unknowns at a step: each factory returns an `ipt.GuidanceRule`.
 
+    import torch
     import ipt
+    from ipt.core import interfaces, schedules, transitions
+
+    class Downhill(ipt.GuidanceRule):
+        needs_gradients = False
+
+        def __init__(self, rate: float = 1.0):
+            self.rate = rate
+
+        def schedule(self, steps=None):
+            return schedules.Karras(steps or 100)
+
+        def transition(self):
+            return transitions.DDIM(eta=1.0)
+
+        def correct(self, step, problem):
+            with torch.enable_grad():
+                image = step.clean["image"].detach().requires_grad_()
+                misfit = problem.residual({**step.clean, "image": image}).square().sum()
+                (slope,) = torch.autograd.grad(misfit, image)
+            return interfaces.Correction(clean={"image": step.clean["image"] - self.rate * slope})
 
     @ipt.hookimpl
     def ipt_guidance():
-        yield ipt.Component("nudge", "my_package.nudge:Nudge", "a small step downhill", "Author, Title, 2026")
+        return [ipt.Component("downhill", Downhill, "a gradient step on the image; parameters as their priors say")]
     """
 
 
@@ -59,9 +105,40 @@ def ipt_guidance() -> Iterable[Component]:  # type: ignore[empty-body]
 def ipt_generators() -> Iterable[Component]:  # type: ignore[empty-body]
     """Random draws of a parameter, to simulate and to train with: each factory returns an `ipt.Generator`.
 
+    import torch
     import ipt
+
+    class Squares(ipt.Generator):
+        def sample(self, seeds, shape):
+            rows, columns = (torch.arange(side) - side // 2 for side in shape[-2:])
+            kernels = torch.zeros(len(seeds), *shape)
+            for kernel, seed in zip(kernels, seeds, strict=True):
+                reach = torch.rand(1, generator=torch.Generator().manual_seed(seed)) * (min(shape[-2:]) - 1) / 2
+                kernel += (reach + 0.5 - rows[:, None].abs()).clamp(0, 1) * (reach + 0.5 - columns.abs()).clamp(0, 1)
+            return kernels / kernels.sum((-2, -1), keepdim=True)
 
     @ipt.hookimpl
     def ipt_generators():
-        yield ipt.Component("hills", "my_package.depth:Hills", "depth maps of rolling hills")
+        return [ipt.Component("squares", Squares, "square blur kernels of any width")]
+    """
+
+
+@hookspec
+def ipt_commands() -> Iterable[Component]:  # type: ignore[empty-body]
+    """Subcommands of `ipt`: each factory is a `click.Command`, best named as "module:attribute".
+
+    import click
+    import ipt
+
+    @click.command()
+    @click.argument("file", type=click.Path(exists=True))
+    def size(file):
+        "Print how many rows and columns FILE has."
+        from ipt.images import files
+
+        click.echo(" x ".join(map(str, files.read(file).shape[1:])))
+
+    @ipt.hookimpl
+    def ipt_commands():
+        return [ipt.Component("size", size, "Print the size of a picture.")]
     """

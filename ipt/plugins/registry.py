@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
 from ipt.core.errors import IptError
-from ipt.plugins.component import KINDS, Component
+from ipt.plugins.component import HOOKS, Component
 from ipt.plugins.suggestions import advice
 
 Status = Literal["loaded", "broken", "off", "missing"]
@@ -19,7 +19,8 @@ class Plugin:
     """A distribution that offers components.
 
     name: of its entry point. status: "loaded"; "broken" (something of it failed, see `reason`; what did work is still
-    there); "off" (left out by IPT_PLUGINS); "missing" (named in IPT_PLUGINS but not installed).
+    there); "off" (left out by IPT_PLUGINS); "missing" (named in IPT_PLUGINS but not installed). reason: what is wrong,
+    or, of one that is loaded, slow. seconds: that loading it took.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Plugin:
     version: str
     status: Status
     reason: str = ""
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -89,13 +91,18 @@ class Registry:
         """Who offers the name; more than one is a conflict, whose order means nothing."""
         return [entry.owner for entry in self.of_kind(kind) if entry.name == name]
 
+    def conflict(self, entry: Entry) -> str:
+        """A note for lists where several offer the name of an entry; else ""."""
+        owners = self.owners(entry.kind, entry.name)
+        return f" [cannot be used: offered by {' and '.join(owners)}]" if len(owners) > 1 else ""
+
     def find(self, kind: str, name: str) -> Entry:
         """The one component of that name.
 
         Raises IptError: nobody offers it (with a suggestion and the names there are), or several do (naming them).
         """
-        if kind not in KINDS:
-            raise IptError(f"there is no kind of component called {kind!r}{advice(kind, KINDS, 'kinds')}")
+        if kind not in HOOKS:
+            raise IptError(f"there is no kind of component called {kind!r}{advice(kind, HOOKS, 'kinds')}")
         found = [entry for entry in self.of_kind(kind) if entry.name == name]
         if len(found) == 1:
             return found[0]
@@ -105,11 +112,13 @@ class Registry:
                 f"{kind} {name!r} is offered by {owners}, and nothing says which is meant.\n"
                 f"Uninstall one of them, or name the plugins to use in IPT_PLUGINS (empty: none but ipt's own)."
             )
-        message = f"no {kind} is called {name!r}{advice(name, [entry.name for entry in self.of_kind(kind)])}"
+        known = [entry.name for entry in self.of_kind(kind)]
+        raise IptError(f"no {kind} is called {name!r}{advice(name, known)}{self.suspects()}")
+
+    def suspects(self) -> str:
+        """A line that names the broken plugins, of one of which a missing name may be; "" where none is broken."""
         faulty = [plugin.distribution for plugin in self.plugins if plugin.status == "broken"]
-        if faulty:
-            message += f"\nBroken, so perhaps it is theirs: {', '.join(faulty)}. `ipt plugins` says why."
-        raise IptError(message)
+        return f"\nBroken, so perhaps it is theirs: {', '.join(faulty)}. `ipt plugins` says why." if faulty else ""
 
 
 def one_line(error: BaseException) -> str:

@@ -14,8 +14,10 @@ from ipt.guidance.dps import DPS
 from ipt.guidance.proximal import Proximal
 from ipt.guidance.regularized import Regularized
 from ipt.operators.blur import Blur
+from ipt.operators.compose import compose
+from ipt.operators.downscale import Downscale
 from ipt.operators.kernels import MotionKernels
-from ipt.plugins.building import build, build_component
+from ipt.plugins.building import build, build_component, components
 from ipt.priors.analytic import BoxPrior, GaussianPrior
 from ipt.priors.empirical import EmpiricalPrior
 
@@ -53,6 +55,49 @@ def test_settings_reach_their_sections():
     assert solver.priors["kernel"].high == 2
     assert solver.rule == DPS(scale=0.7)
     assert solver.operator == Blur(kernel_size=(5, 7))
+
+
+def test_every_kind_takes_an_argument():
+    assert build(prior="gaussian:.25", known=["kernel"]).priors["image"].mean == 0.25
+    assert build(**LIGHT, guidance="regularized:dps").rule == Regularized(DPS())
+    assert build(**LIGHT, operator="blur:5").operator == Blur(kernel_size=5)
+
+
+def test_operators_are_composed():
+    settings = {"operator.kernel_size": 5, "operator.downscale.method": "sample", "operator.border": "circular"}
+    solver = build("blur+downscale:4", **LIGHT, settings=settings)
+    assert solver.operator == compose(Blur(5, "circular"), Downscale(4, "sample"))
+    assert list(solver.priors) == ["image", "kernel"]
+    solution = build("blur+downscale:4", **LIGHT, settings=settings, steps=2).solve(torch.full((1, 3, 8, 8), 0.5))
+    assert solution.image.shape == (1, 3, 32, 32) and solution.parameters["kernel"].shape == (1, 1, 5, 5)
+
+
+def test_parts_of_one_name_are_numbered():
+    settings = {"operator.kernel_size": 5, "operator.blur2.kernel_size": 3, "kernel2.high": 0.5}
+    solver = build("blur + blur", **LIGHT | {"parameters": {"kernel": "box", "kernel2": "box"}}, settings=settings)
+    assert solver.operator == compose(Blur(5), Blur(3))
+    assert (solver.priors["kernel"].high, solver.priors["kernel2"].high) == (1, 0.5)
+
+
+def test_the_components_of_a_solver_without_building_it():
+    named = components(
+        "blur+downscale",
+        "network:/no/such/weights",
+        "regularized",
+        parameters={"kernel": "empirical"},
+        settings={"guidance.rule": "dps", "kernel.generator": "motion", "schedule.steps": 3},
+    )
+    assert [(entry.kind, entry.name) for entry in named] == [
+        ("operator", "blur"),
+        ("operator", "downscale"),
+        ("prior", "network"),
+        ("prior", "empirical"),
+        ("generator", "motion"),
+        ("guidance", "regularized"),
+        ("guidance", "dps"),
+    ]
+    assert [entry.name for entry in components("blur", "faces", known=["kernel"])] == ["blur", "faces", "proximal"]
+    assert [entry.name for entry in components()] == ["blur", "faces", "kernel", "proximal"]
 
 
 def test_known_parameters_need_no_prior():
@@ -165,6 +210,13 @@ def settings(**values):
     ("arguments", "said"),
     [
         ({"operator": "blurr"}, "no operator is called 'blurr'; did you mean 'blur'"),
+        ({"operator": "blur+downscal"}, "no operator is called 'downscal'; did you mean 'downscale'"),
+        ({"operator": "blur+"}, "operator 'blur.' is incomplete"),
+        ({"operator": "downscale:1.5"}, "factor is a whole number from 1 up, not 1.5"),
+        ({"operator": "blur+downscale", **settings(operator__facto=2)}, "no part .* an option 'facto'.*'factor'"),
+        ({"operator": "blur+downscale", **settings(operator__downscale=2)}, "set one of its options"),
+        ({"operator": "blur+downscale", **settings(operator__blur__factor=2)}, "'blur' has no option 'factor'"),
+        ({"operator": "blur+downscale:2", **settings(operator__factor=2)}, "factor of .*'downscale' is given twice"),
         ({"prior": "gausian"}, "no prior is called 'gausian'; did you mean 'gaussian'"),
         ({"prior": "./no/such/folder"}, "there is no file or folder ./no/such/folder"),
         ({"prior": "weights.safetensors"}, "there is no file or folder weights.safetensors"),

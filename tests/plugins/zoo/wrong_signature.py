@@ -1,4 +1,4 @@
-"""A plugin that wants an argument."""
+"""A plugin that wants an argument in one hook; the other works."""
 
 import ipt
 
@@ -6,3 +6,8 @@ import ipt
 @ipt.hookimpl
 def ipt_priors(registry):
     return []
+
+
+@ipt.hookimpl
+def ipt_generators():
+    yield ipt.Component("healthy", dict, "works")

@@ -1,0 +1,98 @@
+"""`ipt cite`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from ipt.core.errors import IptError
+from ipt.plugins.citations import bibliography
+from ipt.plugins.component import KINDS
+from ipt.plugins.discovery import discover
+from ipt.plugins.plans import Planner
+from ipt.plugins.registry import Entry
+from ipt.plugins.suggestions import advice
+
+_PAIRS = ("prior", "generator", "known", "set")
+
+
+@click.command()
+@click.argument("what", nargs=-1, metavar="OUT|PICTURE.json|NAME...")
+def cite(what: tuple[str, ...]) -> None:
+    """Print the BibTeX of what a run used, and of ipt itself.
+
+    OUT is the folder of a run of `ipt solve` or `ipt simulate`, PICTURE.json the record of one picture in it, NAME a
+    component as `ipt list` shows it. Without any: ipt alone.
+    """
+    # The folder of a run is named like any other; a component's name comes before it.
+    click.echo(bibliography([entry for word in what for entry in _entries(word)]))
+
+
+def _entries(word: str) -> Iterator[Entry]:
+    """What a word on the command line stands for."""
+    registry = discover()
+    named = [registry.find(kind, word) for kind in KINDS if registry.has(kind, word)]
+    place = Path(word)
+    if named:
+        yield from named
+    elif place.is_dir():
+        yield from _used(_read(place / "run.yaml"), place)
+    elif place.suffix == ".json" and place.exists():
+        yield from _used(_options(_read(place)), place)
+    else:
+        names = [entry.name for kind in KINDS for entry in registry.of_kind(kind)]
+        raise IptError(f"there is no component, folder or record called {word!r}{advice(word, names, 'components')}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A mapping from a file of YAML, or JSON, which is YAML too."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError):
+        found = None
+    if not isinstance(found, dict):
+        raise IptError(f"{path} is no record of a run; give the folder of `ipt solve`, or a picture's json in it")
+    return found
+
+
+def _options(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The options in a picture's record, {"set.guidance.scale": {"value": ...}}, as run.yaml has them."""
+    options: dict[str, Any] = {}
+    for name, item in dict(record.get("options") or {}).items():
+        value = item.get("value") if isinstance(item, dict) else None
+        head, _, rest = name.partition(".")
+        if head in _PAIRS:
+            options.setdefault(head, {})[rest] = value
+        else:
+            options[name] = value
+    return options
+
+
+def _used(options: Mapping[str, Any], place: Path) -> Iterator[Entry]:
+    """The components that a run with these options used."""
+    if not isinstance(options.get("operator"), str):
+        raise IptError(f"{place} is no record of a run; give the folder of `ipt solve`, or a picture's json in it")
+    if "generator" in options:
+        planner = Planner(discover())
+        yield from planner.named("operator", options["operator"])
+        for name in options["generator"].values():
+            yield from planner.named("generator", name)
+        return
+    # What an operator's parameters and their usual priors are, only the operator knows.
+    from ipt.plugins.building import components
+
+    priors = dict(options.get("prior") or {})
+    yield from components(
+        options["operator"],
+        priors.pop("image", "faces"),
+        options.get("guidance"),
+        parameters=priors,
+        known=tuple(options.get("known") or ()),
+        settings=options.get("set") or {},
+    )

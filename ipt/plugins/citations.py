@@ -1,0 +1,94 @@
+"""What to cite: BibTeX entries from a component's citation, which is BibTeX already or a line of text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ipt import __version__
+from ipt.plugins.registry import Entry
+
+SOFTWARE = f"""\
+@software{{ipt,
+  author = {{{{The ipt authors}}}},
+  title = {{ipt: The Inverse Problem Toolkit}},
+  version = {{{__version__}}},
+}}"""
+
+_TEXT = re.compile(
+    r'(?P<author>[^"]+), "(?P<title>[^"]+)"(?:, (?P<howpublished>[^"]*?))??(?:,? (?P<year>\d{4}))?'
+    r"(?:, arXiv (?P<eprint>[\w.-]+/?[\w.-]+))?\.?"
+)
+_ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+
+
+def bibliography(entries: Iterable[Entry]) -> str:
+    """BibTeX of `ipt` itself and of what the components name, each work once, under a comment that says for what."""
+    works: dict[str, tuple[str, list[str]]] = {SOFTWARE: (SOFTWARE, ["ipt"])}
+    silent: list[str] = []
+    for entry in dict.fromkeys(entries):
+        who = f"{entry.kind} {entry.name}"
+        found = _works(entry)
+        for key, text in found.items():
+            works.setdefault(key, (text, []))[1].append(who)
+        if not found:
+            silent.append(who)
+    parts = [f"% {', '.join(who)}\n{text}" for text, who in works.values()]
+    if silent:
+        parts.append(f"% nothing to cite: {', '.join(silent)}")
+    return "\n\n".join(parts)
+
+
+def readable(citation: str) -> str:
+    """A citation as one line for people: of BibTeX, authors, title and year of each entry."""
+    if not _is_bibtex(citation):
+        return citation
+    return "; ".join(
+        ", ".join(_unbraced(value) for name in ("author", "title", "year") if (value := _field(name, text)))
+        for text in _entries(citation)
+    )
+
+
+def _works(entry: Entry) -> dict[str, str]:
+    """The works of one component in BibTeX, by what makes two the same: the key that an author gave, or the text."""
+    citation = entry.component.citation.strip()
+    if not citation:
+        return {}
+    if _is_bibtex(citation):
+        return {text.partition(",")[0]: text for text in _entries(citation)}
+    return {citation: _from_text(f"{entry.kind}-{entry.name}", citation)}
+
+
+def _is_bibtex(citation: str) -> bool:
+    return citation.lstrip().startswith("@")
+
+
+def _entries(citation: str) -> list[str]:
+    return [text.strip() for text in re.split(r"^(?=@)", citation.strip(), flags=re.MULTILINE) if text.strip()]
+
+
+def _field(name: str, entry: str) -> str:
+    """A field's value, in braces, in quotes or bare; "" where the entry has none."""
+    found = re.search(rf'\b{name}\s*=\s*(\{{.*?\}}|".*?"|\w+)\s*(?:,|\}})?\s*$', entry, re.MULTILINE | re.DOTALL)
+    return found[1].strip('"') if found else ""
+
+
+def _unbraced(value: str) -> str:
+    """Without braces, and accents as {\\'e} without their mark."""
+    return " ".join(re.sub(r"[{}]|\\\W", "", value).split())
+
+
+def _from_text(key: str, text: str) -> str:
+    """An entry from 'Authors, "Title", where year, arXiv number', or with all of the text as its note."""
+    matched = _TEXT.fullmatch(text)
+    fields = {name: value for name, value in matched.groupdict().items() if value} if matched else {"note": text}
+    if "author" in fields:
+        fields["author"] = " and ".join(re.split(r", (?:and )?| and ", fields["author"]))
+    if "eprint" in fields:
+        fields["archiveprefix"] = "arXiv"
+    lines = "".join(f"  {name} = {{{_escaped(value)}}},\n" for name, value in fields.items())
+    return f"@misc{{{key},\n{lines}}}"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"[\\~^&%$#_{}]", lambda found: _ESCAPED.get(found[0], f"\\{found[0]}"), text)

@@ -1,0 +1,221 @@
+"""From names and settings to what is to be built: components found and their options checked, before any is made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ipt.core.errors import IptError
+from ipt.plugins.component import KINDS
+from ipt.plugins.options import Option, Signature, grouped, scalar, signature_of, value_for
+from ipt.plugins.registry import Entry, Registry, one_line
+from ipt.plugins.suggestions import advice
+
+DEFAULT_GUIDANCE = "proximal"
+_ABSTRACTIONS = {
+    "operator": "ParametricOperator",
+    "prior": "Prior",
+    "guidance": "GuidanceRule",
+    "generator": "Generator",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A component and its options, some of which may be plans of their own."""
+
+    entry: Entry
+    options: Mapping[str, Any]
+
+    @property
+    def who(self) -> str:
+        return f"{self.entry.kind} {self.entry.name!r}"
+
+    def entries(self) -> Iterator[Entry]:
+        """Every component that takes part."""
+        yield self.entry
+        for value in self.options.values():
+            if isinstance(value, Plan | Chain):
+                yield from value.entries()
+
+    def build(self) -> Any:
+        """The component, made. IptError: it refuses its options, or is not what its kind promises."""
+        from ipt.core import interfaces
+
+        plans = {name: value for name, value in self.options.items() if isinstance(value, Plan | Chain)}
+        options = {**self.options, **{name: plan.build() for name, plan in plans.items()}}
+        factory, owner = self.entry.load(), self.entry.owner
+        try:
+            made = factory(**options)
+        except (IptError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            said = str(error) if isinstance(error, ValueError) and str(error) else one_line(error)
+            raise IptError(f"{self.who} of {owner} cannot be built: {said}") from error
+        wanted = getattr(interfaces, _ABSTRACTIONS[self.entry.kind])
+        if not isinstance(made, wanted):
+            raise IptError(
+                f"{self.who} of {owner} is not an ipt.{wanted.__name__}: its factory returned a "
+                f"{type(made).__name__}.\nReport it to the authors of {owner}."
+            )
+        return made
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Operators that are applied one after the other."""
+
+    parts: tuple[Plan, ...]
+
+    def entries(self) -> Iterator[Entry]:
+        for part in self.parts:
+            yield from part.entries()
+
+    def build(self) -> Any:
+        """The composed operator. IptError as of `Plan.build`."""
+        from ipt.operators.compose import compose
+
+        return compose(*(part.build() for part in self.parts))
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans with the components of one registry; device and precision are for the priors that have such options."""
+
+    registry: Registry
+    device: str | None = None
+    precision: str | None = None
+
+    def plan(self, kind: str, spec: str | os.PathLike[str], settings: Mapping[str, Any], section: str) -> Plan | Chain:
+        """What a specification stands for: "name", "name:argument" with the value of the first option, for operators
+        "first+second", for priors also the path of a network's weights.
+
+        settings: options by dotted name. section: what they are called, for messages.
+        """
+        if kind == "operator":
+            return self._operator(os.fspath(spec), settings, section)
+        return self._single(kind, os.fspath(spec), settings, section)
+
+    def named(self, kind: str, spec: str) -> list[Entry]:
+        """The components that a specification names, without their options and what those name."""
+        return [self._find(kind, part.strip())[0] for part in (spec.split("+") if kind == "operator" else [spec])]
+
+    def _operator(self, spec: str, settings: Mapping[str, Any], section: str) -> Plan | Chain:
+        specs = [part.strip() for part in spec.split("+")]
+        if len(specs) == 1:
+            return self._single("operator", spec, settings, section)
+        if not all(specs):
+            raise IptError(f"operator {spec!r} is incomplete; write names with a + between them, as in blur+downscale")
+        from ipt.operators.compose import numbered
+
+        labels = numbered(part.partition(":")[0] for part in specs)
+        options = [signature_of(entry.load()) for entry in self.named("operator", spec)]
+        shares = _shares(spec, dict(zip(labels, options, strict=True)), settings, section)
+        return Chain(
+            tuple(
+                self._single("operator", part, shares[label], f"{section}.{label}")
+                for part, label in zip(specs, labels, strict=True)
+            )
+        )
+
+    def _find(self, kind: str, spec: str) -> tuple[Entry, str | None]:
+        """The component that "name" or "name:argument" or, of a prior, a path names, and its argument."""
+        head, colon, argument = spec.partition(":")
+        if self.registry.has(kind, spec):
+            return self.registry.find(kind, spec), None
+        if kind != "prior":
+            return self.registry.find(kind, head), argument if colon else None
+        if colon and self.registry.has(kind, head):
+            return self.registry.find(kind, head), argument
+        if os.path.exists(spec):
+            return self.registry.find(kind, "network"), spec
+        if os.sep in spec or spec.endswith(".safetensors"):
+            raise IptError(
+                f"no prior: there is no file or folder {spec}\n"
+                f"Give a folder of weights that exists, or one of the names that `ipt list prior` shows."
+            )
+        return self.registry.find(kind, spec), None
+
+    def _single(self, kind: str, spec: str, settings: Mapping[str, Any], section: str) -> Plan:
+        """A plan for one component, with its options checked."""
+        entry, argument = self._find(kind, spec)
+        name = entry.name
+        signature = signature_of(entry.load())
+        names = signature.names()
+        who = f"{kind} {name!r}"
+        groups = grouped(settings)
+        options: dict[str, Any] = {}
+        if kind == "prior":
+            machine = {"device": self.device, "precision": self.precision}
+            options |= {key: value for key, value in machine.items() if key in names and value is not None}
+        for key, group in groups.items():
+            option = signature.option(key)
+            if option is None and not signature.open:
+                raise IptError(f"{who} has no option {key!r} ({section}.{key}){advice(key, names, 'options')}")
+            options[key] = self._value(option, group, f"{section}.{key}")
+        if argument is not None:
+            if not names:
+                raise IptError(f"{who} takes no argument, but was given {argument!r}; write {name} alone")
+            if names[0] in groups:
+                again = f"{section}.{names[0]}"
+                raise IptError(f"{names[0]} of {who} is given twice, in '{name}:{argument}' and as {again}; drop one")
+            options[names[0]] = self._value(signature.options[0], {"": argument}, f"{section}.{names[0]}")
+        for option in signature.options:
+            if option.required and option.name not in options:
+                if _component_kind(option) != "guidance":
+                    raise IptError(
+                        f"{who} needs {option.name!r}: set {section}.{option.name}; "
+                        f"`ipt show {kind} {name}` explains its options"
+                    )
+                options[option.name] = self._value(option, {}, f"{section}.{option.name}")
+        return Plan(entry, options)
+
+    def _value(self, option: Option | None, group: Mapping[str, Any], key: str) -> Any:
+        """The value of an option: a scalar, a mapping of the deeper keys, or the plan of a component."""
+        kind = _component_kind(option)
+        deeper = {name: value for name, value in group.items() if name}
+        if kind and isinstance(group.get("", ""), str):
+            spec = group.get("", DEFAULT_GUIDANCE if kind == "guidance" else None)
+            if spec is None:
+                raise IptError(f"{key} is not set, but its options are; set {key} to the name of a {kind}")
+            return self.plan(kind, spec, deeper, key)
+        if "" not in group:
+            return {name: scalar(value) for name, value in deeper.items()}
+        if deeper:
+            raise IptError(f"{key} is set both as a whole and in part ({key}.{next(iter(deeper))}); drop one")
+        return value_for(option, group[""])
+
+
+def _shares(
+    spec: str, parts: Mapping[str, Signature], settings: Mapping[str, Any], section: str
+) -> dict[str, dict[str, Any]]:
+    """The settings of each part of a composed operator: "downscale.factor" is of the part `downscale` alone, "border"
+    of every part that has such an option and no value of its own for it."""
+    common: dict[str, dict[str, Any]] = {label: {} for label in parts}
+    own: dict[str, dict[str, Any]] = {label: {} for label in parts}
+    for key, value in settings.items():
+        head, _, rest = key.partition(".")
+        if head in parts:
+            if not rest:
+                raise IptError(f"{section}.{head} is a part of {spec!r}; set one of its options, {section}.{head}.NAME")
+            own[head][rest] = value
+            continue
+        takers = [label for label, signature in parts.items() if head in signature.names() or signature.open]
+        if not takers:
+            names = [*parts, *(name for signature in parts.values() for name in signature.names())]
+            raise IptError(
+                f"no part of operator {spec!r} has an option {head!r} ({section}.{key}){advice(head, names, 'options')}"
+            )
+        for label in takers:
+            common[label][key] = value
+    return {label: {**common[label], **own[label]} for label in parts}
+
+
+def _component_kind(option: Option | None) -> str | None:
+    """The kind of component an option stands for, when its type is one of the abstractions; else None."""
+    if option is None:
+        return None
+    plain = option.type.replace("Optional[", "").strip("]").removesuffix("| None").strip().rpartition(".")[2]
+    return next((kind for kind in KINDS if _ABSTRACTIONS[kind] == plain), None)

@@ -1,0 +1,98 @@
+"""Operators made of operators: the contract of operators, names that stay apart, shapes through the chain."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+
+from ipt.core.errors import IptError
+from ipt.core.interfaces import ParameterSpec, ParametricOperator
+from ipt.operators.blur import Blur
+from ipt.operators.compose import Composed, compose, numbered
+from ipt.operators.downscale import Downscale
+from ipt.operators.kernels import MotionKernels
+from ipt.testing import operator_checks
+
+BLURRED = compose(Blur(5, "circular"), Downscale(2))
+TWICE = compose(Blur(3, "zero"), Downscale(2), Blur(5, "circular"))
+
+
+@pytest.mark.parametrize("check", [*operator_checks(BLURRED), *operator_checks(TWICE)])
+def test_contract(check):
+    check()
+
+
+def kernels() -> dict[str, torch.Tensor]:
+    return {
+        "kernel": MotionKernels().sample([1, 2], (1, 3, 3)),
+        "kernel2": MotionKernels().sample([3, 4], (1, 5, 5)),
+    }
+
+
+def test_it_is_its_parts_one_after_the_other():
+    image, given = torch.rand(2, 3, 16, 16), kernels()
+    first, down, second = TWICE.parts
+    expected = second.forward(down.forward(first.forward(image, kernel=given["kernel"])), kernel=given["kernel2"])
+    assert torch.equal(TWICE.forward(image, **given), expected)
+    assert TWICE.forward(image, **dict(reversed(given.items()))).equal(expected)
+
+
+def test_parameters_keep_their_names_unless_they_clash():
+    assert list(BLURRED.parameters((3, 16, 16))) == ["kernel"]
+    specs = TWICE.parameters((3, 16, 16))
+    assert {name: spec.shape for name, spec in specs.items()} == {"kernel": (1, 3, 3), "kernel2": (1, 5, 5)}
+    assert numbered(["a", "a2", "a", "a"]) == ["a", "a2", "a3", "a4"]
+
+
+def test_shapes_go_through_the_chain():
+    assert TWICE.image_shape((3, 8, 6)) == (3, 16, 12)
+    # The second kernel must fit in the smaller picture, not in the first.
+    with pytest.raises(IptError, match="a kernel of 5x5 is larger than the picture of 4x4"):
+        TWICE.parameters((3, 8, 8))
+    assert list(compose(Downscale(3), Blur(5)).parameters((1, 27, 27))) == ["kernel"]
+    with pytest.raises(IptError, match="cannot be downscaled"):
+        BLURRED.parameters((3, 9, 9))
+
+
+def test_each_part_constrains_its_own():
+    valid = TWICE.constrain({name: 3 * value - 0.01 for name, value in kernels().items()})
+    for value in valid.values():
+        assert torch.allclose(value.sum((1, 2, 3)), torch.ones(2)) and (value >= 0).all()
+
+
+def test_it_is_linear_if_its_parts_are():
+    class Squared(ParametricOperator):
+        def parameters(self, image_shape):
+            return {}
+
+        def forward(self, image):
+            return image.square()
+
+    assert BLURRED.linear and not compose(Blur(5), Squared()).linear
+
+
+def test_it_nests_and_pickles():
+    nested = compose(Blur(3), compose(Blur(5), Blur(7)))
+    assert {name: spec.shape[1] for name, spec in nested.parameters((3, 16, 16)).items()} == {
+        "kernel": 3,
+        "kernel2": 5,
+        "kernel3": 7,
+    }
+    assert pickle.loads(pickle.dumps(nested)) == nested and isinstance(nested, Composed)
+    assert compose(Blur(3)) == Blur(3)
+
+
+def test_a_part_that_takes_no_usual_image_says_so():
+    class Tall(ParametricOperator):
+        def parameters(self, image_shape):
+            if image_shape[1] != 7:
+                raise ValueError("pictures of height 7 only")
+            return {"x": ParameterSpec((1, 1, 1), "x")}
+
+        def forward(self, image, x):
+            return image * x
+
+    with pytest.raises(IptError, match="the operator Tall takes no image behind .*: pictures of height 7 only"):
+        compose(Blur(3), Tall())
