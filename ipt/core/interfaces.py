@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -66,16 +66,42 @@ class Prior(ABC):
         """
         return sigma * 0.5 / math.hypot(sigma, 0.5)
 
+    def spread(self, noisy: Tensor, sigma: float) -> Spread | None:
+        """How what is still unknown of an entry hangs together with what is of its neighbours, in normalised units,
+        after the same look at `noisy` as `denoise` took. Default: None, it does not say."""
+        return None
+
+    def prior_spread(self, noisy: Tensor, sigma: float) -> Spread | None:
+        """The covariance of the variable itself, for a prior that is Gaussian about zero (whose chart has no offset),
+        at least once `noisy` has told which Gaussian: with it an operator may solve for the variable outright.
+        Default: None, it is not."""
+        return None
+
 
 @dataclass(frozen=True)
 class ParameterSpec:
-    """One parameter of an operator: its shape (C, H, W) without the batch, what it means, its unit, its usual prior's
-    name."""
+    """One parameter of an operator: its shape (C, H, W) without the batch, what it means, its unit, the names of its
+    usual prior and of the generator that usually draws it in simulations.
+
+    copies: the channels are so many independent parameters of C / copies channels, one after the other, and the prior
+    sees each alone.
+    """
 
     shape: tuple[int, ...]
     meaning: str
     unit: str = ""
     prior: str = ""
+    copies: int = 1
+    generator: str = ""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A matrix L an image whose L L' is a covariance, as two functions on tensors (B, C, H, W): v -> L v makes of
+    independent standard normal numbers a deviation that is as likely as any, and u -> L' u."""
+
+    forward: Callable[[Tensor], Tensor]
+    transposed: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -84,11 +110,15 @@ class Gaussian:
 
     level: standard deviation, in the same units, of the noise through which a denoiser saw the tensor; an operator that
     knows how its unknowns are correlated can tell from it what the denoiser could not see. Infinite: it saw nothing.
+    spread: the whole covariance, where the prior tells it; None: entries are independent, as far as anyone knows.
+    prior: the covariance of the tensor itself, without any look, of a prior that is Gaussian about zero.
     """
 
     mean: Tensor
     variance: Tensor
     level: float = math.inf
+    spread: Spread | None = None
+    prior: Spread | None = None
 
 
 class ParametricOperator(ABC):
@@ -104,6 +134,19 @@ class ParametricOperator(ABC):
     @abstractmethod
     def forward(self, image: Tensor, **parameters: Tensor) -> Tensor:
         """The measurement without noise; differentiable in the image and in every parameter."""
+
+    @property
+    def linear(self) -> bool:
+        """Whether it promises (`ipt.testing` looks) that `forward` is linear in the image, whatever the parameters.
+        Default: no such promise; a subclass may write `linear = True`."""
+        return False
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether `image_step` takes several measurements of each image: a measurement, noise variance, parameters and
+        beliefs of F times the image's batch, the F frames of an image one after the other; and `parameter_step`
+        likewise. Default: no."""
+        return False
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
         """The nearest valid parameters (a kernel onto those that sum to 1); differentiable, idempotent. Default: as
@@ -129,11 +172,16 @@ class ParametricOperator(ABC):
         return None
 
     def parameter_step(
-        self, measurement: Tensor, noise_variance: Tensor, image: Gaussian, parameters: Mapping[str, Gaussian]
+        self,
+        measurement: Tensor,
+        noise_variance: Tensor,
+        image: Gaussian,
+        parameters: Mapping[str, Gaussian],
+        known: Mapping[str, Tensor] | None = None,
     ) -> Unknowns | None:
-        """The parameters that best explain the measurement given beliefs about the image and about them, where the
-        operator knows how; None (the default) leaves it to the rule. Means are as the charts give them, before
-        `constrain`, and so is what is returned."""
+        """The unknown parameters that best explain the measurement given beliefs about the image and about them, where
+        the operator knows how; None (the default) leaves it to the rule. Means are as the charts give them, before
+        `constrain`, and so is what is returned. known: the other parameters, which are given."""
         return None
 
 
@@ -154,6 +202,8 @@ class Step:
     total: int
     levels: Mapping[str, float] = field(default_factory=dict)
     uncertainty: Mapping[str, float] = field(default_factory=dict)
+    spreads: Mapping[str, Spread] = field(default_factory=dict)
+    prior_spreads: Mapping[str, Spread] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

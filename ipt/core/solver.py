@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ipt.core.copies import Copies
 from ipt.core.errors import IptError
 from ipt.core.interfaces import (
     IMAGE,
@@ -120,11 +121,12 @@ class Solver:
             raise IptError(f"the noise level must be above 0 and finite, not {noise}")
         if len(level) not in (1, len(measurement)):
             raise IptError(f"{len(level)} noise levels for {len(measurement)} images: give one, or one an image")
+        priors = self._priors(measurement)
         return Problem(
             measurement=measurement,
             noise=level.expand(len(measurement), 1, 1, 1),
             operator=self.operator,
-            charts={name: self.priors[name].chart(shape) for name, shape in shapes.items()},
+            charts={name: priors[name].chart(shape) for name, shape in shapes.items()},
             known=known,
         )
 
@@ -142,6 +144,7 @@ class Solver:
         noise: standard deviation of the measurement's noise, one or one an image, in units of 0..1.
         """
         problem = self.problem(measurement, noise, known)
+        priors = self._priors(measurement)
         schedule = self.schedule or self.rule.schedule()
         transition = self.transition or self.rule.transition()
         sigmas = schedule.sigmas().tolist()
@@ -162,7 +165,7 @@ class Solver:
             noisy, calls, start = dict(resume.noisy), dict(resume.calls), resume.index
         for index in range(start, total):
             sigma, sigma_next = sigmas[index], sigmas[index + 1]
-            estimates, correction = self._correct(problem, noisy, sigma, sigma_next, index, total)
+            estimates, correction = self._correct(problem, priors, noisy, sigma, sigma_next, index, total)
             calls = {name: count + 1 for name, count in calls.items()}
             following = {}
             for name, estimate in estimates.items():
@@ -199,15 +202,33 @@ class Solver:
         image = physical.pop(IMAGE)
         return Solution(image, physical, state.residual, torch.stack(list(trace)), dict(state.calls))
 
+    def _priors(self, measurement: Tensor) -> dict[str, Prior]:
+        """The priors as these unknowns need them: for a parameter of several copies, one that sees each alone."""
+        specs = self.operator.parameters(self.operator.image_shape(tuple(measurement.shape[1:])))
+        copies = {name: spec.copies for name, spec in specs.items()}
+        return {
+            name: prior if copies.get(name, 1) == 1 else Copies(prior, copies[name])
+            for name, prior in self.priors.items()
+        }
+
     def _correct(
-        self, problem: Problem, noisy: Unknowns, sigma: float, sigma_next: float, index: int, total: int
+        self,
+        problem: Problem,
+        priors: Mapping[str, Prior],
+        noisy: Unknowns,
+        sigma: float,
+        sigma_next: float,
+        index: int,
+        total: int,
     ) -> tuple[dict[str, Estimate], Correction]:
         """Denoise every unknown once, and let the rule correct the estimates; no graph survives."""
         with torch.set_grad_enabled(self.rule.needs_gradients):
             if self.rule.needs_gradients:
                 noisy = {name: value.detach().requires_grad_() for name, value in noisy.items()}
             levels = {name: sigma * self.rule.noise_ratio(name) for name in noisy}
-            estimates = {name: self.priors[name].estimate(value, levels[name]) for name, value in noisy.items()}
+            estimates = {name: priors[name].estimate(value, levels[name]) for name, value in noisy.items()}
+            spreads = {name: priors[name].spread(value, levels[name]) for name, value in noisy.items()}
+            wide = {name: priors[name].prior_spread(value, levels[name]) for name, value in noisy.items()}
             step = Step(
                 noisy=noisy,
                 clean={name: estimate.clean for name, estimate in estimates.items()},
@@ -216,7 +237,9 @@ class Solver:
                 index=index,
                 total=total,
                 levels=levels,
-                uncertainty={name: self.priors[name].uncertainty(level) for name, level in levels.items()},
+                uncertainty={name: priors[name].uncertainty(level) for name, level in levels.items()},
+                spreads={name: spread for name, spread in spreads.items() if spread is not None},
+                prior_spreads={name: spread for name, spread in wide.items() if spread is not None},
             )
             correction = self.rule.correct(step, problem)
         corrected = {}

@@ -10,6 +10,9 @@ where J and J' are only ever applied to vectors: J' by automatic differentiation
 or by differences for what can be differentiated only once. A step that does not lower an image's objective enough is
 halved for that image, and after three halvings refused, which raises its damping (Levenberg, 1944; Marquardt, 1963;
 Nocedal, Wright, "Numerical Optimization", chapter 10). Every scalar is per image.
+
+A belief with a spread L has the unit z = L^-1 (u - mean): there is no variance alone, but a covariance. While the
+parameters are solved for, the image's error is noise, and division by s^2 is `ipt.guidance.whitening`.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ from torch import Tensor
 from ipt.core.errors import IptError
 from ipt.core.interfaces import IMAGE, Gaussian, ParametricOperator, Unknowns
 from ipt.core.linear import conjugate_gradients
+from ipt.guidance.whitening import Weigh, flat, whitened
 
+PATTERNS = 4  # from which the spectrum of the image's error is estimated
 TRIALS = 4  # of a step: whole, a half, a quarter, an eighth
 ADJOINT = 1e3  # roundings by which <u, J J' u> and |J' u|^2 may differ
 SHARE = 0.25  # of the fall that the linear forecast promises, for a step to be taken
@@ -43,13 +48,12 @@ def parameter_step(
     known: Mapping[str, Tensor],
     iterations: int = 3,
     cg_iterations: int = 10,
-    error_weight: float = 1.0,
 ) -> Unknowns:
     """The unknown parameters, all together, that best explain the measurement given beliefs about them and the image.
 
-    measurement: (B, C, H, W). noise_variance: (B, 1, 1, 1). image: its mean is taken for the image; its error counts as
-    noise, s^2 = noise_variance + error_weight * what the image's variance amounts to in the measurement, for errors
-    independent between pixels (above 1: for correlated ones, which tell less than their number). parameters: beliefs of
+    measurement: (B, C, H, W). noise_variance: (B, 1, 1, 1). image: its mean is taken for the image; what its error
+    amounts to in the measurement counts as noise, of one variance where its pixels' errors are independent, with a
+    spectrum where it has a spread. parameters: beliefs of
     any shape (B, ...), before `constrain`, and so is what is returned. known: given parameters.
 
     The objective never rises above its value at the means. What `constrain` cuts off, a measurement cannot move: an
@@ -65,11 +69,8 @@ def parameter_step(
 
     valid = operator.constrain({**{name: belief.mean.detach() for name, belief in parameters.items()}, **given})
     _check(operator, measurement, operator.forward(picture, **valid))
-    error = _image_error(operator, image, valid)
-    beliefs = _Standard(parameters)
-    return _minimise(
-        operator, predict, measurement, noise_variance + error_weight * error, beliefs, iterations, cg_iterations
-    )
+    weigh = _image_error(operator, image, valid, noise_variance)
+    return _minimise(operator, predict, measurement, weigh, _Standard(parameters), iterations, cg_iterations)
 
 
 @torch.no_grad()
@@ -95,7 +96,7 @@ def image_step(
 
     _check(operator, measurement, operator.forward(image.mean, **valid))
     beliefs = _Standard({IMAGE: image})
-    return _minimise(operator, predict, measurement, noise_variance, beliefs, iterations, cg_iterations)[IMAGE]
+    return _minimise(operator, predict, measurement, flat(noise_variance), beliefs, iterations, cg_iterations)[IMAGE]
 
 
 def _check(operator: ParametricOperator, measurement: Tensor, predicted: Tensor) -> None:
@@ -112,7 +113,7 @@ class _Standard:
 
     def __init__(self, beliefs: Mapping[str, Gaussian]):
         self.means = {name: belief.mean.detach() for name, belief in beliefs.items()}
-        self.deviations = {name: _deviation(belief) for name, belief in beliefs.items()}
+        self.scaled = {name: _scaled(belief) for name, belief in beliefs.items()}
 
     def origin(self) -> Tensor:
         return torch.cat([torch.zeros_like(mean).flatten(1) for mean in self.means.values()], 1)
@@ -120,9 +121,17 @@ class _Standard:
     def unknowns(self, point: Tensor) -> Unknowns:
         pieces = point.split([mean[0].numel() for mean in self.means.values()], 1)
         return {
-            name: mean + self.deviations[name] * piece.reshape(mean.shape)
+            name: mean + self.scaled[name](piece.reshape(mean.shape))
             for (name, mean), piece in zip(self.means.items(), pieces, strict=True)
         }
+
+
+def _scaled(belief: Gaussian) -> Callable[[Tensor], Tensor]:
+    """v -> L v."""
+    if belief.spread is not None:
+        return belief.spread.forward
+    deviation = _deviation(belief)
+    return lambda v: deviation * v
 
 
 def _deviation(belief: Gaussian) -> Tensor:
@@ -204,20 +213,23 @@ def _reported(operator: ParametricOperator, names: str) -> Iterator[None]:
         ) from error
 
 
-def _image_error(operator: ParametricOperator, image: Gaussian, valid: Mapping[str, Tensor]) -> Tensor:
-    """What the image's variance amounts to in an entry of the measurement, (B, 1, 1, 1): the mean square of J applied
-    to a pattern of +-1 standard deviations, the same for every image (Hutchinson's estimate of trace(J J') / entries).
-    """
+def _image_error(
+    operator: ParametricOperator, image: Gaussian, valid: Mapping[str, Tensor], noise_variance: Tensor
+) -> Weigh:
+    """Division by the noise's variance and what the image's error amounts to in the measurement: J applied to patterns
+    of +-1 standard deviations (Hutchinson's estimate), the same for every image."""
     belief = _Standard({IMAGE: image})
     point = belief.origin()
     fixed = {name: value.detach() for name, value in valid.items()}
     tangent = _Tangent.at(point, lambda z: operator.forward(belief.unknowns(z)[IMAGE], **fixed), operator, IMAGE)
-    return tangent.forward(_signs(point)).square().mean((1, 2, 3), keepdim=True)
+    if image.spread is None:
+        return flat(noise_variance + tangent.forward(_signs(point)).square().mean((1, 2, 3), keepdim=True))
+    return whitened(noise_variance, [tangent.forward(_signs(point, seed)) for seed in range(PATTERNS)])
 
 
-def _signs(like: Tensor) -> Tensor:
+def _signs(like: Tensor, seed: int = 0) -> Tensor:
     """A fixed pattern of +-1 shaped like a tensor (B, ...), the same for every image."""
-    pattern = torch.randint(0, 2, like.shape[1:], generator=torch.Generator().manual_seed(0))
+    pattern = torch.randint(0, 2, like.shape[1:], generator=torch.Generator().manual_seed(seed))
     return (2 * pattern - 1).to(like).expand_as(like)
 
 
@@ -225,7 +237,7 @@ def _minimise(
     operator: ParametricOperator,
     predict: Predict,
     measurement: Tensor,
-    variance: Tensor,
+    weigh: Weigh,
     beliefs: _Standard,
     iterations: int,
     cg_iterations: int,
@@ -242,15 +254,16 @@ def _minimise(
         return predict(beliefs.unknowns(z))
 
     def objective(value: Tensor, z: Tensor) -> Tensor:
-        data = ((measurement - value).square() / variance).flatten(1).sum(1, keepdim=True)
+        rest = measurement - value
+        data = (rest * weigh(rest)).flatten(1).sum(1, keepdim=True)
         return data + z.square().sum(1, keepdim=True)
 
     for _ in range(iterations):
         tangent = _Tangent.at(point, measured, operator, names)
         height = objective(tangent.value, point)
-        downhill = tangent.transposed((measurement - tangent.value) / variance) - point
+        downhill = tangent.transposed(weigh(measurement - tangent.value)) - point
         step = conjugate_gradients(
-            _curvature(tangent, variance, damping), downhill, torch.zeros_like(point), cg_iterations
+            _curvature(tangent, weigh, damping), downhill, torch.zeros_like(point), cg_iterations
         )
         # An image whose derivatives are not finite stays where it is.
         step = torch.where(torch.isfinite(step).all(1, keepdim=True) & ~settled, step, 0.0)
@@ -276,9 +289,9 @@ def _minimise(
     return beliefs.unknowns(point)
 
 
-def _curvature(tangent: _Tangent, variance: Tensor, damping: Tensor) -> Callable[[Tensor], Tensor]:
+def _curvature(tangent: _Tangent, weigh: Weigh, damping: Tensor) -> Callable[[Tensor], Tensor]:
     def apply(vector: Tensor) -> Tensor:
-        return tangent.transposed(tangent.forward(vector) / variance) + (1 + damping) * vector
+        return tangent.transposed(weigh(tangent.forward(vector))) + (1 + damping) * vector
 
     return apply
 

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 
 import torch
 
+from ipt.core.charts import Chart
 from ipt.core.errors import IptError
-from ipt.core.interfaces import IMAGE, Correction, Gaussian, GuidanceRule, Step, Transition, Unknowns
+from ipt.core.interfaces import IMAGE, Correction, Gaussian, GuidanceRule, Spread, Step, Transition, Unknowns
 from ipt.core.problem import Problem
 from ipt.core.schedules import Karras, Schedule
 from ipt.core.transitions import Renoise
@@ -71,14 +72,23 @@ class Proximal(GuidanceRule):
         chart = problem.charts[name]
         mean = chart.physical(step.clean[name])
         variance = (chart.scale * step.uncertainty[name]) ** 2
-        return Gaussian(mean, torch.full_like(mean[:, :1, :1, :1], variance), abs(chart.scale) * step.levels[name])
+        level = abs(chart.scale) * step.levels[name]
+        spread, prior = (
+            _scaled(found[name], chart) if name in found else None for found in (step.spreads, step.prior_spreads)
+        )
+        return Gaussian(mean, torch.full_like(mean[:, :1, :1, :1], variance), level, spread, prior)
 
     def _parameters(
         self, problem: Problem, noise_variance: torch.Tensor, image: Gaussian, beliefs: Mapping[str, Gaussian]
     ) -> Unknowns:
-        found = problem.operator.parameter_step(problem.measurement, noise_variance, image, beliefs)
+        found = problem.operator.parameter_step(problem.measurement, noise_variance, image, beliefs, problem.known)
         if found is None:
             found = gauss_newton.parameter_step(
                 problem.operator, problem.measurement, noise_variance, image, beliefs, problem.known
             )
         return found
+
+
+def _scaled(spread: Spread, chart: Chart) -> Spread:
+    """In physical units."""
+    return Spread(lambda v: chart.scale * spread.forward(v), lambda u: spread.transposed(chart.scale * u))

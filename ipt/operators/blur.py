@@ -35,6 +35,7 @@ class Blur(ParametricOperator):
 
     kernel_size: int | tuple[int, int] | None = None
     border: str = "unknown"
+    linear = True
 
     def __post_init__(self) -> None:
         if self.border not in BORDERS:
@@ -54,7 +55,8 @@ class Blur(ParametricOperator):
                 f"a kernel of {sides[0]}x{sides[1]} is larger than the picture of {height}x{width}; "
                 f"give a smaller one with --set operator.kernel_size=N"
             )
-        return {"kernel": ParameterSpec((1, *sides), "point spread function, sums to 1", "share of light", "kernel")}
+        meaning = "point spread function, sums to 1"
+        return {"kernel": ParameterSpec((1, *sides), meaning, "share of light", "kernel", generator="motion")}
 
     def _sides(self, height: int, width: int) -> tuple[int, int]:
         if self.kernel_size is None:
@@ -65,14 +67,15 @@ class Blur(ParametricOperator):
             return self.kernel_size, self.kernel_size
         return self.kernel_size[0], self.kernel_size[1]
 
-    def _canvas(self, image: Tensor, kernel: Tensor) -> Canvas:
+    def canvas(self, image: Tensor, kernel: Tensor) -> Canvas:
+        """On which pictures (B, C, H, W) are blurred by kernels (B, 1, h, w)."""
         frame, sides = (image.shape[-2], image.shape[-1]), (kernel.shape[-2], kernel.shape[-1])
         if sides[0] > frame[0] or sides[1] > frame[1]:
             raise IptError(f"a kernel of {sides[0]}x{sides[1]} is larger than the picture of {frame[0]}x{frame[1]}")
         return Canvas.around(frame, sides, self.border)
 
     def forward(self, image: Tensor, kernel: Tensor) -> Tensor:  # type: ignore[override]  # it has one, by name
-        canvas = self._canvas(image, kernel)
+        canvas = self.canvas(image, kernel)
         spectrum = torch.fft.rfft2(canvas.extend(image)) * canvas.transfer(kernel)
         return canvas.crop(canvas.inverse(spectrum))
 
@@ -91,11 +94,16 @@ class Blur(ParametricOperator):
         parameters: Mapping[str, Tensor],
         beliefs: Mapping[str, Gaussian],
     ) -> Tensor:
-        canvas = self._canvas(image.mean, parameters["kernel"])
+        canvas = self.canvas(image.mean, parameters["kernel"])
         return blur_steps.image(canvas, measurement, noise_variance, image, parameters["kernel"], beliefs.get("kernel"))
 
     def parameter_step(
-        self, measurement: Tensor, noise_variance: Tensor, image: Gaussian, parameters: Mapping[str, Gaussian]
+        self,
+        measurement: Tensor,
+        noise_variance: Tensor,
+        image: Gaussian,
+        parameters: Mapping[str, Gaussian],
+        known: Mapping[str, Tensor] | None = None,
     ) -> Unknowns:
-        canvas = self._canvas(image.mean, parameters["kernel"].mean)
+        canvas = self.canvas(image.mean, parameters["kernel"].mean)
         return {"kernel": blur_steps.kernel(canvas, measurement, noise_variance, image, parameters["kernel"])}

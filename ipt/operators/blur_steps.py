@@ -6,12 +6,7 @@ Both are least squares in which what is uncertain in the *other* unknown counts 
     kernel:  noise  sigma_n^2 + E (|K0|^2 + V)
     image:   noise  sigma_n^2 + (|X0|^2 + E) V',   V' what is left uncertain in the kernel once the data have spoken
 
-A flat weight will not do: natural images have a spectrum S(f) that falls like f^-2.7 (Field, "Relations between the
-statistics of natural images and the response properties of cortical cells", 1987, finds about f^-2 for scenes; faces
-fall faster), so behind noise of level s a denoiser leaves about E = S s^2 / (S + s^2) uncertain (Wiener), nearly all of
-it at low frequencies. On 64 training faces the shipped network's error is .3 to 1.3 times that, from s = .05 to 20
-(benchmarks/error_spectrum.py). Colour channels share most of their variance, so they are weighed in a
-luminance-chrominance basis.
+A flat weight will not do: E falls with frequency, and colour channels share most of it (ipt/core/spectra.py).
 
 The kernel's own uncertainty has such a shape too: a path of mean radius r has |K|^2 of about 1 / (1 + 3 pi f r), times
 what pixels leave of it (sinc^4), and none at frequency zero, because kernels sum to 1 and are centred.
@@ -28,12 +23,9 @@ from torch import Tensor
 
 from ipt.core.interfaces import Gaussian
 from ipt.core.linear import conjugate_gradients
+from ipt.core.spectra import left_uncertain, turned, turned_back
 from ipt.operators.canvas import Canvas
 
-SPECTRUM = (0.00025, 2.7)
-"""S(f) = a f^-b of pictures in 0..1, f in cycles a pixel; read off the training faces."""
-LUMINANCE, CHROMINANCE = 2.4, 0.3
-"""Shares of the mean channel's spectrum after an orthonormal change of basis; read off the training faces."""
 KERNEL_NOISE = 2.0
 """Variance a frequency that is believed of a denoised kernel, over that of the noise it was seen through. This and the
 four below were chosen by the results of whole solves on training faces and on 24 validation faces."""
@@ -42,7 +34,7 @@ LOCKED = 10.0
 DROP = 0.05
 """Kernel entries below this share of the largest are noise, while the image is coarse (level above `_FINE`)."""
 _FINE = 0.15
-_OUTSIDE = 0.005
+OUTSIDE = 0.005
 """Variance of what lies outside an unknown border, around its reflected continuation."""
 _KERNEL_ITERATIONS = 8
 _FILLS = {"circular": 1, "unknown": 2, "zero": 5, "reflect": 5, "replicate": 5}
@@ -55,8 +47,8 @@ def kernel(canvas: Canvas, measurement: Tensor, noise_variance: Tensor, image: G
     """The kernel (B, 1, h, w), scaled like the belief's mean: non-negative, centred on its centre pixel."""
     # From what is certain to what is free, the variances of a kernel span seven decades: too many for single precision,
     # in which an image would depend on its batch.
-    measurement = _double(measurement)
-    facts = _Facts.of(canvas, _double(noise_variance), _doubled(image), _doubled(belief))
+    measurement = turned(_double(measurement))
+    facts = Facts.of(canvas, _double(noise_variance), _doubled(image), _doubled(belief))
     sides = (belief.mean.shape[-2], belief.mean.shape[-1])
     pull = facts.entries / facts.kernel_variance
     weight = facts.weight
@@ -65,19 +57,14 @@ def kernel(canvas: Canvas, measurement: Tensor, noise_variance: Tensor, image: G
     # The mean tells nothing of a kernel that sums to 1, and would dominate the system.
     picture[..., 0, 0] = 0
 
-    def apply(change: Tensor) -> Tensor:
-        return canvas.window(power * canvas.transfer(change), sides)
-
-    def precondition(r: Tensor) -> Tensor:
-        return canvas.window(canvas.transfer(r) / power, sides)
-
+    apply, precondition = canvas.within(power, sides), canvas.within(1 / power, sides)
     # Solved for the change of the kernel: the pull towards the prior, enormous where nothing is uncertain, would drown
     # the rest of the right side in rounding.
     change = torch.zeros_like(facts.prior_kernel)
     known = canvas.border == "circular"
     for _ in range(_FILLS[canvas.border]):
         filled = measurement if known else _filled(canvas, measurement, facts, facts.prior_kernel + change)
-        unexplained = torch.fft.rfft2(_turned(filled)) - picture * facts.prior_transfer
+        unexplained = torch.fft.rfft2(filled) - picture * facts.prior_transfer
         right = canvas.window((weight * picture.conj() * unexplained).sum(1, keepdim=True), sides)
         iterations = _KERNEL_ITERATIONS if known else _KERNEL_ITERATIONS // 2
         change = conjugate_gradients(apply, right, change, iterations, precondition)
@@ -111,32 +98,33 @@ def image(
         # Conjugate gradients again.
         measurement, noise_variance, kernel = _double(measurement), _double(noise_variance), _double(kernel)
         belief, kernel_belief = _doubled(belief), kernel_belief and _doubled(kernel_belief)
-    error = _picture_error(canvas, belief)
-    mean = canvas.extend(belief.mean)
+    error = picture_error(canvas, belief)
+    measurement, mean = turned(measurement), turned(belief.mean)
     transfer = canvas.transfer(kernel)
     noise = noise_variance
-    if kernel_belief is not None:
-        facts = _Facts.of(canvas, noise_variance, belief, kernel_belief)
-        spread = facts.picture.abs().square() / math.prod(canvas.size) + error
+    if kernel_belief is None:
+        picture = torch.fft.rfft2(canvas.extend(mean))
+    else:
+        facts = Facts.of(canvas, noise_variance, belief, kernel_belief)
+        picture = facts.picture
+        spread = squared(picture) / math.prod(canvas.size) + error
         noise = noise_variance + spread * LOCKED * facts.remaining(canvas)
     data = transfer.conj() / noise
-    solve = 1 / (transfer.abs().square() / noise + 1 / error)
+    solve = 1 / (squared(transfer) / noise + 1 / error)
 
     def solved(filled: Tensor, start: Tensor) -> Tensor:
-        spectrum = data * torch.fft.rfft2(_turned(filled)) + torch.fft.rfft2(_turned(start)) / error
-        return _turned_back(canvas.inverse(solve * spectrum))
+        return solve * (data * torch.fft.rfft2(filled) + start / error)
 
     if canvas.border == "circular":
-        return solved(measurement, mean)
+        return turned_back(canvas.inverse(solved(measurement, picture)))
     if canvas.border != "unknown":
-        rest = measurement - canvas.crop(canvas.inverse(torch.fft.rfft2(mean) * transfer))
-        return (belief.mean + _continued(canvas, rest, transfer, noise, error, solve)).to(kind)
-    whole = mean
+        rest = measurement - canvas.crop(canvas.inverse(picture * transfer))
+        return (belief.mean + turned_back(_continued(canvas, rest, transfer, noise, error, solve))).to(kind)
     for _ in range(_FILLS[canvas.border] + 1):
-        predicted = canvas.inverse(torch.fft.rfft2(whole) * transfer)
+        predicted, whole = canvas.inverse(picture * transfer), canvas.inverse(picture)
         # What lies outside explains itself: it is measured as predicted, and believed as it was found.
-        whole = solved(canvas.embed(measurement, predicted), canvas.embed(belief.mean, whole))
-    return canvas.crop(whole)
+        picture = solved(canvas.embed(measurement, predicted), torch.fft.rfft2(canvas.embed(mean, whole)))
+    return turned_back(canvas.crop(canvas.inverse(picture)))
 
 
 def _continued(canvas: Canvas, rest: Tensor, transfer: Tensor, noise: Tensor, error: Tensor, solve: Tensor) -> Tensor:
@@ -157,12 +145,11 @@ def _continued(canvas: Canvas, rest: Tensor, transfer: Tensor, noise: Tensor, er
     def precondition(residual: Tensor) -> Tensor:
         return canvas.crop(filtered(canvas.zeros_outside(residual), solve))
 
-    right = canvas.fold(told(_turned(rest)))
-    return _turned_back(conjugate_gradients(apply, right, torch.zeros_like(rest), _IMAGE_ITERATIONS, precondition))
+    return conjugate_gradients(apply, canvas.fold(told(rest)), torch.zeros_like(rest), _IMAGE_ITERATIONS, precondition)
 
 
 @dataclass(frozen=True)
-class _Facts:
+class Facts:
     """What both steps need to know, as spectra on the canvas."""
 
     picture: Tensor
@@ -175,19 +162,19 @@ class _Facts:
     entries: int
 
     @classmethod
-    def of(cls, canvas: Canvas, noise_variance: Tensor, image: Gaussian, belief: Gaussian) -> _Facts:
+    def of(cls, canvas: Canvas, noise_variance: Tensor, image: Gaussian, belief: Gaussian) -> Facts:
         positive = belief.mean.clamp(min=0)
         total = positive.sum((-3, -2, -1), keepdim=True).clamp(min=1e-8)
         prior = positive / total
         transfer = canvas.transfer(prior)
         height, width = prior.shape[-2:]
-        seen = transfer.abs().square()
+        seen = squared(transfer)
         limit = torch.minimum((1 - seen).clamp(min=0).square(), _kernel_spectrum(canvas, prior)).clamp(min=1e-7)
         noise = KERNEL_NOISE * height * width * (belief.level / total).square()
         variance = limit * noise / (limit + noise) if math.isfinite(belief.level) else limit
-        picture = torch.fft.rfft2(_turned(canvas.extend(image.mean)))
-        weight = 1 / (noise_variance + _picture_error(canvas, image) * (seen + variance))
-        power = weight * picture.abs().square()
+        picture = torch.fft.rfft2(turned(canvas.extend(image.mean)))
+        weight = 1 / (noise_variance + picture_error(canvas, image) * (seen + variance))
+        power = weight * squared(picture)
         power[..., 0, 0] = 0
         power = power.sum(1, keepdim=True)
         return cls(picture, prior, transfer, total, variance, weight, power, height * width)
@@ -209,16 +196,9 @@ def _smoothed(canvas: Canvas, power: Tensor, sides: tuple[int, ...]) -> Tensor:
     return torch.fft.rfft2(canvas.inverse(power) * (down[:, None] * across)).real.clamp(min=0)
 
 
-def _picture_error(canvas: Canvas, image: Gaussian) -> Tensor:
+def picture_error(canvas: Canvas, image: Gaussian) -> Tensor:
     """E(f): what a denoiser leaves uncertain in the picture, variance a frequency, (1, C, P, Q // 2 + 1)."""
-    amplitude, exponent = SPECTRUM
-    spectrum = amplitude * canvas.frequencies(image.mean) ** -exponent
-    channels = image.mean.shape[1]
-    shares = [LUMINANCE] + [CHROMINANCE] * (channels - 1) if channels > 1 else [1.0]
-    spectrum = spectrum * spectrum.new_tensor(shares)[:, None, None]
-    if math.isinf(image.level):
-        return spectrum[None]
-    return (spectrum * image.level**2 / (spectrum + image.level**2))[None]
+    return left_uncertain(canvas.frequencies(image.mean), image.mean.shape[1], image.level)[None]
 
 
 def _kernel_spectrum(canvas: Canvas, prior: Tensor) -> Tensor:
@@ -231,40 +211,24 @@ def _kernel_spectrum(canvas: Canvas, prior: Tensor) -> Tensor:
     return torch.sinc(frequency) ** 4 / (1 + 3 * math.pi * frequency * radius)
 
 
-def _filled(canvas: Canvas, measurement: Tensor, facts: _Facts, kernel: Tensor) -> Tensor:
-    """The measurement on the canvas: itself inside as far as it does not depend on what lies outside, else as
+def _filled(canvas: Canvas, measurement: Tensor, facts: Facts, kernel: Tensor) -> Tensor:
+    """The (turned) measurement on the canvas: itself inside as far as it does not depend on what lies outside, else as
     predicted."""
     transfer = canvas.transfer(kernel)
-    predicted = _turned_back(canvas.inverse(facts.picture * transfer))
+    predicted = canvas.inverse(facts.picture * transfer)
     if canvas.border != "unknown":
         return canvas.embed(measurement, predicted)
     outside = 1 - canvas.zeros_outside(torch.ones_like(measurement[:, :1]))
     foreign = canvas.crop(canvas.inverse(torch.fft.rfft2(outside) * transfer)).clamp(0, 1)
     level = 1 / facts.weight.mean((-3, -2, -1), keepdim=True)
-    trust = level / (level + _OUTSIDE * foreign.square())
+    trust = level / (level + OUTSIDE * foreign.square())
     inside = canvas.crop(predicted)
     return canvas.embed(inside + trust * (measurement - inside), predicted)
 
 
-def _basis(channels: int, like: Tensor) -> Tensor:
-    """An orthonormal basis whose first vector is the mean of the channels (the discrete cosine transform's)."""
-    place = (torch.arange(channels).to(like) + 0.5) * math.pi / channels
-    rows = (torch.arange(channels).to(like)[:, None] * place).cos() * math.sqrt(2 / channels)
-    rows[0] /= math.sqrt(2)
-    return rows
-
-
-def _turned(picture: Tensor) -> Tensor:
-    """Channels -> luminance and chrominance."""
-    if picture.shape[1] == 1:
-        return picture
-    return torch.einsum("ij,bjhw->bihw", _basis(picture.shape[1], picture), picture)
-
-
-def _turned_back(picture: Tensor) -> Tensor:
-    if picture.shape[1] == 1:
-        return picture
-    return torch.einsum("ji,bjhw->bihw", _basis(picture.shape[1], picture), picture)
+def squared(spectrum: Tensor) -> Tensor:
+    """|spectrum|^2; `abs` would take the root of it first."""
+    return spectrum.real.square() + spectrum.imag.square()
 
 
 def recentred(kernel: Tensor) -> Tensor:

@@ -8,11 +8,14 @@ own that would leak over all frequencies.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ipt.core.spectra import frequencies
 
 _MODES = {"zero": "constant", "reflect": "reflect", "replicate": "replicate", "unknown": "reflect"}
 
@@ -119,14 +122,27 @@ class Canvas:
         picture = torch.fft.irfft2(spectrum, s=self.size)
         return picture.roll((height // 2, width // 2), dims=(-2, -1))[..., :height, :width]
 
+    def within(self, spectrum: Tensor, sides: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
+        """v (B, 1, h, w) -> window(spectrum * transfer(v)), the same numbers on a canvas of twice the window: two of
+        its entries are never further apart than its sides."""
+        response, size = self.inverse(spectrum), []
+        for axis, side in zip((-2, -1), sides, strict=True):
+            length = response.shape[axis]
+            small = _fast(2 * side - 1)
+            if small < length:
+                far = response.new_zeros(_shape(response, axis, small - 2 * side + 1))
+                near, behind = response.narrow(axis, 0, side), response.narrow(axis, length - side + 1, side - 1)
+                response = torch.cat([near, far, behind], dim=axis)
+            size.append(min(small, length))
+        spread = torch.fft.rfft2(response)
+        return lambda v: torch.fft.irfft2(spread * torch.fft.rfft2(v, s=size), s=size)[..., : sides[0], : sides[1]]
+
     def inverse(self, spectrum: Tensor) -> Tensor:
         return torch.fft.irfft2(spectrum, s=self.size)
 
     def frequencies(self, like: Tensor) -> Tensor:
         """Radial frequency in cycles a pixel, (P, Q // 2 + 1); at the origin half of the lowest one."""
-        rows = torch.fft.fftfreq(self.size[0], dtype=like.dtype, device=like.device)[:, None]
-        columns = torch.fft.rfftfreq(self.size[1], dtype=like.dtype, device=like.device)[None]
-        return torch.hypot(rows, columns).clamp(min=0.5 / max(self.size))
+        return frequencies(self.size, like)
 
 
 def _shape(tensor: Tensor, axis: int, length: int) -> list[int]:

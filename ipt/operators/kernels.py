@@ -37,8 +37,8 @@ class MotionKernels(Generator):
     """
 
     def __init__(self, intensity: tuple[float, float] = (0.2, 1.0), extent: tuple[float, float] | None = None):
-        self.intensity = _interval("intensity", intensity, 0, 1)
-        self.extent = None if extent is None else _interval("extent", extent, 1, math.inf)
+        self.intensity = interval("intensity", intensity, 0, 1)
+        self.extent = None if extent is None else interval("extent", extent, 1, math.inf)
 
     def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
         height, width = shape[-2:]
@@ -74,8 +74,8 @@ class GaussianKernels(Generator):
     """
 
     def __init__(self, std: tuple[float, float] | None = None, anisotropy: tuple[float, float] = (1.0, 3.0)):
-        self.std = None if std is None else _interval("std", std, 1e-3, math.inf)
-        self.anisotropy = _interval("anisotropy", anisotropy, 1, math.inf)
+        self.std = None if std is None else interval("std", std, 1e-3, math.inf)
+        self.anisotropy = interval("anisotropy", anisotropy, 1, math.inf)
 
     def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
         height, width = shape[-2:]
@@ -99,7 +99,7 @@ class DefocusKernels(Generator):
     """
 
     def __init__(self, radius: tuple[float, float] | None = None):
-        self.radius = None if radius is None else _interval("radius", radius, 1e-3, math.inf)
+        self.radius = None if radius is None else interval("radius", radius, 1e-3, math.inf)
 
     def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
         height, width = shape[-2:]
@@ -131,7 +131,7 @@ class MixedKernels(Generator):
         return out
 
 
-def _interval(name: str, value: Sequence[float] | float, low: float, high: float) -> tuple[float, float]:
+def interval(name: str, value: Sequence[float] | float, low: float, high: float) -> tuple[float, float]:
     """(low, high) as given; a single number is both."""
     ends = (value, value) if isinstance(value, (int, float)) else tuple(value)
     if len(ends) != 2 or not low <= ends[0] <= ends[1] <= high:

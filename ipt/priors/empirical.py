@@ -117,7 +117,10 @@ class EmpiricalPrior(Prior):
             raise IptError(f"the prior's samples are {bank.shape}, what is asked for is {shape}: give others")
         seeds = [image_seed(self.seed, f"sample {i}") for i in range(self.count)]
         parts = [self._generator.sample(seeds[i : i + _CHUNK], shape) for i in range(0, self.count, _CHUNK)]
-        self._bank = self._normalised(torch.cat(parts))
+        drawn = torch.cat(parts)
+        if tuple(drawn.shape[1:]) != shape:
+            raise IptError(f"the prior's generator draws {tuple(drawn.shape[1:])}, what is asked for is {shape}")
+        self._bank = self._normalised(drawn)
         return self._bank
 
     def _normalised(self, physical: Tensor) -> _Bank:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from ipt.core.charts import Chart
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Estimate, Prior
+from ipt.core.interfaces import Estimate, Prior, Spread
+from ipt.core.spectra import picture_spread
 from ipt.priors.adm import ADMConfig, ADMUNet
 from ipt.priors.edm import EDMDenoiser
 from ipt.priors.unet import UNet, UNetConfig
@@ -122,6 +123,12 @@ class NetworkPrior(Prior):
         above = bisect.bisect_right(self._log_sigmas, level)
         (low, high), (first, last) = self._log_sigmas[above - 1 : above + 1], self._log_errors[above - 1 : above + 1]
         return math.exp(first + (level - low) / (high - low) * (last - first))
+
+    def spread(self, noisy: Tensor, sigma: float) -> Spread | None:
+        """Of pictures, which err at low frequencies; None of kernels and of fields, which have two channels."""
+        if self.canvas or self.channels == 2:
+            return None
+        return picture_spread(noisy, abs(self.scale) * sigma, self.uncertainty(sigma))
 
     def _canvas(self, height: int, width: int) -> tuple[int, int]:
         if self.sizes:

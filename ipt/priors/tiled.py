@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ipt.core.charts import Chart
-from ipt.core.interfaces import Estimate, Prior
+from ipt.core.interfaces import Estimate, Prior, Spread
 
 
 class TiledPrior(Prior):
@@ -74,6 +74,9 @@ class TiledPrior(Prior):
 
     def uncertainty(self, sigma: float) -> float:
         return self.prior.uncertainty(sigma)
+
+    def spread(self, noisy: Tensor, sigma: float) -> Spread | None:
+        return self.prior.spread(noisy, sigma)
 
     def _axis(self, length: int, like: Tensor) -> tuple[list[int], Tensor]:
         """Where tiles start along an axis, and their weights (tiles, size), which sum to 1 at every pixel."""

@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy.signal import convolve2d
 
+from ipt.core import spectra
 from ipt.core.interfaces import Gaussian
 from ipt.operators import blur_steps
 from ipt.operators.blur import BORDERS, Blur
@@ -196,7 +197,7 @@ def test_the_image_step_counts_what_is_uncertain_in_the_kernel_as_noise(shape, s
     spread = torch.fft.fft2(mean).abs() ** 2 / pixels + error
     if channels == 3:
         # Chrominances differ from basis to basis in their |X0|^2: take the module's.
-        basis = blur_steps._basis(3, belief.mean)
+        basis = spectra.basis(3, belief.mean)
         torch.testing.assert_close(basis @ basis.T, torch.eye(3, dtype=torch.float64))
         torch.testing.assert_close(basis[0], torch.full((3,), 3**-0.5, dtype=torch.float64))
         mean = torch.einsum("ij,jhw->ihw", basis, belief.mean[0])

@@ -129,3 +129,13 @@ def test_precision_and_images_stay_apart(border):
     for index in range(3):
         alone = canvas.extend(image[index : index + 1])
         assert torch.equal(alone[0], canvas.extend(image)[index])
+
+
+@pytest.mark.parametrize("border", ["circular", "unknown"])
+@pytest.mark.parametrize("sides", [(5, 4), (1, 3), (8, 9)])
+def test_a_window_filtered_on_its_own_canvas_is_the_window_filtered_on_the_whole(border, sides):
+    canvas = Canvas.around((16, 18), sides, border)
+    window = torch.randn(2, 1, *sides, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    spectrum = 1 / (0.1 + canvas.frequencies(window))
+    expected = canvas.window(spectrum * canvas.transfer(window), sides)
+    torch.testing.assert_close(canvas.within(spectrum, sides)(window), expected, rtol=1e-12, atol=1e-12)

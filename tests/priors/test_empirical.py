@@ -84,6 +84,11 @@ def test_each_sample_is_scaled_to_its_own_peak():
     assert chart.physical(torch.tensor([[[[-1.0, -1 / 3, 1.0]]]])).flatten().tolist() == pytest.approx([0, 1 / 3, 1])
 
 
+def test_a_generator_that_draws_another_shape_is_refused():
+    with pytest.raises(IptError, match=r"draws \(1, 9, 8\), what is asked for is \(3, 9, 8\)"):
+        EmpiricalPrior(generator=GaussianKernels(), count=5).chart((3, 9, 8))
+
+
 def test_a_generator_draws_the_shape_that_is_asked_for():
     prior = EmpiricalPrior(generator=GaussianKernels(), count=50, seed=4)
     assert prior.uncertainty(1.0) == pytest.approx(0.5 / 1.25**0.5)

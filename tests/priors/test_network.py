@@ -198,3 +198,16 @@ def test_only_networks_with_a_configuration(tiny):
         denoiser = tiny()[0]
         denoiser.network.config = None
         NetworkPrior(denoiser, {})
+
+
+@pytest.mark.parametrize(("config", "pictures"), [(PICTURE, True), (KERNEL, False), (FIELD, False)])
+def test_pictures_err_at_low_frequencies_and_kernels_and_fields_do_not_say(checkpoint, config, pictures):
+    prior = load(checkpoint(config)[0], head_channels=32)
+    noisy = torch.randn(1, config.channels, 16, 16)
+    spread = prior.spread(noisy, 0.7)
+    assert (spread is not None) == pictures
+    if spread is not None:
+        drawn = spread.forward(torch.randn(400, 3, 16, 16, generator=torch.Generator().manual_seed(0)))
+        assert float(drawn.std()) == pytest.approx(prior.uncertainty(0.7), rel=0.05)
+        power = torch.fft.fft2(drawn).abs().square().mean((0, 1))
+        assert power[0, 1] > 5 * power[0, 8]
