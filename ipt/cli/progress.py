@@ -1,4 +1,5 @@
-"""How a run goes, on standard error: a live line on a terminal, else a line a picture."""
+"""How a run goes, on standard error: a line a picture, and on a terminal live lines for the batch and for the folder,
+with the time left."""
 
 from __future__ import annotations
 
@@ -11,12 +12,11 @@ from ipt.cli.console import notes
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from ipt.runs.jobs import Outcome
-    from ipt.runs.solving import Progress
+    from ipt.runs.outcomes import Outcome, Progress
 
 
 class Reporter:
-    """A `ipt.runs.jobs.Watcher` for people; a context, so that the live line goes whatever happens."""
+    """A `ipt.runs.outcomes.Watcher` for people; a context, so that the live line goes whatever happens."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -27,13 +27,18 @@ class Reporter:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[residual]}"),
+            TextColumn("{task.fields[said]}"),
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
             disable=not sys.stderr.isatty(),
         )
-        self._task: TaskID | None = None
+        self._batch: TaskID | None = None
+        self._folder: TaskID | None = None
+        self._count = 1
+        self._ended = 0
+        self._failed = 0
+        self._skipped: list[str] = []
 
     def __enter__(self) -> Reporter:
         self._bars.start()
@@ -42,32 +47,62 @@ class Reporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._say_skipped()
         self._bars.stop()
 
-    def begin(self, name: str, number: int, total: int) -> None:
-        place = f"{number}/{total} " if total > 1 else ""
-        self._task = self._bars.add_task(f"{place}{name}", total=None, residual="")
+    def begin(self, name: str, number: int, total: int, count: int = 1) -> None:
+        if total > 1 and self._folder is None:
+            self._folder = self._bars.add_task("all pictures", total=total, said="")
+        self._say_skipped()
+        self._remove_batch()
+        self._ended, self._count = number - 1, count
+        self._batch = self._bars.add_task(name, total=None, said="")
+        self._advance(0.0)
 
     def step(self, progress: Progress) -> None:
-        if self._task is not None:
-            said = f"residual {progress.residual:.2f} x noise"
-            self._bars.update(self._task, total=progress.total, completed=progress.done, residual=said)
+        if self._batch is None:
+            return
+        said = f"residual {progress.residual:.2f} x noise"
+        self._bars.update(self._batch, total=progress.total, completed=progress.done, said=said)
+        self._advance(self._count * progress.done / progress.total)
 
     def end(self, outcome: Outcome) -> None:
-        if self._task is not None:
-            self._bars.remove_task(self._task)
-            self._task = None
+        self._ended, self._count = self._ended + 1, self._count - 1
+        if self._count <= 0:
+            self._remove_batch()
+        self._failed += outcome.status == "failed"
+        self._advance(max(0, self._count))
         if outcome.status == "failed":
             self.note(f"{outcome.name}: failed: {outcome.reason}", style="red")
         elif outcome.status == "skipped":
-            self.note(f"{outcome.name}: done before with the same options; --force solves it again")
+            self._skipped.append(outcome.name)
         else:
             self._said(outcome)
 
     def note(self, text: str, style: str = "") -> None:
         self._console.print(text, style=style, soft_wrap=True)
 
+    def _advance(self, within: float) -> None:
+        """The pictures done with, and of those in the batch the share of their steps."""
+        if self._folder is not None:
+            said = f"{self._failed} failed" if self._failed else ""
+            self._bars.update(self._folder, completed=self._ended + within, said=said)
+
+    def _say_skipped(self) -> None:
+        """One line for all that was passed over: a folder may have many."""
+        if self._skipped:
+            more = f" and {len(self._skipped) - 1} more" if len(self._skipped) > 1 else ""
+            self.note(f"{self._skipped[0]}{more}: done before with the same options; --force solves again")
+            self._skipped = []
+
+    def _remove_batch(self) -> None:
+        if self._batch is not None:
+            self._bars.remove_task(self._batch)
+            self._batch = None
+
     def _said(self, outcome: Outcome) -> None:
+        from ipt.runs.sections import listed
+
         record = outcome.record
         if "verdict" not in record:
             self.note(f"{outcome.name}: done")
@@ -75,9 +110,13 @@ class Reporter:
         parts = [f"{record['seconds']:.1f} s", f"noise {record['noise_of_input']:.4f} {record['noise_from']}"]
         metrics = record["metrics"]
         if "psnr" in metrics:
-            parts.append(f"PSNR {_decibels(metrics['psnr_input'])} -> {_decibels(metrics['psnr'])} dB")
+            before = f"{_decibels(metrics['psnr_input'])} -> " if "psnr_input" in metrics else ""
+            parts.append(f"PSNR {before}{_decibels(metrics['psnr'])} dB")
         correlations = {name.removesuffix("_mnc"): value for name, value in metrics.items() if name.endswith("_mnc")}
         parts += [f"{name} MNC {value:.3f}" for name, value in correlations.items()]
+        for name, found in record.get("parameters", {}).items():
+            off = f" (off by {metrics[f'{name}_error']:.2g})" if f"{name}_error" in metrics else ""
+            parts.append(f"{name} {listed(found['values'])} {found['unit']}".rstrip() + off)
         self.note(f"{outcome.name}: {', '.join(parts)}")
         fits = record["verdict"].startswith("fits:")
         self.note(f"{outcome.name}: {record['verdict']}", style="" if fits else "yellow")

@@ -23,9 +23,10 @@ _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy,
     "--generator",
     multiple=True,
     metavar="[PARAMETER=]NAME",
-    help="What draws the operator's parameters; `ipt list generator`.  [default: motion]",
+    help="What draws the operator's parameters; `ipt list generator`.  [default: each one's usual]",
 )
 @click.option("--noise", metavar="SIGMA", help="Standard deviation of the noise, of 0..1.  [default: 0.01]")
+@click.option("--frames", metavar="N", help="So many exposures of each picture, in a folder of its own.")
 @click.option("--seed", metavar="N", help="Another seed, other parameters and noise.  [default: 0]")
 @click.option("--border", metavar="MODE", help="What lies outside the frame: the operator's option `border`.")
 @click.option("--set", "set_", multiple=True, metavar="SECTION.OPTION=VALUE", help="As in operator.kernel_size=33.")

@@ -92,6 +92,11 @@ def read(path: str | os.PathLike[str]) -> Picture:
     maps) is its main picture. IptError: not such a file, cut short or damaged, several pages, CMYK or Lab colours, NaN
     or infinite values, fewer than 8 pixels on a side.
     """
+    return decode(contents(path), str(path))
+
+
+def contents(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a file; IptError where it cannot be read, or is empty."""
     place = Path(path)
     try:
         data = place.read_bytes()
@@ -100,8 +105,14 @@ def read(path: str | os.PathLike[str]) -> Picture:
         raise IptError(f"{place} cannot be read ({error.strerror}); {hint}") from error
     if not data:
         raise IptError(f"{place} is empty (0 bytes); copy it again")
+    return data
+
+
+def decode(data: bytes, place: str, page: int | None = None) -> Picture:
+    """The picture in the bytes of a file, as `read` has it; `place` is for the messages of errors. page: the one of
+    several pages or frames that is meant, of a GIF too."""
     try:
-        values, depth, source, metadata, orientation = _decoded(data)
+        values, depth, source, metadata, orientation = _decoded(data, page)
     except UnidentifiedImageError as error:
         raise IptError(f"{place} is not a picture that ipt reads; convert it to one of {', '.join(FORMATS)}") from error
     except (OSError, EOFError, SyntaxError, Image.DecompressionBombError) as error:
@@ -151,20 +162,25 @@ def encoded(picture: Picture | Tensor | np.ndarray, name: str = "the picture") -
     return png.encode(pixels, picture.metadata.get("icc", b""), picture.metadata.get("exif", b""))
 
 
-def _decoded(data: bytes) -> tuple[np.ndarray, int, str, dict[str, bytes], int]:
+def _decoded(data: bytes, page: int | None) -> tuple[np.ndarray, int, str, dict[str, bytes], int]:
     """Values (H, W, C) in 0..1, depth, source, metadata and EXIF orientation of a file's bytes."""
-    if data[:4] in tiff.SIGNATURES and (deep := tiff.decode_deep(data)) is not None:
+    if data[:4] in tiff.SIGNATURES and (deep := tiff.decode_deep(data, page)) is not None:
         exif = Image.Exif()
         exif.update({**deep.texts, ExifTags.Base.Orientation: deep.orientation})
         return deep.values, 16, f"TIFF {deep.kind}", *_metadata(exif, deep.icc)
     with warnings.catch_warnings():
         # Pillow warns from 89 million pixels on, and refuses at twice that.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        image = Image.open(BytesIO(data), formats=FORMATS)
+        image = Image.open(BytesIO(data), formats=FORMATS if page is None else (*FORMATS, "GIF"))
     with image:
         frames = getattr(image, "n_frames", 1)
-        if frames > 1 and image.format != "MPO":
-            raise ValueError(f"it has {frames} pages or frames; save the one you mean as its own file")
+        if page is not None:
+            image.seek(page)
+        elif frames > 1 and image.format != "MPO":
+            raise ValueError(
+                f"it has {frames} pages or frames; save the one you mean as its own file, or give --frames if all of "
+                f"them are exposures of one scene"
+            )
         deep_png = image.format == "PNG" and png.depth(data) == 16
         pixels = png.decode16(data) if deep_png else _expanded(image)
         image.load()

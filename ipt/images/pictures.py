@@ -13,6 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 KERNEL_SIDE = 256
+MOST_FRAMES = 12
+"""What of a series is shown at once."""
 # From black through violet and orange to pale yellow, rising evenly in lightness, also for the colour-blind.
 _COLOURS = np.array(
     [[4, 4, 14], [58, 20, 104], [136, 38, 118], [208, 66, 84], [246, 132, 62], [252, 206, 112], [252, 252, 214]]
@@ -53,10 +55,21 @@ def spread_picture(spread: Tensor, top: float | None = None) -> np.ndarray:
     """
     values = _array(spread).mean(0)
     limit = float(values.max()) if top is None else top
-    place = np.clip(values / (limit if limit > 0 else 1), 0, 1) * (len(_COLOURS) - 1)
+    return coloured(values / (limit if limit > 0 else 1))
+
+
+def coloured(shares: np.ndarray) -> np.ndarray:
+    """Numbers in 0..1, cut to it, as colours from dark to pale, (..., 3)."""
+    place = np.clip(shares, 0, 1) * (len(_COLOURS) - 1)
     below = np.minimum(place.astype(int), len(_COLOURS) - 2)
     part = (place - below)[..., None]
     return np.rint(_COLOURS[below] * (1 - part) + _COLOURS[below + 1] * part).astype(np.uint8)
+
+
+def sheet_of_frames(pictures: Sequence[np.ndarray], cell: int = 256, across: int = 4) -> np.ndarray:
+    """The pictures of the first `MOST_FRAMES` frames, numbered, `across` in a row."""
+    cells = [Cell(picture, f"frame {number}") for number, picture in enumerate(pictures[:MOST_FRAMES], 1)]
+    return contact_sheet([cells[start : start + across] for start in range(0, len(cells), across)], cell)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ _ORIENTATION, _ICC_PROFILE = 274, 34675
 # Descriptive tags that mean the same in EXIF: description, maker, model, software, date, artist, copyright.
 _TEXTS = (270, 271, 272, 305, 306, 315, 33432)
 _GREY_INVERTED, _GREY, _RGB = 0, 1, 2
+_DAMAGED = (tifffile.TiffFileError, struct.error, IndexError, KeyError)
 
 
 @dataclass(frozen=True)
@@ -28,28 +29,46 @@ class DeepTiff:
     texts: dict[int, str]
 
 
-def decode_deep(data: bytes) -> DeepTiff | None:
+def pages(data: bytes) -> list[int]:
+    """The places, in the file, of the pages of a TIFF file that are pictures of their own. OSError: damaged."""
+    try:
+        with tifffile.TiffFile(BytesIO(data)) as file:
+            return [page.index for page in _whole_pages(file)]
+    except _DAMAGED as error:
+        raise OSError(str(error)) from error
+
+
+def decode_deep(data: bytes, place: int | None = None) -> DeepTiff | None:
     """A TIFF file of 16-bit numbers (scaled to 0..1) or floats (as they are); None if it has 8 bits a channel or fewer.
+
+    place: of one of its `pages`; None: it has only one.
 
     ValueError, saying what to do: several pages, colours other than grey or RGB, another kind of number, a compression
     that cannot be read, floats on another scale than 0..1. OSError: damaged.
     """
     try:
         with tifffile.TiffFile(BytesIO(data)) as file:
-            page = _only_page(file)
+            page = _only_page(file) if place is None else file.pages[place].aspage()
             if max(np.atleast_1d(page.bitspersample)) <= 8:
                 return None
             return _decoded(page)
-    except (tifffile.TiffFileError, struct.error, IndexError, KeyError) as error:
+    except _DAMAGED as error:
         raise OSError(str(error)) from error
 
 
-def _only_page(file: tifffile.TiffFile) -> tifffile.TiffPage:
+def _whole_pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
     # Reduced copies (thumbnails) are not pages of their own.
-    pages = [page.aspage() for page in file.pages]
-    whole = [page for page in pages if not page.is_reduced] or pages
+    every = [page.aspage() for page in file.pages]
+    return [page for page in every if not page.is_reduced] or every
+
+
+def _only_page(file: tifffile.TiffFile) -> tifffile.TiffPage:
+    whole = _whole_pages(file)
     if len(whole) > 1:
-        raise ValueError(f"it has {len(whole)} pages; save the one you mean as its own file")
+        raise ValueError(
+            f"it has {len(whole)} pages; save the one you mean as its own file, or give --frames if all of them are "
+            f"exposures of one scene"
+        )
     return whole[0]
 
 

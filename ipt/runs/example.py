@@ -43,7 +43,7 @@ def example(prior: Prior, operator: ParametricOperator, seed: int) -> tuple[Pict
     if side is None:
         raise IptError("the example is a colour picture, which this prior does not take; give an INPUT that it does")
     clean = face(side)
-    generators = generators_for({"image": "motion"}, ["kernel"], {"generator.extent": (side / 10, side / 5)})
+    generators = generators_for({"kernel": "motion"}, {"generator.extent": (side / 10, side / 5)})
     made = simulate(clean, operator, generators, NOISE, seed)
     measured = Picture(made.measurement.clamp(0, 1), depth=16, source="example")
     return measured, Truth(Picture(clean, depth=16, source="example"), made.parameters)

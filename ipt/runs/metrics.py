@@ -106,26 +106,44 @@ def _moved(spectrum: np.ndarray, shape: tuple[int, ...], shift: np.ndarray) -> n
     return fft.irfft2(spectrum * rows * columns, s=(2 * height, 2 * width))[:, :height, :width]
 
 
-def kernel_mse(kernel: Values, reference: Values) -> float:
+def kernel_mse(kernel: Values, reference: Values, register: bool = False) -> float:
     """Mean squared difference between two kernels, on the larger's canvas with their centre pixels (H // 2, W // 2)
-    together."""
-    first, second = _kernel(kernel), _kernel(reference)
-    height, width = np.maximum(first.shape, second.shape)
-    return float(np.square(_centred(first, height, width) - _centred(second, height, width)).mean())
+    together; with `register`, the smallest over all shifts by whole pixels."""
+    first, second = _together(kernel, reference)
+    if register:
+        squares = np.square(first).sum() + np.square(second).sum() - 2 * _correlation(first, second).max()
+        return max(0.0, float(squares)) / first.size
+    return float(np.square(first - second).mean())
 
 
-def kernel_mnc(kernel: Values, reference: Values) -> float:
+def kernel_mnc(kernel: Values, reference: Values, register: bool = True) -> float:
     """Maximum over all shifts of the cross-correlation of two kernels over ||kernel|| ||reference||: 1 for the same
     shape.
 
-    Hu, Yang, "Good Regions to Deblur" (ECCV 2012), section 5. The kernels may have different sizes. 0 where one is all
-    zero.
+    Hu, Yang, "Good Regions to Deblur" (ECCV 2012), section 5. The kernels may have different sizes. Without `register`,
+    the correlation where their centre pixels are together. 0 where one is all zero.
     """
-    first, second = _kernel(kernel), _kernel(reference)
+    first, second = _together(kernel, reference)
     scale = float(np.linalg.norm(first) * np.linalg.norm(second))
     if scale == 0:
         return 0.0
-    return float(signal.fftconvolve(first, second[::-1, ::-1], mode="full").max() / scale)
+    found = _correlation(first, second).max() if register else (first * second).sum()
+    return float(found / scale)
+
+
+def endpoint_error(field: Values, reference: Values, register: bool = False) -> float:
+    """Mean distance between the ends of two fields of displacements (2, H, W), in their unit (pixels).
+
+    register: with their mean difference taken off, since a shift of the whole picture cannot be told from one of the
+    scene.
+    """
+    first, second = _pair(field, reference)
+    if len(first) != 2:
+        raise ValueError(f"a field of displacements is (2, height, width), not {first.shape}")
+    difference = first - second
+    if register:
+        difference = difference - difference.mean((1, 2), keepdims=True)
+    return float(np.hypot(*difference).mean())
 
 
 def residual_over_noise(residual: Values, noise: float) -> float:
@@ -171,6 +189,18 @@ def _kernel(values: Values) -> np.ndarray:
     if kernel.ndim != 2:
         raise ValueError(f"a kernel is (1, height, width) or (height, width), not {kernel.shape}")
     return kernel
+
+
+def _together(kernel: Values, reference: Values) -> tuple[np.ndarray, np.ndarray]:
+    """Two kernels on one canvas, their centre pixels together."""
+    first, second = _kernel(kernel), _kernel(reference)
+    height, width = np.maximum(first.shape, second.shape)
+    return _centred(first, height, width), _centred(second, height, width)
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Of two kernels, at every shift by whole pixels."""
+    return signal.fftconvolve(first, second[::-1, ::-1], mode="full")
 
 
 def _centred(kernel: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,11 @@ import yaml
 from ipt.core.errors import IptError
 from ipt.plugins.options import scalar
 from ipt.plugins.suggestions import advice
+from ipt.runs.shards import NONE, parsed
 
 COMMAND_LINE, DEFAULT = "command line", "default"
+PINNED = "pinned"
+"""What a run.yaml says besides its options (`ipt.runs.pins`)."""
 
 
 class OptionError(IptError):
@@ -35,9 +38,11 @@ class OptionError(IptError):
 class Kind:
     """One option: its name in YAML (with dashes on the command line, IPT_NAME in the environment).
 
-    form: "text", "path", "whole" (number), "number", "noise" (number or auto), "choice", "pairs" (name -> value),
-    "specs" (pairs whose plain value is that of "image"), "settings" (pairs by dotted name, values as YAML reads them),
-    "files" (name -> path). least: smallest number allowed. environment: whether IPT_NAME is looked at.
+    form: "text", "parts" (components joined by +), "path", "whole" (number), "number", "noise" (number or auto),
+    "switch" (true or false), "choice", "pairs" (name -> value), "specs" (pairs whose plain value is that of "image"),
+    "settings" (pairs by dotted name, values as YAML reads them), "files" (name -> path), "seconds", "batch" (whole
+    number or auto), "shard" (K/N or none). least: smallest number allowed. environment: whether IPT_NAME is looked at.
+    result: whether the result depends on it; what does not is no part of run.yaml and of the records.
     """
 
     name: str
@@ -46,15 +51,17 @@ class Kind:
     least: float = 0
     choices: tuple[str, ...] = ()
     environment: bool = True
+    result: bool = True
 
 
-_SHARED = (Kind("operator", "text", "blur"), Kind("seed", "whole", 0), Kind("border", "text"))
+_SHARED = (Kind("operator", "parts", "blur"), Kind("seed", "whole", 0), Kind("border", "text"))
 
 SOLVE = (
     Kind("input", "path", environment=False),
     *_SHARED[:1],
     Kind("prior", "specs", {"image": "faces"}),
     Kind("guidance", "text", "proximal"),
+    Kind("frames", "switch", environment=False),
     Kind("noise", "noise", "auto"),
     Kind("steps", "whole", least=1),
     *_SHARED[1:2],
@@ -66,16 +73,21 @@ SOLVE = (
     Kind("device", "text", "auto"),
     Kind("precision", "choice", "fp32", choices=("fp32", "bf16")),
     Kind("fit", "choice", "error", choices=("error", "resize", "crop", "tile")),
+    Kind("batch", "batch", "auto", least=1, result=False),
+    Kind("save_every", "seconds", 60.0, result=False),
+    Kind("shard", "shard", environment=False, result=False),
+    Kind("engine", "text", "local", result=False),
 )
 
 SIMULATE = (
     Kind("input", "path", environment=False),
     *_SHARED[:1],
-    Kind("generator", "specs", {"image": "motion"}, environment=False),
+    Kind("generator", "specs", {}, environment=False),
     # Not from the environment: IPT_NOISE may say "auto", which means nothing here.
     Kind("noise", "number", 0.01, environment=False),
     *_SHARED[1:],
     Kind("set", "settings", {}, environment=False),
+    Kind("frames", "whole", least=2, environment=False),
     Kind("depth", "choice", "input", choices=("input", "8", "16"), environment=False),
 )
 
@@ -93,20 +105,20 @@ class Options:
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
 
+    def with_values(self, **values: Any) -> Options:
+        return replace(self, values={**self.values, **values})
+
     def plain(self) -> dict[str, Any]:
         """What `layer_of_file` reads back: for run.yaml."""
-        return {kind.name: self.values[kind.name] for kind in self.kinds}
+        return {kind.name: self.values[kind.name] for kind in self.kinds if kind.result}
 
     def record(self) -> dict[str, dict[str, Any]]:
         """name -> {"value", "from"}, for a.json; a pair is named "prior.kernel", "set.guidance.scale"."""
-        flat: dict[str, Any] = {}
-        for kind in self.kinds:
-            value = self.values[kind.name]
-            if kind.form in _PAIRS:
-                flat |= {f"{kind.name}.{key}": item for key, item in value.items()}
-            else:
-                flat[kind.name] = value
-        return {name: {"value": value, "from": self.origins.get(name, DEFAULT)} for name, value in flat.items()}
+        pairs = {kind.name for kind in self.kinds if kind.form in _PAIRS}
+        named: dict[str, Any] = {}
+        for name, value in self.plain().items():
+            named |= {f"{name}.{key}": item for key, item in value.items()} if name in pairs else {name: value}
+        return {name: {"value": value, "from": self.origins.get(name, DEFAULT)} for name, value in named.items()}
 
     def settings(self) -> dict[str, Any]:
         """The settings by dotted name, the border among them as the operator's option."""
@@ -174,7 +186,7 @@ def layer_of_file(path: str | os.PathLike[str]) -> tuple[str, Mapping[str, Any]]
         return origin, {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise IptError(f"{path} does not hold options (name: value); a run's run.yaml shows what it should look like")
-    return origin, values
+    return origin, {name: value for name, value in values.items() if name != PINNED}
 
 
 def _read(kind: Kind, value: Any, origin: str) -> Any:
@@ -185,9 +197,15 @@ def _read(kind: Kind, value: Any, origin: str) -> Any:
 
     if kind.form in _PAIRS:
         return _pairs(kind, value, origin)
-    if kind.form in ("text", "path"):
+    if kind.form == "switch":
+        if not isinstance(scalar(value), bool):
+            raise wrong("true or false")
+        return scalar(value)
+    if kind.form in ("text", "path", "parts"):
         if not isinstance(value, str) or not value:
             raise wrong("a path" if kind.form == "path" else "a name")
+        if kind.form == "parts":
+            return "+".join(_spec(part.strip()) for part in value.split("+"))
         return os.path.abspath(os.path.expanduser(value)) if kind.form == "path" else value
     if kind.form == "choice":
         if str(value) not in kind.choices:
@@ -195,14 +213,24 @@ def _read(kind: Kind, value: Any, origin: str) -> Any:
                 f"{kind.name} cannot be {value!r} (from {origin}){advice(str(value), kind.choices, 'choices')}", origin
             )
         return str(value)
-    number = scalar(value)
-    if kind.form == "whole":
-        if not isinstance(number, int) or isinstance(number, bool) or number < kind.least:
-            raise wrong(f"a whole number from {kind.least:g} up")
-        return number
-    if kind.form == "noise" and value == "auto":
+    if kind.form == "shard":
+        try:
+            parsed(str(value))
+        except ValueError:
+            raise wrong(f"K/N with K from 1 to N, as in 3/64, or {NONE}") from None
+        return str(value)
+    if kind.form in ("noise", "batch") and value == "auto":
         return value
+    number = scalar(value)
+    if kind.form in ("whole", "batch"):
+        if not isinstance(number, int) or isinstance(number, bool) or number < kind.least:
+            raise wrong(f"{'auto, or ' if kind.form == 'batch' else ''}a whole number from {kind.least:g} up")
+        return number
     usual = isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
+    if kind.form == "seconds":
+        if not usual or number < 0:
+            raise wrong("a number of seconds from 0 up")
+        return float(number)
     # Nothing can be solved without noise; a measurement can be made without.
     if not usual or number < 0 or (number == 0 and kind.form == "noise"):
         wanted = "auto, or a standard deviation above 0" if kind.form == "noise" else "a standard deviation from 0 up"
@@ -216,7 +244,7 @@ def _pairs(kind: Kind, value: Any, origin: str) -> dict[str, Any]:
     """Pairs as typed ("a=1", "b=2") or as a mapping, which for settings may be nested."""
     pairs: dict[str, Any] = {}
     if isinstance(value, Mapping):
-        pairs = _flat(value) if kind.form == "settings" else dict(value)
+        pairs = flat(value) if kind.form == "settings" else dict(value)
     else:
         if not isinstance(value, str | list | tuple):
             raise OptionError(f"{kind.name} takes names and values, not {value!r} (from {origin})", origin)
@@ -241,11 +269,12 @@ def _pairs(kind: Kind, value: Any, origin: str) -> dict[str, Any]:
     return {name: _spec(item) for name, item in pairs.items()}
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested mappings as one, by dotted name."""
+    found: dict[str, Any] = {}
     for name, value in values.items():
-        flat |= _flat(value, f"{before}{name}.") if isinstance(value, Mapping) else {f"{before}{name}": value}
-    return flat
+        found |= flat(value, f"{before}{name}.") if isinstance(value, Mapping) else {f"{before}{name}": value}
+    return found
 
 
 def _setting(value: Any) -> Any:
@@ -254,7 +283,8 @@ def _setting(value: Any) -> Any:
 
 
 def _spec(text: str) -> str:
-    """A prior's name, "name:argument" or path; a path becomes absolute, so that run.yaml means the same anywhere."""
+    """A component's name, "name:argument" or path; a path becomes absolute, so that run.yaml means the same
+    anywhere."""
     head, colon, argument = text.partition(":")
     if colon and not os.path.exists(text):
         return f"{head}:{_existing(argument)}"

@@ -1,8 +1,10 @@
 """What a run leaves in its folder: the results of an image, whole or not at all, and run.yaml.
 
-For an input a.png: a.png (the result), a.measurement.png, a.residual.png, and a.kernel.npy and a.kernel.png for a
-parameter named "kernel"; with samples a.sample1.png ..., a.spread.npy and a.spread.png; with the truth
-a.reference.png; and a.json. The a.json is written last: where it is, all is there.
+For an input a.png: a.png (the result), a.measurement.png, a.residual.png, and a.kernel.npy for a parameter named
+"kernel", with a picture a.kernel.png if it has one channel (or two: a field); with samples a.sample1.png ...,
+a.spread.npy and a.spread.png; with the truth a.reference.png; and a.json. Of several frames, a.measurement.png is the
+first, a.mean.png and a.median.png are made of them all, a.kernel.npy is (frames, C, H, W), and a.kernel.png and
+a.residual.png show one beside the other. The a.json is written last: where it is, all is there.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +28,12 @@ from torch import Tensor
 
 from ipt.core.errors import IptError
 from ipt.images.atomic import atomic, write_error
+from ipt.images.fields import parameter_picture
 from ipt.images.files import Picture, write
-from ipt.images.pictures import kernel_picture, residual_picture, spread_picture
+from ipt.images.pictures import residual_picture, sheet_of_frames, spread_picture
+
+_REPLACED = "replaced"
+"""The json of an older result, while the newer one is moved to its place."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +43,10 @@ class ImageResult:
     picture: the result, with the input's depth, alpha and metadata. measurement: what was solved. parameters: by name,
     (C, H, W) in physical units. residual: measurement - prediction, (C, H, W). noise: its standard deviation, in 0..1.
     trace: root mean square of the residual after every step. samples: (K, C, H, W), and spread: their standard
-    deviation (C, H, W). reference: the truth. record: what else a.json says; the report shows "input", "seconds",
-    "calls" {unknown: count}, "metrics" {name: number}, "options" {name: {"value": ..., "from": ...}}, "seed",
-    "versions" and "weights".
+    deviation (C, H, W). reference: the truth. frames: with several, parameters and residual are (frames * C, H, W),
+    and `combined` is what is made of the frames without solving, by name. record: what else a.json says; the report
+    shows "input", "seconds", "calls" {unknown: count, of all samples}, "metrics" {name: number}, "options" {name:
+    {"value": ..., "from": ...}}, "seed", "versions" and "weights".
     """
 
     picture: Picture
@@ -50,6 +58,8 @@ class ImageResult:
     samples: Tensor | None = None
     spread: Tensor | None = None
     reference: Picture | None = None
+    frames: int = 1
+    combined: Mapping[str, Picture] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -64,8 +74,6 @@ def write_result(out_dir: str | os.PathLike[str], stem: str, result: ImageResult
     files = _Files(stem)
     with _prepared(out, stem) as folder:
         files.write_all(folder, result)
-        final = out / f"{stem}.json"
-        old = _files_of(final)
         record = {
             **result.record,
             "status": "done",
@@ -75,19 +83,53 @@ def write_result(out_dir: str | os.PathLike[str], stem: str, result: ImageResult
             "trace": [float(value) for value in result.trace],
             "shape": list(result.picture.shape),
             "depth": result.picture.depth,
-            "sizes": {name: list(value.shape) for name, value in result.parameters.items()},
+            "frames": result.frames,
+            "sizes": {name: list(_apart(value, result.frames)[0].shape) for name, value in result.parameters.items()},
             "files": files.names,
         }
-        written = json_text(record)
-        # From here on the old result is incomplete, so its json goes first.
-        final.unlink(missing_ok=True)
-        for name in files.names.values():
+        with atomic(folder / f"{stem}.json") as file:
+            file.write(json_text(record).encode())
+        return _moved(folder, out, stem)
+
+
+def settle(out_dir: str | os.PathLike[str], stems: Iterable[str], pages: bool = False) -> None:
+    """Finish what a process was writing of these images when it was killed, if all of it was there, and remove the
+    rest. Nothing else may be writing them. pages: the same for run.yaml and the report."""
+    out = Path(out_dir)
+    names = {name[:100] for stem in stems for name in (stem, f"{stem}.json", f"{stem}.failed.json")}
+    names |= {"run.yaml", "report.html"} if pages else set()
+    for left in out.glob(".*.partial"):
+        if left.name.removeprefix(".").removesuffix(".partial").rpartition(".")[0] not in names:
+            continue
+        if left.is_file():
+            left.unlink(missing_ok=True)
+            continue
+        for complete in left.glob("*.json"):
+            with suppress(OSError):
+                _moved(left, out, complete.name.removesuffix(".json"))
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def left_over(out_dir: str | os.PathLike[str], stem: str) -> bool:
+    """Whether a process was killed while it wrote this image's result, so that there may be files without a json."""
+    return any(Path(out_dir).glob(f".{escape(stem[:100])}.*.partial"))
+
+
+def _moved(folder: Path, out: Path, stem: str) -> Path:
+    """Move a complete result to its place, its json last: the path of that. Done again after a kill at any moment, it
+    ends the same."""
+    final, replaced = out / f"{stem}.json", folder / _REPLACED
+    # From here on the old result is incomplete, so its json goes first.
+    if final.exists():
+        os.replace(final, replaced)
+    names = set(_files_of(folder / final.name, stem))
+    for name in sorted(names):
+        if (folder / name).exists():
             os.replace(folder / name, out / name)
-        for name in old - set(files.names.values()):
-            (out / name).unlink(missing_ok=True)
-        (out / f"{stem}.failed.json").unlink(missing_ok=True)
-        with atomic(final) as file:
-            file.write(written.encode())
+    for name in _files_of(replaced, stem) - names:
+        (out / name).unlink(missing_ok=True)
+    (out / f"{stem}.failed.json").unlink(missing_ok=True)
+    os.replace(folder / final.name, final)
     return final
 
 
@@ -106,8 +148,13 @@ def write_run_yaml(out_dir: str | os.PathLike[str], options: Mapping[str, Any]) 
     """OUT/run.yaml: options that `--config` reads, in the order given; plain values only."""
     path = Path(out_dir) / "run.yaml"
     with atomic(path) as file:
-        file.write(yaml.safe_dump(_plain(options), sort_keys=False, allow_unicode=True, width=100).encode())
+        file.write(run_yaml(options).encode())
     return path
+
+
+def run_yaml(options: Mapping[str, Any]) -> str:
+    """The text of run.yaml."""
+    return yaml.safe_dump(_plain(options), sort_keys=False, allow_unicode=True, width=100)
 
 
 def json_text(record: Mapping[str, Any]) -> str:
@@ -130,11 +177,16 @@ class _Files:
 
         add("result", ".png", partial(write, picture=result.picture))
         add("measurement", ".measurement.png", partial(write, picture=result.measurement))
-        add("residual", ".residual.png", partial(write, picture=residual_picture(result.residual, result.noise)))
+        for name, combined in result.combined.items():
+            add(name, f".{name}.png", partial(write, picture=combined))
+        residuals = [residual_picture(one, result.noise) for one in _apart(result.residual, result.frames)]
+        add("residual", ".residual.png", partial(write, picture=_sheet(residuals)))
         for name, value in result.parameters.items():
-            add(f"{name} values", f".{name}.npy", partial(_save, value=value))
-            if len(value) == 1:
-                add(name, f".{name}.png", partial(write, picture=kernel_picture(value)))
+            each = _apart(value, result.frames)
+            add(f"{name} values", f".{name}.npy", partial(_save, value=each if result.frames > 1 else value))
+            shown = [drawn for one in each if (drawn := parameter_picture(one)) is not None]
+            if shown:
+                add(name, f".{name}.png", partial(write, picture=_sheet(shown)))
         if result.samples is not None:
             for number, sample in enumerate(result.samples, 1):
                 picture = result.picture.with_pixels(sample)
@@ -146,18 +198,31 @@ class _Files:
             add("reference", ".reference.png", partial(write, picture=result.reference))
 
 
+def _apart(stacked: Tensor, frames: int) -> Tensor:
+    """(frames * C, H, W) -> (frames, C, H, W)."""
+    return stacked.unflatten(0, (frames, -1))
+
+
+def _sheet(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    return pictures[0] if len(pictures) == 1 else sheet_of_frames(pictures)
+
+
 @contextmanager
 def _prepared(out: Path, stem: str) -> Iterator[Path]:
-    """A hidden folder within `out`, gone afterwards however it ends; errors of the disk become messages for the
-    user."""
+    """A hidden folder within `out`, gone afterwards however it ends, but for a Ctrl-C while what is complete is being
+    moved, which `settle` finishes; errors of the disk become messages for the user."""
     target = out / f"{stem}.png"
     try:
         out.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{stem[:100]}.", suffix=".partial", dir=out))
     except OSError as error:
         raise write_error(target, error) from error
+    kept = False
     try:
         yield folder
+    except KeyboardInterrupt:
+        kept = (folder / f"{stem}.json").exists()
+        raise
     except (OSError, IptError) as error:
         # An error from within the hidden folder names a file in it, which the user never sees.
         cause = error if isinstance(error, OSError) else error.__cause__
@@ -165,7 +230,8 @@ def _prepared(out: Path, stem: str) -> Iterator[Path]:
             raise write_error(target, cause) from cause
         raise IptError(str(error).replace(str(folder), str(out))) from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _save(path: Path, value: Tensor) -> None:
@@ -173,13 +239,12 @@ def _save(path: Path, value: Tensor) -> None:
         np.save(file, value.detach().cpu().float().numpy())
 
 
-def _files_of(path: Path) -> set[str]:
-    """The names that an earlier json lists; none if there is none, or it is not ours."""
+def _files_of(path: Path, stem: str) -> set[str]:
+    """The names that an image's json lists; none if there is none, or it is not ours."""
     try:
         names = set(json.loads(path.read_text(encoding="utf-8"))["files"].values())
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return set()
-    stem = path.name.removesuffix(".json")
     return {name for name in names if isinstance(name, str) and name.startswith(f"{stem}.") and "/" not in name}
 
 

@@ -49,9 +49,12 @@ def identity(values: Mapping[str, Any]) -> str:
 
 
 def choose_device(name: str) -> str:
-    """A device that is there: "auto" is the GPU if there is one. IptError: no such device here."""
+    """A device that is there: "auto" is the GPU if there is one, and where torchrun or Slurm started several processes
+    on a machine of several, one each. IptError: no such device here."""
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        local = os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or "0"
+        return f"cuda:{int(local) % count}" if count > 1 and local.isdigit() else "cuda" if count else "cpu"
     try:
         torch.empty(1, device=name)
     # Which error says that a device is missing differs between torch's builds and devices.

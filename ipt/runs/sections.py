@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,29 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
+from ipt.images.pictures import MOST_FRAMES
 from ipt.runs.curve import curve
 
+_ONE_OF_MANY = 240
+"""Pictures embedded with at most such a side are there to be recognised, and are packed tightly."""
 _PIXELATED = 256
 """Pictures up to this side are shown with their pixels as squares, as they are."""
+
+_FEW = 4
+"""So many numbers of a parameter are shown each."""
 
 _METRICS = {
     "psnr": ("PSNR", "dB"),
     "psnr_registered": ("PSNR, shift removed", "dB"),
     "drift": ("shift against the reference", "px"),
     "drift_cost": ("cost of the shift", "dB"),
+    "psnr_input": ("PSNR of the input", "dB"),
+    "psnr_mean": ("PSNR of the mean of the frames", "dB"),
+    "psnr_median": ("PSNR of the median of the frames", "dB"),
     "ssim": ("SSIM", ""),
     "kernel_mnc": ("kernel MNC", ""),
     "kernel_mse": ("kernel MSE", ""),
+    "tilt_error": ("tilt, mean distance", "px"),
 }
 
 
@@ -50,8 +60,15 @@ def number(value: float | None) -> str:
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) >= 10 else f"{value:#.3g}"
 
 
+def listed(values: Sequence[float]) -> str:
+    """A few numbers, or how many there are and from where to where."""
+    if len(values) <= _FEW:
+        return ", ".join(map(number, values))
+    return f"{len(values)} values, {number(min(values))} to {number(max(values))}"
+
+
 def thumbnail(out: Path, record: Mapping[str, Any]) -> str:
-    return _image(out, record, "result", 88, "")
+    return _image(out, record, "result", 64, "")
 
 
 def failure(stem: str, record: Mapping[str, Any]) -> str:
@@ -63,10 +80,13 @@ def failure(stem: str, record: Mapping[str, Any]) -> str:
     )
 
 
-def detail(out: Path, stem: str, record: Mapping[str, Any], side: int) -> str:
-    """Everything about one solved image; pictures are embedded with at most `side` pixels on the longer side."""
+def detail(out: Path, stem: str, record: Mapping[str, Any], side: int, more: str = "") -> str:
+    """Everything about one solved image; pictures are embedded with at most `side` pixels on the longer side. more:
+    what else is said of it, in HTML."""
     channels, height, width = (record.get("shape") or (0, 0, 0))[:3]
     facts = [f"{width} \u00d7 {height} px", "grey" if channels == 1 else "colour", f"{record.get('depth', 8)} bits"]
+    if record.get("frames", 1) > 1:
+        facts.append(f"{record['frames']} frames")
     if record.get("input"):
         facts.append(str(record["input"]))
     said = escape(" \u00b7 ".join(facts))
@@ -80,7 +100,7 @@ def detail(out: Path, stem: str, record: Mapping[str, Any], side: int) -> str:
         f'<div class="{grid}">{_compare(out, stem, record, side)}<div class="side">{"".join(small)}</div></div>'
         f"{_samples(out, record, min(side, 320))}"
         f'<div class="row">{convergence}<div><h3>Numbers</h3>{_numbers(record)}</div></div>'
-        f"{_options(record)}</section>"
+        f"{options_table(record)}{more}</section>"
     )
 
 
@@ -96,14 +116,24 @@ def _key_numbers(record: Mapping[str, Any]) -> str:
         for name, value, unit, kind in shown
         if value is not None
     ]
+    for name, said in (record.get("parameters") or {}).items():
+        title, unit = escape(str(said.get("meaning", ""))), escape(str(said.get("unit", "")))
+        value = escape(listed(said.get("values") or []))
+        items.append(f'<div title="{title}"><dt>{escape(name)}</dt><dd>{value} <small>{unit}</small></dd></div>')
     return f'<dl class="key">{"".join(items)}</dl>'
 
 
 def _compare(out: Path, stem: str, record: Mapping[str, Any], side: int) -> str:
-    before = _image(out, record, "measurement", side, "the input", "before")
+    alike = _alike(out, record)
+    before = _image(out, record, "measurement", side, "the input", "before" if alike else "")
     after = _image(out, record, "result", side, "the result")
     if not before or not after:
         return f"<figure>{after}</figure>"
+    if not alike:
+        return (
+            f"<div><figure>{after}<figcaption>the result</figcaption></figure>"
+            f"<figure>{before}<figcaption>the input</figcaption></figure></div>"
+        )
     return (
         f'<figure><div class="compare">{after}{before}<span class="divider"></span>'
         '<span class="tag left">input</span><span class="tag right">result</span>'
@@ -113,13 +143,29 @@ def _compare(out: Path, stem: str, record: Mapping[str, Any], side: int) -> str:
     )
 
 
+def _alike(out: Path, record: Mapping[str, Any]) -> bool:
+    """Whether input and result are of one format, so that one can lie on the other."""
+    paths = [out / str((record.get("files") or {}).get(role)) for role in ("measurement", "result")]
+    if not all(path.parent == out and path.is_file() for path in paths):
+        return False
+    (wide, high), (across, down) = (_size(path) for path in paths)
+    return wide * down == high * across
+
+
+def _size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as file:
+        return file.size
+
+
 def _small_pictures(out: Path, record: Mapping[str, Any], side: int) -> list[str]:
     sizes = record.get("sizes") or {}
-    figures = []
+    figures = [(role, f"{role} of the frames, without a solver") for role in ("mean", "median")]
     for role in record.get("files") or {}:
         if role in sizes:
-            height, width = sizes[role][-2:]
-            figures.append((role, f"{role}, {width} \u00d7 {height} px, its largest value white"))
+            channels, height, width = sizes[role]
+            said = "its largest value white" if channels == 1 else "arrows to where each value came from"
+            frames = f" of the first {MOST_FRAMES} frames" if record.get("frames", 1) > MOST_FRAMES else ""
+            figures.append((role, f"{role}{frames}, {width} \u00d7 {height} px, {said}"))
     figures.append(("residual", "residual: grey is zero, black and white \u00b14 times the noise level"))
     figures.append(("spread", _spread_caption(record)))
     figures.append(("reference", "reference: the truth that was given"))
@@ -154,7 +200,7 @@ def _numbers(record: Mapping[str, Any]) -> str:
     rows.append(("seconds", record.get("seconds")))
     rows += [(f"network calls, {name}", count) for name, count in (record.get("calls") or {}).items()]
     for name, value in (record.get("metrics") or {}).items():
-        label, unit = _METRICS.get(name, (name, ""))
+        label, unit = _METRICS.get(name, (name.replace("_", " "), ""))
         rows.append((f"{label}, {unit}" if unit else label, value))
     cells = [
         f'<tr><th scope="row">{escape(label)}</th><td class="number">{number(value)}</td></tr>'
@@ -164,7 +210,8 @@ def _numbers(record: Mapping[str, Any]) -> str:
     return f"<table><tbody>{''.join(cells)}</tbody></table>"
 
 
-def _options(record: Mapping[str, Any]) -> str:
+def options_table(record: Mapping[str, Any]) -> str:
+    """The options of a record, what it was made with, and its seed; "" where it says nothing of them."""
     rows = []
     for name, option in (record.get("options") or {}).items():
         value, origin = (option.get("value"), option.get("from")) if isinstance(option, Mapping) else (option, None)
@@ -206,7 +253,7 @@ def _image(out: Path, record: Mapping[str, Any], role: str, side: int, alt: str,
     few = "few" if max(image.size) <= _PIXELATED else ""
     classes = f' class="{" ".join(filter(None, (kind, few)))}"' if kind or few else ""
     return (
-        f'<img{classes} src="{_data_uri(image)}" width="{image.width}" height="{image.height}" '
+        f'<img{classes} src="{_data_uri(image, side)}" width="{image.width}" height="{image.height}" '
         f'alt="{escape(alt)}" loading="lazy" decoding="async">'
     )
 
@@ -218,13 +265,13 @@ def _eight_bits(file: Image.Image) -> Image.Image:
     return file.copy() if file.mode in ("L", "LA", "RGB", "RGBA") else file.convert("RGB")
 
 
-def _data_uri(image: Image.Image) -> str:
-    """Lossless where it is small, else JPEG, unless it has alpha."""
+def _data_uri(image: Image.Image, side: int) -> str:
+    """Lossless where it is small, else JPEG, unless it has alpha; where it is one of very many (`side`), WebP."""
     packed = io.BytesIO()
-    if max(image.size) <= 512 or image.mode in ("LA", "RGBA"):
-        image.save(packed, "PNG", optimize=True)
-        kind = "png"
+    if side <= _ONE_OF_MANY:
+        image.save(packed, kind := "webp", quality=75)
+    elif max(image.size) <= 512 or image.mode in ("LA", "RGBA"):
+        image.save(packed, kind := "png", optimize=True)
     else:
-        image.save(packed, "JPEG", quality=90)
-        kind = "jpeg"
+        image.save(packed, kind := "jpeg", quality=90)
     return f"data:image/{kind};base64,{base64.b64encode(packed.getvalue()).decode()}"

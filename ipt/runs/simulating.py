@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Generator, ParametricOperator
+from ipt.core.interfaces import Generator, ParameterSpec, ParametricOperator
 from ipt.core.randomness import Noise, image_seed
 from ipt.plugins.building import build_component
 from ipt.plugins.suggestions import advice
@@ -43,7 +43,7 @@ def simulate(
         for name in specs:
             if name not in generators:
                 raise IptError(f"{name!r} has no generator; name one: --generator {name}=NAME (`ipt list generator`)")
-        drawn = {name: generators[name].sample([_stream(seed, name)], spec.shape) for name, spec in specs.items()}
+        drawn = {name: _drawn(name, spec, generators[name], _stream(seed, name)) for name, spec in specs.items()}
         valid = operator.constrain(drawn)
         with torch.no_grad():
             sharp = operator.forward(clean[None], **valid)
@@ -53,26 +53,51 @@ def simulate(
     return Simulated(measurement[0], {name: value[0] for name, value in valid.items()})
 
 
+def _drawn(name: str, spec: ParameterSpec, generator: Generator, seed: int) -> Tensor:
+    value = generator.sample([seed], spec.shape)
+    if tuple(value.shape[1:]) != spec.shape:
+        raise IptError(
+            f"{type(generator).__name__} draws {tuple(value.shape[1:])} where {name!r} is {spec.shape}: "
+            f"name another, --generator {name}=NAME (`ipt list generator`)"
+        )
+    return value
+
+
 def _stream(seed: int, name: str) -> int:
     # Not the solver's own streams: a solve that starts from the truth's random numbers would be no test.
     return image_seed(seed, f"simulated {name}")
 
 
-def generators_for(
-    specs: Mapping[str, str], parameters: list[str], settings: Mapping[str, object]
-) -> dict[str, Generator]:
-    """The generators that `specs` name, by parameter.
+def generators_for(named: Mapping[str, str], settings: Mapping[str, object]) -> dict[str, Generator]:
+    """The generators, by parameter.
 
-    specs: parameter -> registered name; "image" (a name given without a parameter) stands for every parameter that has
-    none of its own. settings: "generator.x" goes to all of them, "kernel.x" to that of the parameter `kernel`.
+    named: parameter -> registered name, as `generator_names` gives it. settings: "generator.x" goes to all of them,
+    "kernel.x" to that of the parameter `kernel`.
     """
     common = {key.removeprefix("generator."): value for key, value in settings.items() if key.startswith("generator.")}
     made: dict[str, Generator] = {}
-    for name in [*parameters, *(name for name in specs if name not in parameters and name != "image")]:
+    for name, registered in named.items():
         own = {key.removeprefix(f"{name}."): value for key, value in settings.items() if key.startswith(f"{name}.")}
-        made[name] = build_component("generator", specs.get(name, specs["image"]), {**common, **own})
-    known = ["operator", "generator", *parameters]
+        made[name] = build_component("generator", registered, {**common, **own})
+    known = ["operator", "generator", *named]
     for key in settings:
         if key.partition(".")[0] not in known:
             raise IptError(f"nothing is set by {key}{advice(key.partition('.')[0], known, 'settings begin with')}")
     return made
+
+
+def generator_names(given: Mapping[str, str], parameters: Mapping[str, ParameterSpec]) -> dict[str, str]:
+    """parameter -> registered name of what draws it.
+
+    given: parameter -> name; "image" (a name given without a parameter) stands for every parameter that has none of
+    its own. Where nothing is given, a parameter's usual one. IptError: a name for no parameter, a parameter without a
+    name.
+    """
+    for name in given:
+        if name not in parameters and name != "image":
+            raise IptError(f"the operator has no parameter {name!r}{advice(name, parameters, 'parameters')}")
+    chosen = {name: given.get(name) or given.get("image") or spec.generator for name, spec in parameters.items()}
+    for name, registered in chosen.items():
+        if not registered:
+            raise IptError(f"{name!r} has no usual generator; name one: --generator {name}=NAME (`ipt list generator`)")
+    return chosen

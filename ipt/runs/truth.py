@@ -20,15 +20,15 @@ from ipt.images.files import Picture
 
 @dataclass(frozen=True)
 class Truth:
-    """A clean picture, and true parameters (C, H, W) by name, in physical units."""
+    """A clean picture, and true parameters (C, H, W), or of several frames (F, C, H, W), by name, in physical units."""
 
     picture: Picture
     parameters: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def read_parameter(path: str | os.PathLike[str]) -> Tensor:
-    """The parameter in a .npy file, (C, H, W) float32; an array (H, W) has one channel. IptError: no such file, or no
-    numbers.
+    """The parameter in a .npy file, (C, H, W) float32, or of several frames (F, C, H, W); an array (H, W) has one
+    channel, a number or a list (C,) one value a channel. IptError: no such file, or no numbers.
     """
     file = Path(path)
     try:
@@ -44,27 +44,30 @@ def read_parameter(path: str | os.PathLike[str]) -> Tensor:
         raise IptError(f"{file} is not a .npy file of numbers ({error}); save the values with numpy.save") from error
     if tensor.ndim == 2:
         tensor = tensor[None]
-    if tensor.ndim != 3 or not tensor.numel():
+    elif tensor.ndim < 2:
+        tensor = tensor.reshape(-1, 1, 1)
+    if tensor.ndim > 4 or not tensor.numel():
         raise IptError(
-            f"{file} is of shape {tuple(tensor.shape)}; a parameter is (height, width) or (channels, height, width)"
+            f"{file} is of shape {tuple(tensor.shape)}; a parameter is a number, (height, width), (channels, height, "
+            f"width) or, of several frames, (frames, channels, height, width)"
         )
     if not torch.isfinite(tensor).all():
         raise IptError(f"{file} has NaN or infinite values; replace them, then try again")
-    if not tensor.any():
+    if not tensor.any() and min(tensor.shape[-2:]) > 1:
         raise IptError(f"{file} holds nothing but zeros; give the parameter's values")
     return tensor
 
 
-def truth_file(reference: str | os.PathLike[str], name: str) -> Path:
-    """The clean picture for the input file `name`: `reference` itself, or the picture of the same name in that folder.
+def truth_file(reference: str | os.PathLike[str], stem: str, usual: str = "") -> Path:
+    """The clean picture for the input called `stem`: `reference` itself, or the picture of that name in that folder,
+    first with the suffix `usual`.
 
     IptError: there is none.
     """
     place = Path(reference)
     if not place.is_dir():
         return place
-    stem = Path(name).stem
-    for suffix in (Path(name).suffix, *files.SUFFIXES):
+    for suffix in (usual, *files.SUFFIXES):
         if (place / f"{stem}{suffix}").is_file():
             return place / f"{stem}{suffix}"
     raise IptError(f"{place} has no picture called {stem}; name the references as the inputs, or leave out --reference")

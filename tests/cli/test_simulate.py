@@ -15,6 +15,8 @@ from skimage import data
 from ipt.cli.main import cli
 from ipt.images import files
 from ipt.operators.blur import Blur
+from ipt.operators.tilts import TiltKolmogorov
+from ipt.operators.turbulence import Turbulence
 
 SMALL = ("--set", "operator.kernel_size=9")
 
@@ -88,9 +90,43 @@ def test_options_of_the_generator_reach_it(picture, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "own" / "truth" / "a.kernel.npy")[0], kernel)
 
 
+def test_turbulence_by_physical_numbers(picture, tmp_path):
+    options = ("--operator", "turbulence", *SMALL, "--depth", 16, "--noise", 0)
+    camera = ("--set", "generator.d_over_r0=1.5", "--set", "tilt.distance=20000")
+    result = run(picture, "-o", tmp_path / "out", *options, *camera, "--json")
+    assert result.exit_code == 0, result.stderr
+    truth = {f"truth/a.{end}" for end in ("png", "json", "kernel.npy", "kernel.png", "tilt.npy", "tilt.png")}
+    assert written(tmp_path / "out") == {"a.png", "run.yaml"} | truth
+    (record,) = json.loads(result.stdout)["images"]
+    assert record["generators"] == {"kernel": "atmosphere", "tilt": "tilt-kolmogorov"}
+    tilt = torch.from_numpy(np.load(tmp_path / "out" / "truth" / "a.tilt.npy"))
+    wanted = TiltKolmogorov(1.5, distance=20000.0)
+    assert tilt.shape == (2, 32, 40) and 0.3 < float(tilt.std()) / wanted.field.strength < 2
+    kernel = torch.from_numpy(np.load(tmp_path / "out" / "truth" / "a.kernel.npy"))
+    clean = files.read(tmp_path / "out" / "truth" / "a.png").pixels
+    made = Turbulence().forward(clean[None], kernel=kernel[None], tilt=tilt[None])[0].clamp(0, 1)
+    assert (made - files.read(tmp_path / "out" / "a.png").pixels).abs().max() <= 0.51 / 65535 + 1e-6
+    again = run("--config", tmp_path / "out" / "run.yaml", "-o", tmp_path / "again")
+    assert again.exit_code == 0, again.stderr
+    assert (tmp_path / "again" / "a.png").read_bytes() == (tmp_path / "out" / "a.png").read_bytes()
+
+
+def test_a_generator_for_each_parameter(picture, tmp_path):
+    chosen = ("--generator", "tilt=tilt-patches", "--generator", "kernel=gaussian", "--set", "tilt.limit=.1")
+    result = run(picture, "-o", tmp_path / "out", "--operator", "turbulence", *SMALL, *chosen, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert np.abs(np.load(tmp_path / "out" / "truth" / "a.tilt.npy")).max() == pytest.approx(0.1)
+    (record,) = json.loads(result.stdout)["images"]
+    assert record["generators"] == {"kernel": "gaussian", "tilt": "tilt-patches"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
+        (["--operator", "turbulence", "--generator", "motion"], 1, "MotionKernels draws (1, 32, 40) where 'tilt' is"),
+        (["--operator", "turbulence", "--set", "tilt.d_over_r0=-3"], 1, "d_over_r0 is a number above 0, not -3"),
+        (["--operator", "turbulence", "--set", "tilt.wavelength=550"], 1, "wavelength is in metres"),
+        (["--operator", "turbulence", "--set", "tilt.d_over_r0=500"], 1, "leave a picture of 32x40"),
         (["--generator", "motoin"], 1, "did you mean 'motion'?"),
         (["--generator", "kernle=motion"], 1, "did you mean 'kernel'?"),
         (["--operator", "blurr"], 1, "did you mean 'blur'?"),

@@ -19,6 +19,8 @@ from PIL import Image
 from skimage import data
 
 from ipt.cli.main import cli
+from ipt.cli.solve import options_from
+from ipt.runs.options import SOLVE
 
 PRIORS = ("--prior", "gaussian", "--prior", "kernel=gaussian")
 QUICK = (*PRIORS, "--steps", "3", "--set", "operator.kernel_size=7")
@@ -172,14 +174,57 @@ def test_done_pictures_are_solved_again_when_anything_that_matters_differs(pictu
         assert result.exit_code == 0, result.stderr
         return json.loads(result.stdout)["images"][0]["status"]
 
-    assert [status(), status(), status("--force"), status("--seed", 1), status("--seed", 1)] == [
-        "done", "skipped", "done", "done", "skipped"
-    ]  # fmt: skip
+    assert [status(), status(), status("--force")] == ["done", "skipped", "done"]
+    # Neither where nor in what company it is solved.
+    assert status("--device", "cpu", "--batch", 3, "--save-every", 1) == "skipped"
     saved(picture, 40)
-    assert status("--seed", 1) == "done"
+    assert [status(), status()] == ["done", "skipped"]
     (tmp_path / "out" / "a.kernel.npy").unlink()
-    assert status("--seed", 1) == "done"
-    assert status("--seed", 1, "--reference", picture) == "done"
+    assert [status(), status()] == ["done", "skipped"]
+
+
+def test_other_options_in_the_same_folder_are_refused_with_the_difference(picture, tmp_path):
+    def solved(*more: object) -> Result:
+        return run("solve", picture, "-o", tmp_path / "out", *QUICK, "--json", *more)
+
+    assert solved().exit_code == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    for more, said in [
+        (("--seed", 1), "seed 0 -> 1."),
+        (("--set", "guidance.zeta=.5"), "set.guidance.zeta none -> 0.5."),
+        (("--steps", 4, "--guidance", "dps"), "guidance proximal -> dps, steps 3 -> 4."),
+        (("--samples", 2, "--fit", "crop"), "samples 1 -> 2, fit error -> crop."),
+        (("--reference", picture), f"reference none -> {str(picture)[:60]}"),
+    ]:
+        refused = solved(*more)
+        assert refused.exit_code == 1 and said in refused.stderr and "--force" in refused.stderr, refused.stderr
+        assert len(refused.stderr.splitlines()) == 2
+    assert before == {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    forced = solved("--seed", 1, "--force")
+    assert forced.exit_code == 0 and json.loads(forced.stdout)["images"][0]["status"] == "done"
+    assert solved("--seed", 1).exit_code == 0 and "seed 1 -> 0" in solved().stderr
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "said"),
+    [("versions", "torch", "1.1", "versions.torch 1.1 -> "), ("weights", "image", "abc", "weights.image abc -> none")],
+)
+def test_other_versions_and_weights_are_refused(part, name, value, said, picture, tmp_path):
+    def solved(*more: object) -> Result:
+        return run("solve", picture, "-o", tmp_path / "out", *QUICK, *more)
+
+    assert solved().exit_code == 0
+    path = tmp_path / "out" / "run.yaml"
+    there = yaml.safe_load(path.read_text())
+    there["pinned"][part][name] = value
+    there["pinned"]["versions"]["python"] = "3.0"
+    path.write_text(yaml.safe_dump(there))
+    refused = solved()
+    assert refused.exit_code == 1 and said in refused.stderr and "python" not in refused.stderr
+    assert solved("--force").exit_code == 0 and solved().exit_code == 0
+    path.write_text("- nothing of ours\n")
+    refused = solved()
+    assert refused.exit_code == 1 and "run.yaml holds no options" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -207,6 +252,12 @@ def test_done_pictures_are_solved_again_when_anything_that_matters_differs(pictu
         (["--steps", "0"], 2, "steps is a whole number from 1 up"),
         (["--steps", "1.5"], 2, "steps is a whole number from 1 up"),
         (["--samples", "none"], 2, "samples is a whole number"),
+        (["--batch", "0"], 2, "batch is auto, or a whole number from 1 up"),
+        (["--save-every", "-1"], 2, "save_every is a number of seconds from 0 up"),
+        (["--shard", "0/4"], 2, "shard is K/N with K from 1 to N, as in 3/64, or none, not '0/4'"),
+        (["--shard", "5/4"], 2, "shard is K/N"),
+        (["--shard", "some"], 2, "shard is K/N"),
+        (["--shard", "1/2"], 1, "shares out a folder, and this is one picture"),
         (["--set", "guidance"], 2, "as in guidance.scale=.3"),
         (["--known", "k.npy"], 2, "as in kernel=kernel.npy"),
         (["--prior", "kernel=box", "--prior", "kernel=box"], 2, "given twice"),
@@ -289,7 +340,7 @@ def test_a_known_kernel_that_cannot_be(picture, tmp_path):
     assert "40 x 3 px, larger than the picture" in said(np.ones((3, 40)))
     assert "NaN" in said(np.full((3, 3), np.nan))
     assert "nothing but zeros" in said(np.zeros((3, 3)))
-    assert "is of shape (3,)" in said(np.ones(3))
+    assert "is of shape (3, 1, 1)" in said(np.ones(3))
     assert "not a .npy file of numbers" in said(np.array([{"a": 1}], dtype=object))
 
 
@@ -343,7 +394,7 @@ def test_an_output_folder_that_cannot_be_written_is_found_before_solving(picture
     def solved(*_: object, **__: object) -> None:
         raise AssertionError("it was solved before the folder was tried")
 
-    monkeypatch.setattr("ipt.runs.jobs.solve_picture", solved)
+    monkeypatch.setattr("ipt.runs.work.solve_tasks", solved)
     (tmp_path / "file").write_text("")
     result = run("solve", picture, "-o", tmp_path / "file" / "out", *QUICK)
     assert result.exit_code == 1 and "-o" in result.stderr and len(result.stderr.splitlines()) == 1
@@ -360,13 +411,13 @@ def test_a_full_disk(picture, tmp_path, monkeypatch):
         result = run("solve", place, "-o", out, *QUICK)
         assert result.exit_code == 1, result.stderr
         assert "no space left on the disk" in result.stderr and len(result.stderr.splitlines()) == 1
-        assert names(out) == set()
+        assert names(out) <= ({"log"} if place.is_dir() else set())
 
 
 def test_ctrl_c_in_the_middle(picture, tmp_path):
     # Far more steps than are waited for; the first picture's files would be seen if they were written early.
     endless = ("--steps", "100000", "-o", tmp_path / "out")
-    command = [sys.executable, "-m", "ipt", "solve", picture.parent, *PRIORS, *endless]
+    command = [sys.executable, "-m", "ipt", "solve", picture, *PRIORS, *endless]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (tmp_path / "out").exists() and time.monotonic() < deadline:
@@ -410,6 +461,40 @@ def test_every_option_is_in_the_help_and_in_run_yaml(picture, tmp_path):
     from ipt.runs.options import SOLVE
 
     said = run("solve", "--help").stdout
-    assert all(f"--{kind.name}" in said for kind in SOLVE if kind.name != "input")
+    assert all(f"--{kind.name.replace('_', '-')}" in said for kind in SOLVE if kind.name != "input")
     assert run("solve", picture, "-o", tmp_path / "out", *QUICK).exit_code == 0
-    assert list(yaml.safe_load((tmp_path / "out" / "run.yaml").read_text())) == [kind.name for kind in SOLVE]
+    written = yaml.safe_load((tmp_path / "out" / "run.yaml").read_text())
+    assert list(written) == [*(kind.name for kind in SOLVE if kind.result), "pinned"]
+
+
+def test_a_measurement_smaller_than_its_picture(picture, tmp_path):
+    operator = ("--operator", "blur+downscale:2", "--set", "operator.kernel_size=7")
+    simulated = run("simulate", picture, "-o", tmp_path / "sim", *operator, "--depth", "16")
+    assert simulated.exit_code == 0 and size(tmp_path / "sim" / "a.png") == (16, 16)
+    solve = ("solve", tmp_path / "sim" / "a.png", "-o", tmp_path / "out", *operator, "--steps", "2")
+    result = run(*solve, *PRIORS, "--reference", tmp_path / "sim" / "truth")
+    assert result.exit_code == 0, result.stderr
+    assert size(tmp_path / "out" / "a.png") == size(tmp_path / "out" / "a.reference.png") == (32, 32)
+    assert size(tmp_path / "out" / "a.measurement.png") == size(tmp_path / "out" / "a.residual.png") == (16, 16)
+    metrics = json.loads((tmp_path / "out" / "a.json").read_text())["metrics"]
+    assert {"psnr", "kernel_mnc"} <= set(metrics) and "psnr_input" not in metrics
+    # The input lies on the result, enlarged.
+    assert 'class="compare"' in (tmp_path / "out" / "report.html").read_text()
+    smaller = run(*solve, *PRIORS, "--force", "--reference", tmp_path / "sim" / "a.png")
+    assert smaller.exit_code == 1 and "16 x 16 px and the picture 32 x 32" in smaller.stderr
+
+
+@pytest.mark.parametrize("choice", ["error", "resize", "crop"])
+def test_a_smaller_measurement_is_not_resized_for_the_prior(picture, tmp_path, choice):
+    arguments = ("--operator", "downscale:2", "--prior", "faces", "--steps", "1", "--fit", choice)
+    result = run("solve", saved(tmp_path / "in" / "b.png", 16), "-o", tmp_path / "out", *arguments)
+    assert result.exit_code == 1 and "32 x 32 px, which the prior does not take" in result.stderr
+    assert "--fit tile" in result.stderr and "--fit resize" not in result.stderr
+
+
+def test_the_path_in_an_operator_is_kept_whole(tmp_path, monkeypatch):
+    (tmp_path / "physics.py").touch()
+    monkeypatch.chdir(tmp_path)
+    given = options_from(SOLVE, {"operator": "blur + deepinv:physics.py"}, None)
+    assert given["operator"] == f"blur+deepinv:{tmp_path / 'physics.py'}"
+    assert options_from(SOLVE, {"operator": "blur+downscale:2"}, None)["operator"] == "blur+downscale:2"

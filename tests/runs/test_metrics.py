@@ -86,3 +86,29 @@ def test_large_pictures_are_refined_on_their_middle() -> None:
     match = metrics.registered(np.roll(large, (2, -3), axis=(1, 2)), large, 4)
     assert match.shift == pytest.approx((-2, 3), abs=0.02) and match.image.shape == (1, 288, 388)
     assert metrics.psnr(match.image, match.reference) > 40
+
+
+def test_kernels_with_and_without_their_shift() -> None:
+    kernel = MotionKernels(extent=(4, 6)).sample([3], (1, 15, 15))[0]
+    moved = kernel.roll((2, -1), (1, 2))
+    assert metrics.kernel_mnc(kernel, moved, register=False) < 0.9
+    assert metrics.kernel_mnc(kernel, kernel, register=False) == pytest.approx(1)
+    assert metrics.kernel_mse(kernel, moved) > 1e-4
+    assert metrics.kernel_mse(kernel, moved, register=True) == pytest.approx(0, abs=1e-12)
+    other = MotionKernels(extent=(4, 6)).sample([4], (1, 15, 15))[0]
+    shifts = [
+        float((kernel - other.roll((down, right), (1, 2))).square().mean())
+        for down in range(-3, 4)
+        for right in range(-3, 4)
+    ]
+    assert metrics.kernel_mse(kernel, other, register=True) == pytest.approx(min(shifts))
+
+
+def test_the_error_of_a_field_is_the_distance_of_its_ends() -> None:
+    field = np.random.default_rng(0).standard_normal((2, 5, 6))
+    moved = field + np.array([3.0, 4.0])[:, None, None]
+    assert metrics.endpoint_error(moved, torch.from_numpy(field)) == pytest.approx(5)
+    assert metrics.endpoint_error(moved, field, register=True) == pytest.approx(0, abs=1e-12)
+    assert metrics.endpoint_error(np.zeros((2, 5, 6)), field) == pytest.approx(np.linalg.norm(field, axis=0).mean())
+    with pytest.raises(ValueError, match="field of displacements"):
+        metrics.endpoint_error(field[:1], field[:1])

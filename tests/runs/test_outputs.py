@@ -14,7 +14,7 @@ import yaml
 from ipt.core.errors import IptError
 from ipt.images.files import Picture, read
 from ipt.runs import outputs
-from ipt.runs.outputs import ImageResult, write_failure, write_result, write_run_yaml
+from ipt.runs.outputs import ImageResult, left_over, settle, write_failure, write_result, write_run_yaml
 
 
 def result(samples: int = 0, side: int = 12) -> ImageResult:
@@ -38,7 +38,8 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-ALWAYS = {"a.png", "a.measurement.png", "a.residual.png", "a.kernel.npy", "a.kernel.png", "a.tilt.npy", "a.json"}
+PARAMETERS = {"a.kernel.npy", "a.kernel.png", "a.tilt.npy", "a.tilt.png"}
+ALWAYS = {"a.png", "a.measurement.png", "a.residual.png", "a.json"} | PARAMETERS
 
 
 def test_everything_is_written(tmp_path: Path) -> None:
@@ -104,19 +105,43 @@ def test_nan_is_not_written(tmp_path: Path) -> None:
     assert not names(tmp_path) and str(tmp_path / "a.png") in str(caught.value)
 
 
-def test_the_json_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_result(tmp_path, "a", result())
+@pytest.mark.parametrize("stopped_at", ["replaced", "a.kernel.npy", "a.png", "a.json"])
+def test_the_json_comes_last_and_what_was_stopped_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: str
+) -> None:
+    several = replace(result(), samples=torch.rand(2, 3, 12, 12), spread=torch.rand(3, 12, 12))
+    write_result(tmp_path, "a", several)
     moved = os.replace
 
     def stopping(source: str, target: str) -> None:
-        if Path(target) == tmp_path / "a.kernel.npy":
+        if Path(target).name == stopped_at and "partial" not in Path(source).name:
             raise KeyboardInterrupt
         moved(source, target)
 
-    monkeypatch.setattr(os, "replace", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        write_result(tmp_path, "a", result())
-    assert names(tmp_path) == ALWAYS - {"a.json"}
+    newer = replace(result(), record={"input": "newer"})
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            write_result(tmp_path, "a", newer)
+    assert ("a.json" in names(tmp_path)) == (stopped_at == "replaced") and left_over(tmp_path, "a")
+    settle(tmp_path, ["b"])
+    assert left_over(tmp_path, "a")
+    settle(tmp_path, ["a"])
+    assert names(tmp_path) == ALWAYS and not left_over(tmp_path, "a")
+    assert json.loads((tmp_path / "a.json").read_text())["input"] == "newer"
+
+
+def test_what_was_stopped_before_it_was_complete_is_removed(tmp_path: Path) -> None:
+    write_result(tmp_path, "a", result())
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / ".a.x1y2z3w4.partial").mkdir()
+    (tmp_path / ".a.x1y2z3w4.partial" / "a.png").write_bytes(b"half")
+    for name in ("a.failed.json", "run.yaml", "report.html"):
+        (tmp_path / f".{name}.0123abcd.partial").write_bytes(b"half")
+    settle(tmp_path, ["a"])
+    assert names(tmp_path) == ALWAYS | {".run.yaml.0123abcd.partial", ".report.html.0123abcd.partial"}
+    settle(tmp_path, ["a"], pages=True)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_run_yaml_reads_back(tmp_path: Path) -> None:

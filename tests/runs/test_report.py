@@ -111,7 +111,8 @@ def test_nothing_refers_outside(tmp_path: Path) -> None:
     for _, attributes in page.elements:
         for name in ("src", "href", "srcset", "action", "data", "poster", "xlink:href"):
             value = attributes.get(name, "#")
-            assert value.startswith("data:") or value == "#" or value[1:] in ids
+            beside = "/" not in value and (tmp_path / value).is_file()
+            assert value.startswith("data:") or value == "#" or value[1:] in ids or (name == "href" and beside)
     assert "url(" not in text and "@import" not in text and "fetch(" not in text
     policies = [a["content"] for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy"]
     assert policies and policies[0].startswith("default-src 'none'")
@@ -140,8 +141,42 @@ def test_many_pictures(tmp_path: Path) -> None:
     assert len(page.all("button")) == 4
     values = [a["data-value"] for a in page.all("td") if "data-value" in a]
     assert values[3::5] == ["1.0", "2.0", "3.0"] and values[4::5] == ["", "21.0", "22.0"]
-    links = {a["href"][1:] for a in page.all("a")}
+    links = {a["href"][1:] for a in page.all("a") if a["href"].startswith("#")}
     assert links == {a["id"] for a in page.all("section") if "id" in a and not a["id"].endswith("-failed")}
+
+
+def test_what_pictures_have_in_common_is_said_once(tmp_path: Path) -> None:
+    for stem, steps in (("a", 10), ("b#1", 10), ("c", 20)):
+        options = {"steps": {"value": steps, "from": "command line"}, "prior": {"value": "faces", "from": "default"}}
+        result = replace(solved(options=options, seed=7, versions={"ipt": "1.2.3"}), samples=torch.rand(2, 1, 12, 12))
+        write_result(tmp_path, stem, result)
+    page = page_of(tmp_path)
+    assert page.text.count("faces") == 1 and page.text.count("versions: ipt") == 1
+    assert page.text.count("command line") == 2
+    # Samples are files beside the page.
+    assert "sample 1" not in {a["alt"] for a in page.all("img")}
+    beside = [a["href"] for a in page.all("a") if not a["href"].startswith("#")]
+    assert "b%231.sample2.png" in beside and "b%231.kernel.npy" in beside and "c.png" in beside
+
+
+@pytest.mark.parametrize(("count", "most", "kind"), [(23, 640, "png"), (24, 240, "webp"), (200, 160, "webp")])
+def test_the_more_pictures_the_smaller(tmp_path: Path, count: int, most: int, kind: str) -> None:
+    path = write_result(tmp_path, "0", replace(solved(), picture=Picture(torch.rand(1, 250, 250))))
+    for number in range(1, count):
+        (tmp_path / f"{number}.json").write_text(path.read_text())
+    shown = [image for image in page_of(tmp_path).all("img") if image["alt"] == "the result"]
+    assert len(shown) == count and shown[0]["src"].startswith(f"data:image/{kind}")
+    assert {image["width"] for image in shown} == {str(min(250, most))}
+    assert all(image["loading"] == "lazy" for image in shown)
+
+
+def test_of_too_many_the_worst_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ipt.runs.report._MOST", 2)
+    for stem, residual in (("a", 0.01), ("b", 0.03), ("c", 0.02)):
+        write_result(tmp_path, stem, solved(residual_inside=residual))
+    page = page_of(tmp_path)
+    assert "3 pictures solved \u00b7 here the 2 with the largest residual for their noise" in page.text
+    assert [a["id"] for a in page.all("section") if "id" in a] == ["picture-b", "picture-c"]
 
 
 def test_pictures_are_what_was_written_and_large_ones_small(tmp_path: Path) -> None:
@@ -182,3 +217,23 @@ def test_the_curve() -> None:
     assert share == pytest.approx(np.log10(5), abs=0.01)
     assert curve([], 0.01) == "" and curve([0.0, None], 0.01) == ""
     assert ElementTree.fromstring(curve([0.3], None)).tag == "svg"
+
+
+def test_numbers_are_shown_with_their_unit(tmp_path: Path) -> None:
+    numbers = {
+        "radius": {"values": [2.5312], "unit": "px", "meaning": "of <the> disc"},
+        "shift": {"values": [-0.5, 0.25, 0, 0, 1.5], "unit": "px", "meaning": "of each line"},
+    }
+    write_result(tmp_path, "a", solved(parameters=numbers))
+    page = page_of(tmp_path)
+    assert "radius2.53 px" in page.text and "shift5 values, -0.500 to 1.50 px" in page.text
+    assert "of <the> disc" in [attributes.get("title") for attributes in page.all("div")]
+
+
+@pytest.mark.parametrize(("shape", "slider"), [((24, 24), True), ((24, 12), False)])
+def test_input_and_result_lie_on_each_other_if_they_are_of_one_format(tmp_path: Path, shape, slider) -> None:
+    result = replace(solved(), measurement=Picture(torch.rand(1, *shape)))
+    write_result(tmp_path, "a", result)
+    page = page_of(tmp_path)
+    assert any(attributes.get("type") == "range" for attributes in page.all("input")) == slider
+    assert {"the input", "the result"} <= {attributes.get("alt") for attributes in page.all("img")}

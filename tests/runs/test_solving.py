@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Prior
+from ipt.core.interfaces import ParameterSpec, ParametricOperator, Prior
 from ipt.core.randomness import image_seed
 from ipt.core.schedules import Karras
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.images.files import Picture
 from ipt.operators.blur import Blur
-from ipt.priors.analytic import GaussianPrior
-from ipt.runs import solving
+from ipt.priors.analytic import BoxPrior, GaussianPrior
 from ipt.runs.assessment import against_truth, margins, verdict
 from ipt.runs.noise import JPEG_FLOOR
+from ipt.runs.outcomes import Progress
 from ipt.runs.simulating import generators_for, simulate
-from ipt.runs.solving import Progress, sample_seeds, solve_picture
+from ipt.runs.solving import sample_seeds, solve_picture
 from ipt.runs.truth import Truth
 
 PRIORS = {"image": GaussianPrior(), "kernel": GaussianPrior()}
@@ -48,14 +48,13 @@ def test_it_is_the_solver_with_the_seed_of_the_picture():
     torch.testing.assert_close(result.residual, given.pixels - predicted[0])
 
 
-def test_samples_are_the_same_in_one_batch_and_in_chunks(monkeypatch):
+def test_samples_are_the_same_in_one_batch_and_in_parts():
     whole = solve_picture(SOLVER, picture(), noise=0.02, samples=3)
-    monkeypatch.setattr(solving, "_BATCH_PIXELS", 24 * 24 * 2)
-    parts = solve_picture(SOLVER, picture(), noise=0.02, samples=3)
+    parts = solve_picture(SOLVER, picture(), noise=0.02, samples=3, batch=2)
     torch.testing.assert_close(whole.samples, parts.samples, atol=1e-4, rtol=0)
     torch.testing.assert_close(whole.spread, whole.samples.std(0))
     torch.testing.assert_close(whole.picture.pixels, whole.samples.mean(0))
-    assert whole.record["calls"] == {"image": 4, "kernel": 4} and parts.record["calls"] == {"image": 8, "kernel": 8}
+    assert whole.record["calls"] == parts.record["calls"] == {"image": 12, "kernel": 12}
     assert whole.trace == pytest.approx(parts.trace, rel=1e-3) and len(whole.trace) == 4
     assert float(whole.parameters["kernel"].sum()) == pytest.approx(1, abs=1e-5)
 
@@ -65,10 +64,9 @@ def test_more_samples_keep_those_there_were():
     assert len(set(sample_seeds(1, "a.png", 50)) | set(sample_seeds(1, "b.png", 50))) == 100
 
 
-def test_progress_is_told_step_by_step_over_all_chunks(monkeypatch):
-    monkeypatch.setattr(solving, "_BATCH_PIXELS", 1)
+def test_progress_is_told_step_by_step_over_all_parts():
     told: list[Progress] = []
-    solve_picture(SOLVER, picture(), noise=0.02, samples=2, watch=told.append)
+    solve_picture(SOLVER, picture(), noise=0.02, samples=2, batch=1, watch=told.append)
     assert [progress.done for progress in told] == list(range(1, 9)) and {progress.total for progress in told} == {8}
     assert all(progress.residual > 0 for progress in told)
 
@@ -131,7 +129,7 @@ def test_fitting_scales_the_noise_and_shows_its_window(choice, window):
 
 def test_the_truth_measures_the_result():
     clean = picture(side=48)
-    made = simulate(clean.pixels, SOLVER.operator, generators_for({"image": "motion"}, ["kernel"], {}), 0.01, 5)
+    made = simulate(clean.pixels, SOLVER.operator, generators_for({"kernel": "motion"}, {}), 0.01, 5)
     measured = replace(clean, pixels=made.measurement)
     known = solve_picture(SOLVER, measured, noise=0.01, known=made.parameters, truth=Truth(clean, made.parameters))
     numbers = known.record["metrics"]
@@ -153,7 +151,7 @@ def test_references_that_cannot_be_compared():
 
 
 def test_simulation_draws_everything_from_its_own_streams():
-    generators = generators_for({"image": "motion"}, ["kernel"], {})
+    generators = generators_for({"kernel": "motion"}, {})
     clean = picture().pixels
     one, two = (simulate(clean, SOLVER.operator, generators, 0.01, seed) for seed in (1, 2))
     quiet = simulate(clean, SOLVER.operator, generators, 0, 1)
@@ -183,5 +181,69 @@ def test_margins_are_what_a_kernel_reaches():
 
 def test_numbers_of_a_small_picture():
     clean = torch.rand(3, 9, 9, generator=torch.Generator().manual_seed(0))
-    numbers = against_truth(clean + 0.001, clean, clean, {}, {})
+    numbers = against_truth(clean + 0.001, clean, {"input": clean}, {}, {})
     assert set(numbers) == {"psnr", "psnr_input"} and numbers["psnr_input"] == math.inf
+
+
+class Stacked(ParametricOperator):
+    """The picture, and below it the picture times an unknown number."""
+
+    def image_shape(self, measurement_shape):
+        channels, height, width = measurement_shape
+        return channels, height // 2, width
+
+    def parameters(self, image_shape):
+        return {"gain": ParameterSpec((1, 1, 1), "of the lower half", "percent")}
+
+    def forward(self, image, gain):
+        return torch.cat([image, gain * image], -2)
+
+
+STACKED = Solver(Stacked(), {"image": GaussianPrior(), "gain": BoxPrior()}, Proximal(), Karras(20, sigma_max=10))
+
+
+def test_a_measurement_of_another_size_than_the_picture():
+    clean = picture()
+    gain = torch.full((1, 1, 1), 0.4)
+    measured = Picture(STACKED.operator.forward(clean.pixels[None], gain=gain[None])[0])
+    result = solve_picture(STACKED, measured, noise=0.02, truth=Truth(clean, {"gain": gain}))
+    assert result.picture.shape == clean.shape and result.measurement.shape == (3, 48, 24)
+    told = result.record["parameters"]["gain"]
+    assert told["values"] == pytest.approx([0.4], abs=0.02)
+    assert (told["unit"], told["meaning"]) == ("percent", "of the lower half")
+    numbers = result.record["metrics"]
+    assert numbers["gain_error"] == pytest.approx(abs(told["values"][0] - 0.4), abs=1e-6)
+    assert "psnr_input" not in numbers and "gain_mnc" not in numbers and numbers["psnr"] > 30
+    with pytest.raises(IptError, match="the reference is 24 x 48 px and the picture 24 x 24"):
+        solve_picture(STACKED, measured, noise=0.02, truth=Truth(measured))
+
+
+class Only64(GaussianPrior):
+    def chart(self, physical_shape):
+        if physical_shape != (3, 64, 64):
+            raise IptError("takes 64x64 in colour")
+        return super().chart(physical_shape)
+
+
+def test_the_prior_is_asked_for_the_picture_not_for_the_measurement():
+    solver = replace(STACKED, priors={**STACKED.priors, "image": Only64()}, schedule=Karras(2))
+    grey = Picture(torch.rand(1, 128, 64, generator=torch.Generator().manual_seed(0)))
+    assert solve_picture(solver, grey, noise=0.02).picture.shape == (1, 64, 64)
+    large = Picture(torch.rand(3, 160, 80, generator=torch.Generator().manual_seed(0)))
+    assert solve_picture(solver, large, noise=0.02, fit_choice="tile").picture.shape == (3, 80, 80)
+    for choice in ("crop", "resize"):
+        with pytest.raises(IptError, match="a picture of 80 x 80 px.*--fit tile"):
+            solve_picture(solver, large, noise=0.02, fit_choice=choice)
+
+
+def test_parameters_are_compared_as_what_they_are():
+    clean, kernel = picture().pixels, torch.rand(1, 5, 5)
+    values = {"kernel": kernel, "tilt": torch.zeros(2, 6, 6), "shift": torch.zeros(1, 24, 1)}
+    values["other"] = torch.ones(3, 4, 4)
+    offset = torch.tensor([3.0, 4.0])[:, None, None]
+    true = {**values, "tilt": values["tilt"] + offset, "shift": values["shift"] + 0.5, "other": torch.ones(3, 5, 5)}
+    numbers = against_truth(clean, clean, {}, values, true)
+    assert numbers["kernel_mnc"] == pytest.approx(1) and numbers["kernel_mse"] == 0
+    assert numbers["tilt_error"] == pytest.approx(5) and numbers["shift_error"] == pytest.approx(0.5)
+    assert not [name for name in numbers if name.startswith("other")]
+    assert margins({"shift": values["shift"] + 1, "number": torch.ones(1, 1, 1)}, clean) == (0, 0)

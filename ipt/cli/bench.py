@@ -1,0 +1,104 @@
+"""`ipt bench`."""
+
+from __future__ import annotations
+
+import click
+
+from ipt.cli.console import echo_json
+from ipt.cli.errors import DONE, SOME_FAILED
+
+_EPILOG = """Built-in protocols: small (a face that ships, minutes on a laptop), paper-deblur-motion,
+paper-deblur-gaussian and paper-turbulence (256x256, any folder of pictures). OUT gets table.md, results.csv,
+results.json, plots.svg, sheet.png and all pictures; run again, it goes on where it was. docs/benchmarks.md says what a
+protocol holds."""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("protocol")
+@click.option("-o", "--out", metavar="OUT", help="Folder for the results.")
+@click.option("--images", metavar="FOLDER", help="Clean pictures (or one), instead of the protocol's own.")
+@click.option(
+    "--prior",
+    multiple=True,
+    metavar="[UNKNOWN=]SPEC",
+    help="A prior for all solvers, instead of the protocol's. May be repeated.",
+)
+@click.option("--count", type=click.IntRange(1), metavar="N", help="The first N cases alone.")
+@click.option("--steps", type=click.IntRange(1), metavar="N", help="Steps of every solver.")
+@click.option("--solvers", metavar="A,B", help="These solvers alone, in this order.")
+@click.option("--samples", type=click.IntRange(1), default=1, metavar="K", help="Draws a case; several calibrate.")
+@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Of the solvers; the data have their own.")
+@click.option("--batch", type=click.IntRange(1), metavar="N", help="Draws solved at a time.  [default: as suits]")
+@click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda ...  [default: auto]")
+@click.option(
+    "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", help="Of the networks.  [default: fp32]"
+)
+@click.option("--export", metavar="FOLDER", help="Write measurements and truths there, and solve nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Write the results to standard output as JSON.")
+def bench(
+    protocol: str,
+    out: str | None,
+    images: str | None,
+    prior: tuple[str, ...],
+    count: int | None,
+    steps: int | None,
+    solvers: str | None,
+    samples: int,
+    seed: int,
+    batch: int | None,
+    device: str,
+    precision: str,
+    export: str | None,
+    as_json: bool,
+) -> int:
+    """Compare solvers on simulated data, as PROTOCOL says: a built-in name or a YAML file."""
+    if (out is None) == (export is None):
+        raise click.UsageError("give one of -o OUT (to run the benchmark) and --export FOLDER (to write its data)")
+    from ipt.runs.bench.protocol import load
+
+    chosen = load(protocol).changed(
+        pictures=images,
+        priors=_priors(prior),
+        count=count,
+        steps=steps,
+        solvers=[name.strip() for name in (solvers or "").split(",") if name.strip()],
+    )
+    # Torch is loaded only now: a mistyped protocol has been reported already.
+    from ipt.cli.progress import Reporter
+
+    if export is not None:
+        from ipt.runs.bench.export import export as exported
+
+        number = exported(chosen, export)
+        with Reporter() as reporter:
+            reporter.note(f"{number} cases in {export}.")
+        if as_json:
+            echo_json({"folder": export, "cases": number})
+        return DONE
+    from ipt.runs.bench.attempts import Bench
+    from ipt.runs.bench.running import run_bench
+    from ipt.runs.provenance import choose_device
+
+    run = Bench(chosen, seed, samples, batch, choose_device(device), precision)
+    with Reporter() as reporter:
+        result = run_bench(run, str(out), reporter)
+        reporter.note(f"See {out}/table.md, plots.svg and sheet.png.")
+    if as_json:
+        echo_json(result.document)
+    else:
+        click.echo(result.table, nl=False)
+    return SOME_FAILED if any(solver["failed"] for solver in result.document["solvers"]) else DONE
+
+
+def _priors(given: tuple[str, ...]) -> dict[str, str]:
+    """UNKNOWN=SPEC, or SPEC alone for the image."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, spec = text.partition("=")
+        if not (equals and name.strip().isidentifier()):
+            name, spec = "image", text
+        if not spec.strip() or name.strip() in found:
+            wrong = "is given twice" if spec.strip() else "is empty"
+            raise click.UsageError(f"--prior for {name.strip()!r} {wrong}; give each unknown one prior")
+        found[name.strip()] = spec.strip()
+    return found

@@ -1,0 +1,1 @@
+"""Who solves a folder's pictures: this process, several processes of this machine, or a Ray cluster."""

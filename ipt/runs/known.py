@@ -1,0 +1,66 @@
+"""Parameters that are given, checked against what the operator takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from ipt.core.errors import IptError
+from ipt.core.interfaces import ParameterSpec, ParametricOperator
+from ipt.plugins.suggestions import advice
+
+_LEAST_TILT = 1e-3
+"""Pixels; a field that nowhere exceeds it is in another unit, or no tilt."""
+
+
+def given(
+    known: Mapping[str, Tensor], operator: ParametricOperator, image_shape: tuple[int, ...], frames: int = 1
+) -> dict[str, Tensor]:
+    """Known parameters as a solve of one image of `frames` frames takes them, (1, frames * C, H, W) each.
+
+    known: (C, H, W), the same for all frames, or (frames, C, H, W). operator: of a single frame. IptError: no such
+    parameter, other channels than the operator's, another number of frames; larger than the image; a field of
+    displacements of another size than the image, in another unit than pixels, or beyond the image.
+    """
+    specs = operator.parameters(image_shape) if known else {}
+    found = {}
+    for name, value in known.items():
+        if name not in specs:
+            raise IptError(f"the operator has no parameter {name!r}{advice(name, specs, 'parameters')}")
+        each = value if value.ndim == 4 else value[None].expand(frames, *value.shape)
+        if len(each) != frames:
+            raise IptError(
+                f"the known {name} is of {len(each)} frames, and {_said(frames)}; give one for each, or one for all"
+            )
+        _check(name, specs[name], each, image_shape, frames)
+        found[name] = each.flatten(0, 1)[None]
+    return found
+
+
+def _check(name: str, spec: ParameterSpec, each: Tensor, image_shape: tuple[int, ...], frames: int) -> None:
+    height, width = image_shape[1:]
+    field = spec.unit == "px" and spec.shape == (2, height, width)
+    if each.shape[1] != spec.shape[0] or (field and each.shape[1:] != spec.shape):
+        stacked = f", or {(frames, *spec.shape)} for the frames" if frames > 1 else ""
+        shape = tuple(each.shape[1:])
+        raise IptError(f"the known {name} is of shape {shape}; the operator's is {tuple(spec.shape)}{stacked}")
+    if each.shape[-2] > height or each.shape[-1] > width:
+        raise IptError(
+            f"the known {name} is {each.shape[-1]} x {each.shape[-2]} px, larger than the picture "
+            f"({width} x {height}); crop it, or give a larger picture"
+        )
+    if not field:
+        return
+    top = float(each.abs().max())
+    if top < _LEAST_TILT:
+        raise IptError(f"the known {name} is nowhere above {top:.1g} px; give it in pixels (not radians or metres)")
+    if top > min(height, width) / 2:
+        raise IptError(
+            f"the known {name} reaches {top:.4g} px, beyond a picture of {width} x {height} px; give it in pixels, "
+            f"vertical then horizontal"
+        )
+
+
+def _said(frames: int) -> str:
+    return "the input is one picture" if frames == 1 else f"the input has {frames}"

@@ -1,0 +1,44 @@
+"""What becomes of the pictures of a run, and who is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Progress:
+    """done of total steps of what is being solved; residual: root mean square, over the noise level."""
+
+    done: int
+    total: int
+    residual: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one picture: "done", "skipped" (it was done before) or "failed", with the record of its json, or
+    why.
+    """
+
+    name: str
+    status: str
+    record: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+
+
+class Watcher(Protocol):
+    """Who is told how a run goes."""
+
+    def begin(self, name: str, number: int, total: int, count: int = 1) -> None:
+        """Picture `number` (from 1) of `total` is next, or a batch of `count` pictures; `name` says which."""
+
+    def step(self, progress: Progress) -> None:
+        """A step of the solve is done."""
+
+    def end(self, outcome: Outcome) -> None:
+        """A picture is done with."""
+
+    def note(self, text: str) -> None:
+        """Something a person should know."""

@@ -1,0 +1,108 @@
+"""Which of a folder's pictures a process solves: `--shard 3/64`, or what torchrun or Slurm tell it.
+
+Shards count from 1, so 1/64 is the first and 64/64 the last. Shard k of n has the pictures k, k + n, k + 2 n, ... in
+the order of their names. What the environment counts from 0 is raised by one: torchrun's RANK 0 is shard 1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ipt.core.errors import IptError
+
+Item = TypeVar("Item")
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Shard `number` (from 1) of `count`; origin: what said so, in words, or "" where nothing did."""
+
+    number: int = 1
+    count: int = 1
+    origin: str = ""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise ValueError(f"a shard is K/N with K from 1 to N, not {self}")
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+    def of(self, items: Sequence[Item]) -> list[Item]:
+        return list(items[self.number - 1 :: self.count])
+
+
+def parsed(text: str) -> Shard:
+    """The shard that "3/64" means, or "none" (all of it); ValueError if it means none."""
+    if text == NONE:
+        return Shard(origin="--shard")
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if found is None:
+        raise ValueError(f"a shard is K/N, not {text!r}")
+    return Shard(int(found[1]), int(found[2]), "--shard")
+
+
+def shard_from(asked: str | None, environment: Mapping[str, str]) -> Shard:
+    """What `--shard` asks for; without it, torchrun's rank; else the task of a Slurm array, times the tasks of a step.
+
+    IptError: an environment that says something impossible.
+    """
+    if asked is not None:
+        return parsed(asked)
+    if "RANK" in environment and "WORLD_SIZE" in environment:
+        return _shard(environment, "torchrun", *_pair(environment, "RANK", "WORLD_SIZE"), ("RANK", "WORLD_SIZE"))
+    position, count, told = 0, 1, []
+    if "SLURM_ARRAY_TASK_ID" in environment and "SLURM_ARRAY_TASK_COUNT" in environment:
+        position, count = _place_in_array(environment)
+        told += ["SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"]
+    if "SLURM_PROCID" in environment and "SLURM_NTASKS" in environment:
+        task, tasks = _pair(environment, "SLURM_PROCID", "SLURM_NTASKS")
+        position, count = position * tasks + task, count * tasks
+        told += ["SLURM_PROCID", "SLURM_NTASKS"]
+    return _shard(environment, "Slurm", position, count, told)
+
+
+def under_torchrun(environment: Mapping[str, str]) -> bool:
+    """Whether torchrun started this process; it ends all ranks when one of them fails."""
+    return "TORCHELASTIC_RUN_ID" in environment or {"RANK", "WORLD_SIZE"} <= environment.keys()
+
+
+def _place_in_array(environment: Mapping[str, str]) -> tuple[int, int]:
+    """Position (from 0) and count of a Slurm array's task; arrays may start anywhere and go in steps."""
+    number, count = _pair(environment, "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT")
+    first = _whole(environment, "SLURM_ARRAY_TASK_MIN", 0)
+    step = max(1, _whole(environment, "SLURM_ARRAY_TASK_STEP", 1))
+    last = _whole(environment, "SLURM_ARRAY_TASK_MAX", first + step * (count - 1))
+    if last != first + step * (count - 1) or (number - first) % step:
+        raise IptError(
+            f"this Slurm array has {count} tasks between {first} and {last} that are not evenly spaced; "
+            f"use an array such as 1-{count}, or give --shard K/N"
+        )
+    return (number - first) // step, count
+
+
+def _shard(environment: Mapping[str, str], who: str, position: int, count: int, told: Sequence[str]) -> Shard:
+    said = ", ".join(f"{name}={environment[name]}" for name in told)
+    try:
+        return Shard(position + 1, count, f"{who}: {said}" if told else "")
+    except ValueError:
+        raise IptError(
+            f"{who} says {said}, which is no shard; mend the environment, or give --shard K/N or --shard none"
+        ) from None
+
+
+def _pair(environment: Mapping[str, str], first: str, second: str) -> tuple[int, int]:
+    return _whole(environment, first), _whole(environment, second)
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
+    text = environment.get(name)
+    if text is None and default is not None:
+        return default
+    if text is None or not text.isascii() or not text.isdigit():
+        raise IptError(f"{name} in the environment is {text!r}, not a number from 0 up; give --shard K/N, or none")
+    return int(text)
