@@ -263,10 +263,11 @@ def test_components_in_the_commands_exist():
     own = re.findall(r'Component\("([\w-]+)"', "".join(blocks(PLUGINS, "python") + blocks(README, "python")))
     known = {entry.component.name for entry in discover().entries}.union(own)
     named = {
-        value
+        part.partition("=")[2].partition(":")[0] or part.partition(":")[0]
         for words in (*WHOLE, *MENTIONED)
         for option, value in zip(words, words[1:], strict=False)
         if option in ("--operator", "--guidance", "--generator")
+        for part in value.split("+")
     }
     assert {"veil", "motion"} <= named
     assert named <= known, f"not there: {named - known}"

@@ -15,7 +15,7 @@ from ipt.core.schedules import Karras
 from ipt.guidance.proximal import Proximal
 from ipt.operators.kernels import MixedKernels
 from ipt.plugins.building import build
-from ipt.plugins.component import KINDS
+from ipt.plugins.component import HOOKS
 from ipt.plugins.discovery import discover
 from ipt.priors.analytic import GaussianPrior
 from ipt.runs.options import SOLVE
@@ -62,7 +62,7 @@ def test_every_option_of_solve_has_help_text():
 def test_every_hook_is_documented():
     text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     headings = re.findall(r"^## `(ipt_\w+)`$", text, re.MULTILINE)
-    assert sorted(headings) == sorted(KINDS.values())
+    assert sorted(headings) == sorted(HOOKS.values())
 
 
 def test_every_built_in_component_is_named_on_a_page():
