@@ -7,7 +7,7 @@
 Faces: evenly spaced ones of the first 500 (held out of training), reduced to 64x64. Tilts: `patches`, the published
 ones, or `kolmogorov` with the generator's defaults (2 for aperture over Fried's parameter). Kernels: round Gaussians of
 1 px on 16x16 pixels. Noise .01 on 0..1. The border is circular, and known. --solve says what is unknown: `all`; `blur`
-(the tilt is ignored); `image` (true kernels and tilts). --told: the prior of the tilt knows the generator. Everything is
+(the tilt is ignored); `image` (true kernels and tilts). --told: the tilt's prior knows the generator. Everything is
 fixed by seed. Files of results hold one row an image.
 """
 
