@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "status": ("ipt.cli.status:status", "Say how a folder's run goes, over all its shards."),
         "simulate": ("ipt.cli.simulate:simulate", "Degrade clean images, keeping the truth."),
         "bench": ("ipt.cli.bench:bench", "Compare solvers on simulated data, with baselines and intervals."),
+        "weights": ("ipt.cli.weights:weights", "List, fetch and verify the weights of networks."),
         "train": ("ipt.cli.train:train", "Train a diffusion prior from images or from a generator."),
         "list": ("ipt.cli.listing:list_components", "List operators, priors, guidance rules and generators."),
         "show": ("ipt.cli.listing:show_component", "Explain one component and its options."),

@@ -5,3 +5,8 @@ from __future__ import annotations
 
 class IptError(ValueError):
     """The message is for the user: what happened, which file, option or plugin, and what to do next."""
+
+
+class Lacking(IptError):
+    """Something cannot be made for want of what is not at hand: an option, weights, an optional package. Nothing is
+    wrong with it as such."""

@@ -192,6 +192,17 @@ def _own(tilts: Tensor, frames: int) -> Tensor:
     return down.T @ (rough * (down @ tilts @ right.T)) @ right
 
 
+def _unexplained(belief: Gaussian, frames: int) -> Tensor:
+    """Variance of what the tilt may do to a picture that is not the picture's own shape, (B F, 1, 1, 1)."""
+    variance = belief.variance.mean((-3, -2, -1), keepdim=True)
+    if frames > 1 or belief.spread is None:
+        return variance
+    # Coefficients of one size, the basis being orthonormal, have the energy that random ones have on average.
+    whole = belief.spread.forward(torch.ones_like(belief.mean))
+    share = _own(whole, frames).square().mean((-3, -2, -1), keepdim=True)
+    return variance * share / whole.square().mean((-3, -2, -1), keepdim=True)
+
+
 def image(
     optics: Optics,
     measurement: Tensor,
@@ -223,7 +234,7 @@ def image(
     if tilt_belief is not None:
         slope = optics.blurred(optics.warped(each(start))[:, :1])
         slope = torch.stack(torch.gradient(slope, dim=(-2, -1))).square().sum(0)
-        disturbance = tilt_belief.variance * slope
+        disturbance = _unexplained(tilt_belief, frames) * slope
     weight = Weight.of(optics, noise, disturbance)
     total = added(weight.trust.square().mean((-2, -1), keepdim=True) * squared(optics.transfer) / noise)
     solve = 1 / (total + 1 / error)

@@ -11,7 +11,6 @@ what else is worth knowing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pickle
@@ -28,6 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ipt.core.errors import IptError
+from ipt.priors.published import sha256
 
 CONFIG = "config.json"
 TENSORS = "diffusion_pytorch_model.safetensors"
@@ -99,11 +99,6 @@ def export_state(state_path: str | os.PathLike, folder: str | os.PathLike, **det
     if weights.config is None:
         raise IptError(f"{state_path} is no state of a training (ipt train writes state.pt): give that file")
     _write(folder, weights.state, {**weights.config, **details}, half=True)
-
-
-def sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _read_safetensors(file: Path) -> dict[str, Tensor]:

@@ -3,13 +3,12 @@
 import json
 import socket
 
-import huggingface_hub
 import pytest
 import torch
 from huggingface_hub import constants
 
 from ipt.core.errors import IptError
-from ipt.priors import hub
+from ipt.priors import hub, published
 from ipt.priors.adm import ADMConfig
 
 SMALL = ADMConfig(3, 32, (1, 1, 2, 2, 4, 4), attention=(4,))
@@ -24,7 +23,7 @@ def cache(tmp_path, monkeypatch):
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(hub, "getproxies", dict)
+    monkeypatch.setattr(published.urllib.request, "getproxies", dict)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     return tmp_path / "hub"
 
@@ -50,27 +49,25 @@ def test_the_first_file_is_recorded_and_the_next_one_checked(cache, fetched):
     state = torch.load(fetched, weights_only=True)
     state["out.2.bias"][0] += 1
     torch.save(state, fetched)
-    with pytest.raises(IptError, match="not the file that was fetched first") as caught:
+    with pytest.raises(IptError, match="not the file that was used first") as caught:
         hub.ffhq()
-    assert "delete it to fetch it again" in str(caught.value)
+    assert "ipt weights get ffhq --again" in str(caught.value)
     # The change was meant.
     ledger.unlink()
     assert hub.ffhq().weights_hash != prior.weights_hash
 
 
-def test_what_is_not_in_the_cache_is_downloaded(cache, fetched, monkeypatch, tmp_path):
+def test_what_is_not_in_the_cache_is_fetched(cache, fetched, monkeypatch, tmp_path):
     elsewhere = fetched.rename(tmp_path / "download.pt")
     asked = []
 
-    def download(repository, name, cache_dir):
-        asked.append((repository, name, str(cache_dir)))
-        return str(elsewhere)
+    def fetch(item):
+        asked.append(item.key)
+        return elsewhere
 
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port: asked.append((host, port)))
-    assert hub.ffhq().channels == 3
-    assert asked[1:] == [("deepinv/diffunet", "diffusion_ffhq_10m.pt", str(cache))]
-    assert asked[0][1] == 443
+    monkeypatch.setattr(hub, "fetch", fetch)
+    assert hub.ffhq().channels == 3 and hub.imagenet().name == "imagenet"
+    assert asked == ["deepinv/diffunet/diffusion_ffhq_10m.pt", "deepinv/diffunet/diffusion_openai.pt"]
 
 
 def test_a_ledger_that_cannot_be_read(cache, fetched):
