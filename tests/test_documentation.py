@@ -33,7 +33,7 @@ from ipt.runs.options import SIMULATE, SOLVE
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-PLUGINS = ROOT / "docs" / "plugins.md"
+PLUGINS = ROOT / "docs" / "hooks.md"
 
 
 def blocks(page: Path, language: str, marker: str = "", heading: str = "") -> list[str]:
@@ -179,7 +179,7 @@ def test_the_plugin_of_the_readme(workplace, analytic, install):
 
 @pytest.fixture(params=KINDS)
 def example(request: pytest.FixtureRequest, install: Any) -> str:
-    """The kind whose example in docs/plugins.md is installed as a plugin."""
+    """The kind whose example in docs/hooks.md is installed as a plugin."""
     (source,) = blocks(PLUGINS, "python", heading=f"`{KINDS[request.param]}`")
     install(f"example-{request.param}", source)
     return request.param
@@ -260,7 +260,8 @@ def test_commands_of_the_pages_parse(arguments):
 
 
 def test_components_in_the_commands_exist():
-    own = re.findall(r'Component\("([\w-]+)"', "".join(blocks(PLUGINS, "python") + blocks(README, "python")))
+    sources = [source for page in (README, *DOCS) for source in blocks(page, "python")]
+    own = re.findall(r'Component\("([\w-]+)"', "".join(sources))
     known = {entry.component.name for entry in discover().entries}.union(own)
     named = {
         part.partition("=")[2].partition(":")[0] or part.partition(":")[0]

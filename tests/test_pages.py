@@ -60,7 +60,7 @@ def test_every_option_of_solve_has_help_text():
 
 
 def test_every_hook_is_documented():
-    text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8")
     headings = re.findall(r"^## `(ipt_\w+)`$", text, re.MULTILINE)
     assert sorted(headings) == sorted(HOOKS.values())
 

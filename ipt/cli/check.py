@@ -51,7 +51,8 @@ def check(
 
     NAME is a component as `ipt list` shows it; without a KIND, those of every kind that have the name. PACKAGE is an
     installed plugin, by the name of its distribution or entry point: how it loads is checked, and all its components.
-    Exit code 1: a promise is broken.
+    A component that needs an option, a file or a package that is not there is skipped. Exit code 1: a promise is
+    broken, or nothing of a NAME could be checked.
     """
     if len(what) > 2:
         raise click.UsageError("name one component or package at a time, as in `ipt check operator blur`")
@@ -60,7 +61,7 @@ def check(
     package, components = _meant(registry, *reversed(what))
     shares = _shares(components, settings)
     # Torch is loaded only now: a mistyped name has been reported already.
-    from ipt.testing.running import component_findings, package_findings
+    from ipt.testing.running import BUILDS, component_findings, package_findings
 
     def findings() -> Iterator[Finding]:
         if package:
@@ -82,7 +83,10 @@ def check(
     skipped = sum(finding.status == "skipped" for finding in found)
     kept = len(found) - len(broken) - skipped
     notes().print(f"{kept} kept, {len(broken)} broken, {skipped} skipped.", style="red" if broken else "")
-    return ERROR if broken else DONE
+    unmade = [each.component for each in found if (each.promise, each.status) == (BUILDS.name, "skipped")]
+    if unmade:
+        notes().print(f"Not checked, for want of what they need: {', '.join(unmade)}.", soft_wrap=True)
+    return ERROR if broken or len(unmade) == len(found) else DONE
 
 
 def _meant(registry: Registry, name: str, kind: str | None = None) -> tuple[list[Plugin], list[tuple[str, str]]]:
@@ -98,7 +102,8 @@ def _meant(registry: Registry, name: str, kind: str | None = None) -> tuple[list
         if away:
             raise IptError(f"{name} is not loaded: {away.reason}\nSet IPT_PLUGINS={name}, or unset it.")
         entries = [entry for entry in registry.entries if entry.owner == owner and entry.kind in KINDS]
-        return plugins, [(entry.kind, entry.name) for entry in entries]
+        # Under a name that is another's, another's would be checked; `names-free` says so.
+        return plugins, [(entry.kind, entry.name) for entry in entries if not registry.rivals(entry)]
     kinds = [each for each in KINDS if registry.has(each, name)]
     if not kinds:
         known = [entry.name for entry in registry.entries if entry.kind in KINDS]

@@ -111,7 +111,6 @@ def card_of(entry: Entry) -> str | None:
 
 
 def _summary(registry: Registry, entry: Entry) -> dict[str, Any]:
-    owners = registry.owners(entry.kind, entry.name)
     return {
         "kind": entry.kind,
         "name": entry.name,
@@ -119,7 +118,7 @@ def _summary(registry: Registry, entry: Entry) -> dict[str, Any]:
         "owner": entry.owner,
         "factory": entry.factory_name,
         "citation": entry.component.citation,
-        "conflict": owners if len(owners) > 1 else [],
+        "conflict": registry.rivals(entry),
     }
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch.nn.functional as F
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,12 @@ class Chart:
         """(B, *physical_shape) -> (B, *shape); what lies outside the window is physically zero."""
         if self.shape == self.physical_shape:
             return (physical - self.offset) / self.scale
+        from torch.nn.functional import pad
+
         pads: list[int] = []
         for start, inner, outer in reversed(self._extents()):
             pads += [start, outer - start - inner]
-        return (F.pad(physical, pads) - self.offset) / self.scale
+        return (pad(physical, pads) - self.offset) / self.scale
 
     def _extents(self) -> list[tuple[int, int, int]]:
         sizes = zip(self.shape, self.physical_shape, strict=True)

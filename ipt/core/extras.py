@@ -6,14 +6,14 @@ import importlib
 import importlib.util
 from typing import Any
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Lacking
 
 
 def imported(module: str, attribute: str) -> Any:
     """`attribute` of `module`; the package is the module's first word.
 
-    Raises IptError, with the command that installs the package, where it is not installed; with the reason, where it is
-    but cannot be imported; and where it has no such attribute.
+    Raises Lacking, with the command that installs the package, where it is not installed; IptError, with the reason,
+    where it is but cannot be imported; and where it has no such attribute.
     """
     package = module.partition(".")[0]
     try:
@@ -23,7 +23,7 @@ def imported(module: str, attribute: str) -> Any:
         raise IptError(f"there is no {attribute!r} in {module}: check its spelling, or update {package}") from None
     except ModuleNotFoundError as error:
         if error.name == package:
-            raise IptError(f"this needs {package}, which is not installed\npip install {package}") from None
+            raise Lacking(f"this needs {package}, which is not installed\npip install {package}") from None
         reason = str(error)
     # A package that does not go with the others installed fails in its own ways.
     except Exception as error:

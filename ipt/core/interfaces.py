@@ -12,17 +12,18 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-from torch import Tensor
+from typing import TYPE_CHECKING, TypeAlias
 
 from ipt.core.charts import Chart
 
+# Torch is imported by what computes: a plugin whose classes stand beside its hooks does not slow `ipt list` down.
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ipt.core.problem import Problem
     from ipt.core.schedules import Schedule
 
-Unknowns = dict[str, Tensor]
+Unknowns: TypeAlias = "dict[str, Tensor]"
 IMAGE = "image"
 
 

@@ -41,12 +41,24 @@ def ipt_priors() -> Iterable[Component]:
         "aligned faces in colour: a network that ships with ipt",
         works.EDM + works.CELEBA,
     )
+    yield Component(
+        "natural",
+        "ipt.priors.shipped:natural",
+        "photographs of any size in colour: a network that ships with ipt",
+        works.EDM + works.BSDS + works.CELEBA,
+    )
     yield Component("kernel", "ipt.priors.shipped:kernel", "blur kernels: a network that ships with ipt", works.EDM)
     yield Component(
         "ffhq",
         "ipt.priors.hub:ffhq",
         "faces at 256x256 (FFHQ): a public network, fetched once",
         works.DPS + works.ADM + works.FFHQ,
+    )
+    yield Component(
+        "imagenet",
+        "ipt.priors.hub:imagenet",
+        "photographs at 256x256 (ImageNet): OpenAI's public network, fetched once",
+        works.ADM,
     )
     yield Component(
         "network",

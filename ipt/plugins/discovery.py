@@ -7,10 +7,12 @@ those distributions (or entry points).
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import re
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
@@ -22,11 +24,10 @@ import pluggy
 from ipt import __version__
 from ipt.plugins import hookspecs
 from ipt.plugins.component import COMMAND, HOOKS, Component
-from ipt.plugins.registry import Entry, Plugin, Registry, Status, one_line
+from ipt.plugins.registry import OWN_DISTRIBUTION, Entry, Plugin, Registry, Status, one_line
 from ipt.plugins.suggestions import advice
 
 GROUP = "ipt"
-OWN_DISTRIBUTION = "inverse-problem-toolkit"
 SLOW = 1.0
 """Seconds to load, above which a plugin is named as slow: every `ipt list` waits for it."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -60,11 +61,12 @@ def discover(commands: Mapping[str, tuple[str, str]] = MappingProxyType({})) -> 
 
 
 def _with_clashes(plugin: Plugin, entries: list[Entry], every: list[Entry]) -> Plugin:
-    """A plugin with the names that others offer too among its faults. The package itself was there first."""
+    """A plugin with the names that others offer too among its faults. The package's own names stay its own."""
     if plugin.distribution == OWN_DISTRIBUTION:
         return plugin
     clashes = {
         f"{entry.kind} {entry.name!r} is offered by {other.owner} too"
+        f"{', whose it stays' if other.owner == OWN_DISTRIBUTION else ''}"
         for entry in entries
         for other in every
         if other is not entry and (other.kind, other.name) == (entry.kind, entry.name)
@@ -140,10 +142,18 @@ def _offers(module: Any) -> Iterator[tuple[str, Any]]:
     for hook in [hook for hook in kinds if hook in implemented]:
         try:
             yield from ((kinds[hook], offered) for offered in _called(hook, implemented[hook][0]))
-        except pluggy.PluginValidationError as error:
-            yield kinds[hook], f"the signature of {hook} is wrong, hooks take no arguments: {one_line(error)}"
+        except pluggy.PluginValidationError:
+            taken = inspect.signature(implemented[hook][0])
+            yield kinds[hook], f"the signature of {hook} is wrong: hooks take no arguments, this one takes {taken}"
         except (Exception, SystemExit) as error:
-            yield kinds[hook], f"{hook} raised {one_line(error)}"
+            yield kinds[hook], f"{hook} raised {one_line(error)}{_place(error, module)}"
+
+
+def _place(error: BaseException, module: Any) -> str:
+    """The line of a plugin's module that an error comes from, in brackets; "" where it is not to be had."""
+    file = getattr(module, "__file__", None)
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" ({file}, line {lines[-1]})" if lines else ""
 
 
 def _version_faults(version: Any, unknown: list[str]) -> Iterator[str]:

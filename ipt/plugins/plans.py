@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Lacking
 from ipt.plugins.component import KINDS
 from ipt.plugins.options import Option, Signature, grouped, scalar, signature_of, value_for
 from ipt.plugins.registry import Entry, Registry, one_line
@@ -165,7 +165,7 @@ class Planner:
         for option in signature.options:
             if option.required and option.name not in options:
                 if _component_kind(option) != "guidance":
-                    raise IptError(
+                    raise Lacking(
                         f"{who} needs {option.name!r}: set {section}.{option.name}; "
                         f"`ipt show {kind} {name}` explains its options"
                     )

@@ -69,6 +69,17 @@ ADM = """\
 }
 """
 
+BSDS = """\
+@article{arbelaez2011contour,
+  author = {Arbel{\\'a}ez, Pablo and Maire, Michael and Fowlkes, Charless and Malik, Jitendra},
+  title = {Contour Detection and Hierarchical Image Segmentation},
+  journal = {IEEE Transactions on Pattern Analysis and Machine Intelligence},
+  volume = {33},
+  number = {5},
+  year = {2011},
+}
+"""
+
 CELEBA = """\
 @inproceedings{liu2015deep,
   author = {Liu, Ziwei and Luo, Ping and Wang, Xiaogang and Tang, Xiaoou},

@@ -11,6 +11,7 @@ from ipt.core.errors import IptError
 from ipt.plugins.component import HOOKS, Component
 from ipt.plugins.suggestions import advice
 
+OWN_DISTRIBUTION = "inverse-problem-toolkit"
 Status = Literal["loaded", "broken", "off", "missing"]
 
 
@@ -88,24 +89,30 @@ class Registry:
         return any(entry.name == name for entry in self.of_kind(kind))
 
     def owners(self, kind: str, name: str) -> list[str]:
-        """Who offers the name; more than one is a conflict, whose order means nothing."""
+        """Who offers the name; a name of the package itself stays its own, of others' none is chosen."""
         return [entry.owner for entry in self.of_kind(kind) if entry.name == name]
 
-    def conflict(self, entry: Entry) -> str:
-        """A note for lists where several offer the name of an entry; else ""."""
+    def rivals(self, entry: Entry) -> list[str]:
+        """Who offers the name of an entry that can therefore not be used, itself among them; none where it can be."""
         owners = self.owners(entry.kind, entry.name)
-        return f" [cannot be used: offered by {' and '.join(owners)}]" if len(owners) > 1 else ""
+        return owners if len(owners) > 1 and entry.owner != OWN_DISTRIBUTION else []
+
+    def conflict(self, entry: Entry) -> str:
+        """A note for lists where an entry cannot be used for its name; else ""."""
+        rivals = self.rivals(entry)
+        return f" [cannot be used: offered by {' and '.join(rivals)}]" if rivals else ""
 
     def find(self, kind: str, name: str) -> Entry:
-        """The one component of that name.
+        """The one component of that name: the package's own, whoever else offers the name.
 
-        Raises IptError: nobody offers it (with a suggestion and the names there are), or several do (naming them).
+        Raises IptError: nobody offers it (with a suggestion and the names there are), or several others do (naming
+        them).
         """
         if kind not in HOOKS:
             raise IptError(f"there is no kind of component called {kind!r}{advice(kind, HOOKS, 'kinds')}")
         found = [entry for entry in self.of_kind(kind) if entry.name == name]
-        if len(found) == 1:
-            return found[0]
+        if len(found) == 1 or any(entry.owner == OWN_DISTRIBUTION for entry in found):
+            return next((entry for entry in found if entry.owner == OWN_DISTRIBUTION), found[0])
         if found:
             owners = " and ".join(entry.owner for entry in found)
             raise IptError(
@@ -116,9 +123,17 @@ class Registry:
         raise IptError(f"no {kind} is called {name!r}{advice(name, known)}{self.suspects()}")
 
     def suspects(self) -> str:
-        """A line that names the broken plugins, of one of which a missing name may be; "" where none is broken."""
-        faulty = [plugin.distribution for plugin in self.plugins if plugin.status == "broken"]
-        return f"\nBroken, so perhaps it is theirs: {', '.join(faulty)}. `ipt plugins` says why." if faulty else ""
+        """Lines that name the plugins that are not there as a whole, of one of which a missing name may be."""
+        said = {
+            "broken": "Broken, so perhaps it is theirs: {}. `ipt plugins` says why.",
+            "off": "Left out by IPT_PLUGINS, so perhaps it is theirs: {}.",
+            "missing": "Named in IPT_PLUGINS, but not installed: {}.",
+        }
+        names = {
+            status: ", ".join(plugin.distribution for plugin in self.plugins if plugin.status == status)
+            for status in said
+        }
+        return "".join(f"\n{said[status].format(names[status])}" for status in said if names[status])
 
 
 def one_line(error: BaseException) -> str:

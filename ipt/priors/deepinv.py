@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ipt.core.charts import Chart
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Lacking
 from ipt.core.extras import chosen
 from ipt.core.interfaces import Prior
 from ipt.priors.pictures import PictureSizes, squares
@@ -92,7 +92,7 @@ def load(
             denoiser = factory(**options)
     except OSError as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise IptError(
+        raise Lacking(
             f"could not fetch the weights of {model} ({reason})\nconnect and run again, or give a file: pretrained=FILE"
         ) from error
     digest = ""

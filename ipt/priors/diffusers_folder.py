@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Lacking
 from ipt.priors.weights import CONFIG, TENSORS
 
 INDEX = "model_index.json"
@@ -85,7 +85,7 @@ def _fetched(repository: str) -> Path:
     # Whatever the transport raises (no network, no such repository, a full disk), the ways out are the same.
     except Exception as error:
         reason = str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
-        raise IptError(
+        raise Lacking(
             f"there is no folder {repository}, and huggingface.co/{repository} could not be fetched ({reason})\n"
             f"connect and run again, or give a folder: --prior hf:FOLDER"
         ) from error

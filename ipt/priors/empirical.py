@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ipt.core.charts import Chart
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Lacking
 from ipt.core.interfaces import Generator, Prior
 from ipt.core.randomness import image_seed
 
@@ -67,7 +67,8 @@ class EmpiricalPrior(Prior):
         offset: float = 0.5,
     ):
         if (samples is None) == (generator is None):
-            raise IptError("an empirical prior has samples or a generator: give one, as samples=FILE or generator=NAME")
+            kind = Lacking if samples is None else IptError
+            raise kind("an empirical prior has samples or a generator: give one, as samples=FILE or generator=NAME")
         if normalise not in ("peak", "none"):
             raise IptError(f"normalise is peak or none, not {normalise!r}")
         if normalise == "peak" and (scale, offset) != (0.5, 0.5):
@@ -152,7 +153,7 @@ def _read(samples: str | os.PathLike | Tensor) -> Tensor:
                     loaded = loaded["samples" if "samples" in loaded.files else loaded.files[0]]
             tensor = torch.from_numpy(loaded.astype(np.float32))
         except FileNotFoundError:
-            raise IptError(f"no samples at {file}: give prior.samples the path of a .npy or .npz file") from None
+            raise IptError(f"no samples at {file}: give samples the path of a .npy or .npz file") from None
         except (OSError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError) as error:
             raise IptError(f"{file} is not a readable .npy or .npz file of numbers ({error})") from None
     if tensor.ndim == 3:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from unittest import SkipTest
 
+from ipt.core.errors import Lacking
 from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover
 from ipt.plugins.plans import Planner
@@ -19,7 +20,7 @@ from ipt.testing.generators import generator_checks
 from ipt.testing.guidance import guidance_checks
 from ipt.testing.operators import operator_checks
 from ipt.testing.priors import prior_checks
-from ipt.testing.promises import BrokenPromise, Check, Promise, require
+from ipt.testing.promises import BrokenPromise, Check, Promise, require, skip
 
 Shape = tuple[int, ...] | None
 _ENTRY_POINT = "import sys; from ipt.plugins.discovery import discover; discover(); print('torch' in sys.modules)"
@@ -41,7 +42,8 @@ class Finding:
 def component_findings(
     kind: str, spec: str, settings: Mapping[str, Any], shape: Shape = None, device: str | None = None
 ) -> Iterator[Finding]:
-    """Every promise of a component, tried one after the other; where it cannot be built, that alone.
+    """Every promise of a component, tried one after the other; where it cannot be built, that alone: skipped where
+    what it needs is not at hand (an option, weights, an optional package), else broken.
 
     kind, spec, settings: as of `ipt.plugins.building.build_component`. shape: (C, H, W) of the images (of a prior or
     generator: of its quantity); None: one that it takes. device: where networks run, and the check `device`.
@@ -129,7 +131,10 @@ def _names_free(package: _Package) -> None:
 
 
 def _builds(workshop: _Workshop) -> None:
-    workshop.build()
+    try:
+        workshop.build()
+    except Lacking as lacking:
+        skip(f"not checked: {lacking}")
 
 
 BUILDS = Promise(
@@ -143,7 +148,7 @@ PACKAGE = (
     Promise(
         "loads",
         "the entry point can be loaded and everything its hooks offer is usable",
-        "read the reason; docs/plugins.md has a whole example of every hook",
+        "read the reason; docs/hooks.md has a whole example of every hook",
         _loads,
     ),
     Promise(

@@ -150,13 +150,42 @@ def test_a_bad_package_is_told_all_that_is_wrong_with_it(install):
         ("bad-plugin", "torch-free"),
         ("bad-plugin", "names-free"),
         ("generator same", "distinct"),
-        ("generator motion", "builds"),
         ("prior lost", "builds"),
     }
     reasons = {(row["component"], row["promise"]): row["reason"] for row in json.loads(result.stdout)}
     assert "out of order" in reasons["prior lost", "builds"]
     assert "yielded a str" in reasons["bad-plugin", "loads"]
     assert f"offered by {OWN} and bad-plugin" in reasons["bad-plugin", "names-free"]
+
+
+NEEDY = """
+import ipt
+
+def needy(file: str, size: int = 2):
+    raise RuntimeError("out of order")
+
+def fetched():
+    from ipt.core.errors import Lacking
+    raise Lacking("there is no network")
+
+@ipt.hookimpl
+def ipt_generators():
+    return [ipt.Component("needy", needy, "of a file"), ipt.Component("far", fetched, "of the network")]
+"""
+
+
+def test_what_lacks_an_option_or_a_file_is_skipped_and_said(install):
+    install("needy-plugin", NEEDY)
+    result = run("needy-plugin", "--json")
+    assert result.exit_code == 0
+    reasons = {row["component"]: row["reason"] for row in json.loads(result.stdout) if row["promise"] == "builds"}
+    assert reasons["generator needy"].startswith("not checked: generator 'needy' needs 'file': set generator.file")
+    assert reasons["generator far"] == "not checked: there is no network"
+    assert {status for pair, status in statuses(result).items() if pair[1] == "builds"} == {"skipped"}
+    assert "Not checked, for want of what they need: generator needy, generator far." in result.stderr
+    # With what it needs, it is tried; named alone, nothing checked is no success.
+    assert run("needy-plugin", "--set", "needy.file=a").exit_code == 1
+    assert run("needy").exit_code == 1
 
 
 def test_a_package_that_is_left_out_is_an_error(install, monkeypatch):

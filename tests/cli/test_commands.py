@@ -148,7 +148,7 @@ def test_a_command_of_ipt_cannot_be_taken(install):
     assert "other" not in run("--help").stdout
     (plugin,) = [one for one in json.loads(run("plugins", "--json").stdout) if one["name"] == "thief"]
     assert plugin["status"] == "broken"
-    assert plugin["reason"] == "command 'list' is offered by inverse-problem-toolkit too"
+    assert plugin["reason"] == "command 'list' is offered by inverse-problem-toolkit too, whose it stays"
 
 
 def test_a_command_with_two_owners_is_nobodys(install):

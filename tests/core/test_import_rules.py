@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -71,6 +72,20 @@ def test_the_core_imports_torch_alone_and_touches_no_file(path):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     assert not calls & {"print", "open", "input"}
+
+
+def test_a_plugin_may_define_its_classes_beside_its_hooks_without_torch():
+    code = (
+        "import ipt, sys\n"
+        "from ipt.core.charts import Chart\n"
+        "class Veil(ipt.ParametricOperator):\n"
+        "    def parameters(self, image_shape): return {'veil': ipt.ParameterSpec((1, 1, 1), 'share')}\n"
+        "    def forward(self, image, veil): return image + veil\n"
+        "class Flat(ipt.Prior): pass\nclass Rule(ipt.GuidanceRule): pass\nclass Draws(ipt.Generator): pass\n"
+        "Veil()\nprint('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr
 
 
 def test_relative_and_nested_imports_are_seen():
