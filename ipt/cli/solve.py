@@ -36,7 +36,7 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
     multiple=True,
     metavar="[UNKNOWN=]SPEC",
     help="What the picture, or with UNKNOWN= another unknown, is like: a name, NAME:ARGUMENT, or a path to weights. "
-    "May be repeated.  [default: faces, and the operator's own]",
+    "May be repeated.  [default: faces, for pictures of another size natural, and the operator's own]",
 )
 @click.option(
     "--frames",

@@ -65,7 +65,8 @@ def fit(pixels: Tensor, prior: Prior, choice: str = "error") -> Fitted:
         if choice == "error":
             raise IptError(
                 f"the prior does not take a picture of {width} x {height} px ({error}); choose --fit resize (all of "
-                f"it, scaled), --fit crop (its central square, scaled) or --fit tile (overlapping tiles, not scaled)"
+                f"it, scaled), --fit crop (its central square, scaled) or --fit tile (overlapping tiles, not scaled), "
+                f"or --prior natural, which takes any photograph"
             ) from error
     size = _side_for(prior, channels, height, width, choice)
     if size is None:

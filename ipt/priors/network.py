@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ipt.core.charts import Chart
@@ -17,12 +18,16 @@ from ipt.core.interfaces import Estimate, Prior, Spread
 from ipt.core.spectra import picture_spread
 from ipt.priors.adm import ADMConfig, ADMUNet
 from ipt.priors.edm import EDMDenoiser
+from ipt.priors.tiled import TiledPrior
 from ipt.priors.unet import UNet, UNetConfig
 from ipt.priors.vp import VPDenoiser
 from ipt.priors.weights import Weights, read
 
 _PROCESS = ("sqrt_alphas_cumprod", "sqrt_1m_alphas_cumprod")
 """What deepinv stores with its ADM networks besides their parameters: the noise schedule, which is ours already."""
+_WHOLE = 2**21
+"""Pixels: larger pictures are seen in tiles by a local network, so that its features fit into memory."""
+_TILE, _OVERLAP = 1408, 128
 
 
 class NetworkPrior(Prior):
@@ -32,7 +37,10 @@ class NetworkPrior(Prior):
     The module's parameters are frozen and it is put in evaluation; gradients with respect to `noisy` flow as usual.
     device: where it runs, and where `noisy` must be. precision: "fp32", or "bf16" for automatic mixed precision.
     name: what error messages call it. weights_hash: sha256 of the file of weights. channels; multiple: heights and
-    widths that are diffused are multiples of this many pixels.
+    widths that the network sees are multiples of this many pixels.
+
+    A local network (`UNetConfig.local`) without sizes takes pictures of any height and width: they are continued by
+    reflection to the next multiple, and larger ones than `_WHOLE` are seen in overlapping tiles.
     """
 
     def __init__(
@@ -52,6 +60,7 @@ class NetworkPrior(Prior):
             raise TypeError(f"the denoiser's network is a UNet or an ADMUNet, not {type(denoiser.network).__name__}")
         self.channels = network.channels
         self.multiple = network.multiple
+        self._local = isinstance(network, UNetConfig) and network.local
         try:
             self.device = torch.device(device)
             self.denoiser = denoiser.eval().requires_grad_(False).to(self.device)
@@ -87,7 +96,7 @@ class NetworkPrior(Prior):
         if self.sizes:
             fits = shape[0] == shape[1] and shape[0] in self.sizes
         else:
-            fits = min(shape) > 0 and not any(side % self.multiple for side in shape)
+            fits = min(shape) > 0 and (self._any_size or not any(side % self.multiple for side in shape))
         if not fits:
             raise IptError(
                 f"{self.name} takes {self._sizes_in_words()}, not {height}x{width}: "
@@ -99,6 +108,20 @@ class NetworkPrior(Prior):
         return self.estimate(noisy, sigma).clean
 
     def estimate(self, noisy: Tensor, sigma: float) -> Estimate:
+        if not self._any_size:
+            return self._called(noisy, sigma)
+        height, width = noisy.shape[-2:]
+        continued = _continued(noisy, *self._canvas(height, width))
+        if continued[0, 0].numel() > _WHOLE:
+            tiled = TiledPrior(self, _TILE, _OVERLAP, batch=1, multiple=self.multiple)
+            return Estimate(tiled.estimate(continued, sigma).clean[..., :height, :width])
+        return Estimate(self._called(continued, sigma).clean[..., :height, :width].contiguous())
+
+    @property
+    def _any_size(self) -> bool:
+        return self._local and not self.sizes and not self.canvas
+
+    def _called(self, noisy: Tensor, sigma: float) -> Estimate:
         weight = next(self.denoiser.parameters())
         inputs = noisy.to(weight.dtype, memory_format=torch.channels_last)
         level = torch.full((len(noisy),), sigma, dtype=weight.dtype, device=noisy.device)
@@ -238,6 +261,15 @@ def _fill(network: nn.Module, weights: Weights) -> None:
             f"Give weights and config.json that belong together"
         )
     network.load_state_dict(state, assign=True)
+
+
+def _continued(picture: Tensor, height: int, width: int) -> Tensor:
+    """A picture (B, C, H, W) mirrored beyond its lower and right edges, where it has pixels enough, else drawn out."""
+    down, across = height - picture.shape[-2], width - picture.shape[-1]
+    if not down and not across:
+        return picture
+    enough = down < picture.shape[-2] and across < picture.shape[-1]
+    return F.pad(picture, (0, across, 0, down), mode="reflect" if enough else "replicate")
 
 
 def _as(value: Tensor, like: Tensor) -> Tensor:

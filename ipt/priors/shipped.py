@@ -19,6 +19,11 @@ def faces(device: str = "cpu", precision: str = "fp32") -> NetworkPrior:
     return _load("faces", device, precision)
 
 
+def natural(device: str = "cpu", precision: str = "fp32") -> NetworkPrior:
+    """Photographs in colour, of any size."""
+    return _load("natural", device, precision)
+
+
 def _load(name: str, device: str, precision: str) -> NetworkPrior:
     folder = Path(str(files("ipt.priors"))) / "weights" / name
     if not folder.is_dir():

@@ -21,16 +21,17 @@ class TiledPrior(Prior):
 
     Where two tiles meet, the outer quarter of the overlap is dropped (there a network knows only one side) and the rest
     fades smoothly from one to the other; the weights sum to 1 in every pixel. overlap: in pixels, default a quarter of
-    the tile. batch: tiles a call of the network.
+    the tile. batch: tiles a call of the network. multiple: tiles start at multiples of so many pixels, where the
+    picture's size is one: a network that folds pixels is not the same a pixel further.
     """
 
-    def __init__(self, prior: Prior, size: int, overlap: int | None = None, batch: int = 8):
+    def __init__(self, prior: Prior, size: int, overlap: int | None = None, batch: int = 8, multiple: int = 1):
         overlap = size // 4 if overlap is None else overlap
         if not 0 <= overlap <= size // 2 or batch < 1:
             raise ValueError(
                 f"tiles of {size} px overlap by 0 to {size // 2} px, in batches of 1 up, not {overlap} and {batch}"
             )
-        self.prior, self.size, self.overlap, self.batch = prior, size, overlap, batch
+        self.prior, self.size, self.overlap, self.batch, self.multiple = prior, size, overlap, batch, multiple
 
     def chart(self, physical_shape: tuple[int, ...]) -> Chart:
         channels, height, width = physical_shape
@@ -50,23 +51,24 @@ class TiledPrior(Prior):
         return self.estimate(noisy, sigma).clean
 
     def estimate(self, noisy: Tensor, sigma: float) -> Estimate:
-        size = self.size
         tops, rows = self._axis(noisy.shape[-2], noisy)
         lefts, columns = self._axis(noisy.shape[-1], noisy)
-        places = [(i, j) for i in range(len(tops)) for j in range(len(lefts))]
+        windows = [
+            (..., slice(top, top + rows.shape[-1]), slice(left, left + columns.shape[-1]))
+            for top in tops
+            for left in lefts
+        ]
+        weights = [row[:, None] * column for row in rows for column in columns]
         # Images stay apart, so that one gives the same alone and in a batch.
-        tiles = torch.stack(
-            [noisy[..., tops[i] : tops[i] + size, lefts[j] : lefts[j] + size] for i, j in places], dim=1
-        )
+        tiles = torch.stack([noisy[window] for window in windows], dim=1)
         parts = [self.prior.estimate(part, sigma) for part in tiles.flatten(0, 1).split(self.batch)]
         mixes = [part.variance_mix for part in parts if part.variance_mix is not None]
 
         def blended(pieces: list[Tensor]) -> Tensor:
-            pieces_of = torch.cat(pieces).unflatten(0, (len(noisy), len(places)))
+            pieces_of = torch.cat(pieces).unflatten(0, (len(noisy), len(windows)))
             whole = torch.zeros_like(noisy)
-            for number, (i, j) in enumerate(places):
-                window = (..., slice(tops[i], tops[i] + size), slice(lefts[j], lefts[j] + size))
-                whole[window] = whole[window] + rows[i][:, None] * columns[j] * pieces_of[:, number]
+            for number, (window, weight) in enumerate(zip(windows, weights, strict=True)):
+                whole[window] = whole[window] + weight * pieces_of[:, number]
             return whole
 
         clean = blended([part.clean for part in parts])
@@ -79,10 +81,13 @@ class TiledPrior(Prior):
         return self.prior.spread(noisy, sigma)
 
     def _axis(self, length: int, like: Tensor) -> tuple[list[int], Tensor]:
-        """Where tiles start along an axis, and their weights (tiles, size), which sum to 1 at every pixel."""
-        size, overlap = self.size, self.overlap
-        count = 1 if length == size else max(2, math.ceil((length - overlap) / (size - overlap)))
-        starts = [round(i * (length - size) / max(1, count - 1)) for i in range(count)]
+        """Where tiles start along an axis, and their weights (tiles, side), which sum to 1 at every pixel; side: of the
+        tile, or of a picture that is smaller."""
+        size, overlap = min(self.size, length), self.overlap
+        grid = self.multiple if (length - size) % self.multiple == 0 else 1
+        free = (size - overlap) // grid * grid
+        count = 1 if length == size else max(2, 1 + math.ceil((length - size) / free))
+        starts = [round(i * (length - size) / grid / max(1, count - 1)) * grid for i in range(count)]
         margin = overlap // 4
         # 0 in the margin at a tile's edge, 1 from the overlap's end on; the picture's own edges fade nothing.
         inside = (torch.arange(size, dtype=torch.float64) + 0.5 - margin) / max(1, overlap - 2 * margin)

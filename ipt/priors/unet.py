@@ -18,6 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ipt.core.errors import IptError
+
+NORMS = ("group", "pixel")
+
 
 @dataclass(frozen=True)
 class UNetConfig:
@@ -26,7 +30,9 @@ class UNetConfig:
     channels: of the picture (3 colour, 1 kernel). width: features at the first level; level i has
     `width * multipliers[i]`. blocks: residual blocks a level on the way down (one more on the way up).
     patch: side of the square of pixels folded into channels before the first level. attention: whether the coarsest
-    level has self-attention.
+    level has self-attention. norm: "group", of groups of features over the whole picture, or "pixel", of each pixel's
+    features alone: without attention, what the network says of a pixel then depends on its surroundings only, and not
+    on how large the picture is.
     """
 
     channels: int
@@ -35,11 +41,21 @@ class UNetConfig:
     blocks: int = 1
     patch: int = 2
     attention: bool = True
+    norm: str = "group"
+
+    def __post_init__(self) -> None:
+        if self.norm not in NORMS:
+            raise IptError(f"network.norm is {' or '.join(NORMS)}, not {self.norm!r}")
 
     @property
     def multiple(self) -> int:
         """Heights and widths must be multiples of this many pixels."""
         return self.patch * 2 ** (len(self.multipliers) - 1)
+
+    @property
+    def local(self) -> bool:
+        """Whether what the network says of a pixel depends on its surroundings alone."""
+        return self.norm == "pixel" and not self.attention
 
     def to_dict(self) -> dict:
         return {**asdict(self), "multipliers": list(self.multipliers)}
@@ -52,12 +68,12 @@ class UNetConfig:
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions; the noise level scales and shifts the features between them."""
 
-    def __init__(self, inputs: int, outputs: int, embedding: int):
+    def __init__(self, inputs: int, outputs: int, embedding: int, norm: str = "group"):
         super().__init__()
-        self.norm1 = nn.GroupNorm(_groups(inputs), inputs)
+        self.norm1 = _norm(norm, inputs)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.modulation = nn.Linear(embedding, 2 * outputs)
-        self.norm2 = nn.GroupNorm(_groups(outputs), outputs)
+        self.norm2 = _norm(norm, outputs)
         self.conv2 = _zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
@@ -66,6 +82,20 @@ class ResidualBlock(nn.Module):
         hidden = self.conv1(F.silu(self.norm1(features)))
         hidden = self.norm2(hidden) * (1 + scale) + shift
         return self.skip(features) + self.conv2(F.silu(hidden))
+
+
+class PixelNorm(nn.Module):
+    """Layer normalisation of each pixel's features: mean 0 and variance 1 over the channels of (B, C, H, W), then a
+    scale and a shift a channel (Ba, Kiros, Hinton, "Layer Normalization", arXiv 1607.06450).
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        last = features.permute(0, 2, 3, 1)
+        return F.layer_norm(last, self.weight.shape, self.weight, self.bias).permute(0, 3, 1, 2)
 
 
 class SelfAttention(nn.Module):
@@ -109,21 +139,22 @@ class UNet(nn.Module):
                 current = width
                 skips.append(width)
             for _ in range(config.blocks):
-                self.down.append(ResidualBlock(current, width, embedding))
+                self.down.append(ResidualBlock(current, width, embedding, config.norm))
                 current = width
                 skips.append(width)
-        self.middle = ResidualBlock(current, current, embedding)
+        self.middle = ResidualBlock(current, current, embedding, config.norm)
         self.attention = SelfAttention(current) if config.attention else nn.Identity()
 
         self.up = nn.ModuleList()
         for level, width in reversed(list(enumerate(widths))):
             for _ in range(config.blocks + 1):
-                self.up.append(ResidualBlock(current + skips.pop(), width, embedding))
+                self.up.append(ResidualBlock(current + skips.pop(), width, embedding, config.norm))
                 current = width
             if level:
                 self.up.append(nn.Conv2d(current, widths[level - 1], 3, padding=1))
                 current = widths[level - 1]
-        self.norm = nn.GroupNorm(_groups(current), current)
+        # Each pixel's own contrast would be lost in the last normalisation, and is what the output is made of.
+        self.norm = nn.Identity() if config.norm == "pixel" else _norm(config.norm, current)
         self.out = _zeroed(nn.Conv2d(current, folded, 3, padding=1))
 
     def forward(self, image: Tensor, label: Tensor) -> Tensor:
@@ -141,6 +172,10 @@ class UNet(nn.Module):
             else:
                 features = layer(F.interpolate(features, scale_factor=2, mode="nearest"))
         return F.pixel_shuffle(self.out(F.silu(self.norm(features))), self.config.patch)
+
+
+def _norm(kind: str, channels: int) -> nn.Module:
+    return PixelNorm(channels) if kind == "pixel" else nn.GroupNorm(_groups(channels), channels)
 
 
 def _groups(channels: int) -> int:

@@ -38,7 +38,8 @@ def export(folder: str | os.PathLike, about: str = "", source: Source | None = N
     details: dict[str, Any] = {"name": place.resolve().name}
     if "pictures" in known:
         _, height, width, _ = known["pictures"]
-        details |= {"sizes": [height] if height == width else None, "canvas": False}
+        # A local network learns from pieces of pictures, and takes pictures of any size.
+        details |= {"sizes": [height] if height == width and not state.network.local else None, "canvas": False}
     elif "sizes" in known:
         details |= {"sizes": sorted(known["sizes"]), "canvas": state.network.channels == 1}
     export_state(path, place, **details)
@@ -66,7 +67,8 @@ def card(name: str, state: states.About, parameters: int, about: str = "") -> st
         "",
         f"U-Net, {parameters:,} parameters in float16; channels {network.channels}, width {network.width}, "
         f"multipliers {', '.join(map(str, network.multipliers))}, blocks {network.blocks}, patch {network.patch}, "
-        f"{'attention at the coarsest level' if network.attention else 'no attention'}; EDM preconditioning "
+        f"{'attention at the coarsest level' if network.attention else 'no attention'}, "
+        f"normalised by {'groups of features' if network.norm == 'group' else 'pixels'}; EDM preconditioning "
         f"(arXiv 2206.00364), "
         f"sigma_data {options.sigma_data:g}.",
         "",

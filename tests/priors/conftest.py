@@ -35,9 +35,9 @@ def randomised():
 def tiny():
     """An EDM denoiser of the given number of channels, in none of its layers zero, and the config that describes it."""
 
-    def make(channels=1, **config):
+    def make(channels=1, attention=True, norm="group", **config):
         torch.manual_seed(1)
-        network = UNetConfig(channels, width=16, multipliers=(1, 2), patch=2)
+        network = UNetConfig(channels, width=16, multipliers=(1, 2), patch=2, attention=attention, norm=norm)
         denoiser = EDMDenoiser(UNet(network), 0.5)
         with torch.no_grad():
             for parameter in denoiser.parameters():

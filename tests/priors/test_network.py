@@ -4,7 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from ipt.core.charts import Chart
 from ipt.core.errors import IptError
+from ipt.priors import network
 from ipt.priors.adm import ADMConfig
 from ipt.priors.network import NetworkPrior, load
 from ipt.priors.vp import VPDenoiser
@@ -137,6 +139,46 @@ def test_pictures_that_fit(folder):
     assert load(folder(3)).chart((3, 12, 40)).shape == (3, 12, 40)
     with pytest.raises(IptError, match="3 channels, and this has 1"):
         load(folder(3)).chart((1, 64, 64))
+
+
+@pytest.fixture
+def local(tiny):
+    """A prior of colour pictures whose network sees only surroundings."""
+    return NetworkPrior(*tiny(3, attention=False, norm="pixel"))
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 23), (3, 50), (1, 2)])
+def test_a_local_network_takes_every_size(local, size):
+    assert local.chart((3, *size)) == Chart((3, *size), (3, *size), 0.5, 0.5)
+    noisy = torch.randn(2, 3, *size)
+    clean = local.denoise(noisy, 0.3)
+    assert clean.shape == noisy.shape and clean.is_contiguous()
+    down, across = -size[0] % 4, -size[1] % 4
+    if down < size[0] and across < size[1]:
+        mirrored = torch.nn.functional.pad(noisy, (0, across, 0, down), mode="reflect")
+        assert torch.allclose(clean, local.denoise(mirrored, 0.3)[..., : size[0], : size[1]], atol=1e-6)
+    with pytest.raises(IptError, match="not 0x16"):
+        local.chart((3, 0, 16))
+
+
+@pytest.mark.parametrize("size", [(90, 501), (250, 221)])
+def test_seams_of_a_large_picture_are_invisible(local, size, monkeypatch):
+    noisy = torch.randn(2, 3, *size)
+    whole = local.denoise(noisy, 0.3)
+    calls = []
+    called = NetworkPrior._called
+
+    def counted(self, part, sigma):
+        calls.append(part.shape[-2] * part.shape[-1])
+        return called(self, part, sigma)
+
+    monkeypatch.setattr(NetworkPrior, "_called", counted)
+    monkeypatch.setattr(network, "_WHOLE", 200**2)
+    monkeypatch.setattr(network, "_TILE", 200)
+    monkeypatch.setattr(network, "_OVERLAP", 96)
+    tiled = local.denoise(noisy, 0.3)
+    assert len(calls) > 2 and max(calls) <= 200**2
+    assert 0 < (tiled - whole).abs().max() < 1e-4 * (whole - noisy).abs().max()
 
 
 def test_an_image_alone_and_in_a_batch(folder):

@@ -1,12 +1,15 @@
 """The priors that ship with the package."""
 
+import math
 import shutil
 
+import numpy as np
 import pytest
 import torch
+from skimage import data
 
 from ipt.core.errors import IptError
-from ipt.priors import shipped
+from ipt.priors import network, shipped
 
 
 @pytest.fixture
@@ -19,13 +22,53 @@ def installation(tmp_path, monkeypatch):
 def test_weights_of_the_installation_are_loaded(installation, folder):
     shutil.copytree(folder(1), installation / "weights" / "kernel")
     shutil.copytree(folder(3, sizes=[16]), installation / "weights" / "faces")
+    shutil.copytree(folder(3, sizes=None, attention=False, norm="pixel"), installation / "weights" / "natural")
     kernel, faces = shipped.kernel(), shipped.faces(device="cpu", precision="bf16")
+    assert shipped.natural().chart((3, 31, 57)).shape == (3, 31, 57)
     assert (kernel.name, kernel.channels, kernel.precision) == ("kernel", 1, "fp32")
     assert (faces.name, faces.channels, faces.precision) == ("faces", 3, "bf16")
     assert kernel.denoise(torch.randn(1, 1, 8, 8), 1.0).shape == (1, 1, 8, 8)
 
 
 def test_an_installation_without_weights(installation):
-    for make in (shipped.kernel, shipped.faces):
+    for make in (shipped.kernel, shipped.faces, shipped.natural):
         with pytest.raises(IptError, match=rf"'{make.__name__}' are not in this installation.*prior.path=FOLDER"):
             make()
+
+
+@pytest.fixture
+def photograph():
+    """(1, 3, 101, 150) in -1..1, a part of a cat: nothing that the prior was trained on."""
+    pixels = data.chelsea()[90:191, 130:280].transpose(2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(pixels))[None].float() / 127.5 - 1
+
+
+@pytest.mark.parametrize(("sigma", "gain"), [(0.05, 1.5), (0.2, 6), (0.6, 9)])
+def test_natural_denoises_a_photograph_of_any_size(photograph, sigma, gain):
+    noise = torch.randn(photograph.shape, generator=torch.Generator().manual_seed(0))
+    prior = shipped.natural()
+    clean = prior.denoise(photograph + sigma * noise, sigma)
+    error = (clean - photograph).square().mean().sqrt()
+    assert 20 * math.log10(sigma / error) > gain
+    assert error == pytest.approx(prior.uncertainty(sigma), rel=0.7)
+
+
+def test_natural_keeps_grey_pictures_grey(photograph):
+    grey = photograph.mean(1, keepdim=True)
+    noise = torch.randn(grey.shape, generator=torch.Generator().manual_seed(0))
+    clean = shipped.natural().denoise((grey + 0.2 * noise).expand(-1, 3, -1, -1), 0.2)
+    assert (clean - clean.mean(1, keepdim=True)).square().mean().sqrt() < 0.05
+    # The noise is in all channels alike, which a prior of colours does not expect.
+    assert (clean.mean(1, keepdim=True) - grey).square().mean().sqrt() < 0.14
+
+
+@pytest.mark.parametrize("sigma", [0.2, 5.0])
+def test_natural_in_tiles_shows_no_seams(sigma, monkeypatch):
+    noisy = torch.randn(1, 3, 264, 500, generator=torch.Generator().manual_seed(0)) * sigma
+    prior = shipped.natural()
+    whole = prior.denoise(noisy, sigma)
+    monkeypatch.setattr(network, "_WHOLE", 264 * 320)
+    monkeypatch.setattr(network, "_TILE", 320)
+    tiled = prior.denoise(noisy, sigma)
+    # A tenth of what one step of 8 bits is.
+    assert 0 < (tiled - whole).abs().max() < 0.1 * 2 / 255

@@ -65,3 +65,21 @@ def test_the_chart_is_the_tile_s() -> None:
         tiled.chart((3, 20, 15))
     with pytest.raises(ValueError, match="overlap"):
         TiledPrior(Same(), 16, 9)
+
+
+class Grid(Mean):
+    """A mean that differs from pixel to pixel of a grid of 4 x 4, as a network's that folds pixels."""
+
+    def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
+        height, width = noisy.shape[-2:]
+        pattern = torch.arange(4.0)[:, None] + torch.arange(4.0)
+        return super().denoise(noisy, sigma) * pattern.repeat(height // 4 + 1, width // 4 + 1)[:height, :width]
+
+
+@pytest.mark.parametrize("size", [(16, 28), (40, 68)])
+def test_tiles_start_at_multiples(size: tuple[int, int]) -> None:
+    noisy = torch.randn(1, 3, *size)
+    tiled = TiledPrior(Grid(), 16, overlap=8, batch=3, multiple=4)
+    assert torch.allclose(tiled.denoise(noisy, 1.0), Grid().denoise(noisy, 1.0), atol=1e-5)
+    off = TiledPrior(Grid(), 16, overlap=7, batch=3)
+    assert not torch.allclose(off.denoise(noisy, 1.0), Grid().denoise(noisy, 1.0), atol=1e-1)

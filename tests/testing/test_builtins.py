@@ -23,6 +23,7 @@ SETTINGS = {
 }
 ELSEWHERE = {
     ("prior", "ffhq"): "it is fetched from the network",
+    ("prior", "imagenet"): "it is fetched from the network",
     ("prior", "hf"): "it needs the extra `diffusers`",
     ("operator", "deepinv"): "it needs the extra `deepinv`",
     ("prior", "deepinv"): "it needs the extra `deepinv`",

@@ -9,10 +9,13 @@ import torch
 
 from ipt.core.errors import IptError
 from ipt.operators.kernels import GaussianKernels
+from ipt.priors.unet import UNetConfig
 from ipt.training.export import export
+from ipt.training.options import TrainingOptions
 from ipt.training.sources import ArraySource, GeneratorSource
+from ipt.training.trainer import Trainer
 
-from .conftest import gratings
+from .conftest import OPTIONS, gratings
 
 
 def config(folder) -> dict:
@@ -28,6 +31,15 @@ def test_grey_pictures_are_no_kernels(make_trainer, tmp_path):
     make_trainer("kernels", source=source, images=8).run()
     export(tmp_path / "kernels")
     assert (config(tmp_path / "kernels")["canvas"], config(tmp_path / "kernels")["sizes"]) == (True, [8, 12])
+
+
+def test_a_local_network_takes_pictures_of_every_size(tmp_path):
+    network = UNetConfig(1, width=8, multipliers=(1, 2), attention=False, norm="pixel")
+    options = TrainingOptions(**{**OPTIONS, "images": 8})
+    Trainer(network, ArraySource(gratings(), held_out=4), options, tmp_path / "out").run()
+    export(tmp_path / "out")
+    assert config(tmp_path / "out")["sizes"] is None
+    assert "no attention, normalised by pixels;" in (tmp_path / "out" / "card.md").read_text()
 
 
 def test_a_state_that_does_not_tell_of_its_examples_is_told(make_trainer, tmp_path):
