@@ -23,6 +23,12 @@ protocol holds."""
     metavar="[UNKNOWN=]SPEC",
     help="A prior for all solvers, instead of the protocol's. May be repeated.",
 )
+@click.option(
+    "--fit",
+    type=click.Choice(["error", "tile"]),
+    default="error",
+    help="A prior of pictures of another size: refused, or in overlapping tiles.  [default: error]",
+)
 @click.option("--count", type=click.IntRange(1), metavar="N", help="The first N cases alone.")
 @click.option("--steps", type=click.IntRange(1), metavar="N", help="Steps of every solver.")
 @click.option("--solvers", metavar="A,B", help="These solvers alone, in this order.")
@@ -40,6 +46,7 @@ def bench(
     out: str | None,
     images: str | None,
     prior: tuple[str, ...],
+    fit: str,
     count: int | None,
     steps: int | None,
     solvers: str | None,
@@ -79,7 +86,7 @@ def bench(
     from ipt.runs.bench.running import run_bench
     from ipt.runs.provenance import choose_device
 
-    run = Bench(chosen, seed, samples, batch, choose_device(device), precision)
+    run = Bench(chosen, seed, samples, batch, choose_device(device), precision, fit == "tile")
     with Reporter() as reporter:
         result = run_bench(run, str(out), reporter)
         reporter.note(f"See {out}/table.md, plots.svg and sheet.png.")

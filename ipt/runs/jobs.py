@@ -16,6 +16,7 @@ from ipt.core.errors import IptError
 from ipt.images import files
 from ipt.images.atomic import check_folder
 from ipt.runs import example, pins
+from ipt.runs.defaults import with_usual_prior
 from ipt.runs.engines.choosing import choose_team
 from ipt.runs.engines.crew import Crew
 from ipt.runs.log import Log
@@ -39,6 +40,9 @@ def solve_all(options: Options, out: str, force: bool, watcher: Watcher) -> Iter
     The report is written at the end.
     """
     every = _jobs(options)
+    options, chosen = with_usual_prior(options)
+    if chosen:
+        watcher.note(chosen)
     team = choose_team(options, Path(out), force)
     # Where others solve, this process only needs to know what will be solved.
     run = Run.of(options if team is None else options.with_values(device="cpu"), Path(out))
@@ -66,9 +70,8 @@ def solve_all(options: Options, out: str, force: bool, watcher: Watcher) -> Iter
             if log is not None:
                 log.write("batch", names=list(names))
 
-        solvers = Shift(run, force, watcher, begun, alone) if team is None else Crew(
-            run, force, watcher, begun, alone, team()
-        )
+        told = (run, force, watcher, begun, alone)
+        solvers = Shift(*told) if team is None else Crew(*told, team())
         for outcome in solvers.outcomes(jobs):
             if not run.folder:
                 pins.write(run.out, wanted)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import fft, optimize, signal
+from scipy import fft, optimize
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
@@ -65,8 +65,9 @@ def registered(image: Values, reference: Values, max_shift: float = 8.0) -> Regi
     around = moving[:, 2:-2, 2:-2]
     flipped = inner[:, ::-1, ::-1]
     # ||window - inner||^2 for every window of `around`, up to the constant ||inner||^2.
-    energy = sum(signal.fftconvolve(channel**2, np.ones(inner.shape[1:]), mode="valid") for channel in around)
-    product = sum(signal.fftconvolve(a, b, mode="valid") for a, b in zip(around, flipped, strict=True))
+    rows, columns = (slice(inner.shape[axis] - 1, around.shape[axis]) for axis in (1, 2))
+    energy = sum(_convolved(channel**2, np.ones(inner.shape[1:]))[rows, columns] for channel in around)
+    product = sum(_convolved(a, b)[rows, columns] for a, b in zip(around, flipped, strict=True))
     best = np.unravel_index(np.argmin(energy - 2 * product), (2 * reach + 1, 2 * reach + 1))
     start = np.array([reach - best[0], reach - best[1]], dtype=float)
     side = max(256, 4 * border)
@@ -200,7 +201,13 @@ def _together(kernel: Values, reference: Values) -> tuple[np.ndarray, np.ndarray
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Of two kernels, at every shift by whole pixels."""
-    return signal.fftconvolve(first, second[::-1, ::-1], mode="full")
+    return _convolved(first, second[::-1, ::-1])
+
+
+def _convolved(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """In full. (scipy.signal has it too, and takes long to load.)"""
+    shape = [a + b - 1 for a, b in zip(first.shape, second.shape, strict=True)]
+    return fft.irfft2(fft.rfft2(first, shape) * fft.rfft2(second, shape), shape)
 
 
 def _centred(kernel: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -65,6 +65,25 @@ solvers:
     assert "Failed: wild 00000" in result.stdout
 
 
+def test_a_prior_of_another_size(tmp_path):
+    protocol = tmp_path / "mine.yaml"
+    protocol.write_text("""
+pictures: shipped
+size: 80
+count: 1
+noise: .05
+operator: {name: blur, kernel_size: 5, border: zero}
+generators: {kernel: gaussian}
+priors: {image: faces, kernel: gaussian}
+solvers:
+  quick: {guidance: proximal, steps: 1}
+""")
+    refused = run("bench", protocol, "-o", tmp_path / "out")
+    assert refused.exit_code == 1 and "solver quick cannot be used at 80 x 80 px" in refused.stderr
+    tiled = run("bench", protocol, "-o", tmp_path / "out", "--fit", "tile")
+    assert tiled.exit_code == 0 and "overlapping tiles" in tiled.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -21,11 +21,14 @@ from skimage import data
 
 from ipt.core.errors import IptError
 from ipt.runs.engines.choosing import choose_team, local_devices
+from ipt.runs.engines.cluster import RayTeam, _Actor
 from ipt.runs.engines.crew import Crew
-from ipt.runs.engines.worker import Begun, Idle, Lost, Report
+from ipt.runs.engines.worker import Begun, Broken, Idle, Lost, Report, Setup
 from ipt.runs.jobs import solve_all
 from ipt.runs.options import COMMAND_LINE, SOLVE, Options, merged
 from ipt.runs.outcomes import Outcome, Progress
+from ipt.runs.outputs import run_yaml
+from ipt.runs.pins import pins
 from ipt.runs.work import Job
 
 QUICK = {"prior": ["gaussian", "kernel=gaussian"], "set": ["operator.kernel_size=7"], "batch": "1"}
@@ -129,10 +132,12 @@ def test_workers_end_with_the_run_which_goes_on_later(folder, tmp_path, how):
     command = ["solve", str(folder), "-o", str(out), *given, "--steps", "120", "--engine", "local:2"]
     run = subprocess.Popen([sys.executable, "-m", "ipt", *command], stderr=subprocess.PIPE, text=True)
     log = out / "log" / "1-of-1.jsonl"
-    until(lambda: log.exists() and log.read_text().count('"batch"') >= 2)
-    workers = children(run.pid)
-    run.send_signal(how)
-    said = run.communicate(timeout=20)[1]
+    try:
+        until(lambda: log.exists() and log.read_text().count('"batch"') >= 2)
+        workers = children(run.pid)
+    finally:
+        run.send_signal(how)
+        said = run.communicate(timeout=60)[1]
     assert run.returncode == {signal.SIGINT: 130, signal.SIGKILL: -9}[how]
     assert "Traceback" not in said and len(workers) >= 2
     until(lambda: not any(alive(worker) for worker in workers))
@@ -140,7 +145,7 @@ def test_workers_end_with_the_run_which_goes_on_later(folder, tmp_path, how):
     assert len(solved(folder, out, engine="local:2", steps=120)) == 3 and tidy(out)
 
 
-def until(true: Any, seconds: float = 30.0) -> None:
+def until(true: Any, seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
@@ -200,12 +205,12 @@ class Play:
         self.closed = True
 
 
-def crew(folder: Path, out: Path, team: Play) -> Iterator[Outcome]:
+def crew(folder: Path, out: Path, team: Play, done: Sequence[str] = ()) -> Iterator[Outcome]:
     out.mkdir()
     run: Any = SimpleNamespace(
         options=options(folder, batch=4),
         out=out,
-        finished=lambda job: None,
+        finished=lambda job: {} if job.name in done else None,
         failed=lambda job, error: Outcome(job.name, "failed", reason=str(error)),
     )
     jobs = [Job(path.name, path) for path in sorted(folder.iterdir())]
@@ -219,15 +224,23 @@ def test_pictures_are_shared_out_in_smaller_and_smaller_lots(folder, tmp_path):
     assert [name for names, _ in team.given for name in names] == [f"{number}.png" for number in range(6)]
 
 
+def test_what_is_left_falls_into_the_same_lots(folder, tmp_path):
+    team = Play(2, {})
+    outcomes = list(crew(folder, tmp_path / "out", team, done=["0.png", "3.png", "4.png"]))
+    assert sorted(outcome.name for outcome in outcomes) == [f"{number}.png" for number in range(6)]
+    assert [outcome.name for outcome in outcomes if outcome.status == "skipped"] == ["0.png", "3.png", "4.png"]
+    assert [names for names, _ in team.given] == [["1.png", "2.png"], ["5.png"]]
+
+
 def test_a_picture_that_ends_its_workers_fails_and_no_other(folder, tmp_path):
     team = Play(2, {"1.png": 9})
     outcomes = {outcome.name: outcome for outcome in crew(folder, tmp_path / "out", team)}
     assert sorted(outcomes) == [f"{number}.png" for number in range(6)]
     assert [name for name, outcome in outcomes.items() if outcome.status == "failed"] == ["1.png"]
     assert "3 workers were lost over it (signal SIGKILL)" in outcomes["1.png"].reason
-    # With those that it came with, with what was left of these, alone.
+    # With those that it came with, twice, of which there may be a state; then alone.
     assert [given for given in team.given if "1.png" in given[0]] == [
-        (["0.png", "1.png", "2.png"], False), (["1.png", "2.png"], True), (["1.png"], True)
+        (["0.png", "1.png", "2.png"], False), (["0.png", "1.png", "2.png"], True), (["1.png"], True)
     ]  # fmt: skip
 
 
@@ -270,6 +283,18 @@ def test_ray_is_missing(folder, tmp_path, monkeypatch):
     assert choose_team(options(folder / "0.png", engine="ray"), tmp_path, False) is None
 
 
+def test_an_actor_s_streams_tell_all(folder, tmp_path):
+    (tmp_path / "run.yaml").write_text(run_yaml(pins(options(folder), {})))
+    actor = _Actor()
+    assert list(actor.start(Setup(options(folder), tmp_path, False))) == [Idle()]
+    reports = list(actor.solve([Job("0.png", folder / "0.png")], False))
+    assert reports[0] == Begun(("0.png",)) and reports[-1] == Idle()
+    assert [type(report) for report in reports[-3:]] == [Progress, Outcome, Idle]
+    (tmp_path / "run.yaml").unlink()
+    (broken,) = _Actor().start(Setup(options(folder), tmp_path, False))
+    assert isinstance(broken, Broken) and "a worker does not see" in broken.text
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_node_of_a_ray_cluster_is_killed(folder, tmp_path, monkeypatch):
     pytest.importorskip("ray", reason="Ray is not installed: pip install ray")
@@ -285,13 +310,20 @@ def test_a_node_of_a_ray_cluster_is_killed(folder, tmp_path, monkeypatch):
         monkeypatch.setenv("RAY_ADDRESS", cluster.address)
 
         killed: list[str] = []
+        held: list[tuple[int, Report]] = []
+        following = RayTeam.next
+
+        def together(team: RayTeam) -> tuple[int, Report]:
+            """Nobody is given work before both are ready."""
+            while team._ready != {0, 1} and not killed:
+                held.append(following(team))
+            return held.pop(0) if held else following(team)
+
+        monkeypatch.setattr(RayTeam, "next", together)
 
         class Killer(Silent):
             def begin(self, name: str, number: int, total: int, count: int = 1) -> None:
                 super().begin(name, number, total, count)
-                if self.begun == 1:
-                    # The other node's worker gets ready meanwhile.
-                    time.sleep(5)
                 if "by 2 workers" in name and not killed:
                     killed.append(name)
                     cluster.remove_node(second, allow_graceful=False)

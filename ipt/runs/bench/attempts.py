@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from ipt.core.errors import IptError
 from ipt.core.interfaces import IMAGE, ParametricOperator
 from ipt.core.problem import rms
 from ipt.core.solver import Solution, Solver
+from ipt.images.fit import fit
 from ipt.plugins.building import build
 from ipt.runs.assessment import margins
 from ipt.runs.bench.baselines import baseline
@@ -48,7 +49,7 @@ class Attempt:
 @dataclass(frozen=True)
 class Bench:
     """A protocol, and what all its solvers share in a run. samples: draws a case. batch: draws solved at a time, None:
-    as the device has use for."""
+    as the device has use for. tiled: a prior that does not take the protocol's size works in overlapping tiles."""
 
     protocol: Protocol
     seed: int = 0
@@ -56,6 +57,7 @@ class Bench:
     batch: int | None = None
     device: str = "cpu"
     precision: str = "fp32"
+    tiled: bool = False
 
     def room(self) -> Room:
         return Room(self.batch, self.device)
@@ -83,6 +85,9 @@ class Bench:
                 precision=self.precision,
             )
             shape = (CHANNELS, side, side)
+            if self.tiled:
+                image = fit(torch.zeros(shape), solver.priors[IMAGE], "tile").prior
+                solver = replace(solver, priors={**solver.priors, IMAGE: image})
             specs = solver.operator.parameters(shape)
             for name, prior in solver.priors.items():
                 prior.chart(shape if name == IMAGE else specs[name].shape)

@@ -26,6 +26,8 @@ def notes_on(bench: Bench, cases: Cases, rows: Sequence[Mapping[str, Any]]) -> l
         f"Peak memory: of the process with all that is loaded (of a GPU, what was allocated).",
         "FID is biased upwards where pictures are few: compare it at equal numbers of cases alone.",
     ]
+    if bench.tiled:
+        notes.append("A prior of pictures of another size worked in overlapping tiles.")
     if protocol.pictures == SHIPPED:
         notes.append(
             "The pictures are one face and its mirror image by turns, each time with another kernel: cases are not "

@@ -146,6 +146,7 @@ class _Run:
                 "seed": self.bench.seed,
                 "samples": self.bench.samples,
                 "precision": self.bench.precision,
+                **({"tiled": True} if self.bench.tiled else {}),
             }
         return identity(values)
 

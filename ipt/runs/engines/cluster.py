@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ipt.core.errors import IptError
-from ipt.runs.engines.worker import Broken, Idle, Lost, Report, Setup, Tell, Worker
+from ipt.runs.engines.worker import Broken, Idle, Lost, Report, Setup, Worker
 from ipt.runs.work import Job
 
 _PATIENCE = 300.0
@@ -95,23 +95,22 @@ class _Actor:
     """Runs in a process of the cluster; its calls give their reports as a stream."""
 
     def __init__(self) -> None:
-        self._worker = Worker()
+        self._reports: queue.Queue[Report] = queue.Queue()
+        self._worker = Worker(self._reports.put)
 
     def start(self, setup: Setup) -> Iterator[Report]:
-        yield from _stream(lambda tell: self._worker.start(setup, tell))
+        yield from self._stream(self._worker.start, setup)
 
     def solve(self, jobs: Sequence[Job], resume: bool) -> Iterator[Report]:
-        yield from _stream(lambda tell: self._worker.solve(jobs, resume, tell))
+        yield from self._stream(self._worker.solve, jobs, resume)
 
-
-def _stream(act: Callable[[Tell], None]) -> Iterator[Report]:
-    reports: queue.Queue[Report] = queue.Queue()
-    threading.Thread(target=act, args=(reports.put,), daemon=True).start()
-    while True:
-        report = reports.get()
-        yield report
-        if isinstance(report, Idle | Broken):
-            return
+    def _stream(self, act: Callable[..., None], *arguments: Any) -> Iterator[Report]:
+        threading.Thread(target=act, args=arguments, daemon=True).start()
+        while True:
+            report = self._reports.get()
+            yield report
+            if isinstance(report, Idle | Broken):
+                return
 
 
 def _connect(ray: Any) -> None:

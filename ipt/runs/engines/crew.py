@@ -88,9 +88,8 @@ class Crew:
                 del self._open[job.name]
                 yield Outcome(job.name, "skipped", record)
         with closing(self.team):
-            workers = min(self.team.size, len(self._open))
-            self._shares.extend(self._shared(jobs, workers))
-            for number in range(workers):
+            self._shares.extend(self._shared(jobs))
+            for number in range(min(self.team.size, len(self._shares))):
                 self.team.hire(number)
             while self._open:
                 yield from self._heard(*self.team.next())
@@ -108,24 +107,27 @@ class Crew:
             # It cannot be read: a worker finds out, and writes it down.
             return None
 
-    def _shared(self, jobs: Sequence[Job], workers: int) -> Iterator[Share]:
+    def _shared(self, jobs: Sequence[Job]) -> Iterator[Share]:
         """First what a killed run was solving, as it was solving it; then the others in their order, at most as many
-        together as are solved together, and towards the end so few that no worker waits long for another."""
-        left = dict(self._open)
+        together as are solved together, and towards the end so few that no worker waits long for another. Shares are
+        formed of all jobs, done or not, so that what is left of a run that was killed falls into the same ones."""
+        left = set(self._open)
         for path in [] if self.force else self._states():
             saved = checkpoints.read(path)
             names = set(saved.members) if saved is not None else set()
             members = tuple(job for job in jobs if job.name in names)
-            if len(members) == len(names) and names & left.keys():
+            if len(members) == len(names) and names & left:
                 yield Share(members, resume=True)
-                left = {name: job for name, job in left.items() if name not in names}
-        waiting = list(left.values())
+                left -= names
         room = Room(asked_batch(self.run), self.team.kind)
-        while waiting:
-            most = max(1, room.draws(_shape(waiting[0])) // self.run.options["samples"])
-            count = min(most, -(-len(waiting) // workers))
-            yield Share(tuple(waiting[:count]))
-            waiting = waiting[count:]
+        start = 0
+        while start < len(jobs):
+            most = max(1, room.draws(_shape(jobs[start])) // self.run.options["samples"])
+            stop = start + min(most, -(-(len(jobs) - start) // self.team.size))
+            share = tuple(job for job in jobs[start:stop] if job.name in left)
+            if share:
+                yield Share(share)
+            start = stop
 
     def _heard(self, number: int, report: Report) -> Iterator[Outcome]:
         match report:
@@ -167,19 +169,22 @@ class Crew:
             self._stillborn += 1
             if self._stillborn > 2 * self.team.size:
                 raise IptError(f"workers end while they start ({reason}); see whether --engine local:1 works")
-        jobs = tuple(job for job in share.jobs if job.name in self._open) if share is not None else ()
+        jobs = [job for job in share.jobs if job.name in self._open] if share is not None else []
         settle(self.run.out, [job.stem for job in jobs])
         self._losses.update(job.name for job in jobs)
         given_up = [job for job in jobs if self._losses[job.name] >= _LOSSES]
-        jobs = tuple(job for job in jobs if job not in given_up)
-        if jobs:
+        jobs = [job for job in jobs if job not in given_up]
+        if share is not None and jobs:
             said = together([job.name for job in jobs])
             self.watcher.note(f"A worker was lost ({reason}): {said} will be solved again.")
-        alone = any(self._losses[job.name] == _LOSSES - 1 for job in jobs)
-        again = [Share((job,), resume=True) for job in jobs] if alone else [Share(jobs, resume=True)] if jobs else []
-        self._shares.extendleft(reversed(again))
+            if any(self._losses[job.name] == _LOSSES - 1 for job in jobs):
+                self._shares.extendleft(Share((job,), resume=True) for job in reversed(jobs))
+            else:
+                # Those that were done too (but with --force, which would solve them again): a state is of all of them.
+                self._shares.appendleft(Share(tuple(jobs) if self.force else share.jobs, resume=True))
         self._assign()
-        self.team.hire(number)
+        if self._shares:
+            self.team.hire(number)
         for job in given_up:
             del self._open[job.name]
             said = f"{_LOSSES} workers were lost over it ({reason}); perhaps memory did not suffice, try --fit crop"

@@ -103,8 +103,7 @@ def _serve(pipe: Connection, setup: Setup, threads: int) -> None:
             os._exit(0)
 
     threading.Thread(target=receive, daemon=True).start()
-    worker = Worker()
-    worker.start(setup, pipe.send)
+    worker = Worker(pipe.send)
+    worker.start(setup)
     while True:
-        jobs, resume = shares.get()
-        worker.solve(jobs, resume, pipe.send)
+        worker.solve(*shares.get())

@@ -69,9 +69,12 @@ class Setup:
 
 
 class Worker:
-    """Solves in this process what it is given."""
+    """Solves in this process what it is given; tell: gets all its reports."""
 
-    def start(self, setup: Setup, tell: Tell) -> None:
+    def __init__(self, tell: Tell):
+        self.tell = tell
+
+    def start(self, setup: Setup) -> None:
         """Build what solves. Broken: it cannot be, or not as in the folder's run.yaml (other versions or weights)."""
 
         def begin() -> None:
@@ -81,18 +84,29 @@ class Worker:
                     f"a worker does not see {setup.out}; all machines need the input and the output under the same path"
                 )
             pins.check(setup.out, pins.pins(setup.options, run.solver.priors), force=False)
-            self._shift = Shift(run, setup.force, _Voice(tell), lambda names: tell(Begun(tuple(names))))
+            self._shift = Shift(run, setup.force, _Voice(self.tell), lambda names: self.tell(Begun(tuple(names))))
 
-        _said(begin, tell)
+        self._said(begin)
 
-    def solve(self, jobs: Sequence[Job], resume: bool, tell: Tell) -> None:
+    def solve(self, jobs: Sequence[Job], resume: bool) -> None:
         """An Outcome of each job. resume: from their states, if there are some."""
 
         def work() -> None:
             for outcome in self._shift.outcomes(jobs, resume):
-                tell(outcome)
+                self.tell(outcome)
 
-        _said(work, tell)
+        self._said(work)
+
+    def _said(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except IptError as error:
+            self.tell(Broken(str(error)))
+        except Exception as error:
+            said = f"a worker failed: {one_line(error)}\nSet --engine local:1 and IPT_TRACEBACK=1 to see where."
+            self.tell(Broken(said))
+        else:
+            self.tell(Idle())
 
 
 class _Voice:
@@ -116,14 +130,3 @@ class _Voice:
 
     def note(self, text: str) -> None:
         self.tell(Note(text))
-
-
-def _said(act: Callable[[], None], tell: Tell) -> None:
-    try:
-        act()
-    except IptError as error:
-        tell(Broken(str(error)))
-    except Exception as error:
-        tell(Broken(f"a worker failed: {one_line(error)}\nSet --engine local:1 and IPT_TRACEBACK=1 to see where."))
-    else:
-        tell(Idle())
