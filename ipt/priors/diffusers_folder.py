@@ -6,15 +6,13 @@ import contextlib
 import json
 import os
 import re
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 from ipt.core.errors import IptError, Lacking
+from ipt.priors.published import look_up, why
 from ipt.priors.weights import CONFIG, TENSORS
 
 INDEX = "model_index.json"
@@ -73,20 +71,15 @@ def _files(folder: Path) -> tuple[Path, Path, Path]:
 
 
 def _fetched(repository: str) -> Path:
-    from huggingface_hub import constants
-
     try:
-        if not constants.HF_HUB_OFFLINE and not getproxies():
-            # Without a name server the download would retry for half a minute.
-            socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
+        look_up()
         folder = _snapshot(repository)
         # The older format is fetched only where there is no other.
         return folder if any(folder.rglob(TENSORS)) else _snapshot(repository, weights=PICKLED)
     # Whatever the transport raises (no network, no such repository, a full disk), the ways out are the same.
     except Exception as error:
-        reason = str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
         raise Lacking(
-            f"there is no folder {repository}, and huggingface.co/{repository} could not be fetched ({reason})\n"
+            f"there is no folder {repository}, and huggingface.co/{repository} could not be fetched ({why(error)})\n"
             f"connect and run again, or give a folder: --prior hf:FOLDER"
         ) from error
 

@@ -102,9 +102,8 @@ def fetch(item: Published, again: bool = False) -> Path:
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
             raise IptError(f"cannot write {error.filename} ({error.strerror}): make room, or set HF_HOME") from None
-        reason = str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
         raise Lacking(
-            f"could not fetch {item.file} of huggingface.co/{item.repository} ({reason})\n"
+            f"could not fetch {item.file} of huggingface.co/{item.repository} ({why(error)})\n"
             f"connect and run again, or give the file: --prior {item.name} --set prior.path=FILE"
         ) from error
 
@@ -141,6 +140,21 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def look_up() -> None:
+    """Ask for the hub's address: without a name server its library would retry for half a minute. OSError: there is
+    none. Behind a proxy, and offline, nobody is asked."""
+    from huggingface_hub import constants
+
+    endpoint = urlsplit(constants.ENDPOINT)
+    if not constants.HF_HUB_OFFLINE and not urllib.request.getproxies():
+        socket.getaddrinfo(endpoint.hostname, endpoint.port or 443)
+
+
+def why(error: Exception) -> str:
+    """The first sentence of what the hub's library says, which says much."""
+    return str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
+
+
 def _cache() -> Path:
     from huggingface_hub import constants
 
@@ -172,10 +186,7 @@ def _fetched(item: Published) -> Path:
 
     if constants.HF_HUB_OFFLINE:
         raise OSError("HF_HUB_OFFLINE is set")
-    endpoint = urlsplit(constants.ENDPOINT)
-    if not urllib.request.getproxies():
-        # Without a name server the hub's library would retry for half a minute.
-        socket.getaddrinfo(endpoint.hostname, endpoint.port or 443)
+    look_up()
     about = get_hf_file_metadata(hf_hub_url(item.repository, item.file))
     if not about.etag or not about.commit_hash or not about.size:
         raise OSError(f"{constants.ENDPOINT} answers, but not as the hub does")
