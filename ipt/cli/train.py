@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
+from click.core import ParameterSource
 
 from ipt.cli.console import echo_json, notes
 from ipt.cli.errors import DONE
@@ -39,7 +40,16 @@ _SECTIONS = ("network", "training", "generator")
     "--held-out", type=click.IntRange(1), help="Pictures for validation, the first  [default: 500, at most a tenth]."
 )
 @click.option(
-    "--width", type=click.IntRange(1), default=48, show_default=True, help="Features of the network's first level."
+    "--start-from",
+    "start",
+    metavar="PRIOR",
+    help="Weights to begin with: faces, natural, kernel, a folder of weights or a state.pt. The images they saw count.",
+)
+@click.option(
+    "--width",
+    type=click.IntRange(1),
+    default=48,
+    help="Features of the network's first level  [default: 48; with --start-from its own].",
 )
 @click.option(
     "--images",
@@ -85,7 +95,7 @@ def train(**given: Any) -> int:
     """Train a diffusion prior from pictures (--from) or from a generator (--generator).
 
     Afterwards `--prior OUT` uses it. Run the same command again to continue what was interrupted: nothing is lost. A
-    larger --images continues what was finished.
+    larger --images continues what was finished, and --start-from adds to weights where no more than these are left.
     """
     if given["export_only"]:
         return _exported(given)
@@ -98,7 +108,8 @@ def train(**given: Any) -> int:
     job = _job(given)
     folder = check_folder(given["out"])
     console = notes()
-    trainer = trainer_of(job, given["change"], lambda line: console.print(line, soft_wrap=True))
+    usual = {"width": given["width"]}
+    trainer = trainer_of(job, given["change"], lambda line: console.print(line, soft_wrap=True), usual)
     with caught(trainer.stop) as signal, _display() as display:
         for report in trainer.steps():
             display.show(report)
@@ -114,7 +125,8 @@ def train(**given: Any) -> int:
 def _job(given: dict[str, Any]) -> dict[str, Any]:
     """The description of `ipt.training.job` that the command line asks for."""
     sections: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
-    sections["network"]["width"] = given["width"]
+    if click.get_current_context().get_parameter_source("width") is not ParameterSource.DEFAULT:
+        sections["network"]["width"] = given["width"]
     for name in ("images", "batch", "rate", "precision", "device", "seed"):
         sections["training"][name] = given[name]
     sections["training"]["compile"] = given["compiled"]
@@ -134,7 +146,8 @@ def _job(given: dict[str, Any]) -> dict[str, Any]:
             source["sizes"] = [given["size"]]
         if given["channels"]:
             source["channels"] = given["channels"]
-    return {"out": given["out"], "source": source, "network": sections["network"], "training": sections["training"]}
+    job = {"out": given["out"], "source": source, "network": sections["network"], "training": sections["training"]}
+    return {**job, "start": given["start"]} if given["start"] else job
 
 
 def _setting(text: str) -> tuple[str, Any]:

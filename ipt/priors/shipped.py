@@ -8,6 +8,8 @@ from pathlib import Path
 from ipt.core.errors import IptError
 from ipt.priors.network import NetworkPrior, load
 
+NAMES = ("faces", "natural", "kernel")
+
 
 def kernel(device: str = "cpu", precision: str = "fp32") -> NetworkPrior:
     """Blur kernels (1 channel, largest entry 1): motion, Gaussian and defocus, drawn by ipt.operators.kernels."""
@@ -24,11 +26,16 @@ def natural(device: str = "cpu", precision: str = "fp32") -> NetworkPrior:
     return _load("natural", device, precision)
 
 
-def _load(name: str, device: str, precision: str) -> NetworkPrior:
-    folder = Path(str(files("ipt.priors"))) / "weights" / name
-    if not folder.is_dir():
+def folder(name: str) -> Path:
+    """Where the weights of a prior of `NAMES` are. IptError: not in this installation."""
+    place = Path(str(files("ipt.priors"))) / "weights" / name
+    if not place.is_dir():
         raise IptError(
-            f"the weights of the prior {name!r} are not in this installation ({folder}): install ipt again, "
+            f"the weights of the prior {name!r} are not in this installation ({place}): install ipt again, "
             f"or train your own and name it with `--prior network --set prior.path=FOLDER`"
         )
-    return load(folder, device, precision)
+    return place
+
+
+def _load(name: str, device: str, precision: str) -> NetworkPrior:
+    return load(folder(name), device, precision)

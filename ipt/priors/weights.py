@@ -5,8 +5,9 @@ with weights_only=True and nothing else, so a file that holds code is refused, n
 
 config.json: format (1), architecture ("unet" or "adm"), network (its configuration), sigma_data ("unet") or clip
 ("adm"), scale and offset of the chart, sizes (sides it was trained on; null: any multiple of the network's), canvas (a
-quantity of another size becomes the centre of a larger canvas), validation (mean squared error by noise level), and
-what else is worth knowing.
+quantity of another size becomes the centre of a larger canvas), validation (mean squared error by noise level), images
+(examples seen in training), start (name, sha256 and images of the weights that the training began with), and what else
+is worth knowing.
 """
 
 from __future__ import annotations
@@ -155,6 +156,7 @@ def _unwrapped(loaded: Any, file: Path) -> tuple[dict[str, Tensor], dict[str, An
 def _from_training(loaded: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     network, options = json.loads(loaded["network"]), json.loads(loaded["options"])
     history = json.loads(loaded["history"])
+    start = json.loads(loaded.get("start", "null"))
     config = {
         "format": 1,
         "architecture": "unet",
@@ -167,6 +169,8 @@ def _from_training(loaded: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[s
         "images": loaded["images"],
         "validation": history[-1]["validation"] if history else {},
     }
+    if start:
+        config["start"] = {name: start[name] for name in ("name", "sha256", "images")}
     return {name.removeprefix("network."): value for name, value in loaded["average"].items()}, config
 
 

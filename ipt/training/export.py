@@ -15,6 +15,7 @@ from ipt.training.progress import validation_rows
 from ipt.training.sources import Source
 
 CARD = "card.md"
+_LEARNT = "What it started from learnt from:"
 
 
 def export(folder: str | os.PathLike, about: str = "", source: Source | None = None) -> list[Path]:
@@ -62,6 +63,7 @@ def card(name: str, state: states.About, parameters: int, about: str = "") -> st
         "",
         f"{state.examples or 'Not recorded'}.",
         *(["", about] if about else []),
+        *_earlier_data(state, about),
         "",
         "## Network",
         "",
@@ -78,6 +80,7 @@ def card(name: str, state: states.About, parameters: int, about: str = "") -> st
         f"{options.rate:g}; ln sigma of mean {options.sigma_mean:g} and standard deviation {options.sigma_std:g}; "
         f"averaged weights with a half-life of {options.ema:g} of the examples seen; {options.precision}; "
         f"seed {options.seed}.",
+        *_earlier_training(state),
         "",
         "## Validation",
         "",
@@ -85,11 +88,13 @@ def card(name: str, state: states.About, parameters: int, about: str = "") -> st
     if not state.history:
         return "\n".join([*lines, "None was run.", ""])
     last = state.history[-1]
+    # Of the start, where this run has not validated yet.
+    whose = f", as {state.start.name} told" if state.start and last["images"] == state.start.images else ""
     rows = [f"| {' | '.join(row)} |" for row in validation_rows(last["validation"])]
     return "\n".join(
         [
             *lines,
-            f"Held-out examples, after {last['images']:,} examples seen; noise level and mean squared error in "
+            f"Held-out examples, after {last['images']:,} examples seen{whose}; noise level and mean squared error in "
             f"normalised units (-1..1).",
             "",
             "| sigma | mean squared error | PSNR |",
@@ -98,6 +103,37 @@ def card(name: str, state: states.About, parameters: int, about: str = "") -> st
             "",
         ]
     )
+
+
+def _earlier_data(state: states.About, about: str) -> list[str]:
+    """What the weights that a run began with learnt from, a quoted paragraph each, but for what the card says already:
+    where it comes from and its licence stay true however often a training is built upon.
+    """
+    said = {f"{state.examples}.", about, _LEARNT}
+    told = [text for text in _unquoted(state.start.data if state.start else "") if text not in said]
+    return ["", _LEARNT, *_quoted(told)] if told else []
+
+
+def _earlier_training(state: states.About) -> list[str]:
+    """The weights a run began with and how these were trained, which tells in turn what they began with."""
+    start = state.start
+    if start is None:
+        return []
+    line = (
+        f"Started from the weights `{start.name}` (sha256 {start.sha256[:12]}), which had seen {start.images:,} of the "
+        f"examples counted here; the optimizer began anew.{' How these were trained:' if start.training else ''}"
+    )
+    return ["", line, *_quoted(_unquoted(start.training))]
+
+
+def _unquoted(text: str) -> list[str]:
+    """The paragraphs of Markdown, each once, out of their quotation marks."""
+    parts = (part.strip().removeprefix("> ").replace("\n> ", "\n") for part in text.split("\n\n"))
+    return list(dict.fromkeys(part for part in parts if part))
+
+
+def _quoted(paragraphs: list[str]) -> list[str]:
+    return [line for text in paragraphs for line in ("", "> " + text.replace("\n", "\n> "))]
 
 
 def _count(parameters: dict[str, torch.Tensor]) -> int:

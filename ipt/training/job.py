@@ -2,11 +2,13 @@
 
     {"out": "kernels", "source": {"generator": "kernels"}, "network": {"width": 32}, "training": {"images": 400000}}
     {"out": "faces", "source": {"pictures": "faces.npy", "held_out": 500}, "training": {"device": "auto"}}
+    {"out": "longer", "source": {"pictures": "faces.npy", "held_out": 500}, "start": "faces"}
 
 source: "pictures" (a folder, a .npy array or a .npz pack; with "size", "channels", "held_out", "mirror") or "generator"
 (a name below or "module:attribute"; with "options", "sizes", "channels"). network: of `UNetConfig`, without the
-channels, which are the examples'. training: of `TrainingOptions`; the device may be "auto". Relative paths are taken
-from where the command runs.
+channels, which are the examples'. training: of `TrainingOptions`; the device may be "auto". start: weights to begin
+with, by the name of a prior that ships with ipt, a folder of weights or a state.pt; network and training.sigma_data are
+then theirs where nothing is said (safetensors must be installed). Relative paths are taken from where the command runs.
 """
 
 from __future__ import annotations
@@ -23,11 +25,13 @@ import torch
 from ipt.core.errors import IptError
 from ipt.core.interfaces import Generator
 from ipt.priors.unet import UNetConfig
-from ipt.training import pictures
+from ipt.training import pictures, start
+from ipt.training import state as states
 from ipt.training.options import TrainingOptions, checked
 from ipt.training.sources import ArraySource, GeneratorSource, Source
 from ipt.training.trainer import Trainer
 
+_KEYS = ("out", "source", "network", "training", "start")
 GENERATORS: Mapping[str, str] = MappingProxyType(
     {
         "motion": "ipt.operators.kernels:MotionKernels",
@@ -56,27 +60,46 @@ class _Drawn:
 
 
 def trainer(
-    job: Mapping[str, Any], accept_changes: bool = False, say: Callable[[str], None] = lambda line: None
+    job: Mapping[str, Any],
+    accept_changes: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+    usual: Mapping[str, Any] = MappingProxyType({}),
 ) -> Trainer:
     """The trainer that a description asks for, continuing what is in its folder.
 
-    say: is told in a line what takes time. IptError: an unknown or missing key, a value of the wrong kind, what
-    `Trainer`, `ipt.training.pictures` and the generator refuse.
+    say: is told in a line what takes time. usual: of the network, where neither the description nor the weights it
+    begins with say otherwise. IptError: an unknown or missing key, a value of the wrong kind, what `Trainer`,
+    `ipt.training.start`, `ipt.training.pictures` and the generator refuse.
     """
     for key in job:
-        if key not in ("out", "source", "network", "training"):
-            raise IptError(f"the description of the training has no {key!r}; it has out, source, network, training")
+        if key not in _KEYS:
+            raise IptError(f"the description of the training has no {key!r}; it has {', '.join(_KEYS)}")
     for key in ("out", "source"):
         if not job.get(key):
             raise IptError(f"the description of the training lacks {key!r}: see the head of ipt/training/job.py")
     folder = Path(job["out"]).expanduser()
-    values = dict(_table(job, "training"))
+    state = folder / "state.pt"
+    begun = start.find(job["start"]) if job.get("start") else None
+    known, sigma = (begun.network, begun.sigma_data) if begun else _started(state)
+    values = {**({} if sigma is None else {"sigma_data": sigma}), **_table(job, "training")}
     options = checked(TrainingOptions, "training", {**values, "device": device(values.get("device", "cpu"))})
     source = _source(_table(job, "source"), folder, say)
-    network = _network(_table(job, "network"), source.channels)
-    if (folder / "state.pt").exists():
-        say(f"continuing {folder / 'state.pt'}")
-    return Trainer(network, source, options, folder, accept_changes)
+    network = _network({**(_theirs(known) if known else usual), **_table(job, "network")}, source.channels)
+    if state.exists():
+        say(f"continuing {state}")
+    elif begun:
+        say(f"starting from {begun.origin}")
+    return Trainer(network, source, options, folder, accept_changes, begun)
+
+
+def _started(state: Path) -> tuple[UNetConfig | None, float | None]:
+    """The network and sigma_data of a training that began with weights: its description need not name them again."""
+    about = states.read(state)[0] if state.exists() else None
+    return (about.network, about.options.sigma_data) if about and about.start else (None, None)
+
+
+def _theirs(network: UNetConfig) -> dict[str, Any]:
+    return {name: value for name, value in network.to_dict().items() if name != "channels"}
 
 
 def device(name: str) -> str:

@@ -19,7 +19,7 @@ FREE = ("images", "compile", "save_every", "validate_every", "validation_images"
 class TrainingOptions:
     """How to train. `images` is the length in training examples; it can be raised later and the run continued.
 
-    rate: Adam's peak step size; it rises over `warmup` examples and falls linearly to zero at `images`.
+    rate: Adam's peak step size; it rises over the run's first `warmup` examples and falls linearly to zero at `images`.
     sigma_mean, sigma_std: of the logarithm of the noise level. sigma_data: standard deviation of the examples.
     ema: half-life of the averaged weights, as a share of the examples seen. precision: "fp32" or "bf16" (automatic
     mixed precision; weights stay in float32). compile: by torch.compile. save_every, validate_every: in examples.

@@ -21,12 +21,29 @@ TENSORS = ("model", "average", "optimizer")
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Weights that a training began with: their name, the sha256 of their file, the examples they had seen.
+
+    data, training: what their card says of these, Markdown; "" where it says nothing.
+    """
+
+    name: str
+    sha256: str
+    images: int
+    data: str = ""
+    training: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} (sha256 {self.sha256[:12]}, {self.images:,} images seen)"
+
+
+@dataclass(frozen=True)
 class About:
     """All of a state but its tensors.
 
     images: examples seen. history: an entry a validation, {"images", "loss", "validation": {sigma: mse}}. loss:
     smoothed, NaN before the first step. source: what identifies the training examples, and `examples` the same in
-    words; None and "" in files that do not tell.
+    words; None and "" in files that do not tell. start: the weights it began with; None: random ones.
     """
 
     network: UNetConfig
@@ -36,6 +53,7 @@ class About:
     loss: float
     source: Mapping[str, Any] | None = None
     examples: str = ""
+    start: Origin | None = None
 
 
 def write(path: Path, about: About, tensors: Mapping[str, Any]) -> None:
@@ -48,6 +66,7 @@ def write(path: Path, about: About, tensors: Mapping[str, Any]) -> None:
         "loss": about.loss,
         "source": json.dumps(about.source),
         "examples": about.examples,
+        "start": json.dumps(about.start and asdict(about.start)),
         **tensors,
     }
     # One fixed name: what a kill leaves behind is overwritten by the next save instead of piling up.
@@ -71,6 +90,7 @@ def read(path: Path, device: str = "cpu") -> tuple[About, dict[str, Any]]:
             {**entry, "validation": {float(sigma): error for sigma, error in entry["validation"].items()}}
             for entry in json.loads(state["history"])
         ]
+        start = json.loads(state.get("start", "null"))
         about = About(
             network=UNetConfig.from_dict(json.loads(state["network"])),
             options=TrainingOptions(**json.loads(state["options"])),
@@ -79,6 +99,7 @@ def read(path: Path, device: str = "cpu") -> tuple[About, dict[str, Any]]:
             loss=state["loss"],
             source=json.loads(state.get("source", "null")),
             examples=state.get("examples", ""),
+            start=Origin(**start) if start else None,
         )
         return about, {name: state[name] for name in TENSORS}
     except (OSError, RuntimeError, EOFError, ValueError, TypeError, KeyError, pickle.UnpicklingError) as error:

@@ -32,6 +32,7 @@ from ipt.training import state as states
 from ipt.training.options import TrainingOptions, changed, differences
 from ipt.training.prefetch import prefetched
 from ipt.training.sources import Source
+from ipt.training.start import Start
 from ipt.training.validation import VALIDATION_SIGMAS, validate
 
 __all__ = ["VALIDATION_SIGMAS", "Diverged", "Report", "Trainer", "TrainingOptions", "UNetConfig", "validate"]
@@ -59,10 +60,11 @@ class Trainer:
     """Trains a `UNet` denoiser from a source, keeping its state in `folder`/state.pt, from which it continues.
 
     `steps()` yields a Report a step; `run()` runs it to the end. The averaged weights are in `denoiser()`.
-    accept_changes: continue also where options or examples differ from those of the state.
+    accept_changes: continue also where options or examples differ from those of the state. start: weights to begin with
+    where there is no state; the examples they had seen count. A state that began with other weights is refused.
 
-    IptError: source and network do not fit; the state is damaged, or of another network; other options or examples than
-    the state's, with the differences.
+    IptError: source and network do not fit; the start fits neither, or has seen `images` already; the state is damaged,
+    of another start or another network; other options or examples than the state's, with the differences.
     """
 
     def __init__(
@@ -72,12 +74,14 @@ class Trainer:
         options: TrainingOptions,
         folder: str | os.PathLike,
         accept_changes: bool = False,
+        start: Start | None = None,
     ):
         _check_fit(network, source)
         self.network, self.source, self.options = network, source, options
         self.folder = Path(folder)
         self.images = 0
         self.history: list[dict] = []
+        self.origin: states.Origin | None = None
         self.device = torch.device(options.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
@@ -91,7 +95,9 @@ class Trainer:
         self._stopping = False
         self._smoothed: Tensor | None = None
         if self.state_path.exists():
-            self._load(accept_changes)
+            self._load(accept_changes, start)
+        elif start is not None:
+            self._begin(start)
 
     @property
     def state_path(self) -> Path:
@@ -165,7 +171,14 @@ class Trainer:
         """Write the whole state; the file is the old one or the new one, never a part. Raises Diverged, IptError."""
         loss = self._checked_loss()
         about = states.About(
-            self.network, self.options, self.history, self.images, loss, self.source.identity(), str(self.source)
+            self.network,
+            self.options,
+            self.history,
+            self.images,
+            loss,
+            self.source.identity(),
+            str(self.source),
+            self.origin,
         )
         tensors = {name: getattr(self, name).state_dict() for name in states.TENSORS}
         states.write(self.state_path, about, tensors)
@@ -197,7 +210,8 @@ class Trainer:
         loss = (self.model.loss_weight(sigma) * error).mean()
         loss.backward()
         progress = self.images / options.images
-        rise = min(1.0, (self.images + options.batch) / max(1, options.warmup))
+        # The optimizer's moments began with this run, so the warm-up does; all else counts from the first example.
+        rise = min(1.0, (self.images - self._begun + options.batch) / max(1, options.warmup))
         for group in self.optimizer.param_groups:
             group["lr"] = options.rate * rise * (1 - progress)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -213,8 +227,12 @@ class Trainer:
         self._smoothed = value if self._smoothed is None else self._smoothed + 0.02 * (value - self._smoothed)
 
     def _validated(self) -> int:
-        """Examples seen at the last validation."""
-        return self.history[-1]["images"] if self.history else 0
+        """Examples seen at the last validation, or where the run began."""
+        return self.history[-1]["images"] if self.history else self._begun
+
+    @property
+    def _begun(self) -> int:
+        return self.origin.images if self.origin else 0
 
     def _read_loss(self) -> float:
         return math.nan if self._smoothed is None else float(self._smoothed)
@@ -229,8 +247,19 @@ class Trainer:
             )
         return loss
 
-    def _load(self, accept_changes: bool) -> None:
+    def _begin(self, start: Start) -> None:
+        start.check(self.network, self.options)
+        self.origin, self.images, self.history = start.origin, start.origin.images, list(start.history)
+        for module in (self.model, self.average):
+            module.network.load_state_dict(start.parameters)
+
+    def _load(self, accept_changes: bool, start: Start | None) -> None:
         about, tensors = states.read(self.state_path, self.options.device)
+        if start is not None and (about.start is None or about.start.sha256 != start.origin.sha256):
+            raise IptError(
+                f"{self.state_path} began with {about.start or 'random weights'}, not with {start.origin}.\n"
+                f"Leave the start out to continue it, or give another folder to begin anew."
+            )
         if about.network != self.network:
             told = "; ".join(differences(about.network.to_dict(), self.network.to_dict()))
             raise IptError(
@@ -244,7 +273,7 @@ class Trainer:
                 f"{self.state_path} was trained otherwise ({'; '.join(found)}).\n"
                 f"Give the same to continue it, another folder to start anew, or --change to go on with the new."
             )
-        self.images, self.history = about.images, list(about.history)
+        self.images, self.history, self.origin = about.images, list(about.history), about.start
         if not math.isnan(about.loss):
             self._smoothed = torch.tensor(about.loss, device=self.device)
         for name in states.TENSORS:

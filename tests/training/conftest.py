@@ -28,10 +28,13 @@ def gratings(count: int = 24, side: int = 8) -> np.ndarray:
 
 @pytest.fixture
 def make_trainer(tmp_path: Path) -> Callable[..., Trainer]:
-    """make_trainer(folder name, source=..., accept_changes=..., option=...) -> a Trainer in tmp_path."""
+    """make_trainer(folder name, source=..., accept_changes=..., start=..., option=...) -> a Trainer in tmp_path."""
 
-    def make(name: str = "out", source: Any = None, accept_changes: bool = False, **options: Any) -> Trainer:
+    def make(
+        name: str = "out", source: Any = None, accept_changes: bool = False, start: Any = None, **options: Any
+    ) -> Trainer:
         source = source or ArraySource(gratings(), held_out=4)
-        return Trainer(NETWORK, source, TrainingOptions(**{**OPTIONS, **options}), tmp_path / name, accept_changes)
+        chosen = TrainingOptions(**{**OPTIONS, **options})
+        return Trainer(NETWORK, source, chosen, tmp_path / name, accept_changes, start)
 
     return make

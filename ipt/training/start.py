@@ -1,0 +1,135 @@
+"""Weights that a training begins with, where no state of it is left: a shipped prior, a folder of weights, a state.pt.
+
+What is found here is complete but for the optimizer's moments: the network with its averaged weights, the examples they
+have seen, how well they do, and what their card says. Reading them needs safetensors besides torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from ipt.core.errors import IptError
+from ipt.priors.unet import UNet, UNetConfig
+from ipt.training import state as states
+from ipt.training.options import TrainingOptions, differences
+
+if TYPE_CHECKING:
+    from ipt.priors.network import NetworkPrior
+
+_CARD = "card.md"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights to begin with.
+
+    parameters: of the `UNet`, by name, float32. sigma_data: of its preconditioning. history: as a training's
+    (`ipt.training.state.About`), the last validation of the weights or nothing.
+    """
+
+    origin: states.Origin
+    network: UNetConfig
+    sigma_data: float
+    parameters: Mapping[str, Tensor]
+    history: Sequence[dict] = ()
+
+    def check(self, network: UNetConfig, options: TrainingOptions) -> None:
+        """IptError, naming the difference, where a training cannot begin with these weights."""
+        name, images = self.origin.name, self.origin.images
+        if network.channels != self.network.channels:
+            raise IptError(
+                f"{name} has {self.network.channels} channels, the training examples {network.channels}: "
+                f"start from another prior, or choose the examples' (--channels)"
+            )
+        theirs = {**self.network.to_dict(), "sigma_data": self.sigma_data}
+        found = differences(theirs, {**network.to_dict(), "sigma_data": options.sigma_data})
+        if found:
+            told = "; ".join(found).replace(" before,", f" in {name},")
+            raise IptError(
+                f"the training starts from {name}, another network ({told}).\nLeave that out to take its own."
+            )
+        if options.images <= images:
+            raise IptError(
+                f"{name} has seen {images:,} images, and {options.images:,} are wanted in all: give more (--images)"
+            )
+
+
+def find(name: str) -> Start:
+    """The weights of a shipped prior by its name, else of a folder or a file by its path.
+
+    IptError: nothing there; no weights; of a file that does not tell its network; of a network that is not trained
+    here.
+    """
+    from ipt.priors import shipped
+    from ipt.priors.network import from_weights
+    from ipt.priors.weights import TORCH_SUFFIXES, read
+
+    if not isinstance(name, str):
+        raise IptError(f"start is the name of a prior or a path, not {name!r}: see the head of ipt/training/job.py")
+    place = shipped.folder(name) if name in shipped.NAMES else Path(name).expanduser().resolve()
+    if not place.exists():
+        raise IptError(
+            f"there is no prior {name!r} to start from: choose {', '.join(shipped.NAMES)}, a folder of weights or a "
+            f"state.pt"
+        )
+    weights = read(place)
+    if weights.config is None:
+        raise IptError(
+            f"{weights.file} does not tell its network: start from a folder with config.json, or from a state.pt"
+        )
+    prior = from_weights(weights)
+    network = prior.denoiser.network
+    if not isinstance(network, UNet):
+        raise IptError(f"{prior.name} is a network that is not trained here (ADM): start from one of `ipt train`")
+    if (prior.scale, prior.offset) != (0.5, 0.5):
+        raise IptError(
+            f"{prior.name} has scale {prior.scale:g} and offset {prior.offset:g}, training has 0.5 and 0.5: "
+            f"start from weights of `ipt train`"
+        )
+    images = _images(weights.config, prior)
+    data, training = _told(weights.file, weights.file.suffix in TORCH_SUFFIXES)
+    return Start(
+        states.Origin(prior.name, weights.sha256, images, data, training),
+        network.config,
+        prior.denoiser.sigma_data,  # type: ignore[arg-type]
+        network.state_dict(),
+        _history(weights.config, images),
+    )
+
+
+def _images(config: Mapping[str, Any], prior: NetworkPrior) -> int:
+    images = config.get("images", 0)
+    if not isinstance(images, int) or images < 0:
+        raise IptError(f"the config of {prior.name} has images {images!r}, not a whole number: mend its config.json")
+    return images
+
+
+def _history(config: Mapping[str, Any], images: int) -> list[dict]:
+    """The validation of the config as the first entry of a history; no loss is known there."""
+    found = {float(sigma): float(error) for sigma, error in config.get("validation", {}).items()}
+    return [{"images": images, "loss": None, "validation": found}] if found else []
+
+
+def _told(file: Path, is_state: bool) -> tuple[str, str]:
+    """What is said of data and training: by the card beside a file of weights; of a state by itself, with the data of a
+    card beside it, which may say more."""
+    from ipt.training.export import card
+
+    beside = file.with_name(_CARD)
+    text = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else ""
+    if not is_state:
+        return _section(text, "Data"), _section(text, "Training")
+    own = card(file.parent.name, states.read(file)[0], 0)
+    return _section(text, "Data") or _section(own, "Data"), _section(own, "Training")
+
+
+def _section(text: str, heading: str) -> str:
+    """What stands under "## heading" in Markdown, up to the next heading of this level; "" where there is none."""
+    found = re.search(rf"^## {re.escape(heading)}\s*$\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return found[1].strip() if found else ""
