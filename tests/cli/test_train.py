@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -123,6 +124,36 @@ def test_a_generator_becomes_a_prior_with_json(tmp_path):
     assert (config["sizes"], config["canvas"]) == ([8], True)
     assert "Drawn by the generator gaussian (std=(0.5, 1)) on canvases of 8 pixels" in (out / "card.md").read_text()
     assert load(out).chart((1, 5, 7)).shape == (1, 8, 8)
+
+
+def test_a_training_starts_from_the_weights_of_another(tmp_path):
+    first, out = tmp_path / "first", tmp_path / "second"
+    drawn = ("--generator", "gaussian", "--size", 8, "--set", "training.validation_images=4", "--device", "cpu")
+    assert run("-o", first, "--generator", "gaussian", "--size", 8, "--images", 32, *SMALL).exit_code == 0
+    digest = hashlib.sha256((first / FILES[2]).read_bytes()).hexdigest()
+    common = ("-o", out, *drawn, "--start-from", first)
+    for options, told in (
+        (("--width", 48), "width: 8 in first, 48 now"),
+        (("--set", "network.patch=1"), "patch: 2 in first, 1 now"),
+        (("--images", 32), "first has seen 32 images, and 32 are wanted in all"),
+        (("--start-from", "nothing"), "choose faces, natural, kernel, a folder of weights"),
+        (("--start-from", "natural"), "natural has 3 channels, the training examples 1"),
+    ):
+        wrong = run(*common, *options)
+        assert wrong.exit_code == 1 and told in wrong.stderr and len(wrong.stderr.splitlines()) <= 3, wrong.stderr
+        assert not (out / "state.pt").exists()
+    done = run(*common, "--images", 64)
+    assert done.exit_code == 0, done.stderr
+    assert f"starting from first (sha256 {digest[:12]}, 32 images seen)" in done.stderr
+    config = json.loads((out / "config.json").read_text())
+    assert (config["network"]["width"], config["images"], config["start"]["sha256"]) == (8, 64, digest)
+    assert f"`first` (sha256 {digest[:12]}), which had seen 32" in (out / "card.md").read_text()
+    assert load(out).chart((1, 5, 7)).shape == (1, 8, 8)
+    # Going on needs neither the start nor its network; another start is refused.
+    longer = run("-o", out, *drawn, "--images", 96)
+    assert longer.exit_code == 0 and "continuing" in longer.stderr and "96 of 96" in longer.stderr, longer.stderr
+    other = run("-o", out, *drawn, "--images", 96, "--start-from", out, "--change")
+    assert other.exit_code == 1 and f"began with first (sha256 {digest[:12]}" in other.stderr
 
 
 def test_a_third_partys_generator_is_found(tmp_path, install):
