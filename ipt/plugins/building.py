@@ -48,7 +48,7 @@ def build(
         "operator.downscale.factor" goes to that part (the second of a name is "downscale2"), "operator.factor" to every
         part that has such an option. Text is read as YAML.
     steps: of the schedule (None: the rule's usual number).
-    device, precision: "cpu", "cuda", ...; "fp32", "bf16": for priors that have such an option.
+    device, precision: "cpu", "cuda", ...; "fp32", "bf16", "fp16": for priors that have such an option.
 
     Raises IptError: an unknown name or option (with a suggestion), a name with two owners, a parameter without a prior,
     a value that a component refuses.

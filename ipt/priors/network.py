@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ipt.core.charts import Chart
 from ipt.core.errors import IptError
 from ipt.core.interfaces import Estimate, Prior, Spread
+from ipt.core.precision import check_range, checked, computing
 from ipt.core.spectra import picture_spread
 from ipt.priors.adm import ADMConfig, ADMUNet
 from ipt.priors.edm import EDMDenoiser
@@ -35,7 +36,7 @@ class NetworkPrior(Prior):
     (`ipt.priors.weights`).
 
     The module's parameters are frozen and it is put in evaluation; gradients with respect to `noisy` flow as usual.
-    device: where it runs, and where `noisy` must be. precision: "fp32", or "bf16" for automatic mixed precision.
+    device: where it runs, and where `noisy` must be. precision: of `ipt.core.precision`.
     name: what error messages call it. weights_hash: sha256 of the file of weights. channels; multiple: heights and
     widths that the network sees are multiples of this many pixels.
 
@@ -52,9 +53,8 @@ class NetworkPrior(Prior):
         name: str = "this network",
         weights_hash: str = "",
     ):
-        if precision not in ("fp32", "bf16"):
-            raise IptError(f"precision is fp32 or bf16, not {precision!r}")
-        self.config, self.precision, self.name, self.weights_hash = dict(config), precision, name, weights_hash
+        self.config, self.precision = dict(config), checked(precision)
+        self.name, self.weights_hash = name, weights_hash
         network = denoiser.network.config
         if not isinstance(network, UNetConfig | ADMConfig):
             raise TypeError(f"the denoiser's network is a UNet or an ADMUNet, not {type(denoiser.network).__name__}")
@@ -125,11 +125,12 @@ class NetworkPrior(Prior):
         weight = next(self.denoiser.parameters())
         inputs = noisy.to(weight.dtype, memory_format=torch.channels_last)
         level = torch.full((len(noisy),), sigma, dtype=weight.dtype, device=noisy.device)
-        with torch.autocast(noisy.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with computing(self.precision, noisy.device):
             if isinstance(self.denoiser, VPDenoiser):
                 found = self.denoiser.estimate(inputs, level)
             else:
                 found = Estimate(self.denoiser(inputs, level))
+        check_range(found.clean, inputs, self.precision, self.name)
         mix = found.variance_mix
         return Estimate(_as(found.clean, noisy), None if mix is None else _as(mix, noisy))
 

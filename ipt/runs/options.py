@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from ipt.core.errors import IptError
+from ipt.core.precision import PRECISIONS
 from ipt.plugins.options import scalar
 from ipt.plugins.suggestions import advice
 from ipt.runs.shards import NONE, parsed
@@ -71,7 +72,7 @@ SOLVE = (
     Kind("known", "files", {}, environment=False),
     Kind("set", "settings", {}, environment=False),
     Kind("device", "text", "auto"),
-    Kind("precision", "choice", "fp32", choices=("fp32", "bf16")),
+    Kind("precision", "choice", "fp32", choices=PRECISIONS),
     Kind("fit", "choice", "error", choices=("error", "resize", "crop", "tile")),
     Kind("batch", "batch", "auto", least=1, result=False),
     Kind("save_every", "seconds", 60.0, result=False),

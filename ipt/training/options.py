@@ -11,6 +11,7 @@ from ipt.core.errors import IptError
 
 T = TypeVar("T")
 PRECISIONS = ("fp32", "bf16")
+"""Of `ipt.core.precision`; the gradients of fp16 would need a scale of their own."""
 FREE = ("images", "compile", "save_every", "validate_every", "validation_images", "device")
 """Options that may differ when a run is continued: they do not change what an example teaches."""
 
