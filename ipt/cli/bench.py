@@ -37,9 +37,7 @@ protocol holds."""
 @click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Of the solvers; the data have their own.")
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Draws solved at a time.  [default: as suits]")
 @click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda ...  [default: auto]")
-@click.option(
-    "--precision", type=click.Choice(PRECISIONS), default="fp32", help="Of the networks.  [default: fp32]"
-)
+@click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", help="Of the networks.  [default: fp32]")
 @click.option("--export", metavar="FOLDER", help="Write measurements and truths there, and solve nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Write the results to standard output as JSON.")
 def bench(
