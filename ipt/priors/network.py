@@ -18,6 +18,7 @@ from ipt.core.interfaces import Estimate, Prior, Spread
 from ipt.core.precision import check_range, checked, computing
 from ipt.core.spectra import picture_spread
 from ipt.priors.adm import ADMConfig, ADMUNet
+from ipt.priors.compiling import compiled
 from ipt.priors.edm import EDMDenoiser
 from ipt.priors.tiled import TiledPrior
 from ipt.priors.unet import UNet, UNetConfig
@@ -37,8 +38,9 @@ class NetworkPrior(Prior):
 
     The module's parameters are frozen and it is put in evaluation; gradients with respect to `noisy` flow as usual.
     device: where it runs, and where `noisy` must be. precision: of `ipt.core.precision`.
-    name: what error messages call it. weights_hash: sha256 of the file of weights. channels; multiple: heights and
-    widths that the network sees are multiples of this many pixels.
+    name: what error messages call it. weights_hash: sha256 of the file of weights. compile: the
+    network by torch.compile, at its first call. channels; multiple: heights and widths that the network sees are
+    multiples of this many pixels.
 
     A local network (`UNetConfig.local`) without sizes takes pictures of any height and width: they are continued by
     reflection to the next multiple, and larger ones than `_WHOLE` are seen in overlapping tiles.
@@ -52,6 +54,7 @@ class NetworkPrior(Prior):
         precision: str = "fp32",
         name: str = "this network",
         weights_hash: str = "",
+        compile: bool = False,
     ):
         self.config, self.precision = dict(config), checked(precision)
         self.name, self.weights_hash = name, weights_hash
@@ -76,6 +79,7 @@ class NetworkPrior(Prior):
             raise IptError(
                 f"{name} has scale {self.scale:g} and offset {self.offset:g}: set finite ones, scale not 0"
             )
+        compiled(self.denoiser.network, self.device, compile)
         self.canvas = bool(config.get("canvas", False))
         self._log_sigmas = [math.log(sigma) for sigma, error in levels if sigma > 0 and error > 0]
         self._log_errors = [0.5 * math.log(error) for sigma, error in levels if sigma > 0 and error > 0]
@@ -179,20 +183,27 @@ def load(
     offset: float | None = None,
     sizes: Sequence[int] | None = None,
     head_channels: int = 64,
+    compile: bool = False,
 ) -> NetworkPrior:
     """A prior from a folder or a file of weights.
 
     Without a config.json beside it, a file must be a guided-diffusion checkpoint; what that network is, is read off its
     parameters, but for `head_channels`, the features a head of attention. One channel is taken for a kernel, two for a
     field in the network's own units (its chart: scale 1, offset 0), three for a picture in 0..1; scale, offset
-    (physical = offset + scale * normalised) and sizes (sides it takes) say otherwise. Raises IptError.
+    (physical = offset + scale * normalised) and sizes (sides it takes) say otherwise. compile: by torch.compile. Raises
+    IptError.
     """
     chosen = {"scale": scale, "offset": offset, "sizes": None if sizes is None else list(sizes)}
-    return from_weights(read(path), device, precision, head_channels, **chosen)
+    return from_weights(read(path), device, precision, head_channels, compile, **chosen)
 
 
 def from_weights(
-    weights: Weights, device: str = "cpu", precision: str = "fp32", head_channels: int = 64, **chosen: Any
+    weights: Weights,
+    device: str = "cpu",
+    precision: str = "fp32",
+    head_channels: int = 64,
+    compile: bool = False,
+    **chosen: Any,
 ) -> NetworkPrior:
     """`load`, of weights already read; chosen: entries of the config that are not None override it."""
     try:
@@ -203,7 +214,8 @@ def from_weights(
         raise IptError(f"{weights.file}: {error}") from None
     _fill(denoiser.network, weights)
     folder = weights.file.parent.name if weights.config is not None else weights.file.name
-    return NetworkPrior(denoiser, config, device, precision, config.get("name") or folder, weights.sha256)
+    name = config.get("name") or folder
+    return NetworkPrior(denoiser, config, device, precision, name, weights.sha256, compile)
 
 
 def _inferred(state: Mapping[str, Tensor], head_channels: int) -> dict[str, Any]:
