@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from blind_deblur import faces
+from common import faces
 
 NOISE = 0.01
 CASES = {

@@ -6,6 +6,7 @@ import click
 
 from ipt.cli.console import echo_json
 from ipt.cli.errors import DONE, SOME_FAILED
+from ipt.core.precision import PRECISIONS
 
 _EPILOG = """Built-in protocols: small (a face that ships, minutes on a laptop), paper-deblur-motion,
 paper-deblur-gaussian and paper-turbulence (256x256, any folder of pictures). OUT gets table.md, results.csv,
@@ -36,9 +37,7 @@ protocol holds."""
 @click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Of the solvers; the data have their own.")
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Draws solved at a time.  [default: as suits]")
 @click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda ...  [default: auto]")
-@click.option(
-    "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", help="Of the networks.  [default: fp32]"
-)
+@click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", help="Of the networks.  [default: fp32]")
 @click.option("--export", metavar="FOLDER", help="Write measurements and truths there, and solve nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Write the results to standard output as JSON.")
 def bench(

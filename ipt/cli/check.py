@@ -12,7 +12,7 @@ from ipt.cli.console import data, echo_json, notes
 from ipt.cli.errors import DONE, ERROR
 from ipt.cli.listing import KindType, as_json, table
 from ipt.cli.solve import options_from
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover
 from ipt.plugins.plans import Planner
@@ -108,7 +108,7 @@ def _meant(registry: Registry, name: str, kind: str | None = None) -> tuple[list
     if not kinds:
         known = [entry.name for entry in registry.entries if entry.kind in KINDS]
         names = [*known, *(plugin.distribution for plugin in registry.plugins)]
-        raise IptError(f"there is no component or plugin called {name!r}{advice(name, names)}{registry.suspects()}")
+        raise Misuse(f"there is no component or plugin called {name!r}{advice(name, names)}{registry.suspects()}")
     return [], [(each, name) for each in kinds]
 
 
@@ -122,7 +122,7 @@ def _shares(components: Iterable[tuple[str, str]], settings: Mapping[str, Any]) 
         takers = takers or [index for index, (kind, _) in enumerate(components) if kind == head]
         if not takers or not rest:
             heads = [*dict.fromkeys([*(kind for kind, _ in components), *(name for _, name in components)])]
-            raise IptError(f"nothing is set by {key}{advice(head, heads, 'settings begin with')}")
+            raise Misuse(f"nothing is set by {key}{advice(head, heads, 'settings begin with')}")
         for index in takers:
             shares[index][rest] = value
     return shares

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import yaml
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.plugins.citations import bibliography
 from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover
@@ -46,7 +46,7 @@ def _entries(word: str) -> Iterator[Entry]:
         yield from _used(_options(_read(place)), place)
     else:
         names = [entry.name for kind in KINDS for entry in registry.of_kind(kind)]
-        raise IptError(f"there is no component, folder or record called {word!r}{advice(word, names, 'components')}")
+        raise Misuse(f"there is no component, folder or record called {word!r}{advice(word, names, 'components')}")
 
 
 def _read(path: Path) -> dict[str, Any]:

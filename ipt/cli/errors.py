@@ -1,4 +1,14 @@
-"""The one place where an exception becomes a message on standard error and an exit code."""
+"""The one place where an exception becomes a message on standard error and an exit code. The codes, of every command:
+
+    0    done
+    1    an error: a file, a device, a plugin, a component that refuses a value, a solve that diverged
+    2    usage: a name or an option that there is none of, a value that an option cannot have; on the command line, in
+         the environment or in a YAML file
+    3    finished, with some pictures failed
+    130  interrupted
+
+README has the same list.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +22,7 @@ from typing import Any
 import click
 
 from ipt.cli.console import notes
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 
 DONE, ERROR, USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -44,6 +54,8 @@ def _reported(error: BaseException) -> int:
     _say(message_of(error))
     if isinstance(error, OSError):
         _drop_output()
+    if isinstance(error, Misuse):
+        return USAGE
     return error.exit_code if isinstance(error, click.ClickException) else ERROR
 
 

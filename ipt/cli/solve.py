@@ -56,7 +56,7 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
 @click.option("--set", "set_", multiple=True, metavar="PART.OPTION=VALUE", help="Any option, as in guidance.scale=.3.")
 @click.option("--fit", metavar="CHOICE", help="A picture that the prior does not take: error, resize, crop or tile.")
 @click.option("--device", metavar="NAME", help="auto, cpu, cuda ...  [default: auto]")
-@click.option("--precision", metavar="CHOICE", help="Of the networks: fp32 or bf16.  [default: fp32]")
+@click.option("--precision", metavar="CHOICE", help="Of the networks: fp32, bf16 or fp16.  [default: fp32]")
 @click.option("--batch", metavar="N|auto", help="How many draws are solved together.  [default: auto]")
 @click.option(
     "--save-every",

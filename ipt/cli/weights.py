@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ipt.cli.console import data, echo_json
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.plugins.discovery import discover
 from ipt.plugins.suggestions import advice
 from ipt.priors.published import PUBLISHED, Published, cached, fetch, recorded, sha256, verified
@@ -102,7 +102,7 @@ def verify(what: tuple[str, ...]) -> None:
 def _published(name: str, others: list[str] | None = None) -> Published:
     if name not in PUBLISHED:
         names = [*PUBLISHED, *(others or [])]
-        raise IptError(f"no weights are called {name!r}{advice(name, names, 'weights')}")
+        raise Misuse(f"no weights are called {name!r}{advice(name, names, 'weights')}")
     return PUBLISHED[name]
 
 

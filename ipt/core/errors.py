@@ -7,6 +7,11 @@ class IptError(ValueError):
     """The message is for the user: what happened, which file, option or plugin, and what to do next."""
 
 
+class Misuse(IptError):
+    """What is asked for is written wrongly, wherever it is written: a name or an option that there is none of, a value
+    that an option cannot have, two that contradict each other."""
+
+
 class Lacking(IptError):
     """Something cannot be made for want of what is not at hand: an option, weights, an optional package. Nothing is
     wrong with it as such."""

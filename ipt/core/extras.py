@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 from typing import Any
 
-from ipt.core.errors import IptError, Lacking
+from ipt.core.errors import IptError, Lacking, Misuse
 
 
 def imported(module: str, attribute: str) -> Any:
@@ -20,7 +20,7 @@ def imported(module: str, attribute: str) -> Any:
         importlib.import_module(package)
         return getattr(importlib.import_module(module), attribute)
     except AttributeError:
-        raise IptError(f"there is no {attribute!r} in {module}: check its spelling, or update {package}") from None
+        raise Misuse(f"there is no {attribute!r} in {module}: check its spelling, or update {package}") from None
     except ModuleNotFoundError as error:
         if error.name == package:
             raise Lacking(f"this needs {package}, which is not installed\npip install {package}") from None
@@ -36,5 +36,5 @@ def chosen(model: str, module: str) -> Any:
     """`model` of `module`, or, written MODULE:ATTRIBUTE, what the user's own module has of that name; IptError."""
     own, colon, attribute = model.rpartition(":")
     if colon and importlib.util.find_spec(own.partition(".")[0]) is None:
-        raise IptError(f"there is no module {own} for {model}: install it, or put its folder on PYTHONPATH")
+        raise Misuse(f"there is no module {own} for {model}: install it, or put its folder on PYTHONPATH")
     return imported(own if colon else module, attribute)

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.core.interfaces import Correction, GuidanceRule, Step, Transition
 from ipt.core.problem import Problem
 from ipt.core.schedules import Schedule
@@ -58,7 +58,7 @@ class Regularized(GuidanceRule):
         clean = dict(correction.clean)
         for name, text in self.penalties.items():
             if name not in step.clean:
-                raise IptError(f"guidance.penalties names {name!r}; the unknowns are {', '.join(step.clean)}")
+                raise Misuse(f"guidance.penalties names {name!r}; the unknowns are {', '.join(step.clean)}")
             kind, weight = _parsed(name, text)
             chart = problem.charts[name]
             amount = weight * (chart.scale * step.uncertainty[name]) ** 2

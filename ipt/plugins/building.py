@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.plugins.discovery import discover
 from ipt.plugins.options import grouped, scalar
 from ipt.plugins.plans import DEFAULT_GUIDANCE, Chain, Plan, Planner
@@ -48,7 +48,7 @@ def build(
         "operator.downscale.factor" goes to that part (the second of a name is "downscale2"), "operator.factor" to every
         part that has such an option. Text is read as YAML.
     steps: of the schedule (None: the rule's usual number).
-    device, precision: "cpu", "cuda", ...; "fp32", "bf16": for priors that have such an option.
+    device, precision: "cpu", "cuda", ...; "fp32", "bf16", "fp16": for priors that have such an option.
 
     Raises IptError: an unknown name or option (with a suggestion), a name with two owners, a parameter without a prior,
     a value that a component refuses.
@@ -145,13 +145,13 @@ def _prior_specs(
     parts = ["operator", "prior", "guidance", "schedule", "transition"]
     for name in [*known, *parameters]:
         if name not in specs:
-            raise IptError(f"operator {operator!r} has no parameter {name!r}{advice(name, names, 'parameters')}")
+            raise Misuse(f"operator {operator!r} has no parameter {name!r}{advice(name, names, 'parameters')}")
     for name in sections:
         if name not in [*parts, *names]:
-            raise IptError(f"nothing is set by {name}.*{advice(name, [*parts, *names], 'settings begin with')}")
+            raise Misuse(f"nothing is set by {name}.*{advice(name, [*parts, *names], 'settings begin with')}")
     for name in known:
         if name in parameters or name in sections:
-            raise IptError(f"{name!r} is given, so its prior would not be used; drop its value, or its prior")
+            raise Misuse(f"{name!r} is given, so its prior would not be used; drop its value, or its prior")
     wanted: dict[str, str | os.PathLike[str]] = {}
     for name, spec in specs.items():
         if name in known:
@@ -167,9 +167,9 @@ def _schedule(rule: GuidanceRule, steps: int | None, settings: Mapping[str, Any]
     settings = {key: scalar(value) for key, value in settings.items()}
     asked = settings.pop("steps", steps)
     if steps is not None and asked != steps:
-        raise IptError(f"the number of steps is given twice: {steps}, and schedule.steps {asked}; drop one")
+        raise Misuse(f"the number of steps is given twice: {steps}, and schedule.steps {asked}; drop one")
     if asked is not None and (not isinstance(asked, int) or isinstance(asked, bool) or asked < 1):
-        raise IptError(f"the number of steps must be a whole number from 1 up, not {asked!r}")
+        raise Misuse(f"the number of steps must be a whole number from 1 up, not {asked!r}")
     try:
         schedule = rule.schedule(asked)
     except ValueError as error:
@@ -183,7 +183,7 @@ def _changed(section: str, made: Any, settings: Mapping[str, Any]) -> Any:
     for key in settings:
         if key not in names:
             who = type(made).__name__
-            raise IptError(f"{who} has no option {key!r} ({section}.{key}){advice(key, names, 'options')}")
+            raise Misuse(f"{who} has no option {key!r} ({section}.{key}){advice(key, names, 'options')}")
     try:
         return dataclasses.replace(made, **{key: scalar(value) for key, value in settings.items()})
     except (TypeError, ValueError) as error:

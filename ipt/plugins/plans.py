@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ipt.core.errors import IptError, Lacking
+from ipt.core.errors import IptError, Lacking, Misuse
 from ipt.plugins.component import KINDS
 from ipt.plugins.options import Option, Signature, grouped, scalar, signature_of, value_for
 from ipt.plugins.registry import Entry, Registry, one_line
@@ -107,7 +107,7 @@ class Planner:
         if len(specs) == 1:
             return self._single("operator", spec, settings, section)
         if not all(specs):
-            raise IptError(f"operator {spec!r} is incomplete; write names with a + between them, as in blur+downscale")
+            raise Misuse(f"operator {spec!r} is incomplete; write names with a + between them, as in blur+downscale")
         from ipt.operators.compose import numbered
 
         labels = numbered(part.partition(":")[0] for part in specs)
@@ -153,14 +153,14 @@ class Planner:
         for key, group in groups.items():
             option = signature.option(key)
             if option is None and not signature.open:
-                raise IptError(f"{who} has no option {key!r} ({section}.{key}){advice(key, names, 'options')}")
+                raise Misuse(f"{who} has no option {key!r} ({section}.{key}){advice(key, names, 'options')}")
             options[key] = self._value(option, group, f"{section}.{key}")
         if argument is not None:
             if not names:
-                raise IptError(f"{who} takes no argument, but was given {argument!r}; write {name} alone")
+                raise Misuse(f"{who} takes no argument, but was given {argument!r}; write {name} alone")
             if names[0] in groups:
                 again = f"{section}.{names[0]}"
-                raise IptError(f"{names[0]} of {who} is given twice, in '{name}:{argument}' and as {again}; drop one")
+                raise Misuse(f"{names[0]} of {who} is given twice, in '{name}:{argument}' and as {again}; drop one")
             options[names[0]] = self._value(signature.options[0], {"": argument}, f"{section}.{names[0]}")
         for option in signature.options:
             if option.required and option.name not in options:
@@ -199,13 +199,13 @@ def _shares(
         head, _, rest = key.partition(".")
         if head in parts:
             if not rest:
-                raise IptError(f"{section}.{head} is a part of {spec!r}; set one of its options, {section}.{head}.NAME")
+                raise Misuse(f"{section}.{head} is a part of {spec!r}; set one of its options, {section}.{head}.NAME")
             own[head][rest] = value
             continue
         takers = [label for label, signature in parts.items() if head in signature.names() or signature.open]
         if not takers:
             names = [*parts, *(name for signature in parts.values() for name in signature.names())]
-            raise IptError(
+            raise Misuse(
                 f"no part of operator {spec!r} has an option {head!r} ({section}.{key}){advice(head, names, 'options')}"
             )
         for label in takers:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.plugins.component import HOOKS, Component
 from ipt.plugins.suggestions import advice
 
@@ -109,7 +109,7 @@ class Registry:
         them).
         """
         if kind not in HOOKS:
-            raise IptError(f"there is no kind of component called {kind!r}{advice(kind, HOOKS, 'kinds')}")
+            raise Misuse(f"there is no kind of component called {kind!r}{advice(kind, HOOKS, 'kinds')}")
         found = [entry for entry in self.of_kind(kind) if entry.name == name]
         if len(found) == 1 or any(entry.owner == OWN_DISTRIBUTION for entry in found):
             return next((entry for entry in found if entry.owner == OWN_DISTRIBUTION), found[0])
@@ -120,7 +120,7 @@ class Registry:
                 f"Uninstall one of them, or name the plugins to use in IPT_PLUGINS (empty: none but ipt's own)."
             )
         known = [entry.name for entry in self.of_kind(kind)]
-        raise IptError(f"no {kind} is called {name!r}{advice(name, known)}{self.suspects()}")
+        raise Misuse(f"no {kind} is called {name!r}{advice(name, known)}{self.suspects()}")
 
     def suspects(self) -> str:
         """Lines that name the plugins that are not there as a whole, of one of which a missing name may be."""

@@ -22,6 +22,7 @@ from ipt.core.charts import Chart
 from ipt.core.errors import IptError
 from ipt.core.extras import imported
 from ipt.core.interfaces import Estimate, Prior
+from ipt.core.precision import check_range, checked, computing
 from ipt.priors.diffusers_folder import find
 from ipt.priors.pictures import PictureSizes, squares
 from ipt.priors.weights import read
@@ -40,8 +41,8 @@ class DiffusersPrior(Prior):
     v_prediction or sample) and of clipping; a learned-range variance is passed on.
 
     network: put in evaluation and frozen; gradients with respect to `noisy` flow as usual. scheduler: any of diffusers'
-    that has `alphas_cumprod`. device: where it runs, and where `noisy` must be. precision: "fp32", or "bf16" for
-    automatic mixed precision. name: what error messages call it. weights_hash: sha256 of the file of weights. scale,
+    that has `alphas_cumprod`. device: where it runs, and where `noisy` must be. precision: of
+    `ipt.core.precision`. name: what error messages call it. weights_hash: sha256 of the file of weights. scale,
     offset: physical = offset + scale * normalised. sizes: sides of the squares that it takes; None: the network's
     sample_size, and where it has none, every multiple of what it halves.
 
@@ -60,8 +61,6 @@ class DiffusersPrior(Prior):
         offset: float = 0.5,
         sizes: Sequence[int] | None = None,
     ):
-        if precision not in ("fp32", "bf16"):
-            raise IptError(f"precision is fp32 or bf16, not {precision!r}")
         config: Any = network.config
         levels, self.predicts = _process(scheduler, name)
         if getattr(network, "class_embedding", None) is not None:
@@ -79,7 +78,7 @@ class DiffusersPrior(Prior):
         self._whole_steps = config.time_embedding_type == "learned"
         self._learned_variance = scheduler.config.get("variance_type") == "learned_range"
         self._limit = scheduler.config.get("clip_sample_range", 1.0) if scheduler.config.get("clip_sample") else None
-        self.precision, self.name, self.weights_hash = precision, name, weights_hash
+        self.precision, self.name, self.weights_hash = checked(precision), name, weights_hash
         try:
             self.device = torch.device(device)
             self.network = network.eval().requires_grad_(False).to(self.device)
@@ -96,8 +95,9 @@ class DiffusersPrior(Prior):
         weight = next(self.network.parameters())
         times = torch.full((len(noisy),), self._timestep(sigma), dtype=torch.float32, device=noisy.device)
         inputs = (noisy / math.hypot(1, sigma)).to(weight.dtype)
-        with torch.autocast(noisy.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with computing(self.precision, noisy.device):
             raw = self.network(inputs, times.round().long() if self._whole_steps else times).sample.to(noisy.dtype)
+        check_range(raw, noisy, self.precision, self.name)
         channels = noisy.shape[1]
         clean = _CLEAN[self.predicts](noisy, raw[:, :channels], sigma)
         if self._limit is not None:

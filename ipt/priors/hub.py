@@ -9,7 +9,9 @@ from ipt.priors.published import PUBLISHED, fetch, verified
 from ipt.priors.weights import read
 
 
-def ffhq(path: str | os.PathLike | None = None, device: str = "cpu", precision: str = "fp32") -> NetworkPrior:
+def ffhq(
+    path: str | os.PathLike | None = None, device: str = "cpu", precision: str = "fp32", compile: bool = False
+) -> NetworkPrior:
     """Faces at 256x256, in colour: the ADM network trained on FFHQ that diffusion posterior sampling uses
     (ffhq_10m.pt).
 
@@ -17,23 +19,25 @@ def ffhq(path: str | os.PathLike | None = None, device: str = "cpu", precision: 
     cache; HF_HUB_OFFLINE and HF_HOME are honoured. What is fetched is checked against the sha256 that the hub names,
     which is written down in the cache; a file that differs from it later is refused. Raises IptError.
     """
-    return _published("ffhq", path, device, precision)
+    return _published("ffhq", path, device, precision, compile)
 
 
-def imagenet(path: str | os.PathLike | None = None, device: str = "cpu", precision: str = "fp32") -> NetworkPrior:
+def imagenet(
+    path: str | os.PathLike | None = None, device: str = "cpu", precision: str = "fp32", compile: bool = False
+) -> NetworkPrior:
     """Photographs at 256x256, in colour: OpenAI's unconditional ADM network, trained on ImageNet
     (256x256_diffusion_uncond.pt).
 
     path: a local file; None: fetched from huggingface.co/deepinv/diffunet (2.2 GB), kept and checked as `ffhq` is.
     """
-    return _published("imagenet", path, device, precision)
+    return _published("imagenet", path, device, precision, compile)
 
 
-def _published(name: str, path: str | os.PathLike | None, device: str, precision: str) -> NetworkPrior:
+def _published(name: str, path: str | os.PathLike | None, device: str, precision: str, compile: bool) -> NetworkPrior:
     if path is not None:
-        return from_weights(read(path), device, precision)
+        return from_weights(read(path), device, precision, compile=compile)
     item = PUBLISHED[name]
     file = fetch(item)
     weights = read(file)
     verified(item, file, weights.sha256)
-    return from_weights(weights, device, precision, name=name)
+    return from_weights(weights, device, precision, compile=compile, name=name)

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from ipt.core.charts import Chart
 from ipt.core.errors import IptError
 from ipt.core.interfaces import Estimate, Prior, Spread
+from ipt.core.precision import check_range, checked, computing
 from ipt.core.spectra import picture_spread
 from ipt.priors.adm import ADMConfig, ADMUNet
+from ipt.priors.compiling import compiled
 from ipt.priors.edm import EDMDenoiser
 from ipt.priors.tiled import TiledPrior
 from ipt.priors.unet import UNet, UNetConfig
@@ -35,9 +37,10 @@ class NetworkPrior(Prior):
     (`ipt.priors.weights`).
 
     The module's parameters are frozen and it is put in evaluation; gradients with respect to `noisy` flow as usual.
-    device: where it runs, and where `noisy` must be. precision: "fp32", or "bf16" for automatic mixed precision.
-    name: what error messages call it. weights_hash: sha256 of the file of weights. channels; multiple: heights and
-    widths that the network sees are multiples of this many pixels.
+    device: where it runs, and where `noisy` must be. precision: of `ipt.core.precision`.
+    name: what error messages call it. weights_hash: sha256 of the file of weights. compile: the
+    network by torch.compile, at its first call. channels; multiple: heights and widths that the network sees are
+    multiples of this many pixels.
 
     A local network (`UNetConfig.local`) without sizes takes pictures of any height and width: they are continued by
     reflection to the next multiple, and larger ones than `_WHOLE` are seen in overlapping tiles.
@@ -51,10 +54,10 @@ class NetworkPrior(Prior):
         precision: str = "fp32",
         name: str = "this network",
         weights_hash: str = "",
+        compile: bool = False,
     ):
-        if precision not in ("fp32", "bf16"):
-            raise IptError(f"precision is fp32 or bf16, not {precision!r}")
-        self.config, self.precision, self.name, self.weights_hash = dict(config), precision, name, weights_hash
+        self.config, self.precision = dict(config), checked(precision)
+        self.name, self.weights_hash = name, weights_hash
         network = denoiser.network.config
         if not isinstance(network, UNetConfig | ADMConfig):
             raise TypeError(f"the denoiser's network is a UNet or an ADMUNet, not {type(denoiser.network).__name__}")
@@ -76,6 +79,7 @@ class NetworkPrior(Prior):
             raise IptError(
                 f"{name} has scale {self.scale:g} and offset {self.offset:g}: set finite ones, scale not 0"
             )
+        compiled(self.denoiser.network, self.device, compile)
         self.canvas = bool(config.get("canvas", False))
         self._log_sigmas = [math.log(sigma) for sigma, error in levels if sigma > 0 and error > 0]
         self._log_errors = [0.5 * math.log(error) for sigma, error in levels if sigma > 0 and error > 0]
@@ -125,11 +129,12 @@ class NetworkPrior(Prior):
         weight = next(self.denoiser.parameters())
         inputs = noisy.to(weight.dtype, memory_format=torch.channels_last)
         level = torch.full((len(noisy),), sigma, dtype=weight.dtype, device=noisy.device)
-        with torch.autocast(noisy.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with computing(self.precision, noisy.device):
             if isinstance(self.denoiser, VPDenoiser):
                 found = self.denoiser.estimate(inputs, level)
             else:
                 found = Estimate(self.denoiser(inputs, level))
+        check_range(found.clean, inputs, self.precision, self.name)
         mix = found.variance_mix
         return Estimate(_as(found.clean, noisy), None if mix is None else _as(mix, noisy))
 
@@ -178,20 +183,27 @@ def load(
     offset: float | None = None,
     sizes: Sequence[int] | None = None,
     head_channels: int = 64,
+    compile: bool = False,
 ) -> NetworkPrior:
     """A prior from a folder or a file of weights.
 
     Without a config.json beside it, a file must be a guided-diffusion checkpoint; what that network is, is read off its
     parameters, but for `head_channels`, the features a head of attention. One channel is taken for a kernel, two for a
     field in the network's own units (its chart: scale 1, offset 0), three for a picture in 0..1; scale, offset
-    (physical = offset + scale * normalised) and sizes (sides it takes) say otherwise. Raises IptError.
+    (physical = offset + scale * normalised) and sizes (sides it takes) say otherwise. compile: by torch.compile. Raises
+    IptError.
     """
     chosen = {"scale": scale, "offset": offset, "sizes": None if sizes is None else list(sizes)}
-    return from_weights(read(path), device, precision, head_channels, **chosen)
+    return from_weights(read(path), device, precision, head_channels, compile, **chosen)
 
 
 def from_weights(
-    weights: Weights, device: str = "cpu", precision: str = "fp32", head_channels: int = 64, **chosen: Any
+    weights: Weights,
+    device: str = "cpu",
+    precision: str = "fp32",
+    head_channels: int = 64,
+    compile: bool = False,
+    **chosen: Any,
 ) -> NetworkPrior:
     """`load`, of weights already read; chosen: entries of the config that are not None override it."""
     try:
@@ -202,7 +214,8 @@ def from_weights(
         raise IptError(f"{weights.file}: {error}") from None
     _fill(denoiser.network, weights)
     folder = weights.file.parent.name if weights.config is not None else weights.file.name
-    return NetworkPrior(denoiser, config, device, precision, config.get("name") or folder, weights.sha256)
+    name = config.get("name") or folder
+    return NetworkPrior(denoiser, config, device, precision, name, weights.sha256, compile)
 
 
 def _inferred(state: Mapping[str, Tensor], head_channels: int) -> dict[str, Any]:

@@ -11,19 +11,19 @@ from ipt.priors.network import NetworkPrior, load
 NAMES = ("faces", "natural", "kernel")
 
 
-def kernel(device: str = "cpu", precision: str = "fp32") -> NetworkPrior:
+def kernel(device: str = "cpu", precision: str = "fp32", compile: bool = False) -> NetworkPrior:
     """Blur kernels (1 channel, largest entry 1): motion, Gaussian and defocus, drawn by ipt.operators.kernels."""
-    return _load("kernel", device, precision)
+    return _load("kernel", device, precision, compile)
 
 
-def faces(device: str = "cpu", precision: str = "fp32") -> NetworkPrior:
+def faces(device: str = "cpu", precision: str = "fp32", compile: bool = False) -> NetworkPrior:
     """Faces in colour."""
-    return _load("faces", device, precision)
+    return _load("faces", device, precision, compile)
 
 
-def natural(device: str = "cpu", precision: str = "fp32") -> NetworkPrior:
+def natural(device: str = "cpu", precision: str = "fp32", compile: bool = False) -> NetworkPrior:
     """Photographs in colour, of any size."""
-    return _load("natural", device, precision)
+    return _load("natural", device, precision, compile)
 
 
 def folder(name: str) -> Path:
@@ -37,5 +37,5 @@ def folder(name: str) -> Path:
     return place
 
 
-def _load(name: str, device: str, precision: str) -> NetworkPrior:
-    return load(folder(name), device, precision)
+def _load(name: str, device: str, precision: str, compile: bool) -> NetworkPrior:
+    return load(folder(name), device, precision, compile=compile)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.core.interfaces import ParameterSpec, ParametricOperator
 from ipt.plugins.suggestions import advice
 
@@ -27,7 +27,7 @@ def given(
     found = {}
     for name, value in known.items():
         if name not in specs:
-            raise IptError(f"the operator has no parameter {name!r}{advice(name, specs, 'parameters')}")
+            raise Misuse(f"the operator has no parameter {name!r}{advice(name, specs, 'parameters')}")
         each = value if value.ndim == 4 else value[None].expand(frames, *value.shape)
         if len(each) != frames:
             raise IptError(

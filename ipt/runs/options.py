@@ -16,7 +16,8 @@ from typing import Any
 
 import yaml
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
+from ipt.core.precision import PRECISIONS
 from ipt.plugins.options import scalar
 from ipt.plugins.suggestions import advice
 from ipt.runs.shards import NONE, parsed
@@ -26,7 +27,7 @@ PINNED = "pinned"
 """What a run.yaml says besides its options (`ipt.runs.pins`)."""
 
 
-class OptionError(IptError):
+class OptionError(Misuse):
     """An option that cannot be: `origin` says who gave it."""
 
     def __init__(self, message: str, origin: str):
@@ -71,7 +72,7 @@ SOLVE = (
     Kind("known", "files", {}, environment=False),
     Kind("set", "settings", {}, environment=False),
     Kind("device", "text", "auto"),
-    Kind("precision", "choice", "fp32", choices=("fp32", "bf16")),
+    Kind("precision", "choice", "fp32", choices=PRECISIONS),
     Kind("fit", "choice", "error", choices=("error", "resize", "crop", "tile")),
     Kind("batch", "batch", "auto", least=1, result=False),
     Kind("save_every", "seconds", 60.0, result=False),
@@ -126,7 +127,7 @@ class Options:
         border = self.values["border"]
         if border is not None:
             if settings.get("operator.border", border) != border:
-                raise IptError(
+                raise Misuse(
                     f"the border is given twice: {border} ({self.origins['border']}) and operator.border "
                     f"{settings['operator.border']} ({self.origins['set.operator.border']}); drop one"
                 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.core.interfaces import Generator, ParameterSpec, ParametricOperator
 from ipt.core.randomness import Noise, image_seed
 from ipt.plugins.building import build_component
@@ -39,7 +39,7 @@ def simulate(
         specs = operator.parameters(tuple(clean.shape))
         for name in generators:
             if name not in specs:
-                raise IptError(f"the operator has no parameter {name!r}{advice(name, specs, 'parameters')}")
+                raise Misuse(f"the operator has no parameter {name!r}{advice(name, specs, 'parameters')}")
         for name in specs:
             if name not in generators:
                 raise IptError(f"{name!r} has no generator; name one: --generator {name}=NAME (`ipt list generator`)")
@@ -82,7 +82,7 @@ def generators_for(named: Mapping[str, str], settings: Mapping[str, object]) -> 
     known = ["operator", "generator", *named]
     for key in settings:
         if key.partition(".")[0] not in known:
-            raise IptError(f"nothing is set by {key}{advice(key.partition('.')[0], known, 'settings begin with')}")
+            raise Misuse(f"nothing is set by {key}{advice(key.partition('.')[0], known, 'settings begin with')}")
     return made
 
 
@@ -95,7 +95,7 @@ def generator_names(given: Mapping[str, str], parameters: Mapping[str, Parameter
     """
     for name in given:
         if name not in parameters and name != "image":
-            raise IptError(f"the operator has no parameter {name!r}{advice(name, parameters, 'parameters')}")
+            raise Misuse(f"the operator has no parameter {name!r}{advice(name, parameters, 'parameters')}")
     chosen = {name: given.get(name) or given.get("image") or spec.generator for name, spec in parameters.items()}
     for name, registered in chosen.items():
         if not registered:

@@ -17,7 +17,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,14 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.interfaces import ParametricOperator
+from ipt.core.interfaces import Generator, ParametricOperator
 from ipt.core.randomness import image_seed
 from ipt.images import files
 from ipt.images.atomic import atomic, check_folder
 from ipt.images.fields import parameter_picture
 from ipt.images.files import Picture
 from ipt.images.pictures import sheet_of_frames
+from ipt.operators.compose import nominal_parameters
 from ipt.plugins.building import build_component
 from ipt.plugins.registry import one_line
 from ipt.runs.jobs import Outcome, Watcher
@@ -55,26 +56,31 @@ def simulate_all(options: Options, out: str, force: bool, watcher: Watcher) -> I
     settings = options.settings()
     own = {key.removeprefix("operator."): value for key, value in settings.items() if key.startswith("operator.")}
     operator = build_component("operator", options["operator"], own)
-    folder = check_folder(out)
-    truth = check_folder(folder / "truth")
-    _check_places(paths, folder, truth, force, options["frames"])
-    for number, path in enumerate(paths, 1):
-        watcher.begin(path.name, number, len(paths))
-        try:
-            outcome = Outcome(path.name, "done", _one(options, settings, operator, path, folder, truth, watcher))
-        except Exception as error:
-            if len(paths) == 1 and path == Path(options["input"]):
-                raise
-            reason = str(error) if isinstance(error, IptError) else one_line(error)
-            outcome = Outcome(path.name, "failed", reason=reason)
-        write_run_yaml(folder, options.plain())
-        watcher.end(outcome)
-        yield outcome
+    names = generator_names(options["generator"], nominal_parameters(operator))
+    generators = generators_for(names, settings)
+    with _gone_if_empty(Path(out), Path(out, "truth")):
+        folder = check_folder(out)
+        truth = check_folder(folder / "truth")
+        _check_places(paths, folder, truth, force, options["frames"])
+        for number, path in enumerate(paths, 1):
+            watcher.begin(path.name, number, len(paths))
+            try:
+                made = _one(options, names, generators, operator, path, folder, truth, watcher)
+                outcome = Outcome(path.name, "done", made)
+            except Exception as error:
+                if len(paths) == 1 and path == Path(options["input"]):
+                    raise
+                reason = str(error) if isinstance(error, IptError) else one_line(error)
+                outcome = Outcome(path.name, "failed", reason=reason)
+            write_run_yaml(folder, options.plain())
+            watcher.end(outcome)
+            yield outcome
 
 
 def _one(
     options: Options,
-    settings: Mapping[str, Any],
+    names: Mapping[str, str],
+    generators: Mapping[str, Generator],
     operator: ParametricOperator,
     path: Path,
     folder: Path,
@@ -85,11 +91,9 @@ def _one(
     picture = files.read(path)
     clean = picture if options["depth"] == "input" else replace(picture, depth=int(options["depth"]))
     try:
-        parameters = operator.parameters(clean.shape)
+        operator.parameters(clean.shape)
     except ValueError as error:
         raise IptError(f"{path.name}: {error}") from error
-    names = generator_names(options["generator"], parameters)
-    generators = generators_for(names, settings)
     seed = image_seed(options["seed"], path.name)
     frames = options["frames"] or 1
     seeds = [seed] if frames == 1 else [image_seed(seed, f"frame {number}") for number in range(1, frames + 1)]
@@ -160,6 +164,18 @@ def _frames_folder(place: Path) -> Iterator[Path]:
 def _save(path: Path, value: Tensor) -> None:
     with atomic(path) as file:
         np.save(file, value.numpy())
+
+
+@contextmanager
+def _gone_if_empty(*folders: Path) -> Iterator[None]:
+    """Folders, a folder before what is in it, that go again if they were not there before and nothing is in them."""
+    fresh = [folder for folder in folders if not folder.exists()]
+    try:
+        yield
+    finally:
+        for folder in reversed(fresh):
+            with suppress(OSError):
+                folder.rmdir()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.training.interrupts import caught
 from ipt.training.job import trainer as trainer_of
 from ipt.training.progress import Lines
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(Path(given.description), given.change)
     except IptError as error:
         print(f"Error: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, Misuse) else 1
 
 
 def _run(file: Path, change: bool) -> int:

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.core.interfaces import Generator
 from ipt.priors.unet import UNetConfig
 from ipt.training import pictures, start
@@ -73,7 +73,7 @@ def trainer(
     """
     for key in job:
         if key not in _KEYS:
-            raise IptError(f"the description of the training has no {key!r}; it has {', '.join(_KEYS)}")
+            raise Misuse(f"the description of the training has no {key!r}; it has {', '.join(_KEYS)}")
     for key in ("out", "source"):
         if not job.get(key):
             raise IptError(f"the description of the training lacks {key!r}: see the head of ipt/training/job.py")
@@ -138,13 +138,13 @@ def _source(values: Mapping[str, Any], folder: Path, say: Callable[[str], None])
 def _generator(name: str, options: Mapping[str, Any]) -> Generator:
     module, _, attribute = GENERATORS.get(name, name).partition(":")
     if not attribute:
-        raise IptError(
+        raise Misuse(
             f"there is no generator {name!r}; there are {', '.join(GENERATORS)}, and module:attribute for others"
         )
     try:
         factory = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise IptError(f"the generator {name!r} cannot be imported ({error}): check its name") from None
+        raise Misuse(f"the generator {name!r} cannot be imported ({error}): check its name") from None
     try:
         return factory(**options)
     except (TypeError, ValueError) as error:

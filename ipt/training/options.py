@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar, get_type_hints
 
-from ipt.core.errors import IptError
+from ipt.core.errors import Misuse
 
 T = TypeVar("T")
 PRECISIONS = ("fp32", "bf16")
+"""Of `ipt.core.precision`; the gradients of fp16 would need a scale of their own."""
 FREE = ("images", "compile", "save_every", "validate_every", "validation_images", "device")
 """Options that may differ when a run is continued: they do not change what an example teaches."""
 
@@ -47,17 +48,17 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         for name in ("images", "batch", "save_every", "validate_every", "validation_images"):
             if getattr(self, name) < 1:
-                raise IptError(f"training.{name} is a number of examples, at least 1, not {getattr(self, name)}")
+                raise Misuse(f"training.{name} is a number of examples, at least 1, not {getattr(self, name)}")
         for name in ("rate", "sigma_std", "sigma_data", "ema"):
             if not 0 < getattr(self, name) < math.inf:
-                raise IptError(f"training.{name} is a number above 0, not {getattr(self, name)}")
+                raise Misuse(f"training.{name} is a number above 0, not {getattr(self, name)}")
         for name in ("warmup", "seed"):
             if getattr(self, name) < 0:
-                raise IptError(f"training.{name} is a whole number from 0 up, not {getattr(self, name)}")
+                raise Misuse(f"training.{name} is a whole number from 0 up, not {getattr(self, name)}")
         if not math.isfinite(self.sigma_mean):
-            raise IptError(f"training.sigma_mean is a finite number, not {self.sigma_mean}")
+            raise Misuse(f"training.sigma_mean is a finite number, not {self.sigma_mean}")
         if self.precision not in PRECISIONS:
-            raise IptError(f"training.precision is {' or '.join(PRECISIONS)}, not {self.precision!r}")
+            raise Misuse(f"training.precision is {' or '.join(PRECISIONS)}, not {self.precision!r}")
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -78,7 +79,7 @@ def checked(kind: type[T], section: str, values: Mapping[str, Any]) -> T:
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for name in values:
         if name not in names:
-            raise IptError(f"{section} has no option {name!r}; it has {', '.join(names)}")
+            raise Misuse(f"{section} has no option {name!r}; it has {', '.join(names)}")
     return kind(**{name: _typed(hints[name], f"{section}.{name}", value) for name, value in values.items()})
 
 
@@ -95,4 +96,4 @@ def _typed(hint: Any, name: str, value: Any) -> Any:
     wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(
         hint, "a list of whole numbers"
     )
-    raise IptError(f"{name} is {wanted}, not {value!r}")
+    raise Misuse(f"{name} is {wanted}, not {value!r}")

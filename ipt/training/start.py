@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.priors.unet import UNet, UNetConfig
 from ipt.training import state as states
 from ipt.training.options import TrainingOptions, differences
@@ -74,7 +74,7 @@ def find(name: str) -> Start:
         raise IptError(f"start is the name of a prior or a path, not {name!r}: see the head of ipt/training/job.py")
     place = shipped.folder(name) if name in shipped.NAMES else Path(name).expanduser().resolve()
     if not place.exists():
-        raise IptError(
+        raise Misuse(
             f"there is no prior {name!r} to start from: choose {', '.join(shipped.NAMES)}, a folder of weights or a "
             f"state.pt"
         )

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
+from ipt.core.precision import computing
 from ipt.priors.edm import EDMDenoiser
 from ipt.priors.unet import UNet, UNetConfig
 from ipt.training import state as states
@@ -204,7 +205,7 @@ class Trainer:
 
     def _step(self, model: Callable[..., Tensor], clean: Tensor, sigma: Tensor, noise: Tensor) -> None:
         options = self.options
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=options.precision == "bf16"):
+        with computing(options.precision, self.device):
             estimate = model(clean + sigma[:, None, None, None] * noise, sigma)
         error = (estimate.float() - clean).square().mean((1, 2, 3))
         loss = (self.model.loss_weight(sigma) * error).mean()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from ipt.core.precision import computing
 from ipt.training.sources import Source
 
 VALIDATION_SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
@@ -39,7 +40,7 @@ def validate(
                     return None
                 noise = torch.randn(clean.shape, generator=numbers)
                 noisy = (clean.cpu() + sigma * noise).to(place, memory_format=torch.channels_last)
-                with torch.autocast(place.type, torch.bfloat16, enabled=precision == "bf16"):
+                with computing(precision, place):
                     estimate = denoiser(noisy, torch.full((len(clean),), sigma, device=place))
                 total += float((estimate.float().cpu() - clean.cpu()).square().mean((1, 2, 3)).sum())
                 seen += len(clean)

@@ -87,15 +87,15 @@ solvers:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["smal", "-o", "out"], 1, "no YAML file, 'smal'; did you mean 'small'"),
+        (["smal", "-o", "out"], 2, "no YAML file, 'smal'; did you mean 'small'"),
         (["small"], 2, "give one of -o OUT"),
         (["small", "-o", "out", "--export", "data"], 2, "give one of -o OUT"),
         (["small", "-o", "out", "--prior", "a", "--prior", "image=b"], 2, "--prior for 'image' is given twice"),
         (["small", "-o", "out", "--prior", "kernel="], 2, "--prior for 'kernel' is empty"),
-        (["small", "-o", "out", "--solvers", "dsp"], 1, "has no solver 'dsp'; did you mean 'dps'"),
+        (["small", "-o", "out", "--solvers", "dsp"], 2, "has no solver 'dsp'; did you mean 'dps'"),
         (["small", "-o", "out", "--images", "nowhere"], 1, "nowhere does not exist"),
         (["paper-deblur-motion", "-o", "out"], 1, "brings no pictures; name a folder of them with --images"),
-        (["small", "-o", "out", "--prior", "gausian"], 1, "no prior is called 'gausian'"),
+        (["small", "-o", "out", "--prior", "gausian"], 2, "no prior is called 'gausian'"),
         (["small", "-o", "out", "--count", "0"], 2, "--count"),
     ],
 )

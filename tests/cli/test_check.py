@@ -93,7 +93,7 @@ def test_settings_go_to_a_component_by_its_name_or_its_kind():
         assert result.exit_code == 1 and (row["promise"], row["status"]) == ("builds", "broken")
         assert "std above 0" in row["reason"]
     refused = run("prior", "gaussian", "--set", "operator.border=zero")
-    assert refused.exit_code == 1 and "settings begin with: prior" in refused.stderr
+    assert refused.exit_code == 2 and "settings begin with: prior" in refused.stderr
 
 
 def test_the_shape_can_be_said():
@@ -106,8 +106,8 @@ def test_the_shape_can_be_said():
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ("gausian", 1, "no component or plugin called 'gausian'; did you mean 'gaussian'?"),
-        ("prior motion", 1, "no prior is called 'motion'"),
+        ("gausian", 2, "no component or plugin called 'gausian'; did you mean 'gaussian'?"),
+        ("prior motion", 2, "no prior is called 'motion'"),
         ("pior gaussian", 2, "there is no kind 'pior'; did you mean 'prior'?"),
         ("a b c", 2, "one component or package at a time"),
         ("motion --shape 3x4", 2, "is not CHANNELS,HEIGHT,WIDTH"),
@@ -202,4 +202,4 @@ def test_a_slip_is_reported_before_torch_is_loaded():
         "from ipt.cli.main import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 1 and done.stdout.strip() == "False"
+    assert done.returncode == 2 and done.stdout.strip() == "False"

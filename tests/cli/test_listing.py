@@ -208,7 +208,7 @@ def test_every_built_in_can_be_shown(kind, name):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["show", "prior", "krnel"], 1, "Error: no prior is called 'krnel'; did you mean 'kernel'? known: "),
+        (["show", "prior", "krnel"], 2, "Error: no prior is called 'krnel'; did you mean 'kernel'? known: "),
         (["list", "prio"], 2, "did you mean 'prior'?"),
         (["show", "prior"], 2, "Missing argument 'NAME'"),
         (["lst"], 2, "there is no command 'lst'; did you mean 'list'? commands: solve"),

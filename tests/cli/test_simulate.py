@@ -18,6 +18,22 @@ from ipt.operators.blur import Blur
 from ipt.operators.tilts import TiltKolmogorov
 from ipt.operators.turbulence import Turbulence
 
+_TINTED = """
+import ipt
+
+
+class Tinted(ipt.ParametricOperator):
+    def parameters(self, image_shape):
+        return {"tint": ipt.ParameterSpec((image_shape[0], 1, 1), "factor of each channel", prior="box")}
+
+    def forward(self, image, *, tint):
+        return image * tint
+
+
+@ipt.hookimpl
+def ipt_operators():
+    yield ipt.Component("tinted", Tinted, "each channel by a factor", "nobody, 2024")
+"""
 SMALL = ("--set", "operator.kernel_size=9")
 
 
@@ -127,11 +143,11 @@ def test_a_generator_for_each_parameter(picture, tmp_path):
         (["--operator", "turbulence", "--set", "tilt.d_over_r0=-3"], 1, "d_over_r0 is a number above 0, not -3"),
         (["--operator", "turbulence", "--set", "tilt.wavelength=550"], 1, "wavelength is in metres"),
         (["--operator", "turbulence", "--set", "tilt.d_over_r0=500"], 1, "leave a picture of 32x40"),
-        (["--generator", "motoin"], 1, "did you mean 'motion'?"),
-        (["--generator", "kernle=motion"], 1, "did you mean 'kernel'?"),
-        (["--operator", "blurr"], 1, "did you mean 'blur'?"),
-        (["--set", "generator.intensty=[0, 1]"], 1, "did you mean 'intensity'?"),
-        (["--set", "generatr.intensity=[0, 1]"], 1, "did you mean 'generator'?"),
+        (["--generator", "motoin"], 2, "did you mean 'motion'?"),
+        (["--generator", "kernle=motion"], 2, "did you mean 'kernel'?"),
+        (["--operator", "blurr"], 2, "did you mean 'blur'?"),
+        (["--set", "generator.intensty=[0, 1]"], 2, "did you mean 'intensity'?"),
+        (["--set", "generatr.intensity=[0, 1]"], 2, "did you mean 'generator'?"),
         (["--set", "generator.intensity=1.5"], 1, "intensity must be an interval within 0..1, not 1.5"),
         (["--set", "operator.kernel_size=64"], 1, "a kernel of 64x64 is larger than the picture of 32x40"),
         (["--noise", "auto"], 2, "noise is a standard deviation from 0 up"),
@@ -142,7 +158,21 @@ def test_a_generator_for_each_parameter(picture, tmp_path):
 def test_what_cannot_be(arguments, code, said, picture, tmp_path):
     result = run(picture, "-o", tmp_path / "out", *arguments)
     assert result.exit_code == code and said in result.stderr, result.stderr
-    assert not (tmp_path / "out").exists() or written(tmp_path / "out") == set()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_parameter_without_a_generator_leaves_no_folder(picture, tmp_path, install):
+    install("ipt-tinted", _TINTED)
+    tinted = ("--operator", "tinted")
+    result = run(picture.parent, "-o", tmp_path / "out", *tinted)
+    assert result.exit_code == 1 and "--generator tint=NAME" in result.stderr, result.stderr
+    assert not (tmp_path / "out").exists()
+    # A folder that was there stays.
+    (tmp_path / "out").mkdir()
+    assert run(picture, "-o", tmp_path / "out", *tinted).exit_code == 1
+    assert list((tmp_path / "out").iterdir()) == []
+    assert run(picture, "-o", tmp_path / "out", *tinted, "--generator", "motion").exit_code == 1
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_without_a_picture(tmp_path):
@@ -172,4 +202,4 @@ def test_all_or_nothing(picture, tmp_path, monkeypatch):
     monkeypatch.setattr("ipt.runs.simulations.json_text", full)
     result = run(picture, "-o", tmp_path / "out", *SMALL)
     assert result.exit_code == 1 and "no space left on the disk" in result.stderr
-    assert written(tmp_path / "out") == set()
+    assert not (tmp_path / "out").exists()

@@ -212,8 +212,26 @@ def test_precisions(folder):
     double = single.denoise(noisy.double(), 0.3)
     assert torch.allclose(double.float(), exact, atol=1e-5)
     assert not torch.equal(double, exact.double())
-    with pytest.raises(IptError, match="fp32 or bf16"):
-        load(target, precision="fp16")
+    finer = load(target, precision="fp16").denoise(noisy, 0.3)
+    assert finer.dtype == torch.float32
+    assert 0 < (finer - exact).abs().max() < 0.3 * (rough - exact).abs().max()
+    with pytest.raises(IptError, match="fp32, bf16 or fp16, not 'fp64'"):
+        load(target, precision="fp64")
+
+
+def test_a_network_beyond_the_range_of_fp16_says_so(folder):
+    target = folder(3)
+    noisy = torch.randn(1, 3, 16, 16)
+    found = {}
+    for precision in ("bf16", "fp16"):
+        found[precision] = load(target, precision=precision)
+        with torch.no_grad():
+            found[precision].denoiser.network.stem.weight.mul_(1e6)
+    assert found["bf16"].denoise(noisy, 0.3).isfinite().all()
+    with pytest.raises(IptError, match="weights3 leaves the range of fp16 .*--precision bf16 or fp32"):
+        found["fp16"].denoise(noisy, 0.3)
+    # What was no number before is not the network's doing.
+    assert found["fp16"].denoise(noisy * torch.nan, 0.3).isnan().any()
 
 
 def test_a_device_that_is_not_there(folder):

@@ -36,6 +36,24 @@ def test_an_installation_without_weights(installation):
             make()
 
 
+@pytest.mark.parametrize("sigma", [0.002, 0.02, 0.5, 10.0, 80.0])
+@pytest.mark.parametrize(("name", "shape"), [("faces", (1, 3, 64, 64)), ("kernel", (2, 1, 16, 16))])
+def test_fp16_is_close_at_every_noise_level(name, shape, sigma):
+    """Measured: within .0021 of fp32, .0004 root mean square, less at small sigma; gradients of this size, .4 %."""
+    single, half = (getattr(shipped, name)(precision=precision) for precision in ("fp32", "fp16"))
+    numbers = torch.Generator().manual_seed(0)
+    clean = torch.rand(shape, generator=numbers) - 0.5
+    noisy = (clean + sigma * torch.randn(shape, generator=numbers)).requires_grad_()
+    weights = torch.nn.functional.normalize(torch.randn(shape, generator=numbers).flatten(), dim=0).reshape(shape)
+    found, slopes = [], []
+    for prior in (single, half):
+        found.append(prior.denoise(noisy, sigma))
+        slopes.append(torch.autograd.grad((found[-1] * weights).sum(), noisy)[0])
+    assert found[1].dtype == torch.float32 and found[1].isfinite().all() and slopes[1].isfinite().all()
+    assert 0 < (found[1] - found[0]).abs().max() < 0.005 * min(1, sigma / 0.2)
+    assert (slopes[1] - slopes[0]).norm() < 0.01 * slopes[0].norm()
+
+
 @pytest.fixture
 def photograph():
     """(1, 3, 101, 150) in -1..1, a part of a cat: nothing that the prior was trained on."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.core.interfaces import IMAGE, ParametricOperator
 from ipt.core.problem import rms
 from ipt.core.solver import Solution, Solver
@@ -92,7 +92,8 @@ class Bench:
             for name, prior in solver.priors.items():
                 prior.chart(shape if name == IMAGE else specs[name].shape)
         except ValueError as error:
-            raise IptError(f"solver {plan.name} cannot be used at {side} x {side} px: {error}") from error
+            kind = Misuse if isinstance(error, Misuse) else IptError
+            raise kind(f"solver {plan.name} cannot be used at {side} x {side} px: {error}") from error
         return solver
 
     def attempt_baseline(self, plan: Plan, case: Case, operator: ParametricOperator) -> Attempt:

@@ -30,7 +30,7 @@ from typing import Any
 
 import yaml
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.plugins.suggestions import advice
 
 SHIPPED = "shipped"
@@ -138,7 +138,7 @@ class Protocol:
         by_name = {plan.name: plan for plan in self.solvers}
         for name in solvers:
             if name not in by_name:
-                raise IptError(f"protocol {self.name} has no solver {name!r}{advice(name, by_name, 'solvers')}")
+                raise Misuse(f"protocol {self.name} has no solver {name!r}{advice(name, by_name, 'solvers')}")
         plans = []
         for plan in (by_name[name] for name in dict.fromkeys(solvers or by_name)):
             own = {name: spec for name, spec in plan.priors.items() if name not in (priors or {})}
@@ -168,7 +168,7 @@ def load(spec: str) -> Protocol:
         return parsed(yaml.safe_load(text), spec, f"protocol {spec}")
     path = Path(spec).expanduser()
     if not path.is_file():
-        raise IptError(f"there is no protocol, and no YAML file, {spec!r}{advice(spec, built_in(), 'protocols')}")
+        raise Misuse(f"there is no protocol, and no YAML file, {spec!r}{advice(spec, built_in(), 'protocols')}")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -214,7 +214,7 @@ def _plan(name: str, values: Any, where: str) -> Plan:
     values = _mapping(values, where, ("baseline", "guidance", "steps", "known", "operator", "priors", "settings"))
     baseline = _text(values.get("baseline", ""), f"{where}.baseline")
     if baseline and baseline not in BASELINES:
-        raise IptError(f"{where}: there is no baseline {baseline!r}{advice(baseline, BASELINES, 'baselines')}")
+        raise Misuse(f"{where}: there is no baseline {baseline!r}{advice(baseline, BASELINES, 'baselines')}")
     if baseline and len(values) > 1:
         others = ", ".join(key for key in values if key != "baseline")
         raise IptError(f"{where}: a baseline takes no options; drop {others}")
@@ -264,7 +264,7 @@ def _mapping(values: Any, where: str, known: Iterable[str] = ()) -> dict[str, An
     names = list(known)
     for key in values:
         if names and key not in names:
-            raise IptError(f"{where} has an unknown key {key!r}{advice(key, names, 'keys')}")
+            raise Misuse(f"{where} has an unknown key {key!r}{advice(key, names, 'keys')}")
     return values
 
 

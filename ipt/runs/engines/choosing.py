@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from ipt.core.errors import IptError
+from ipt.core.errors import Misuse
 from ipt.runs.engines.crew import Team
 from ipt.runs.engines.local import LocalTeam
 from ipt.runs.engines.worker import Setup
@@ -28,7 +28,7 @@ def choose_team(options: Options, out: Path, force: bool) -> Callable[[], Team] 
     """
     found = re.fullmatch(r"(local|ray)(?::([1-9]\d*))?", options["engine"])
     if found is None:
-        raise IptError(f"there is no engine {options['engine']!r}; --engine is local, local:N, ray or ray:N")
+        raise Misuse(f"there is no engine {options['engine']!r}; --engine is local, local:N, ray or ray:N")
     name, count = found[1], int(found[2]) if found[2] else None
     if not is_folder(options):
         return None

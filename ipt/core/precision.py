@@ -1,0 +1,42 @@
+"""What arithmetic a network computes in: the names that users give, and torch's types behind them.
+
+A network's weights and all that surrounds it stay in float32: its input is scaled to about one there, and its output
+is combined with the noisy variable there. So a large or a small noise level leaves the range of no half-precision type,
+and a noise level's own digits are never rounded.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from ipt.core.errors import IptError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+# Without torch, for the command line: the types are torch's attributes of these names.
+_TYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+PRECISIONS = tuple(_TYPES)
+
+
+def checked(precision: str) -> str:
+    """`precision` itself; IptError if it is none of PRECISIONS."""
+    if precision not in _TYPES:
+        raise IptError(f"precision is {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, not {precision!r}")
+    return precision
+
+
+def computing(precision: str, device: torch.device) -> AbstractContextManager:
+    """Where a network's layers compute in that type on that device: automatic mixed precision, none for fp32."""
+    import torch
+
+    half = getattr(torch, _TYPES[checked(precision)])
+    return torch.autocast(device.type, half if half != torch.float32 else torch.bfloat16, half != torch.float32)
+
+
+def check_range(found: Tensor, noisy: Tensor, precision: str, name: str) -> None:
+    """IptError where a network made of finite numbers others: those of fp16 end at 65504."""
+    if precision == "fp16" and not found.isfinite().all() and noisy.isfinite().all():
+        raise IptError(f"{name} leaves the range of fp16 (65504): choose --precision bf16 or fp32")

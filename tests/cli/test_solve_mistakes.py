@@ -1,0 +1,146 @@
+"""Options and inputs that `ipt solve` cannot take: what it says of them, and its exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from ipt.cli.main import cli
+
+QUICK = ("--prior", "gaussian", "--prior", "kernel=gaussian", "--steps", "3", "--set", "operator.kernel_size=7")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--operator", "blurr"], 2, "did you mean 'blur'?"),
+        (["--prior", "gausian"], 2, "did you mean 'gaussian'?"),
+        (["--prior", "kernle=gaussian"], 2, "did you mean 'kernel'?"),
+        (["--guidance", "proximl"], 2, "did you mean 'proximal'?"),
+        (["--set", "guidance.zetta=1"], 2, "did you mean 'zeta'?"),
+        (["--set", "guidence.zeta=1"], 2, "did you mean 'guidance'?"),
+        (["--border", "mirror"], 1, "border is one of circular, zero, reflect, replicate, unknown"),
+        (["--border", "zero", "--set", "operator.border=reflect"], 2, "given twice"),
+        (["--set", "operator.kernel_size=33"], 1, "a kernel of 33x33 is larger than the picture of 32x32"),
+        (["--prior", "weights/nowhere"], 1, "no file or folder weights/nowhere"),
+        (["--device", "quantum"], 1, "no device 'quantum'"),
+        (["--known", "kernel=nowhere.npy"], 1, "nowhere.npy does not exist"),
+        (["--reference", "nowhere.png"], 1, "nowhere.png cannot be read"),
+        (["--config", "nowhere.yaml"], 1, "nowhere.yaml cannot be read"),
+        (["--fit", "squash"], 2, "choices: error, resize, crop, tile"),
+        (["--noise", "loud"], 2, "noise is auto, or a standard deviation above 0"),
+        (["--noise", "0"], 2, "noise is auto, or a standard deviation above 0"),
+        (["--noise", "2.55"], 2, "divide it by 255"),
+        (["--noise", "nan"], 2, "noise is auto"),
+        (["--steps", "0"], 2, "steps is a whole number from 1 up"),
+        (["--steps", "1.5"], 2, "steps is a whole number from 1 up"),
+        (["--samples", "none"], 2, "samples is a whole number"),
+        (["--batch", "0"], 2, "batch is auto, or a whole number from 1 up"),
+        (["--save-every", "-1"], 2, "save_every is a number of seconds from 0 up"),
+        (["--shard", "0/4"], 2, "shard is K/N with K from 1 to N, as in 3/64, or none, not '0/4'"),
+        (["--shard", "5/4"], 2, "shard is K/N"),
+        (["--shard", "some"], 2, "shard is K/N"),
+        (["--shard", "1/2"], 1, "shares out a folder, and this is one picture"),
+        (["--set", "guidance"], 2, "as in guidance.scale=.3"),
+        (["--known", "k.npy"], 2, "as in kernel=kernel.npy"),
+        (["--prior", "kernel=box", "--prior", "kernel=box"], 2, "given twice"),
+        (["--gidance", "dps"], 2, "--guidance"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_solved(arguments, code, said, picture, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    usual = [] if arguments[:1] == ["--prior"] and code == 2 else ["--prior", "kernel=gaussian"]
+    if arguments[0] not in ("--known", "--prior"):
+        usual += ["--prior", "gaussian"]
+    if arguments[0] == "--prior" and arguments[1].startswith("kern") or arguments[0] == "--known":
+        usual = ["--prior", "gaussian"]
+    result = run("solve", picture, "-o", "out", *usual, *arguments)
+    assert result.exit_code == code, result.stderr
+    assert said in result.stderr and result.stdout == ""
+    message = result.stderr[result.stderr.index("Error:") :]
+    assert len(message.strip().splitlines()) <= 2
+    assert not (tmp_path / "out").exists() or not names(tmp_path / "out")
+
+
+def test_a_variable_of_the_environment_is_named_when_it_is_wrong(picture, tmp_path, monkeypatch):
+    monkeypatch.setenv("IPT_STEPS", "many")
+    result = run("solve", picture, "-o", tmp_path / "out")
+    assert result.exit_code == 2 and "IPT_STEPS" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        ("stepps: 3\n", 2, "did you mean 'steps'?"),
+        ("steps: ten\n", 2, "steps is a whole number from 1 up, not 'ten'"),
+        ("- steps\n", 1, "does not hold options"),
+        ("steps: [\n", 1, "is not YAML"),
+        ("known: {kernel: 3}\n", 2, "known of 'kernel' is text"),
+    ],
+)
+def test_a_config_that_cannot_be(text, code, said, picture, tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text(text)
+    result = run("solve", picture, "-o", tmp_path / "out", "--config", config)
+    assert result.exit_code == code
+    assert said in result.stderr and "c.yaml" in result.stderr and not (tmp_path / "out").exists()
+
+
+def test_inputs_that_cannot_be(tmp_path, saved):
+    def said(path: Path) -> str:
+        result = run("solve", path, "-o", tmp_path / "out", *QUICK)
+        assert result.exit_code == 1 and len(result.stderr.strip().splitlines()) <= 2, result.stderr
+        assert not (tmp_path / "out").exists() or not names(tmp_path / "out")
+        return result.stderr
+
+    text = tmp_path / "text.png"
+    text.write_text("not a picture")
+    assert "is not a picture" in said(text)
+    whole = saved(tmp_path / "in" / "a.png").read_bytes()
+    text.write_bytes(whole[:-200])
+    assert "cut short" in said(text)
+    text.write_bytes(b"")
+    assert "empty" in said(text)
+    assert "does not exist" in said(tmp_path / "nowhere.png")
+    Image.new("L", (1, 1)).save(tmp_path / "dot.png")
+    assert "1 x 1 pixels" in said(tmp_path / "dot.png")
+    values = np.full((16, 16), 0.5, np.float32)
+    values[3, 3] = np.nan
+    Image.fromarray(values).save(tmp_path / "nan.tif")
+    assert "NaN" in said(tmp_path / "nan.tif")
+    (tmp_path / "empty").mkdir()
+    assert "holds no pictures" in said(tmp_path / "empty")
+
+
+def test_a_known_kernel_that_cannot_be(picture, tmp_path):
+    def said(values: np.ndarray) -> str:
+        np.save(tmp_path / "k.npy", values, allow_pickle=True)
+        known = f"kernel={tmp_path / 'k.npy'}"
+        result = run("solve", picture, "-o", tmp_path / "out", "--prior", "gaussian", "--steps", 2, "--known", known)
+        assert result.exit_code == 1, result.stderr
+        return result.stderr
+
+    assert "40 x 3 px, larger than the picture" in said(np.ones((3, 40)))
+    assert "NaN" in said(np.full((3, 3), np.nan))
+    assert "nothing but zeros" in said(np.zeros((3, 3)))
+    assert "is of shape (3, 1, 1)" in said(np.ones(3))
+    assert "not a .npy file of numbers" in said(np.array([{"a": 1}], dtype=object))
+
+
+def test_weights_that_are_no_weights(picture, tmp_path):
+    (tmp_path / "w.safetensors").write_bytes(b"\0" * 100)
+    priors = ("--prior", tmp_path / "w.safetensors", "--prior", "kernel=box")
+    result = run("solve", picture, "-o", tmp_path / "out", *priors)
+    assert result.exit_code == 1 and "w.safetensors" in result.stderr and len(result.stderr.splitlines()) <= 2

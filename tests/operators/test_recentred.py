@@ -1,0 +1,61 @@
+"""A kernel moved so that its centre of mass is in the centre."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from ipt.operators.blur_steps import recentred
+
+
+def _random(*shape, seed=0):
+    return torch.rand(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def _kernels(batch, sides, seed=1):
+    kernel = _random(batch, 1, *sides, seed=seed) ** 3
+    return kernel / kernel.sum((-2, -1), keepdim=True)
+
+
+def _centroid(kernel):
+    """(B, 2) in pixels from the centre pixel."""
+    height, width = kernel.shape[-2:]
+    rows, columns = torch.arange(height) - height // 2, torch.arange(width) - width // 2
+    mass = kernel.sum((1, 2, 3))
+    return torch.stack([(kernel.sum((1, 3)) * rows).sum(1) / mass, (kernel.sum((1, 2)) * columns).sum(1) / mass], 1)
+
+
+@pytest.mark.parametrize("sides", [(9, 9), (8, 11)])
+def test_recentred_moves_by_whole_pixels_an_image_at_a_time(sides):
+    compact = torch.zeros(4, 1, *sides, dtype=torch.float64)
+    places = [(1, 1), (sides[0] - 2, 2), (2, sides[1] - 2), (sides[0] // 2, sides[1] // 2)]
+    blob = torch.tensor([[0.05, 0.1, 0.05], [0.1, 0.4, 0.1], [0.05, 0.1, 0.05]], dtype=torch.float64)
+    for one, (row, column) in zip(compact, places, strict=True):
+        one[0, row - 1 : row + 2, column - 1 : column + 2] = blob
+    moved = recentred(compact)
+    # Nothing left the frame, so all four are the same kernel, bit by bit.
+    assert all(torch.equal(one, compact[3]) for one in moved)
+    assert torch.equal(recentred(moved), moved)
+    lopsided = _kernels(3, sides, seed=2)
+    assert (_centroid(recentred(compact + 1e-3 * compact.amax())).abs() < 3).all()
+    assert torch.equal(recentred(lopsided)[1], recentred(lopsided[1:2])[0])
+
+
+def test_recentred_stays_within_half_a_pixel_where_nothing_is_lost():
+    kernel = torch.zeros(20, 1, 15, 15, dtype=torch.float64)
+    kernel[:, :, 2:7, 6:12] = _random(20, 1, 5, 6)
+    moved = recentred(kernel)
+    torch.testing.assert_close(moved.sum((1, 2, 3)), kernel.sum((1, 2, 3)))
+    assert (_centroid(moved).abs() <= 0.5 + 1e-12).all()
+
+
+def test_what_is_not_finite_stays_where_it_is():
+    """A solve that diverges is reported by who runs it, in its own words."""
+    kernel = _kernels(3, (5, 4))
+    kernel[1, 0, 2, 2] = math.nan
+    kernel[2, 0, 0, 0] = math.inf
+    moved = recentred(kernel)
+    assert torch.equal(moved[0], recentred(kernel[:1])[0])
+    assert torch.equal(moved[1:].nan_to_num(-1, -2), kernel[1:].nan_to_num(-1, -2))
