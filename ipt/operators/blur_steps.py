@@ -44,7 +44,11 @@ _IMAGE_ITERATIONS = 12
 
 
 def kernel(canvas: Canvas, measurement: Tensor, noise_variance: Tensor, image: Gaussian, belief: Gaussian) -> Tensor:
-    """The kernel (B, 1, h, w), scaled like the belief's mean: non-negative, centred on its centre pixel."""
+    """The kernel (B, 1, h, w): non-negative, its largest entry 1, centred on its centre pixel.
+
+    Priors of kernels know them by their peak (`ipt.training.sources`). With any other scale the level of noise would not
+    mean to them what it says: a kernel that came out narrow would stand far above it, and stay.
+    """
     # From what is certain to what is free, the variances of a kernel span seven decades: too many for single precision,
     # in which an image would depend on its batch.
     measurement = turned(_double(measurement))
@@ -72,7 +76,7 @@ def kernel(canvas: Canvas, measurement: Tensor, noise_variance: Tensor, image: G
     threshold = DROP * min(1.0, image.level / _FINE)
     solved = torch.where(solved < threshold * solved.amax((-2, -1), keepdim=True), 0, solved)
     solved = recentred(solved)
-    return (solved / solved.sum((-3, -2, -1), keepdim=True).clamp(min=1e-8) * facts.total).to(belief.mean)
+    return (solved / solved.amax((-3, -2, -1), keepdim=True).clamp(min=1e-8)).to(belief.mean)
 
 
 def _double(tensor: Tensor) -> Tensor:
