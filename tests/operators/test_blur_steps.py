@@ -114,7 +114,7 @@ def test_both_axes_are_treated_alike(border, shape, sides):
     turned = _steps(border, *_each(lambda value: value.mT.contiguous(), *problem))
     for one, other in zip(upright, turned, strict=True):
         # Iterations that end early enlarge rounding, and an unknown border's trust is a mean over half of the spectrum.
-        torch.testing.assert_close(other.mT, one, rtol=0, atol=1e-7 if border == "circular" else 2e-3)
+        torch.testing.assert_close(other.mT, one, rtol=0, atol=1e-7 if border == "circular" else 6e-3)
 
 
 def test_a_circular_picture_has_no_corner():
