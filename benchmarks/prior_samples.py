@@ -160,7 +160,7 @@ def denoise(options: argparse.Namespace) -> None:
     full = None
     if options.state:
         average = torch.load(options.state, map_location="cpu", weights_only=True)["average"]
-        full = {name: average[name].float() for name in half}
+        full = {name: average[f"network.{name}"].float() for name in half}
         told["largest_difference_of_a_weight"] = max(float((half[n] - full[n]).abs().max()) for n in half)
     for name, state in (("half", half), ("full", full)):
         if state is None:

@@ -85,7 +85,8 @@ def test_the_numbers_of_the_method_are_those_of_the_code():
     assert isinstance(schedule, Karras)
     span = f"from {schedule.sigma_max:g} to {schedule.sigma_min:g} in {schedule.steps} steps".replace(" 0.", " .")
     assert span in text, f"docs/method.md should say: {span}"
-    ratio = f"`parameter_noise` ({rule.noise_ratio('kernel'):g})".replace("(0.", "(.")
+    kernel, others = (f"{rule.noise_ratio(name):g}".removeprefix("0") for name in ("kernel", "tilt"))
+    ratio = f"`parameter_noise` ({kernel} for a kernel, {others} for others)"
     assert ratio in text, f"docs/method.md should say: {ratio}"
     assert rule.zeta == 1 and r"$\zeta = 1$" in text
 

@@ -159,7 +159,6 @@ class Facts:
     picture: Tensor
     prior_kernel: Tensor
     prior_transfer: Tensor
-    total: Tensor
     kernel_variance: Tensor
     weight: Tensor
     power: Tensor
@@ -181,7 +180,7 @@ class Facts:
         power = weight * squared(picture)
         power[..., 0, 0] = 0
         power = power.sum(1, keepdim=True)
-        return cls(picture, prior, transfer, total, variance, weight, power, height * width)
+        return cls(picture, prior, transfer, variance, weight, power, height * width)
 
     def remaining(self, canvas: Canvas) -> Tensor:
         """V': what is uncertain in the kernel's spectrum after the kernel step; neighbouring frequencies share what

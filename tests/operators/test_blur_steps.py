@@ -113,8 +113,11 @@ def test_both_axes_are_treated_alike(border, shape, sides):
     upright = _steps(border, *problem)
     turned = _steps(border, *_each(lambda value: value.mT.contiguous(), *problem))
     for one, other in zip(upright, turned, strict=True):
+        if one.shape[-2:] == sides:
+            # By their sums: what differs is small against a kernel's sum, and its peak is one of its entries.
+            one, other = (3 * kernel / kernel.sum((1, 2, 3), keepdim=True) for kernel in (one, other))
         # Iterations that end early enlarge rounding, and an unknown border's trust is a mean over half of the spectrum.
-        torch.testing.assert_close(other.mT, one, rtol=0, atol=1e-7 if border == "circular" else 6e-3)
+        torch.testing.assert_close(other.mT, one, rtol=0, atol=1e-7 if border == "circular" else 2e-3)
 
 
 def test_a_circular_picture_has_no_corner():
