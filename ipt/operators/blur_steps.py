@@ -46,8 +46,8 @@ _IMAGE_ITERATIONS = 12
 def kernel(canvas: Canvas, measurement: Tensor, noise_variance: Tensor, image: Gaussian, belief: Gaussian) -> Tensor:
     """The kernel (B, 1, h, w): non-negative, its largest entry 1, centred on its centre pixel.
 
-    Priors of kernels know them by their peak (`ipt.training.sources`). With any other scale the level of noise would not
-    mean to them what it says: a kernel that came out narrow would stand far above it, and stay.
+    Priors of kernels know them by their peak (`ipt.training.sources`). With any other scale the level of noise would
+    not mean to them what it says: a kernel that came out narrow would stand far above it, and stay.
     """
     # From what is certain to what is free, the variances of a kernel span seven decades: too many for single precision,
     # in which an image would depend on its batch.
