@@ -46,6 +46,11 @@ _SECTIONS = ("network", "training", "generator")
     help="Weights to begin with: faces, natural, kernel, a folder of weights or a state.pt. The images they saw count.",
 )
 @click.option(
+    "--refine",
+    metavar="PRIOR",
+    help="A prior of half the side (named as in --start-from): trains what pictures twice as large have beyond it.",
+)
+@click.option(
     "--width",
     type=click.IntRange(1),
     default=48,
@@ -99,6 +104,8 @@ def train(**given: Any) -> int:
     """
     if given["export_only"]:
         return _exported(given)
+    if given["start"] and given["refine"]:
+        raise click.UsageError("give either --start-from or --refine")
     if bool(given["pictures"]) == bool(given["generator"]):
         raise click.UsageError("give either --from PATH or --generator NAME (or --export)")
     from ipt.images.atomic import check_folder
@@ -147,7 +154,7 @@ def _job(given: dict[str, Any]) -> dict[str, Any]:
         if given["channels"]:
             source["channels"] = given["channels"]
     job = {"out": given["out"], "source": source, "network": sections["network"], "training": sections["training"]}
-    return {**job, "start": given["start"]} if given["start"] else job
+    return {**job, **{key: given[key] for key in ("start", "refine") if given[key]}}
 
 
 def _setting(text: str) -> tuple[str, Any]:

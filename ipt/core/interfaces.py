@@ -60,6 +60,11 @@ class Prior(ABC):
         """`denoise`, with what else the same call of the network tells."""
         return Estimate(self.denoise(noisy, sigma))
 
+    def sized(self, physical_shape: tuple[int, ...]) -> Prior:
+        """This prior, for quantities of shape (C, H, W) alone, where what it says of its uncertainty depends on that.
+        Default: itself."""
+        return self
+
     def uncertainty(self, sigma: float) -> float:
         """Standard deviation of what is still unknown of an entry at noise level sigma, in normalised units.
 
@@ -153,6 +158,12 @@ class ParametricOperator(ABC):
         """The nearest valid parameters (a kernel onto those that sum to 1); differentiable, idempotent. Default: as
         given."""
         return dict(parameters)
+
+    def canonical(self, image: Tensor, parameters: Mapping[str, Tensor]) -> tuple[Tensor, Unknowns]:
+        """Of the solutions that explain a measurement alike, the one to report: what the data cannot tell is as the
+        operator's convention has it (a kernel centred, and the picture moved accordingly). image and parameters:
+        physical and valid, as what is returned; asked only where all parameters were unknown. Default: as found."""
+        return image, dict(parameters)
 
     def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape (C, H, W) of the image behind a measurement (C, H, W). Default: the same."""

@@ -199,15 +199,25 @@ class Solver:
     def solution(self, state: State, problem: Problem, trace: Sequence[Tensor]) -> Solution:
         """What a state amounts to, in physical units."""
         physical = problem.physical(state.clean)
-        image = physical.pop(IMAGE)
-        return Solution(image, physical, state.residual, torch.stack(list(trace)), dict(state.calls))
+        image, parameters, residual = physical.pop(IMAGE), physical, state.residual
+        if parameters and not problem.known:
+            with torch.no_grad():
+                image, parameters = self.operator.canonical(image, parameters)
+                residual = rms(problem.measurement - self.operator.forward(image, **parameters))
+        return Solution(image, parameters, residual, torch.stack(list(trace)), dict(state.calls))
 
     def _priors(self, measurement: Tensor) -> dict[str, Prior]:
-        """The priors as these unknowns need them: for a parameter of several copies, one that sees each alone."""
-        specs = self.operator.parameters(self.operator.image_shape(tuple(measurement.shape[1:])))
+        """The priors as these unknowns need them: of their size, and for a parameter of several copies, one that sees
+        each alone."""
+        image_shape = self.operator.image_shape(tuple(measurement.shape[1:]))
+        specs = self.operator.parameters(image_shape)
         copies = {name: spec.copies for name, spec in specs.items()}
         return {
-            name: prior if copies.get(name, 1) == 1 else Copies(prior, copies[name])
+            name: prior.sized(image_shape)
+            if name == IMAGE
+            else prior
+            if copies.get(name, 1) == 1
+            else Copies(prior, copies[name])
             for name, prior in self.priors.items()
         }
 

@@ -76,7 +76,7 @@ def fit(pixels: Tensor, prior: Prior, choice: str = "error") -> Fitted:
             f"scaled to; {advice}"
         )
     if choice == "tile":
-        return Fitted(pixels, TiledPrior(prior, size), whole)
+        return Fitted(pixels, TiledPrior(prior.sized((channels, size, size)), size), whole)
     if choice == "crop":
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from ipt.core.errors import IptError
 from ipt.core.interfaces import Gaussian, ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators import blur_steps
 from ipt.operators.canvas import Canvas
+from ipt.operators.centring import moved, off_centre
 
 BORDERS = ("circular", "zero", "reflect", "replicate", "unknown")
 
@@ -85,6 +86,16 @@ class Blur(ParametricOperator):
         total = positive.sum((-3, -2, -1), keepdim=True)
         flat = torch.full_like(positive, 1 / positive[0].numel())
         return {**parameters, "kernel": torch.where(total > 1e-8, positive / total.clamp(min=1e-8), flat)}
+
+    def canonical(self, image: Tensor, parameters: Mapping[str, Tensor]) -> tuple[Tensor, Unknowns]:
+        """The kernel's centroid at its centre pixel, by less than a pixel, and the picture moved the other way."""
+        kernel = parameters["kernel"]
+        shift = off_centre(kernel).clamp(-1, 1)
+        centred = self.constrain({**parameters, "kernel": moved(kernel, -shift)})
+        # Around the frame its reflection, so that no edge of what lies there rings into the picture.
+        border = "circular" if self.border == "circular" else "unknown"
+        canvas = replace(self, border=border).canvas(image, kernel)
+        return canvas.crop(moved(canvas.extend(image), shift, wrap=True)), centred
 
     def image_step(
         self,

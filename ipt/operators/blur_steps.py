@@ -25,6 +25,7 @@ from ipt.core.interfaces import Gaussian
 from ipt.core.linear import conjugate_gradients
 from ipt.core.spectra import left_uncertain, turned, turned_back
 from ipt.operators.canvas import Canvas
+from ipt.operators.centring import recentred
 
 KERNEL_NOISE = 2.0
 """Variance a frequency that is believed of a denoised kernel, over that of the noise it was seen through. This and the
@@ -37,8 +38,10 @@ _FINE = 0.15
 OUTSIDE = 0.005
 """Variance of what lies outside an unknown border, around its reflected continuation."""
 _KERNEL_ITERATIONS = 8
-_FILLS = {"circular": 1, "unknown": 2, "zero": 5, "reflect": 5, "replicate": 5}
+_FILLS = {"circular": 1, "unknown": 3, "zero": 4, "reflect": 4, "replicate": 4}
 """How often what lies outside the frame is predicted anew, by border."""
+_INSIDE = 0.4
+"""The least share of what tells of a kernel that is expected inside the frame."""
 _IMAGE_ITERATIONS = 12
 """Conjugate gradients for the image where the border continues it."""
 
@@ -66,12 +69,14 @@ def kernel(canvas: Canvas, measurement: Tensor, noise_variance: Tensor, image: G
     # the rest of the right side in rounding.
     change = torch.zeros_like(facts.prior_kernel)
     known = canvas.border == "circular"
-    for _ in range(_FILLS[canvas.border]):
-        filled = measurement if known else _filled(canvas, measurement, facts, facts.prior_kernel + change)
+    trust = None if known else _trust(canvas, measurement, facts)
+    for relaxation in _relaxations(_FILLS[canvas.border]):
+        filled = measurement if trust is None else _filled(canvas, measurement, facts, trust, change)
         unexplained = torch.fft.rfft2(filled) - picture * facts.prior_transfer
         right = canvas.window((weight * picture.conj() * unexplained).sum(1, keepdim=True), sides)
         iterations = _KERNEL_ITERATIONS if known else _KERNEL_ITERATIONS // 2
-        change = conjugate_gradients(apply, right, change, iterations, precondition)
+        found = conjugate_gradients(apply, right, change, iterations, precondition)
+        change = change + relaxation * (found - change)
     solved = (facts.prior_kernel + change).clamp(min=0)
     threshold = DROP * min(1.0, image.level / _FINE)
     solved = torch.where(solved < threshold * solved.amax((-2, -1), keepdim=True), 0, solved)
@@ -214,17 +219,30 @@ def _kernel_spectrum(canvas: Canvas, prior: Tensor) -> Tensor:
     return torch.sinc(frequency) ** 4 / (1 + 3 * math.pi * frequency * radius)
 
 
-def _filled(canvas: Canvas, measurement: Tensor, facts: Facts, kernel: Tensor) -> Tensor:
-    """The (turned) measurement on the canvas: itself inside as far as it does not depend on what lies outside, else as
-    predicted."""
-    transfer = canvas.transfer(kernel)
-    predicted = canvas.inverse(facts.picture * transfer)
+def _relaxations(count: int) -> list[float]:
+    """How far to go towards what each of `count` fills finds. A fill finds that share of what is still missing which
+    tells inside the frame, `_INSIDE` to 1: Chebyshev's steps for that interval leave least after all of them (Golub,
+    Varga, "Chebyshev semi-iterative methods", Numerische Mathematik 3, 1961)."""
+    middle, reach = (1 + _INSIDE) / 2, (1 - _INSIDE) / 2
+    if count == 1:
+        return [1.0]
+    return [1 / (middle + reach * math.cos(math.pi * (2 * step + 1) / (2 * count))) for step in range(count)]
+
+
+def _trust(canvas: Canvas, measurement: Tensor, facts: Facts) -> Tensor:
+    """How far each pixel of the frame is believed rather than predicted: with a border `unknown`, the less the more it
+    depends on what lies outside, as the prior's kernel has it."""
     if canvas.border != "unknown":
-        return canvas.embed(measurement, predicted)
+        return torch.ones_like(measurement[:, :1])
     outside = 1 - canvas.zeros_outside(torch.ones_like(measurement[:, :1]))
-    foreign = canvas.crop(canvas.inverse(torch.fft.rfft2(outside) * transfer)).clamp(0, 1)
+    foreign = canvas.crop(canvas.inverse(torch.fft.rfft2(outside) * facts.prior_transfer)).clamp(0, 1)
     level = 1 / facts.weight.mean((-3, -2, -1), keepdim=True)
-    trust = level / (level + OUTSIDE * foreign.square())
+    return level / (level + OUTSIDE * foreign.square())
+
+
+def _filled(canvas: Canvas, measurement: Tensor, facts: Facts, trust: Tensor, change: Tensor) -> Tensor:
+    """The (turned) measurement on the canvas: itself as far as it is trusted, else as the changed kernel predicts."""
+    predicted = canvas.inverse(facts.picture * (facts.prior_transfer + canvas.transfer(change)))
     inside = canvas.crop(predicted)
     return canvas.embed(inside + trust * (measurement - inside), predicted)
 
@@ -232,22 +250,3 @@ def _filled(canvas: Canvas, measurement: Tensor, facts: Facts, kernel: Tensor) -
 def squared(spectrum: Tensor) -> Tensor:
     """|spectrum|^2; `abs` would take the root of it first."""
     return spectrum.real.square() + spectrum.imag.square()
-
-
-def recentred(kernel: Tensor) -> Tensor:
-    """Each kernel (B, 1, h, w) moved by whole pixels until its centroid is nearest the centre pixel; what would leave
-    is lost. One that is not finite stays where it is."""
-    height, width = kernel.shape[-2:]
-    rows = torch.arange(height, device=kernel.device).to(kernel)
-    columns = torch.arange(width, device=kernel.device).to(kernel)
-    mass = kernel.sum((-3, -2, -1)).clamp(min=1e-8)
-    finite = torch.isfinite(mass)
-    down = torch.where(finite, height // 2 - (kernel.sum((1, 3)) * rows).sum(1) / mass, 0).round().long()
-    right = torch.where(finite, width // 2 - (kernel.sum((1, 2)) * columns).sum(1) / mass, 0).round().long()
-    moved = []
-    for one, dy, dx in zip(kernel, down.tolist(), right.tolist(), strict=True):
-        if dy or dx:
-            one = F.pad(one, (max(dx, 0), max(-dx, 0), max(dy, 0), max(-dy, 0)))
-            one = one[:, max(-dy, 0) :, max(-dx, 0) :][:, :height, :width]
-        moved.append(one)
-    return torch.stack(moved)

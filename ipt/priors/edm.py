@@ -8,6 +8,9 @@ equation 7 and table 1.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
 
 
@@ -23,13 +26,25 @@ class EDMDenoiser(nn.Module):
         self.sigma_data = sigma_data
 
     def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
-        level = sigma.reshape(-1, 1, 1, 1).to(noisy.dtype)
-        total = (level.square() + self.sigma_data**2).sqrt()
-        raw = self.network(noisy / total, sigma.to(noisy.dtype).log() / 4)
-        skip = (self.sigma_data / total).square()
-        out = level * self.sigma_data / total
-        return skip * noisy + out * raw.to(noisy.dtype)
+        return preconditioned(self.network, noisy, sigma, self.sigma_data)
 
     def loss_weight(self, sigma: Tensor) -> Tensor:
-        """lambda(sigma): makes every noise level's loss start at one (equation 8's effective weight)."""
-        return (sigma.square() + self.sigma_data**2) / (sigma * self.sigma_data).square()
+        return loss_weight(sigma, self.sigma_data)
+
+
+def preconditioned(
+    network: Callable[[Tensor, Tensor], Tensor], noisy: Tensor, sigma: Tensor, sigma_data: float | Tensor
+) -> Tensor:
+    """D(noisy, sigma) of a raw network F(image, label); sigma_data: one, or one an example (B,)."""
+    level = sigma.reshape(-1, 1, 1, 1).to(noisy.dtype)
+    data = torch.as_tensor(sigma_data, dtype=noisy.dtype, device=noisy.device).reshape(-1, 1, 1, 1)
+    total = (level.square() + data.square()).sqrt()
+    raw = network(noisy / total, sigma.to(noisy.dtype).log() / 4)
+    skip = (data / total).square()
+    out = level * data / total
+    return skip * noisy + out * raw.to(noisy.dtype)
+
+
+def loss_weight(sigma: Tensor, sigma_data: float | Tensor) -> Tensor:
+    """lambda(sigma): makes every noise level's loss start at one (equation 8's effective weight)."""
+    return (sigma.square() + sigma_data**2) / (sigma * sigma_data).square()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import bisect
+import copy
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,13 +21,15 @@ from ipt.core.spectra import picture_spread
 from ipt.priors.adm import ADMConfig, ADMUNet
 from ipt.priors.compiling import compiled
 from ipt.priors.edm import EDMDenoiser
+from ipt.priors.refined import RefinedConfig, RefinedDenoiser, denoiser_of
 from ipt.priors.tiled import TiledPrior
-from ipt.priors.unet import UNet, UNetConfig
+from ipt.priors.unet import UNetConfig
 from ipt.priors.vp import VPDenoiser
 from ipt.priors.weights import Weights, read
 
 _PROCESS = ("sqrt_alphas_cumprod", "sqrt_1m_alphas_cumprod")
 """What deepinv stores with its ADM networks besides their parameters: the noise schedule, which is ours already."""
+_TRAINED: Mapping[str, type[UNetConfig] | type[RefinedConfig]] = {"unet": UNetConfig, "refined": RefinedConfig}
 _WHOLE = 2**21
 """Pixels: larger pictures are seen in tiles by a local network, so that its features fit into memory."""
 _TILE, _OVERLAP = 1408, 192
@@ -50,7 +53,7 @@ class NetworkPrior(Prior):
 
     def __init__(
         self,
-        denoiser: EDMDenoiser | VPDenoiser,
+        denoiser: EDMDenoiser | RefinedDenoiser | VPDenoiser,
         config: Mapping[str, Any],
         device: str | torch.device = "cpu",
         precision: str = "fp32",
@@ -61,8 +64,8 @@ class NetworkPrior(Prior):
         self.config, self.precision = dict(config), checked(precision)
         self.name, self.weights_hash = name, weights_hash
         network = denoiser.network.config
-        if not isinstance(network, UNetConfig | ADMConfig):
-            raise TypeError(f"the denoiser's network is a UNet or an ADMUNet, not {type(denoiser.network).__name__}")
+        if not isinstance(network, UNetConfig | RefinedConfig | ADMConfig):
+            raise TypeError(f"the denoiser's network is a Refined, a UNet or an ADMUNet, not {type(denoiser.network).__name__}")
         self.channels = network.channels
         self.multiple = network.multiple
         self._local = isinstance(network, UNetConfig) and network.local
@@ -83,8 +86,7 @@ class NetworkPrior(Prior):
             )
         compiled(self.denoiser.network, self.device, compile)
         self.canvas = bool(config.get("canvas", False))
-        self._log_sigmas = [math.log(sigma) for sigma, error in levels if sigma > 0 and error > 0]
-        self._log_errors = [0.5 * math.log(error) for sigma, error in levels if sigma > 0 and error > 0]
+        self._log_sigmas, self._log_errors = _logarithms(levels)
 
     def chart(self, physical_shape: tuple[int, ...]) -> Chart:
         """The chart of a quantity (C, H, W).
@@ -139,6 +141,15 @@ class NetworkPrior(Prior):
         check_range(found.clean, inputs, self.precision, self.name)
         mix = found.variance_mix
         return Estimate(_as(found.clean, noisy), None if mix is None else _as(mix, noisy))
+
+    def sized(self, physical_shape: tuple[int, ...]) -> NetworkPrior:
+        """With the errors of the network that serves this size, where there are two."""
+        network = self.denoiser.network.config
+        if not isinstance(network, RefinedConfig) or max(physical_shape[1:]) > network.side // 2:
+            return self
+        one = copy.copy(self)
+        one._log_sigmas, one._log_errors = _logarithms(network.errors)
+        return one
 
     def uncertainty(self, sigma: float) -> float:
         """Root mean square error on held-out examples at this noise level, where the config tells it (log-log between
@@ -238,26 +249,28 @@ def _inferred(state: Mapping[str, Tensor], head_channels: int) -> dict[str, Any]
     }
 
 
-def _denoiser(config: Mapping[str, Any]) -> EDMDenoiser | VPDenoiser:
+def _denoiser(config: Mapping[str, Any]) -> EDMDenoiser | RefinedDenoiser | VPDenoiser:
     """The module that a config describes, its parameters not yet those of the file."""
     if config.get("format", 1) != 1:
         raise IptError(f"config.json is of format {config['format']}, this version reads 1: update ipt")
     try:
-        if config["architecture"] == "unet":
+        if config["architecture"] in _TRAINED:
+            network, sigma_data = _TRAINED[config["architecture"]], float(config["sigma_data"])
             # Random initial weights must not advance the caller's random numbers.
             with torch.random.fork_rng(devices=[]):
-                return EDMDenoiser(UNet(UNetConfig.from_dict(config["network"])), float(config["sigma_data"]))
+                return denoiser_of(network.from_dict(config["network"]), sigma_data)
         if config["architecture"] == "adm":
             with torch.device("meta"):
-                network = ADMUNet(ADMConfig.from_dict(config["network"]))
-            return VPDenoiser(network, clip=bool(config.get("clip", True)))
+                adm = ADMUNet(ADMConfig.from_dict(config["network"]))
+            return VPDenoiser(adm, clip=bool(config.get("clip", True)))
     except KeyError as error:
         raise IptError(f"config.json has no {error}: restore the weights' own") from None
     except IptError:
         raise
     except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise IptError(f"config.json describes no network ({error}): restore the weights' own") from None
-    raise IptError(f"config.json asks for architecture {config['architecture']!r}; this version has unet and adm")
+    known = ", ".join(_TRAINED)
+    raise IptError(f"config.json asks for architecture {config['architecture']!r}; this version has {known} and adm")
 
 
 def _fill(network: nn.Module, weights: Weights) -> None:
@@ -276,6 +289,12 @@ def _fill(network: nn.Module, weights: Weights) -> None:
             f"Give weights and config.json that belong together"
         )
     network.load_state_dict(state, assign=True)
+
+
+def _logarithms(levels: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Of noise levels, and of the root mean square errors at them, from pairs (level, mean squared error)."""
+    pairs = [(math.log(sigma), 0.5 * math.log(error)) for sigma, error in levels if sigma > 0 and error > 0]
+    return [level for level, _ in pairs], [error for _, error in pairs]
 
 
 def _continued(picture: Tensor, height: int, width: int) -> Tensor:

@@ -117,11 +117,15 @@ class SelfAttention(nn.Module):
 
 
 class UNet(nn.Module):
-    """F(image, label): image (B, C, H, W), label (B,) a scalar of the noise level; returns (B, C, H, W)."""
+    """F(image, label): image (B, C, H, W), label (B,) a scalar of the noise level; returns (B, C, H, W).
+
+    beside: channels of what is known besides the picture, which follow the picture's own in `image` and are not in what
+    is returned.
+    """
 
     frequencies: Tensor
 
-    def __init__(self, config: UNetConfig):
+    def __init__(self, config: UNetConfig, beside: int = 0):
         super().__init__()
         self.config = config
         widths = [config.width * m for m in config.multipliers]
@@ -129,7 +133,7 @@ class UNet(nn.Module):
         embedding = 4 * config.width
         self.register_buffer("frequencies", math.pi * 2.0 ** torch.linspace(-2, 4, 16), persistent=False)
         self.embed = nn.Sequential(nn.Linear(32, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
-        self.stem = nn.Conv2d(folded, widths[0], 3, padding=1)
+        self.stem = nn.Conv2d(folded + beside * config.patch**2, widths[0], 3, padding=1)
 
         self.down = nn.ModuleList()
         skips, current = [widths[0]], widths[0]

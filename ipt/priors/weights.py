@@ -3,11 +3,11 @@
 Ours are a folder in diffusers' layout: `config.json` beside `diffusion_pytorch_model.safetensors`. Torch files are read
 with weights_only=True and nothing else, so a file that holds code is refused, never run.
 
-config.json: format (1), architecture ("unet" or "adm"), network (its configuration), sigma_data ("unet") or clip
+config.json: format (1), architecture ("unet", "refined" or "adm"), network (its configuration), sigma_data ("unet") or clip
 ("adm"), scale and offset of the chart, sizes (sides it was trained on; null: any multiple of the network's), canvas (a
 quantity of another size becomes the centre of a larger canvas), validation (mean squared error by noise level), images
-(examples seen in training), start (name, sha256 and images of the weights that the training began with), and what else
-is worth knowing.
+(examples seen in training), start (name, sha256 and images of the weights that the training began with), base (the same
+of the prior that was refined), and what else is worth knowing.
 """
 
 from __future__ import annotations
@@ -156,21 +156,24 @@ def _unwrapped(loaded: Any, file: Path) -> tuple[dict[str, Tensor], dict[str, An
 def _from_training(loaded: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     network, options = json.loads(loaded["network"]), json.loads(loaded["options"])
     history = json.loads(loaded["history"])
-    start = json.loads(loaded.get("start", "null"))
+    start, base = (json.loads(loaded.get(name, "null")) for name in ("start", "base"))
+    refined = "detail" in network
     config = {
         "format": 1,
-        "architecture": "unet",
+        "architecture": "refined" if refined else "unet",
         "network": network,
         "sigma_data": options["sigma_data"],
         "scale": 0.5,
         "offset": 0.5,
         "sizes": None,
-        "canvas": network["channels"] == 1,
+        "canvas": not refined and network["channels"] == 1,
         "images": loaded["images"],
         "validation": history[-1]["validation"] if history else {},
     }
     if start:
         config["start"] = {name: start[name] for name in ("name", "sha256", "images")}
+    if base:
+        config["base"] = {name: base[name] for name in ("name", "sha256", "images")}
     return {name.removeprefix("network."): value for name, value in loaded["average"].items()}, config
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ipt.core.errors import IptError
+from ipt.priors.refined import NetworkConfig, RefinedConfig
 from ipt.training import state as states
 from ipt.training.progress import validation_rows
 from ipt.training.sources import Source
@@ -40,7 +41,7 @@ def export(folder: str | os.PathLike, about: str = "", source: Source | None = N
     if "pictures" in known:
         _, height, width, _ = known["pictures"]
         # A local network learns from pieces of pictures, and takes pictures of any size.
-        details |= {"sizes": [height] if height == width and not state.network.local else None, "canvas": False}
+        details |= {"sizes": _sizes(state.network, height, width), "canvas": False}
     elif "sizes" in known:
         details |= {"sizes": sorted(known["sizes"]), "canvas": state.network.channels == 1}
     export_state(path, place, **details)
@@ -49,6 +50,13 @@ def export(folder: str | os.PathLike, about: str = "", source: Source | None = N
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, place / CARD)
     return [place / CONFIG, place / TENSORS, place / CARD]
+
+
+def _sizes(network: NetworkConfig, height: int, width: int) -> list[int] | None:
+    """The sides that a network takes which learnt from pictures of this size; None: any."""
+    if isinstance(network, RefinedConfig):
+        return [network.side // 2, network.side]
+    return [height] if height == width and not network.local else None
 
 
 def card(name: str, state: states.About, parameters: int, about: str = "") -> str:
@@ -67,11 +75,7 @@ def card(name: str, state: states.About, parameters: int, about: str = "") -> st
         "",
         "## Network",
         "",
-        f"U-Net, {parameters:,} parameters in float16; channels {network.channels}, width {network.width}, "
-        f"multipliers {', '.join(map(str, network.multipliers))}, blocks {network.blocks}, patch {network.patch}, "
-        f"{'attention at the coarsest level' if network.attention else 'no attention'}, "
-        f"normalised by {'groups of features' if network.norm == 'group' else 'pixels'}; EDM preconditioning "
-        f"(arXiv 2206.00364), "
+        f"{_network(network)}; {parameters:,} parameters in float16; EDM preconditioning (arXiv 2206.00364), "
         f"sigma_data {options.sigma_data:g}.",
         "",
         "## Training",
@@ -105,25 +109,45 @@ def card(name: str, state: states.About, parameters: int, about: str = "") -> st
     )
 
 
+def _network(network: NetworkConfig) -> str:
+    if isinstance(network, RefinedConfig):
+        side = network.side
+        return (
+            f"Two networks (`ipt/priors/refined.py`). Of the picture at {side // 2}x{side // 2}: {_network(network.base)}. "
+            f"Of the detail at {side}x{side}: {_network(network.detail)}"
+        )
+    return (
+        f"U-Net, channels {network.channels}, width {network.width}, "
+        f"multipliers {', '.join(map(str, network.multipliers))}, blocks {network.blocks}, patch {network.patch}, "
+        f"{'attention at the coarsest level' if network.attention else 'no attention'}, "
+        f"normalised by {'groups of features' if network.norm == 'group' else 'pixels'}"
+    )
+
+
 def _earlier_data(state: states.About, about: str) -> list[str]:
     """What the weights that a run began with learnt from, a quoted paragraph each, but for what the card says already:
     where it comes from and its licence stay true however often a training is built upon.
     """
     said = {f"{state.examples}.", about, _LEARNT}
-    told = [text for text in _unquoted(state.start.data if state.start else "") if text not in said]
+    earlier = [origin.data for origin in (state.start, state.base) if origin]
+    told = [text for text in _unquoted("\n\n".join(earlier)) if text not in said]
     return ["", _LEARNT, *_quoted(told)] if told else []
 
 
 def _earlier_training(state: states.About) -> list[str]:
     """The weights a run began with and how these were trained, which tells in turn what they began with."""
+    refined = [
+        *("", f"Refines the weights {base}, which stay as they are.{' How these were trained:' if base.training else ''}"),
+        *_quoted(_unquoted(base.training)),
+    ] if (base := state.base) else []
     start = state.start
     if start is None:
-        return []
+        return refined
     line = (
         f"Started from the weights `{start.name}` (sha256 {start.sha256[:12]}), which had seen {start.images:,} of the "
         f"examples counted here; the optimizer began anew.{' How these were trained:' if start.training else ''}"
     )
-    return ["", line, *_quoted(_unquoted(start.training))]
+    return ["", line, *_quoted(_unquoted(start.training)), *refined]
 
 
 def _unquoted(text: str) -> list[str]:

@@ -8,13 +8,15 @@ source: "pictures" (a folder, a .npy array or a .npz pack; with "size", "channel
 (a name below or "module:attribute"; with "options", "sizes", "channels"). network: of `UNetConfig`, without the
 channels, which are the examples'. training: of `TrainingOptions`; the device may be "auto". start: weights to begin
 with, by the name of a prior that ships with ipt, a folder of weights or a state.pt; network and training.sigma_data are
-then theirs where nothing is said (safetensors must be installed). Relative paths are taken from where the command runs.
+then theirs where nothing is said (safetensors must be installed). refine: weights, named alike, of pictures of half the
+side, for which a network of the detail is trained (`ipt.priors.refined`); network is then the detail's. Relative paths
+are taken from where the command runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +26,7 @@ import torch
 
 from ipt.core.errors import IptError, Misuse
 from ipt.core.interfaces import Generator
+from ipt.priors.refined import NetworkConfig, RefinedConfig, lost_by_averaging
 from ipt.priors.unet import UNetConfig
 from ipt.training import pictures, start
 from ipt.training import state as states
@@ -31,7 +34,9 @@ from ipt.training.options import TrainingOptions, checked
 from ipt.training.sources import ArraySource, GeneratorSource, Source
 from ipt.training.trainer import Trainer
 
-_KEYS = ("out", "source", "network", "training", "start")
+_KEYS = ("out", "source", "network", "training", "start", "refine")
+_MEASURED = 500
+"""The most held-out pictures on which what averaging loses is measured."""
 GENERATORS: Mapping[str, str] = MappingProxyType(
     {
         "motion": "ipt.operators.kernels:MotionKernels",
@@ -79,23 +84,51 @@ def trainer(
             raise IptError(f"the description of the training lacks {key!r}: see the head of ipt/training/job.py")
     folder = Path(job["out"]).expanduser()
     state = folder / "state.pt"
-    begun = start.find(job["start"]) if job.get("start") else None
+    if job.get("start") and job.get("refine"):
+        raise Misuse("a training starts from weights or refines them: give start or refine")
+    begun, base = (start.find(job[key]) if job.get(key) else None for key in ("start", "refine"))
     known, sigma = (begun.network, begun.sigma_data) if begun else _started(state)
+    if base:
+        sigma = base.sigma_data
     values = {**({} if sigma is None else {"sigma_data": sigma}), **_table(job, "training")}
     options = checked(TrainingOptions, "training", {**values, "device": device(values.get("device", "cpu"))})
     source = _source(_table(job, "source"), folder, say)
-    network = _network({**(_theirs(known) if known else usual), **_table(job, "network")}, source.channels)
+    if begun and isinstance(known, RefinedConfig) and source.sides == ((known.side // 2,) * 2,):
+        begun = start.coarse(begun)
+        known = begun.network
+    refined = known if isinstance(known, RefinedConfig) else None
+    table = {**(_theirs(refined.detail if refined else known) if known else usual), **_table(job, "network")}
+    detail = _network(table, source.channels)
+    network: NetworkConfig = replace(refined, detail=detail) if refined else detail
+    if base:
+        network = known if state.exists() and refined else _refining(base, detail, source)
     if state.exists():
         say(f"continuing {state}")
     elif begun:
         say(f"starting from {begun.origin}")
-    return Trainer(network, source, options, folder, accept_changes, begun)
+    elif base:
+        say(f"refining {base.origin}")
+    return Trainer(network, source, options, folder, accept_changes, begun, base)
 
 
-def _started(state: Path) -> tuple[UNetConfig | None, float | None]:
-    """The network and sigma_data of a training that began with weights: its description need not name them again."""
+def _refining(base: start.Start, detail: UNetConfig, source: Source) -> RefinedConfig:
+    """The networks for pictures of twice the base's side: what they must know of both is measured on held-out ones."""
+    if not isinstance(base.network, UNetConfig):
+        raise IptError(f"{base.origin.name} refines another prior itself: refine one that does not")
+    if len(source.sides) != 1 or source.sides[0][0] != source.sides[0][1]:
+        raise IptError("refining takes square pictures of one size: give them (--from, --size)")
+    errors = base.history[-1]["validation"] if base.history else {}
+    held_out = source.validation(_MEASURED)[0]
+    return RefinedConfig(
+        base.network, detail, source.sides[0][0], lost_by_averaging(held_out), tuple(sorted(errors.items()))
+    )
+
+
+def _started(state: Path) -> tuple[NetworkConfig | None, float | None]:
+    """The networks and sigma_data of a training that began with weights: its description need not name them again."""
     about = states.read(state)[0] if state.exists() else None
-    return (about.network, about.options.sigma_data) if about and about.start else (None, None)
+    known = about and (about.start or about.base)
+    return (about.network, about.options.sigma_data) if about and known else (None, None)
 
 
 def _theirs(network: UNetConfig) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ipt.core.errors import IptError, Misuse
-from ipt.priors.unet import UNet, UNetConfig
+from ipt.priors.refined import NetworkConfig, Refined, RefinedConfig
+from ipt.priors.unet import UNet
 from ipt.training import state as states
 from ipt.training.options import TrainingOptions, differences
 
@@ -30,16 +31,17 @@ class Start:
     """Weights to begin with.
 
     parameters: of the `UNet`, by name, float32. sigma_data: of its preconditioning. history: as a training's
-    (`ipt.training.state.About`), the last validation of the weights or nothing.
+    (`ipt.training.state.About`), the last validation of the weights or nothing. base: what they refine, if they do.
     """
 
     origin: states.Origin
-    network: UNetConfig
+    network: NetworkConfig
     sigma_data: float
     parameters: Mapping[str, Tensor]
     history: Sequence[dict] = ()
+    base: states.Origin | None = None
 
-    def check(self, network: UNetConfig, options: TrainingOptions) -> None:
+    def check(self, network: NetworkConfig, options: TrainingOptions) -> None:
         """IptError, naming the difference, where a training cannot begin with these weights."""
         name, images = self.origin.name, self.origin.images
         if network.channels != self.network.channels:
@@ -85,7 +87,7 @@ def find(name: str) -> Start:
         )
     prior = from_weights(weights)
     network = prior.denoiser.network
-    if not isinstance(network, UNet):
+    if not isinstance(network, UNet | Refined):
         raise IptError(f"{prior.name} is a network that is not trained here (ADM): start from one of `ipt train`")
     if (prior.scale, prior.offset) != (0.5, 0.5):
         raise IptError(
@@ -100,7 +102,19 @@ def find(name: str) -> Start:
         prior.denoiser.sigma_data,  # type: ignore[arg-type]
         network.state_dict(),
         _history(weights.config, images),
+        states.Origin(**weights.config["base"]) if "base" in weights.config else None,
     )
+
+
+def coarse(start: Start) -> Start:
+    """The network that refined weights refine, by itself: what a training at half their side begins with."""
+    if not isinstance(start.network, RefinedConfig) or start.base is None:
+        raise TypeError(f"{start.origin.name} refines nothing")
+    parameters = {
+        name.removeprefix("base."): value for name, value in start.parameters.items() if name.startswith("base.")
+    }
+    history = [{"images": start.base.images, "loss": None, "validation": dict(start.network.errors)}]
+    return Start(start.base, start.network.base, start.sigma_data, parameters, history)
 
 
 def _images(config: Mapping[str, Any], prior: NetworkPrior) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ipt.core.errors import IptError
-from ipt.priors.unet import UNetConfig
+from ipt.priors.refined import NetworkConfig, config_of
 from ipt.training.options import TrainingOptions
 
 TENSORS = ("model", "average", "optimizer")
@@ -43,10 +43,11 @@ class About:
 
     images: examples seen. history: an entry a validation, {"images", "loss", "validation": {sigma: mse}}. loss:
     smoothed, NaN before the first step. source: what identifies the training examples, and `examples` the same in
-    words; None and "" in files that do not tell. start: the weights it began with; None: random ones.
+    words; None and "" in files that do not tell. start: the weights it began with; None: random ones. base: the prior
+    that it refines, if it does.
     """
 
-    network: UNetConfig
+    network: NetworkConfig
     options: TrainingOptions
     history: Sequence[dict]
     images: int
@@ -54,6 +55,7 @@ class About:
     source: Mapping[str, Any] | None = None
     examples: str = ""
     start: Origin | None = None
+    base: Origin | None = None
 
 
 def write(path: Path, about: About, tensors: Mapping[str, Any]) -> None:
@@ -67,6 +69,7 @@ def write(path: Path, about: About, tensors: Mapping[str, Any]) -> None:
         "source": json.dumps(about.source),
         "examples": about.examples,
         "start": json.dumps(about.start and asdict(about.start)),
+        "base": json.dumps(about.base and asdict(about.base)),
         **tensors,
     }
     # One fixed name: what a kill leaves behind is overwritten by the next save instead of piling up.
@@ -90,9 +93,9 @@ def read(path: Path, device: str = "cpu") -> tuple[About, dict[str, Any]]:
             {**entry, "validation": {float(sigma): error for sigma, error in entry["validation"].items()}}
             for entry in json.loads(state["history"])
         ]
-        start = json.loads(state.get("start", "null"))
+        start, base = (json.loads(state.get(name, "null")) for name in ("start", "base"))
         about = About(
-            network=UNetConfig.from_dict(json.loads(state["network"])),
+            network=config_of(json.loads(state["network"])),
             options=TrainingOptions(**json.loads(state["options"])),
             history=history,
             images=state["images"],
@@ -100,6 +103,7 @@ def read(path: Path, device: str = "cpu") -> tuple[About, dict[str, Any]]:
             source=json.loads(state.get("source", "null")),
             examples=state.get("examples", ""),
             start=Origin(**start) if start else None,
+            base=Origin(**base) if base else None,
         )
         return about, {name: state[name] for name in TENSORS}
     except (OSError, RuntimeError, EOFError, ValueError, TypeError, KeyError, pickle.UnpicklingError) as error:

@@ -28,7 +28,8 @@ from torch import Tensor
 from ipt.core.errors import IptError
 from ipt.core.precision import computing
 from ipt.priors.edm import EDMDenoiser
-from ipt.priors.unet import UNet, UNetConfig
+from ipt.priors.refined import NetworkConfig, Refined, RefinedConfig, RefinedDenoiser, denoiser_of
+from ipt.priors.unet import UNetConfig
 from ipt.training import state as states
 from ipt.training.options import TrainingOptions, changed, differences
 from ipt.training.prefetch import prefetched
@@ -62,7 +63,8 @@ class Trainer:
 
     `steps()` yields a Report a step; `run()` runs it to the end. The averaged weights are in `denoiser()`.
     accept_changes: continue also where options or examples differ from those of the state. start: weights to begin with
-    where there is no state; the examples they had seen count. A state that began with other weights is refused.
+    where there is no state; the examples they had seen count. A state that began with other weights is refused. base:
+    the prior of half the side, which a `RefinedConfig` needs where there is neither state nor start; it stays as it is.
 
     IptError: source and network do not fit; the start fits neither, or has seen `images` already; the state is damaged,
     of another start or another network; other options or examples than the state's, with the differences.
@@ -70,12 +72,13 @@ class Trainer:
 
     def __init__(
         self,
-        network: UNetConfig,
+        network: NetworkConfig,
         source: Source,
         options: TrainingOptions,
         folder: str | os.PathLike,
         accept_changes: bool = False,
         start: Start | None = None,
+        base: Start | None = None,
     ):
         _check_fit(network, source)
         self.network, self.source, self.options = network, source, options
@@ -83,22 +86,31 @@ class Trainer:
         self.images = 0
         self.history: list[dict] = []
         self.origin: states.Origin | None = None
+        self.base: states.Origin | None = None
         self.device = torch.device(options.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
-            self.model = EDMDenoiser(UNet(network), options.sigma_data)
-            self.average = EDMDenoiser(UNet(network), options.sigma_data)
+            self.model = denoiser_of(network, options.sigma_data)
+            self.average = denoiser_of(network, options.sigma_data)
         for module in (self.model, self.average):
             module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average.load_state_dict(self.model.state_dict())
+        self._trained = [value for value in self.model.parameters() if value.requires_grad]
+        self._averaged = [
+            kept
+            for kept, value in zip(self.average.parameters(), self.model.parameters(), strict=True)
+            if value.requires_grad
+        ]
         self.average.requires_grad_(False)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), betas=(0.9, 0.99), fused=True)
+        self.optimizer = torch.optim.Adam(self._trained, betas=(0.9, 0.99), fused=True)
         self._stopping = False
         self._smoothed: Tensor | None = None
         if self.state_path.exists():
-            self._load(accept_changes, start)
+            self._load(accept_changes, start, base)
         elif start is not None:
             self._begin(start)
+        elif base is not None:
+            self._refine(base)
 
     @property
     def state_path(self) -> Path:
@@ -109,7 +121,7 @@ class Trainer:
         """Trained to its length and validated."""
         return self.images >= self.options.images and self._validated() == self.images
 
-    def denoiser(self) -> EDMDenoiser:
+    def denoiser(self) -> EDMDenoiser | RefinedDenoiser:
         """The denoiser with averaged weights."""
         return self.average
 
@@ -180,6 +192,7 @@ class Trainer:
             self.source.identity(),
             str(self.source),
             self.origin,
+            self.base,
         )
         tensors = {name: getattr(self, name).state_dict() for name in states.TENSORS}
         states.write(self.state_path, about, tensors)
@@ -215,14 +228,14 @@ class Trainer:
         rise = min(1.0, (self.images - self._begun + options.batch) / max(1, options.warmup))
         for group in self.optimizer.param_groups:
             group["lr"] = options.rate * rise * (1 - progress)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(self._trained, 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.images += options.batch
         halflife = options.ema * self.images
         keep = 0.5 ** (options.batch / max(halflife, 1e-9))
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - keep)
+            torch._foreach_lerp_(self._averaged, self._trained, 1 - keep)
         # A gradient that is not finite spoils the weights before the loss shows it: the followed value becomes NaN.
         value = loss.detach() + 0 * norm
         self._smoothed = value if self._smoothed is None else self._smoothed + 0.02 * (value - self._smoothed)
@@ -251,15 +264,28 @@ class Trainer:
     def _begin(self, start: Start) -> None:
         start.check(self.network, self.options)
         self.origin, self.images, self.history = start.origin, start.origin.images, list(start.history)
+        self.base = start.base
         for module in (self.model, self.average):
             module.network.load_state_dict(start.parameters)
 
-    def _load(self, accept_changes: bool, start: Start | None) -> None:
+    def _refine(self, base: Start) -> None:
+        self.base = base.origin
+        for module in (self.model, self.average):
+            if not isinstance(module.network, Refined):
+                raise TypeError("a base is for a network that refines it")
+            module.network.base.load_state_dict(base.parameters)
+
+    def _load(self, accept_changes: bool, start: Start | None, base: Start | None) -> None:
         about, tensors = states.read(self.state_path, self.options.device)
         if start is not None and (about.start is None or about.start.sha256 != start.origin.sha256):
             raise IptError(
                 f"{self.state_path} began with {about.start or 'random weights'}, not with {start.origin}.\n"
                 f"Leave the start out to continue it, or give another folder to begin anew."
+            )
+        if base is not None and (about.base is None or about.base.sha256 != base.origin.sha256):
+            raise IptError(
+                f"{self.state_path} refines {about.base or 'nothing'}, not {base.origin}.\n"
+                f"Leave --refine out to continue it, or give another folder to begin anew."
             )
         if about.network != self.network:
             told = "; ".join(differences(about.network.to_dict(), self.network.to_dict()))
@@ -275,13 +301,20 @@ class Trainer:
                 f"Give the same to continue it, another folder to start anew, or --change to go on with the new."
             )
         self.images, self.history, self.origin = about.images, list(about.history), about.start
+        self.base = about.base
         if not math.isnan(about.loss):
             self._smoothed = torch.tensor(about.loss, device=self.device)
         for name in states.TENSORS:
             getattr(self, name).load_state_dict(tensors[name])
 
 
-def _check_fit(network: UNetConfig, source: Source) -> None:
+def _check_fit(network: NetworkConfig, source: Source) -> None:
+    if isinstance(network, RefinedConfig) and any(sides != (network.side,) * 2 for sides in source.sides):
+        told = " and ".join(f"{height}x{width}" for height, width in source.sides)
+        raise IptError(
+            f"the network refines pictures of {network.side}x{network.side}, the training examples are {told}: "
+            f"give pictures of its size"
+        )
     if network.channels != source.channels:
         raise IptError(
             f"the network has {network.channels} channels, the training examples {source.channels}: make them equal"

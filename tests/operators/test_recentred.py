@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from ipt.operators.blur_steps import recentred
+from ipt.operators.centring import recentred
 
 
 def _random(*shape, seed=0):

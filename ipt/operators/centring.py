@@ -1,0 +1,47 @@
+"""Where a kernel's centre is. A picture and its kernel can be shifted against each other without any change in the blurred
+picture; by convention a kernel's centroid is its centre pixel.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def off_centre(kernel: Tensor) -> Tensor:
+    """How far each kernel's (B, 1, h, w) centroid is below and to the right of its centre pixel (h // 2, w // 2), in
+    pixels, (B, 2); zero for one that is not finite, or nothing."""
+    height, width = kernel.shape[-2:]
+    rows = torch.arange(height, device=kernel.device).to(kernel) - height // 2
+    columns = torch.arange(width, device=kernel.device).to(kernel) - width // 2
+    moments = torch.stack([(kernel.sum((1, 3)) * rows).sum(1), (kernel.sum((1, 2)) * columns).sum(1)], dim=1)
+    mass = kernel.sum((-3, -2, -1))[:, None].clamp(min=1e-8)
+    return torch.where(torch.isfinite(mass), moments / mass, 0)
+
+
+def recentred(kernel: Tensor) -> Tensor:
+    """Each kernel (B, 1, h, w) moved by whole pixels until its centroid is nearest the centre pixel; what would leave
+    is lost. One that is not finite stays where it is."""
+    height, width = kernel.shape[-2:]
+    made = []
+    for one, (dy, dx) in zip(kernel, (-off_centre(kernel)).round().long().tolist(), strict=True):
+        if dy or dx:
+            one = F.pad(one, (max(dx, 0), max(-dx, 0), max(dy, 0), max(-dy, 0)))
+            one = one[:, max(-dy, 0) :, max(-dx, 0) :][:, :height, :width]
+        made.append(one)
+    return torch.stack(made)
+
+
+def moved(pictures: Tensor, shift: Tensor, wrap: bool = False) -> Tensor:
+    """Pictures (B, C, H, W) moved down and right by a shift (B, 2) in pixels, not whole ones, through their spectra. wrap:
+    what leaves on one side comes in on the other; else around them are zeros, and what leaves is lost."""
+    height, width = pictures.shape[-2:]
+    whole = pictures if wrap else F.pad(pictures, (0, width, 0, height))
+    size = (whole.shape[-2], whole.shape[-1])
+    rows = torch.fft.fftfreq(size[0], device=pictures.device).to(pictures)[:, None]
+    columns = torch.fft.rfftfreq(size[1], device=pictures.device).to(pictures)
+    down, right = shift.to(pictures)[:, :, None, None].unbind(1)
+    angle = -2 * torch.pi * (down * rows + right * columns)
+    turn = torch.polar(torch.ones_like(angle), angle)[:, None]
+    return torch.fft.irfft2(torch.fft.rfft2(whole) * turn, s=size)[..., :height, :width]

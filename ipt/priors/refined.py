@@ -1,0 +1,155 @@
+"""A denoiser of pictures of twice the side: a trained one for the coarse picture, a small network for the detail.
+
+Averaging 2x2 pixels halves white noise. So the coarse picture of a noisy one at level sigma is a picture at level
+sigma / 2, which a network trained at half the side denoises. What it finds, enlarged, is what is already known; the
+detail network sees that and what the noisy picture has beyond it, and estimates the rest:
+
+    u = up(D_base(mean2x2(x), sigma / 2)),     D(x, sigma) = u + D_detail(x - u, sigma | u)
+
+D_detail has EDM's preconditioning (arXiv 2206.00364, table 1) with a deviation that depends on the level: the rest
+consists of what averaging loses and of the base's own error. At a level where nothing is to be seen the result is thus
+the base's. The idea of a cascade: Ho et al., "Cascaded Diffusion Models for High Fidelity Image Generation" (arXiv
+2106.15282); there the stages sample one after the other, here they are one denoiser at every level.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ipt.core.errors import IptError
+from ipt.priors.edm import EDMDenoiser, loss_weight, preconditioned
+from ipt.priors.unet import UNet, UNetConfig
+
+
+@dataclass(frozen=True)
+class RefinedConfig:
+    """What determines the two networks.
+
+    base, detail: theirs. side: of the pictures that are refined, in pixels; the base's are of half of it. lost: standard
+    deviation of what averaging 2x2 pixels loses, in normalised units. errors: the base's mean squared error by noise
+    level, (level, error) from the lowest level up.
+    """
+
+    base: UNetConfig
+    detail: UNetConfig
+    side: int
+    lost: float
+    errors: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        if self.base.channels != self.detail.channels:
+            raise IptError(
+                f"the coarse network has {self.base.channels} channels, the one for the detail {self.detail.channels}"
+            )
+        if self.side % self.multiple:
+            raise IptError(f"a refined picture's side is a multiple of {self.multiple}, not {self.side}")
+        if not self.errors or min(min(pair) for pair in self.errors) <= 0 or self.lost <= 0:
+            raise IptError("refining needs the base's errors by noise level, all above 0: validate it first")
+
+    @property
+    def channels(self) -> int:
+        return self.detail.channels
+
+    @property
+    def multiple(self) -> int:
+        return max(2 * self.base.multiple, self.detail.multiple)
+
+    def to_dict(self) -> dict:
+        return {
+            "base": self.base.to_dict(),
+            "detail": self.detail.to_dict(),
+            "side": self.side,
+            "lost": self.lost,
+            "errors": [list(pair) for pair in self.errors],
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict) -> RefinedConfig:
+        base, detail = (UNetConfig.from_dict(values[name]) for name in ("base", "detail"))
+        errors = tuple((float(level), float(error)) for level, error in values["errors"])
+        return cls(base, detail, int(values["side"]), float(values["lost"]), errors)
+
+
+class Refined(nn.Module):
+    """The two networks. Only the detail's parameters are to be trained; the base stays as it is."""
+
+    def __init__(self, config: RefinedConfig):
+        super().__init__()
+        self.config = config
+        self.base = UNet(config.base).requires_grad_(False)
+        self.detail = UNet(config.detail, beside=config.channels)
+
+    def compile(self, *args, **kwargs) -> None:
+        self.base.compile(*args, **kwargs)
+        self.detail.compile(*args, **kwargs)
+
+
+class RefinedDenoiser(nn.Module):
+    """D(noisy, sigma): noisy (B, C, S, S) in units of the normalised variable, S the refined side or less; sigma (B,) > 0;
+    returns (B, C, S, S). A picture of half the side or less is the base's alone.
+
+    sigma_data: the standard deviation of the clean pictures, at either side.
+    """
+
+    levels: Tensor
+    deviations: Tensor
+
+    def __init__(self, network: Refined, sigma_data: float = 0.5):
+        super().__init__()
+        self.network = network
+        self.sigma_data = sigma_data
+        levels, errors = torch.tensor(network.config.errors, dtype=torch.float64).log().T.float().contiguous()
+        self.register_buffer("levels", levels, persistent=False)
+        self.register_buffer("deviations", errors / 2, persistent=False)
+
+    def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
+        base, detail = self.network.base, self.network.detail
+        if noisy.shape[-1] <= self.network.config.side // 2:
+            return preconditioned(base, noisy, sigma, self.sigma_data)
+        coarse = preconditioned(base, F.avg_pool2d(noisy, 2), sigma / 2, self.sigma_data)
+        known = F.interpolate(coarse, scale_factor=2, mode="bilinear")
+        # Beside what is unknown, at the scale that the network is used to.
+        seen = known / self.sigma_data
+
+        def conditioned(rest: Tensor, label: Tensor) -> Tensor:
+            return detail(torch.cat([rest, seen.to(rest.dtype)], dim=1), label)
+
+        return known + preconditioned(conditioned, noisy - known, sigma, self.deviation(sigma))
+
+    def loss_weight(self, sigma: Tensor) -> Tensor:
+        return loss_weight(sigma, self.deviation(sigma))
+
+    def deviation(self, sigma: Tensor) -> Tensor:
+        """Standard deviation of what the enlarged estimate of the base leaves, (B,): what averaging loses and the
+        base's error, log-log between the levels where it was measured."""
+        level = (sigma / 2).log().to(self.levels)
+        above = torch.searchsorted(self.levels, level).clamp(1, len(self.levels) - 1)
+        low, high = self.levels[above - 1], self.levels[above]
+        share = ((level - low) / (high - low)).clamp(0, 1)
+        error = torch.lerp(self.deviations[above - 1], self.deviations[above], share).exp()
+        return torch.hypot(error, error.new_tensor(self.network.config.lost)).to(sigma)
+
+
+NetworkConfig: TypeAlias = "UNetConfig | RefinedConfig"
+
+
+def config_of(values: dict) -> NetworkConfig:
+    """The config of a network that `ipt train` trains, from its `to_dict`. KeyError, TypeError, ValueError: it is none."""
+    return RefinedConfig.from_dict(values) if "base" in values else UNetConfig.from_dict(values)
+
+
+def denoiser_of(config: NetworkConfig, sigma_data: float) -> EDMDenoiser | RefinedDenoiser:
+    """The denoiser of such a network, its weights random."""
+    if isinstance(config, RefinedConfig):
+        return RefinedDenoiser(Refined(config), sigma_data)
+    return EDMDenoiser(UNet(config), sigma_data)
+
+
+def lost_by_averaging(pictures: Tensor) -> float:
+    """Root mean square of what pictures (B, C, S, S) have beyond their means over 2x2 pixels, enlarged."""
+    return float((pictures - F.interpolate(F.avg_pool2d(pictures, 2), scale_factor=2, mode="bilinear")).square().mean().sqrt())
