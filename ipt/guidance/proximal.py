@@ -35,11 +35,13 @@ _KERNEL_NOISE, _PARAMETER_NOISE = 0.3, 0.125
 class Proximal(GuidanceRule):
     """zeta: share of fresh noise a step. parameter_noise: the parameters' noise level as a share of the image's; below
     1 they remember more of what they were at the step before, while the image starts afresh. None: .3 for a blur's
-    kernel, .125 for all others.
+    kernel, .125 for all others. clip: keep the image within 0..1, as pictures are; a wrong kernel would drive it out, and
+    an image out there proves it right.
     """
 
     zeta: float = 1.0
     parameter_noise: float | None = None
+    clip: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.zeta <= 1:
@@ -73,7 +75,7 @@ class Proximal(GuidanceRule):
         solved = problem.operator.image_step(problem.measurement, noise_variance, image, valid, beliefs)
         if solved is None:
             solved = gauss_newton.image_step(problem.operator, problem.measurement, noise_variance, image, valid)
-        found = {IMAGE: solved, **loose}
+        found = {IMAGE: solved.clamp(0, 1) if self.clip else solved, **loose}
         return Correction(clean={name: problem.charts[name].normalised(value) for name, value in found.items()})
 
     def _belief(self, name: str, step: Step, problem: Problem) -> Gaussian:

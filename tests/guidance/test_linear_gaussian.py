@@ -101,7 +101,7 @@ def test_a_known_parameter_needs_no_step_for_it():
     rounding."""
     mean, _ = _posterior()
     for operator, tolerance in ((Closed(), 1e-6), (Dense(), 0.03)):
-        solver = _solver(operator, Proximal(), Karras(10, sigma_max=1e7))
+        solver = _solver(operator, Proximal(clip=False), Karras(10, sigma_max=1e7))
         state = next(solver.steps(MEASUREMENT, NOISE, {"gain": GAIN}))
         found = 0.5 + 0.5 * state.clean["image"]
         assert (found - mean).square().mean().sqrt() < tolerance * (mean - 0.5).square().mean().sqrt()
@@ -112,7 +112,7 @@ def test_the_mean_over_seeds_is_the_posterior_mean_at_every_step(operator):
     """With fresh noise around the conditional mean, every estimate is unbiased."""
     mean, covariance = _posterior()
     std = covariance.diagonal().sqrt().max().item()
-    for state in _solver(operator, Proximal(), Karras(8)).steps(MEASUREMENT, NOISE, {"gain": GAIN}):
+    for state in _solver(operator, Proximal(clip=False), Karras(8)).steps(MEASUREMENT, NOISE, {"gain": GAIN}):
         found = 0.5 + 0.5 * state.clean["image"].mean(0, keepdim=True)
         assert (found - mean).abs().max() < 5 * std / math.sqrt(BATCH)
         assert (found - mean).mean().abs() < 5 * std / math.sqrt(BATCH * SIDE**2)
@@ -121,7 +121,7 @@ def test_the_mean_over_seeds_is_the_posterior_mean_at_every_step(operator):
 @each_operator
 def test_ancestral_sampling_draws_from_the_posterior(operator):
     mean, covariance = _posterior()
-    solver = _solver(operator, Proximal(), VP(150), Ancestral("small"))
+    solver = _solver(operator, Proximal(clip=False), VP(150), Ancestral("small"))
     found = solver.solve(MEASUREMENT, NOISE, {"gain": GAIN}).image
     # White, by the posterior's own covariance: then every pixel of every draw is a standard normal.
     whitened = torch.linalg.solve_triangular(
@@ -133,7 +133,7 @@ def test_ancestral_sampling_draws_from_the_posterior(operator):
 
 
 @pytest.mark.parametrize(
-    ("rule", "noise"), [(Proximal(), 1e4), (DPS(0.0), NOISE)], ids=["proximal", "dps"]
+    ("rule", "noise"), [(Proximal(clip=False), 1e4), (DPS(0.0), NOISE)], ids=["proximal", "dps"]
 )
 def test_a_measurement_without_a_say_leaves_the_prior(rule, noise):
     solver = _solver(Closed(), rule, VP(150), Ancestral("small"))

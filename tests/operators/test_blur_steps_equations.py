@@ -87,6 +87,13 @@ def _uncertain(prior, shape, level, total):
     return limit * seen / (limit + seen), transfer
 
 
+def _surprise(ratio):
+    """Of what is found to what is expected, by frequency (H, W): in the band that surprises most, beyond the usual."""
+    frequency, edges = _frequency(ratio.shape), (0.0, 0.04, 0.08, 0.16, 0.32, 1.0)
+    bands = [(frequency >= low) & (frequency < high) for low, high in zip(edges, edges[1:], strict=False)]
+    return max(1.0, *(ratio[band].mean().item() / 1.4 for band in bands if band.any()))
+
+
 def _kernel_system(measured, noise, image, belief):
     """Matrix, right side and constant of the kernel's quadratic objective, for one picture (C, H, W), and the spectra
     power(f) and V(f)."""
@@ -98,6 +105,9 @@ def _kernel_system(measured, noise, image, belief):
     turned = torch.fft.fft2(torch.einsum("ij,jhw->ihw", basis, image.mean[0]))
     seen = torch.fft.fft2(torch.einsum("ij,jhw->ihw", basis, measured[0]))
     weight = 1 / (noise + _error(channels, shape, image.level) * (transfer + variance))
+    unexplained = (seen[0] - turned[0] * torch.fft.fft2(_shifted(prior, shape))).abs() ** 2 / seen[0].numel()
+    expected = 1 / weight[0] + turned[0].abs() ** 2 / seen[0].numel() * variance
+    weight = weight / _surprise(unexplained / expected)
     weight[:, 0, 0] = 0
     power = (weight * turned.abs() ** 2).sum(0)
     pull = prior.numel() / variance
@@ -240,3 +250,29 @@ def test_a_continued_borders_image_minimises_its_objective(border, level, sides,
     monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", 400)
     limit = Blur(sides, border).image_step(*given) - belief.mean
     torch.testing.assert_close(limit, change, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("border", ["circular", "reflect", "unknown"])
+def test_what_the_beliefs_do_not_explain_counts_as_noise(border, rectangles):
+    """A measurement as the beliefs expect it surprises nobody; one that is further away, by the ratio of variances."""
+    shape, sides, level = (32, 30), (5, 5), 0.3
+    frame, kernel, noise = rectangles(side=64)[..., : shape[0], : shape[1]], _kernels(1, sides), _ones(1, NOISE**2)
+    canvas = Canvas.around(shape, sides, border)
+    image, belief = Gaussian(frame, _ones(1, 0.01), level), Gaussian(kernel / kernel.max(), _ones(1, 0.01), 0.02)
+    usual = blur_steps.Facts.of(canvas, noise, image, belief)
+    told = Blur(sides, border).forward(frame, kernel)
+    root = (1 / usual.weight[:, :1]).sqrt()
+
+    def surprise(size):
+        white = torch.fft.rfft2(_normal(1, 1, *canvas.size, seed=5))
+        rest = canvas.crop(torch.fft.irfft2(size * root * white, s=canvas.size))
+        measured = spectra.turned(told + rest.expand(-1, frame.shape[1], -1, -1) / frame.shape[1] ** 0.5)
+        facts = blur_steps.Facts.of(canvas, noise, image, belief, measured)
+        ratio = usual.weight / facts.weight
+        torch.testing.assert_close(ratio, ratio.mean().expand_as(ratio))
+        torch.testing.assert_close(facts.power, usual.power / ratio.mean())
+        return ratio.mean().item()
+
+    assert surprise(0.0) == 1 and surprise(0.5) == 1
+    assert surprise(10.0) == pytest.approx(100 * surprise(1.0) if surprise(1.0) > 1 else 100 / blur_steps.USUAL, rel=1)
+    assert surprise(20.0) == pytest.approx(4 * surprise(10.0), rel=0.05)
