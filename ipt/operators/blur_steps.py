@@ -77,11 +77,11 @@ def kernel(canvas: Canvas, measurement: Tensor, noise_variance: Tensor, image: G
     # the rest of the right side in rounding.
     change = torch.zeros_like(facts.prior_kernel)
     known = canvas.border == "circular"
-    trust = None if known else _trust(canvas, measurement, facts.prior_transfer, facts.weight)
+    trust = facts.trust
     # Relaxed where it was measured to help; the other borders have fills enough without.
     fills = _FILLS[canvas.border]
     for relaxation in _relaxations(fills) if canvas.border == "unknown" else [1.0] * fills:
-        filled = measurement if trust is None else _filled(canvas, measurement, facts, trust, change)
+        filled = measurement if known or trust is None else _filled(canvas, measurement, facts, trust, change)
         unexplained = torch.fft.rfft2(filled) - picture * facts.prior_transfer
         right = canvas.window((weight * picture.conj() * unexplained).sum(1, keepdim=True), sides)
         iterations = _KERNEL_ITERATIONS if known else _KERNEL_ITERATIONS // 2
@@ -139,7 +139,7 @@ def image(
     if canvas.border != "unknown":
         rest = measurement - canvas.crop(canvas.inverse(picture * transfer))
         return (belief.mean + turned_back(_continued(canvas, rest, transfer, noise, error, solve))).to(kind)
-    for _ in range(_FILLS[canvas.border] + 1):
+    for _ in range(_FILLS[canvas.border]):
         predicted, whole = canvas.inverse(picture * transfer), canvas.inverse(picture)
         # What lies outside explains itself: it is measured as predicted, and believed as it was found.
         picture = solved(canvas.embed(measurement, predicted), torch.fft.rfft2(canvas.embed(mean, whole)))
@@ -172,6 +172,7 @@ class Facts:
     """What both steps need to know, as spectra on the canvas.
 
     weight: 1 / noise of the kernel step, (B, C, P, Q // 2 + 1); power: what the picture tells of the kernel with it.
+    trust: how far each pixel of the measurement is believed, where there is one, (B, 1, H, W).
     """
 
     picture: Tensor
@@ -181,6 +182,7 @@ class Facts:
     weight: Tensor
     power: Tensor
     entries: int
+    trust: Tensor | None = None
 
     @classmethod
     def of(
@@ -203,12 +205,14 @@ class Facts:
         variance = limit * noise / (limit + noise) if math.isfinite(belief.level) else limit
         picture = torch.fft.rfft2(turned(canvas.extend(image.mean)))
         weight = 1 / (noise_variance + picture_error(canvas, image) * (seen + variance))
+        trust = None
         if measurement is not None:
-            weight = weight / _surprise(canvas, measurement, picture, transfer, variance, weight)
+            trust = _trust(canvas, measurement, transfer, weight)
+            weight = weight / _surprise(canvas, measurement, trust, picture * transfer, squared(picture) * variance, weight)
         power = weight * squared(picture)
         power[..., 0, 0] = 0
         power = power.sum(1, keepdim=True)
-        return cls(picture, prior, transfer, variance, weight, power, height * width)
+        return cls(picture, prior, transfer, variance, weight, power, height * width, trust)
 
     def remaining(self, canvas: Canvas) -> Tensor:
         """V': what is uncertain in the kernel's spectrum after the kernel step; neighbouring frequencies share what
@@ -251,16 +255,15 @@ def _relaxations(count: int) -> list[float]:
 
 
 def _surprise(
-    canvas: Canvas, measurement: Tensor, picture: Tensor, transfer: Tensor, variance: Tensor, weight: Tensor
+    canvas: Canvas, measurement: Tensor, trust: Tensor, predicted: Tensor, uncertain: Tensor, weight: Tensor
 ) -> Tensor:
-    """How much further the luminance of the measurement is from what the beliefs predict than noise (1 / weight) and the
-    kernel's uncertainty (variance) explain, as a ratio of variances, of the band of frequencies that surprises most; at
-    least 1, (B, 1, 1, 1)."""
-    trust = _trust(canvas, measurement, transfer, weight)
-    measurement, picture, weight = measurement[:, :1], picture[:, :1], weight[:, :1]
-    rest = trust * (measurement - canvas.crop(canvas.inverse(picture * transfer)))
+    """How much further the luminance of the measurement is from what is predicted (its spectrum) than noise (1 / weight)
+    and what is uncertain in the kernel explain, as a ratio of variances, of the band of frequencies that surprises most;
+    at least 1, (B, 1, 1, 1)."""
+    measurement, predicted, uncertain, weight = (one[:, :1] for one in (measurement, predicted, uncertain, weight))
+    rest = trust * (measurement - canvas.crop(canvas.inverse(predicted)))
     found = squared(torch.fft.rfft2(canvas.zeros_outside(rest))) / trust.square().sum((-3, -2, -1), keepdim=True)
-    expected = 1 / weight + squared(picture) / math.prod(canvas.size) * variance
+    expected = 1 / weight + uncertain / math.prod(canvas.size)
     ratio, frequency = found / expected, canvas.frequencies(measurement)
     # Half of the spectrum stands for the whole: the columns between the first and the last are there for two.
     columns = torch.full_like(ratio[0, 0, 0], 2.0)

@@ -100,7 +100,7 @@ def test_a_solver_that_samples_the_posterior_is_calibrated_and_one_told_too_litt
     numbers = torch.Generator().manual_seed(4)
     truth = 0.6 + 0.3 * torch.randn(cases, 1, 6, 6, generator=numbers)
     measured = truth + noise * torch.randn(truth.shape, generator=numbers)
-    solver = Solver(Direct(), {"image": prior}, Proximal(), VP(150), Ancestral("small"))
+    solver = Solver(Direct(), {"image": prior}, Proximal(clip=False), VP(150), Ancestral("small"))
     drawn = solver.solve(measured.repeat_interleave(samples, 0), told * noise).image.reshape(cases, samples, 1, 6, 6)
     found = [calibration(*pair) for pair in zip(drawn, truth, strict=True)]
     _, p = uniformity([one.histogram for one in found])
