@@ -39,8 +39,8 @@ def moved(pictures: Tensor, shift: Tensor, wrap: bool = False) -> Tensor:
     height, width = pictures.shape[-2:]
     whole = pictures if wrap else F.pad(pictures, (0, width, 0, height))
     size = (whole.shape[-2], whole.shape[-1])
-    rows = torch.fft.fftfreq(size[0], device=pictures.device).to(pictures)[:, None]
-    columns = torch.fft.rfftfreq(size[1], device=pictures.device).to(pictures)
+    rows = torch.fft.fftfreq(size[0], dtype=pictures.dtype, device=pictures.device)[:, None]
+    columns = torch.fft.rfftfreq(size[1], dtype=pictures.dtype, device=pictures.device)
     down, right = shift.to(pictures)[:, :, None, None].unbind(1)
     angle = -2 * torch.pi * (down * rows + right * columns)
     turn = torch.polar(torch.ones_like(angle), angle)[:, None]

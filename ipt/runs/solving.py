@@ -180,7 +180,7 @@ class Prepared:
             "metrics": metrics,
             "parameters": self._numbers(found),
             "residual_inside": inside,
-            "verdict": verdict(inside / self.noise),
+            "verdict": verdict(inside / self.noise, self.noise),
             "seed": task.seeds[0],
             "seeds": list(task.seeds),
             "versions": versions(),

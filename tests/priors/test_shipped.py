@@ -10,6 +10,7 @@ from skimage import data
 
 from ipt.core.errors import IptError
 from ipt.priors import network, shipped
+from ipt.runs.example import face
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_an_installation_without_weights(installation):
 
 
 @pytest.mark.parametrize("sigma", [0.002, 0.02, 0.5, 10.0, 80.0])
-@pytest.mark.parametrize(("name", "shape"), [("faces", (1, 3, 64, 64)), ("kernel", (2, 1, 16, 16))])
+@pytest.mark.parametrize(("name", "shape"), [("faces", (1, 3, 64, 64)), ("faces", (1, 3, 128, 128)), ("kernel", (2, 1, 16, 16))])
 def test_fp16_is_close_at_every_noise_level(name, shape, sigma):
     """Measured: within .0021 of fp32, .0004 root mean square, less at small sigma; gradients of this size, .4 %."""
     single, half = (getattr(shipped, name)(precision=precision) for precision in ("fp32", "fp16"))
@@ -52,6 +53,23 @@ def test_fp16_is_close_at_every_noise_level(name, shape, sigma):
     assert found[1].dtype == torch.float32 and found[1].isfinite().all() and slopes[1].isfinite().all()
     assert 0 < (found[1] - found[0]).abs().max() < 0.005 * min(1, sigma / 0.2)
     assert (slopes[1] - slopes[0]).norm() < 0.01 * slopes[0].norm()
+
+
+@pytest.mark.parametrize("side", [64, 128])
+@pytest.mark.parametrize(("sigma", "gain"), [(0.1, 3), (0.5, 9), (2.0, 14)])
+def test_faces_denoises_a_face_at_both_sizes(side, sigma, gain):
+    clean = face(side)[None] * 2 - 1
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    prior = shipped.faces().sized((3, side, side))
+    error = (prior.denoise(clean + sigma * noise, sigma) - clean).square().mean().sqrt()
+    assert 20 * math.log10(sigma / error) > gain
+    assert error == pytest.approx(prior.uncertainty(sigma), rel=0.7)
+
+
+def test_faces_knows_more_of_the_larger_picture():
+    prior = shipped.faces()
+    for sigma in (0.1, 0.5, 2.0, 10.0):
+        assert prior.sized((3, 128, 128)).uncertainty(sigma) < prior.sized((3, 64, 64)).uncertainty(sigma)
 
 
 @pytest.fixture
