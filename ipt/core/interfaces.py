@@ -256,9 +256,7 @@ class Transition(ABC):
     """From one noise level to the next."""
 
     @abstractmethod
-    def __call__(
-        self, noisy: Tensor, estimate: Estimate, sigma: float, sigma_next: float, noise: Tensor
-    ) -> Tensor:
+    def __call__(self, noisy: Tensor, estimate: Estimate, sigma: float, sigma_next: float, noise: Tensor) -> Tensor:
         """The variable at sigma_next given the (corrected) estimate; `noise` is standard normal; at sigma_next = 0, no
         noise."""
 

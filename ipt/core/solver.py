@@ -83,9 +83,7 @@ class Solver:
     schedule: Schedule | None = None
     transition: Transition | None = None
 
-    def problem(
-        self, measurement: Tensor, noise: float | Tensor, known: Mapping[str, Tensor] | None = None
-    ) -> Problem:
+    def problem(self, measurement: Tensor, noise: float | Tensor, known: Mapping[str, Tensor] | None = None) -> Problem:
         """The problem that a measurement (B, C, H, W) poses, with every argument checked.
 
         Raises IptError, a ValueError: a parameter that is neither known nor has a prior, a name that the operator does

@@ -35,8 +35,8 @@ _KERNEL_NOISE, _PARAMETER_NOISE = 0.3, 0.125
 class Proximal(GuidanceRule):
     """zeta: share of fresh noise a step. parameter_noise: the parameters' noise level as a share of the image's; below
     1 they remember more of what they were at the step before, while the image starts afresh. None: .3 for a blur's
-    kernel, .125 for all others. clip: keep the image within 0..1, as pictures are; a wrong kernel would drive it out, and
-    an image out there proves it right.
+    kernel, .125 for all others. clip: keep the image within 0..1, as pictures are; a wrong kernel would drive it out,
+    and an image out there proves it right.
     """
 
     zeta: float = 1.0

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ipt.core.interfaces import Gaussian
@@ -48,8 +47,8 @@ _INSIDE = 0.4
 _BANDS = (0.0, 0.04, 0.08, 0.16, 0.32, 1.0)
 """Cycles a pixel: between them the measurement is compared with what is expected of it."""
 USUAL = 1.4
-"""Further than expected by this ratio is nothing to wonder at. With 1 photographs come out a little better, with 2 faces
-(24 validation faces, ten crops of photographs)."""
+"""Further than expected by this ratio is nothing to wonder at. With 1 photographs come out a little better, with 2
+faces (24 validation faces, ten crops of photographs)."""
 _IMAGE_ITERATIONS = 12
 """Conjugate gradients for the image where the border continues it."""
 
@@ -208,7 +207,9 @@ class Facts:
         trust = None
         if measurement is not None:
             trust = _trust(canvas, measurement, transfer, weight)
-            weight = weight / _surprise(canvas, measurement, trust, picture * transfer, squared(picture) * variance, weight)
+            weight = weight / _surprise(
+                canvas, measurement, trust, picture * transfer, squared(picture) * variance, weight
+            )
         power = weight * squared(picture)
         power[..., 0, 0] = 0
         power = power.sum(1, keepdim=True)
@@ -257,9 +258,9 @@ def _relaxations(count: int) -> list[float]:
 def _surprise(
     canvas: Canvas, measurement: Tensor, trust: Tensor, predicted: Tensor, uncertain: Tensor, weight: Tensor
 ) -> Tensor:
-    """How much further the luminance of the measurement is from what is predicted (its spectrum) than noise (1 / weight)
-    and what is uncertain in the kernel explain, as a ratio of variances, of the band of frequencies that surprises most;
-    at least 1, (B, 1, 1, 1)."""
+    """How much further the luminance of the measurement is from what is predicted (its spectrum) than noise (1 /
+    weight) and what is uncertain in the kernel explain, as a ratio of variances, over `USUAL`, of the band of
+    frequencies that surprises most; at least 1, (B, 1, 1, 1)."""
     measurement, predicted, uncertain, weight = (one[:, :1] for one in (measurement, predicted, uncertain, weight))
     rest = trust * (measurement - canvas.crop(canvas.inverse(predicted)))
     found = squared(torch.fft.rfft2(canvas.zeros_outside(rest))) / trust.square().sum((-3, -2, -1), keepdim=True)

@@ -1,5 +1,5 @@
-"""Where a kernel's centre is. A picture and its kernel can be shifted against each other without any change in the blurred
-picture; by convention a kernel's centroid is its centre pixel.
+"""Where a kernel's centre is. A picture and its kernel can be shifted against each other without any change in the
+blurred picture; by convention a kernel's centroid is its centre pixel.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def recentred(kernel: Tensor) -> Tensor:
 
 
 def moved(pictures: Tensor, shift: Tensor, wrap: bool = False) -> Tensor:
-    """Pictures (B, C, H, W) moved down and right by a shift (B, 2) in pixels, not whole ones, through their spectra. wrap:
-    what leaves on one side comes in on the other; else around them are zeros, and what leaves is lost."""
+    """Pictures (B, C, H, W) moved down and right by a shift (B, 2) in pixels, not whole ones, through their spectra.
+    wrap: what leaves on one side comes in on the other; else around them are zeros, and what leaves is lost."""
     height, width = pictures.shape[-2:]
     whole = pictures if wrap else F.pad(pictures, (0, width, 0, height))
     size = (whole.shape[-2], whole.shape[-1])

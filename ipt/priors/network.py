@@ -65,7 +65,9 @@ class NetworkPrior(Prior):
         self.name, self.weights_hash = name, weights_hash
         network = denoiser.network.config
         if not isinstance(network, UNetConfig | RefinedConfig | ADMConfig):
-            raise TypeError(f"the denoiser's network is a Refined, a UNet or an ADMUNet, not {type(denoiser.network).__name__}")
+            raise TypeError(
+                f"the denoiser's network is a Refined, a UNet or an ADMUNet, not {type(denoiser.network).__name__}"
+            )
         self.channels = network.channels
         self.multiple = network.multiple
         self._local = isinstance(network, UNetConfig) and network.local
@@ -81,9 +83,7 @@ class NetworkPrior(Prior):
         except (TypeError, ValueError, AttributeError) as error:
             raise IptError(f"the config of {name} has a wrong value ({error}): mend its config.json") from None
         if self.scale == 0 or not math.isfinite(self.scale) or not math.isfinite(self.offset):
-            raise IptError(
-                f"{name} has scale {self.scale:g} and offset {self.offset:g}: set finite ones, scale not 0"
-            )
+            raise IptError(f"{name} has scale {self.scale:g} and offset {self.offset:g}: set finite ones, scale not 0")
         compiled(self.denoiser.network, self.device, compile)
         self.canvas = bool(config.get("canvas", False))
         self._log_sigmas, self._log_errors = _logarithms(levels)

@@ -15,7 +15,7 @@ the base's. The idea of a cascade: Ho et al., "Cascaded Diffusion Models for Hig
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -30,9 +30,9 @@ from ipt.priors.unet import UNet, UNetConfig
 class RefinedConfig:
     """What determines the two networks.
 
-    base, detail: theirs. side: of the pictures that are refined, in pixels; the base's are of half of it. lost: standard
-    deviation of what averaging 2x2 pixels loses, in normalised units. errors: the base's mean squared error by noise
-    level, (level, error) from the lowest level up.
+    base, detail: theirs. side: of the pictures that are refined, in pixels; the base's are of half of it. lost:
+    standard deviation of what averaging 2x2 pixels loses, in normalised units. errors: the base's mean squared error by
+    noise level, (level, error) from the lowest level up.
     """
 
     base: UNetConfig
@@ -84,14 +84,15 @@ class Refined(nn.Module):
         self.base = UNet(config.base).requires_grad_(False)
         self.detail = UNet(config.detail, beside=config.channels)
 
-    def compile(self, *args, **kwargs) -> None:
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Both networks: this module itself is never called."""
         self.base.compile(*args, **kwargs)
         self.detail.compile(*args, **kwargs)
 
 
 class RefinedDenoiser(nn.Module):
-    """D(noisy, sigma): noisy (B, C, S, S) in units of the normalised variable, S the refined side or less; sigma (B,) > 0;
-    returns (B, C, S, S). A picture of half the side or less is the base's alone.
+    """D(noisy, sigma): noisy (B, C, S, S) in units of the normalised variable, S the refined side or less; sigma (B,)
+    > 0; returns (B, C, S, S). A picture of half the side or less is the base's alone.
 
     sigma_data: the standard deviation of the clean pictures, at either side.
     """
@@ -139,7 +140,7 @@ NetworkConfig: TypeAlias = "UNetConfig | RefinedConfig"
 
 
 def config_of(values: dict) -> NetworkConfig:
-    """The config of a network that `ipt train` trains, from its `to_dict`. KeyError, TypeError, ValueError: it is none."""
+    """The config of a network that `ipt train` trains, from its `to_dict`. KeyError, TypeError, ValueError: none."""
     return RefinedConfig.from_dict(values) if "base" in values else UNetConfig.from_dict(values)
 
 
@@ -152,4 +153,6 @@ def denoiser_of(config: NetworkConfig, sigma_data: float) -> EDMDenoiser | Refin
 
 def lost_by_averaging(pictures: Tensor) -> float:
     """Root mean square of what pictures (B, C, S, S) have beyond their means over 2x2 pixels, enlarged."""
-    return float((pictures - F.interpolate(F.avg_pool2d(pictures, 2), scale_factor=2, mode="bilinear")).square().mean().sqrt())
+    return float(
+        (pictures - F.interpolate(F.avg_pool2d(pictures, 2), scale_factor=2, mode="bilinear")).square().mean().sqrt()
+    )

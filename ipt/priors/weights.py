@@ -3,11 +3,11 @@
 Ours are a folder in diffusers' layout: `config.json` beside `diffusion_pytorch_model.safetensors`. Torch files are read
 with weights_only=True and nothing else, so a file that holds code is refused, never run.
 
-config.json: format (1), architecture ("unet", "refined" or "adm"), network (its configuration), sigma_data ("unet") or clip
-("adm"), scale and offset of the chart, sizes (sides it was trained on; null: any multiple of the network's), canvas (a
-quantity of another size becomes the centre of a larger canvas), validation (mean squared error by noise level), images
-(examples seen in training), start (name, sha256 and images of the weights that the training began with), base (the same
-of the prior that was refined), and what else is worth knowing.
+config.json: format (1), architecture ("unet", "refined" or "adm"), network (its configuration), sigma_data (not "adm")
+or clip ("adm"), scale and offset of the chart, sizes (sides it was trained on; null: any multiple of the network's),
+canvas (a quantity of another size becomes the centre of a larger canvas), validation (mean squared error by noise
+level), images (examples seen in training), start (name, sha256 and images of the weights that the training began with),
+base (the same of the prior that was refined), and what else is worth knowing.
 """
 
 from __future__ import annotations

@@ -113,7 +113,8 @@ def _network(network: NetworkConfig) -> str:
     if isinstance(network, RefinedConfig):
         side = network.side
         return (
-            f"Two networks (`ipt/priors/refined.py`). Of the picture at {side // 2}x{side // 2}: {_network(network.base)}. "
+            f"Two networks (`ipt/priors/refined.py`). Of the picture at {side // 2}x{side // 2}: "
+            f"{_network(network.base)}. "
             f"Of the detail at {side}x{side}: {_network(network.detail)}"
         )
     return (
@@ -136,10 +137,10 @@ def _earlier_data(state: states.About, about: str) -> list[str]:
 
 def _earlier_training(state: states.About) -> list[str]:
     """The weights a run began with and how these were trained, which tells in turn what they began with."""
-    refined = [
-        *("", f"Refines the weights {base}, which stay as they are.{' How these were trained:' if base.training else ''}"),
-        *_quoted(_unquoted(base.training)),
-    ] if (base := state.base) else []
+    refined, base = [], state.base
+    if base:
+        how = " How these were trained:" if base.training else ""
+        refined = ["", f"Refines the weights {base}, which stay as they are.{how}", *_quoted(_unquoted(base.training))]
     start = state.start
     if start is None:
         return refined

@@ -97,11 +97,14 @@ def trainer(
         begun = start.coarse(begun)
         known = begun.network
     refined = known if isinstance(known, RefinedConfig) else None
-    table = {**(_theirs(refined.detail if refined else known) if known else usual), **_table(job, "network")}
-    detail = _network(table, source.channels)
-    network: NetworkConfig = replace(refined, detail=detail) if refined else detail
-    if base:
-        network = known if state.exists() and refined else _refining(base, detail, source)
+    trained = refined.detail if refined else known
+    theirs = _theirs(trained) if isinstance(trained, UNetConfig) else usual
+    single = _network({**theirs, **_table(job, "network")}, source.channels)
+    network: NetworkConfig = single
+    if refined:
+        network = replace(refined, detail=single)
+    elif base:
+        network = _refining(base, single, source)
     if state.exists():
         say(f"continuing {state}")
     elif begun:

@@ -95,8 +95,8 @@ class Trainer:
         for module in (self.model, self.average):
             module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average.load_state_dict(self.model.state_dict())
-        self._trained = [value for value in self.model.parameters() if value.requires_grad]
-        self._averaged = [
+        self._trained: list[Tensor] = [value for value in self.model.parameters() if value.requires_grad]
+        self._averaged: list[Tensor] = [
             kept
             for kept, value in zip(self.average.parameters(), self.model.parameters(), strict=True)
             if value.requires_grad

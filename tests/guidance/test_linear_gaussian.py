@@ -132,9 +132,7 @@ def test_ancestral_sampling_draws_from_the_posterior(operator):
     assert abs(whitened.square().mean() - 1) < 5 * math.sqrt(2 / draws) + 0.04
 
 
-@pytest.mark.parametrize(
-    ("rule", "noise"), [(Proximal(clip=False), 1e4), (DPS(0.0), NOISE)], ids=["proximal", "dps"]
-)
+@pytest.mark.parametrize(("rule", "noise"), [(Proximal(clip=False), 1e4), (DPS(0.0), NOISE)], ids=["proximal", "dps"])
 def test_a_measurement_without_a_say_leaves_the_prior(rule, noise):
     solver = _solver(Closed(), rule, VP(150), Ancestral("small"))
     found = solver.solve(MEASUREMENT, noise, {"gain": GAIN}).image

@@ -134,7 +134,10 @@ def test_the_config_is_read_back(denoiser):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"detail": UNetConfig(1, width=8, multipliers=(1, 2))}, "coarse network has 3 channels, the one for the detail 1"),
+        (
+            {"detail": UNetConfig(1, width=8, multipliers=(1, 2))},
+            "coarse network has 3 channels, the one for the detail 1",
+        ),
         ({"side": 12}, "multiple of 8, not 12"),
         ({"errors": ()}, "validate it first"),
         ({"lost": 0.0}, "validate it first"),

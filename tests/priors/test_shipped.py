@@ -38,7 +38,9 @@ def test_an_installation_without_weights(installation):
 
 
 @pytest.mark.parametrize("sigma", [0.002, 0.02, 0.5, 10.0, 80.0])
-@pytest.mark.parametrize(("name", "shape"), [("faces", (1, 3, 64, 64)), ("faces", (1, 3, 128, 128)), ("kernel", (2, 1, 16, 16))])
+@pytest.mark.parametrize(
+    ("name", "shape"), [("faces", (1, 3, 64, 64)), ("faces", (1, 3, 128, 128)), ("kernel", (2, 1, 16, 16))]
+)
 def test_fp16_is_close_at_every_noise_level(name, shape, sigma):
     """Measured: within .0021 of fp32, .0004 root mean square, less at small sigma; gradients of this size, .4 %."""
     single, half = (getattr(shipped, name)(precision=precision) for precision in ("fp32", "fp16"))

@@ -123,7 +123,8 @@ def test_a_training_can_begin_with_refined_weights(base, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("side", "message"), [(12, "multiple of 8, not 12"), (24, "refines pictures of 16x16, the training examples are 24x24")]
+    ("side", "message"),
+    [(12, "multiple of 8, not 12"), (24, "refines pictures of 16x16, the training examples are 24x24")],
 )
 def test_pictures_of_another_side(base, tmp_path, side, message):
     trainer_of(job(tmp_path, "fine", refine=str(base))).run()
