@@ -101,7 +101,8 @@ def trainer(
     theirs = _theirs(trained) if isinstance(trained, UNetConfig) else usual
     single = _network({**theirs, **_table(job, "network")}, source.channels)
     network: NetworkConfig = single
-    if refined:
+    # Channels that do not fit are the trainer's to refuse, in words that name the weights.
+    if refined and single.channels == refined.channels:
         network = replace(refined, detail=single)
     elif base:
         network = _refining(base, single, source)
