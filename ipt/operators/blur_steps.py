@@ -207,9 +207,7 @@ class Facts:
         trust = None
         if measurement is not None:
             trust = _trust(canvas, measurement, transfer, weight)
-            weight = weight / _surprise(
-                canvas, measurement, trust, picture * transfer, squared(picture) * variance, weight
-            )
+            weight = weight / _surprise(canvas, measurement, trust, picture, transfer, variance, weight)
         power = weight * squared(picture)
         power[..., 0, 0] = 0
         power = power.sum(1, keepdim=True)
@@ -256,15 +254,21 @@ def _relaxations(count: int) -> list[float]:
 
 
 def _surprise(
-    canvas: Canvas, measurement: Tensor, trust: Tensor, predicted: Tensor, uncertain: Tensor, weight: Tensor
+    canvas: Canvas,
+    measurement: Tensor,
+    trust: Tensor,
+    picture: Tensor,
+    transfer: Tensor,
+    variance: Tensor,
+    weight: Tensor,
 ) -> Tensor:
-    """How much further the luminance of the measurement is from what is predicted (its spectrum) than noise (1 /
-    weight) and what is uncertain in the kernel explain, as a ratio of variances, over `USUAL`, of the band of
-    frequencies that surprises most; at least 1, (B, 1, 1, 1)."""
-    measurement, predicted, uncertain, weight = (one[:, :1] for one in (measurement, predicted, uncertain, weight))
-    rest = trust * (measurement - canvas.crop(canvas.inverse(predicted)))
+    """How much further the luminance of the measurement is from what the beliefs predict than noise (1 / weight) and
+    the kernel's uncertainty (variance) explain, as a ratio of variances, over `USUAL`, of the band of frequencies that
+    surprises most; at least 1, (B, 1, 1, 1)."""
+    measurement, picture, weight = measurement[:, :1], picture[:, :1], weight[:, :1]
+    rest = trust * (measurement - canvas.crop(canvas.inverse(picture * transfer)))
     found = squared(torch.fft.rfft2(canvas.zeros_outside(rest))) / trust.square().sum((-3, -2, -1), keepdim=True)
-    expected = 1 / weight + uncertain / math.prod(canvas.size)
+    expected = 1 / weight + squared(picture) / math.prod(canvas.size) * variance
     ratio, frequency = found / expected, canvas.frequencies(measurement)
     # Half of the spectrum stands for the whole: the columns between the first and the last are there for two.
     columns = torch.full_like(ratio[0, 0, 0], 2.0)
