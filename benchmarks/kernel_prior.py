@@ -2,9 +2,10 @@
 
     python benchmarks/kernel_prior.py --out results/kernel_prior.json
 
-Kernels of the generators at extents that none of the prior's usual sizes has (5, 11, 20, 40 and 60 px, on 16, 16, 24, 48
-and 64 px), seeds from 10,000 up. Negative mass: the sum of negative entries over that of all, before anything is cut off.
-Shift: from the centre pixel to the centroid of what is positive. MNC with the true kernel. Means over the kernels.
+Kernels of the generators at extents that none of the prior's usual sizes has (5, 11, 20, 40 and 60 px, on 16, 16, 24,
+48 and 64 px), seeds from 10,000 up. Negative mass: the sum of negative entries over that of the positive ones, before
+anything is cut off. Shift: from the true kernel's centroid to that of what is positive. MNC with the true kernel. Means
+over the kernels.
 """
 
 from __future__ import annotations
