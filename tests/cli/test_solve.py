@@ -288,7 +288,10 @@ def test_a_full_disk(picture, tmp_path, monkeypatch):
 def test_ctrl_c_in_the_middle(picture, tmp_path):
     # Far more steps than are waited for; the first picture's files would be seen if they were written early.
     endless = ("--steps", "100000", "-o", tmp_path / "out")
-    command = [sys.executable, "-m", "ipt", "solve", picture, *PRIORS, *endless]
+    # As the installed command does it. With `python -m`, Python itself ends by the signal, which a shell tells as 130
+    # too, where it came while code from a string ran: a dataclass or a named tuple that an import was about to make.
+    entry = "from ipt.cli.main import main; main()"
+    command = [sys.executable, "-c", entry, "solve", picture, *PRIORS, *endless]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (tmp_path / "out").exists() and time.monotonic() < deadline:
