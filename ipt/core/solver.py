@@ -210,14 +210,13 @@ class Solver:
         image_shape = self.operator.image_shape(tuple(measurement.shape[1:]))
         specs = self.operator.parameters(image_shape)
         copies = {name: spec.copies for name, spec in specs.items()}
-        return {
-            name: prior.sized(image_shape)
-            if name == IMAGE
-            else prior
-            if copies.get(name, 1) == 1
-            else Copies(prior, copies[name])
+        priors = {
+            name: prior if copies.get(name, 1) == 1 else Copies(prior, copies[name])
             for name, prior in self.priors.items()
         }
+        if IMAGE in priors:
+            priors[IMAGE] = priors[IMAGE].sized(image_shape)
+        return priors
 
     def _correct(
         self,
