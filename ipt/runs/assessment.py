@@ -17,7 +17,8 @@ def verdict(ratio: float, noise: float) -> str:
     0..1."""
     said = f"the residual is {ratio:.2f} times the noise level"
     if ratio > 1.5:
-        # What a camera does besides is no noise, but is better taken for it than for detail (six real photographs).
+        # What a camera does besides is no noise, but is better taken for it than for detail: one of three real
+        # photographs came out right by it.
         return (
             f"does not fit: {said}; the operator or its border (--border) may be wrong, or there is more than noise: "
             f"try --noise {1.5 * ratio * noise:.2g}"
