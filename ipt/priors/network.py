@@ -143,12 +143,15 @@ class NetworkPrior(Prior):
         return Estimate(_as(found.clean, noisy), None if mix is None else _as(mix, noisy))
 
     def sized(self, physical_shape: tuple[int, ...]) -> NetworkPrior:
-        """With the errors of the network that serves this size, where there are two."""
+        """With the errors of the network that serves this size, where there are several."""
         network = self.denoiser.network.config
-        if not isinstance(network, RefinedConfig) or max(physical_shape[1:]) > network.side // 2:
+        stages = network.stages() if isinstance(network, RefinedConfig) else ()
+        # A stage knows the errors of what it refines, which serves half its side.
+        errors = [stage.errors for stage in stages if max(physical_shape[1:]) <= stage.side // 2]
+        if not errors:
             return self
         one = copy.copy(self)
-        one._log_sigmas, one._log_errors = _logarithms(network.errors)
+        one._log_sigmas, one._log_errors = _logarithms(errors[-1])
         return one
 
     def uncertainty(self, sigma: float) -> float:

@@ -8,12 +8,13 @@ detail network sees that and what the noisy picture has beyond it, and estimates
 
 D_detail has EDM's preconditioning (arXiv 2206.00364, table 1) with a deviation that depends on the level: the rest
 consists of what averaging loses and of the base's own error. At a level where nothing is to be seen the result is thus
-the base's. The idea of a cascade: Ho et al., "Cascaded Diffusion Models for High Fidelity Image Generation" (arXiv
+the base's. The base may be such a pair itself, which doubles the side once more. The idea of a cascade: Ho et al., "Cascaded Diffusion Models for High Fidelity Image Generation" (arXiv
 2106.15282); there the stages sample one after the other, here they are one denoiser at every level.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -30,12 +31,12 @@ from ipt.priors.unet import UNet, UNetConfig
 class RefinedConfig:
     """What determines the two networks.
 
-    base, detail: theirs. side: of the pictures that are refined, in pixels; the base's are of half of it. lost:
+    base, detail: theirs; the base is one network, or two in turn. side: of the pictures that are refined, in pixels; the base's are of half of it. lost:
     standard deviation of what averaging 2x2 pixels loses, in normalised units. errors: the base's mean squared error by
     noise level, (level, error) from the lowest level up.
     """
 
-    base: UNetConfig
+    base: UNetConfig | RefinedConfig
     detail: UNetConfig
     side: int
     lost: float
@@ -50,6 +51,11 @@ class RefinedConfig:
             raise IptError(f"a refined picture's side is a multiple of {self.multiple}, not {self.side}")
         if not self.errors or min(min(pair) for pair in self.errors) <= 0 or self.lost <= 0:
             raise IptError("refining needs the base's errors by noise level, all above 0: validate it first")
+        if isinstance(self.base, RefinedConfig) and self.side != 2 * self.base.side:
+            raise IptError(
+                f"the base refines pictures of {self.base.side}x{self.base.side}: what is refined in turn has sides of "
+                f"{2 * self.base.side}, not {self.side}"
+            )
 
     @property
     def channels(self) -> int:
@@ -58,6 +64,19 @@ class RefinedConfig:
     @property
     def multiple(self) -> int:
         return max(2 * self.base.multiple, self.detail.multiple)
+
+    def stages(self) -> Iterator[RefinedConfig]:
+        """What refines, from the largest pictures to the smallest: this config, and its base's."""
+        stage: UNetConfig | RefinedConfig = self
+        while isinstance(stage, RefinedConfig):
+            yield stage
+            stage = stage.base
+
+    @property
+    def sides(self) -> list[int]:
+        """Of the pictures that the networks serve, in pixels, from the smallest up."""
+        found = [stage.side for stage in self.stages()]
+        return sorted([*found, found[-1] // 2])
 
     def to_dict(self) -> dict:
         return {
@@ -70,60 +89,25 @@ class RefinedConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> RefinedConfig:
-        base, detail = (UNetConfig.from_dict(values[name]) for name in ("base", "detail"))
         errors = tuple((float(level), float(error)) for level, error in values["errors"])
+        base, detail = config_of(values["base"]), UNetConfig.from_dict(values["detail"])
         return cls(base, detail, int(values["side"]), float(values["lost"]), errors)
 
 
 class Refined(nn.Module):
     """The two networks. Only the detail's parameters are to be trained; the base stays as it is."""
 
-    def __init__(self, config: RefinedConfig):
-        super().__init__()
-        self.config = config
-        self.base = UNet(config.base).requires_grad_(False)
-        self.detail = UNet(config.detail, beside=config.channels)
-
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Both networks: this module itself is never called."""
-        self.base.compile(*args, **kwargs)
-        self.detail.compile(*args, **kwargs)
-
-
-class RefinedDenoiser(nn.Module):
-    """D(noisy, sigma): noisy (B, C, S, S) in units of the normalised variable, S the refined side or less; sigma (B,)
-    > 0; returns (B, C, S, S). A picture of half the side or less is the base's alone.
-
-    sigma_data: the standard deviation of the clean pictures, at either side.
-    """
-
     levels: Tensor
     deviations: Tensor
 
-    def __init__(self, network: Refined, sigma_data: float = 0.5):
+    def __init__(self, config: RefinedConfig):
         super().__init__()
-        self.network = network
-        self.sigma_data = sigma_data
-        levels, errors = torch.tensor(network.config.errors, dtype=torch.float64).log().T.float().contiguous()
+        self.config = config
+        self.base = network_of(config.base).requires_grad_(False)
+        self.detail = UNet(config.detail, beside=config.channels)
+        levels, errors = torch.tensor(config.errors, dtype=torch.float64).log().T.float().contiguous()
         self.register_buffer("levels", levels, persistent=False)
         self.register_buffer("deviations", errors / 2, persistent=False)
-
-    def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
-        base, detail = self.network.base, self.network.detail
-        if noisy.shape[-1] <= self.network.config.side // 2:
-            return preconditioned(base, noisy, sigma, self.sigma_data)
-        coarse = preconditioned(base, F.avg_pool2d(noisy, 2), sigma / 2, self.sigma_data)
-        known = F.interpolate(coarse, scale_factor=2, mode="bilinear")
-        # Beside what is unknown, at the scale that the network is used to.
-        seen = known / self.sigma_data
-
-        def conditioned(rest: Tensor, label: Tensor) -> Tensor:
-            return detail(torch.cat([rest, seen.to(rest.dtype)], dim=1), label)
-
-        return known + preconditioned(conditioned, noisy - known, sigma, self.deviation(sigma))
-
-    def loss_weight(self, sigma: Tensor) -> Tensor:
-        return loss_weight(sigma, self.deviation(sigma))
 
     def deviation(self, sigma: Tensor) -> Tensor:
         """Standard deviation of what the enlarged estimate of the base leaves, (B,): what averaging loses and the
@@ -133,7 +117,47 @@ class RefinedDenoiser(nn.Module):
         low, high = self.levels[above - 1], self.levels[above]
         share = ((level - low) / (high - low)).clamp(0, 1)
         error = torch.lerp(self.deviations[above - 1], self.deviations[above], share).exp()
-        return torch.hypot(error, error.new_tensor(self.network.config.lost)).to(sigma)
+        return torch.hypot(error, error.new_tensor(self.config.lost)).to(sigma)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """The networks: this module itself is never called."""
+        self.base.compile(*args, **kwargs)
+        self.detail.compile(*args, **kwargs)
+
+
+class RefinedDenoiser(nn.Module):
+    """D(noisy, sigma): noisy (B, C, S, S) in units of the normalised variable, S the refined side or less; sigma (B,)
+    > 0; returns (B, C, S, S). A picture of half the side or less is the base's alone.
+
+    sigma_data: the standard deviation of the clean pictures, at every side.
+    """
+
+    def __init__(self, network: Refined, sigma_data: float = 0.5):
+        super().__init__()
+        self.network = network
+        self.sigma_data = sigma_data
+
+    def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
+        return _denoised(self.network, noisy, sigma, self.sigma_data)
+
+    def loss_weight(self, sigma: Tensor) -> Tensor:
+        return loss_weight(sigma, self.network.deviation(sigma))
+
+
+def _denoised(network: UNet | Refined, noisy: Tensor, sigma: Tensor, sigma_data: float) -> Tensor:
+    if isinstance(network, UNet):
+        return preconditioned(network, noisy, sigma, sigma_data)
+    if noisy.shape[-1] <= network.config.side // 2:
+        return _denoised(network.base, noisy, sigma, sigma_data)
+    coarse = _denoised(network.base, F.avg_pool2d(noisy, 2), sigma / 2, sigma_data)
+    known = F.interpolate(coarse, scale_factor=2, mode="bilinear")
+    # Beside what is unknown, at the scale that the network is used to.
+    seen = known / sigma_data
+
+    def conditioned(rest: Tensor, label: Tensor) -> Tensor:
+        return network.detail(torch.cat([rest, seen.to(rest.dtype)], dim=1), label)
+
+    return known + preconditioned(conditioned, noisy - known, sigma, network.deviation(sigma))
 
 
 NetworkConfig: TypeAlias = "UNetConfig | RefinedConfig"
@@ -144,11 +168,17 @@ def config_of(values: dict) -> NetworkConfig:
     return RefinedConfig.from_dict(values) if "base" in values else UNetConfig.from_dict(values)
 
 
+def network_of(config: NetworkConfig) -> UNet | Refined:
+    """Such a network, its weights random."""
+    return Refined(config) if isinstance(config, RefinedConfig) else UNet(config)
+
+
 def denoiser_of(config: NetworkConfig, sigma_data: float) -> EDMDenoiser | RefinedDenoiser:
     """The denoiser of such a network, its weights random."""
-    if isinstance(config, RefinedConfig):
-        return RefinedDenoiser(Refined(config), sigma_data)
-    return EDMDenoiser(UNet(config), sigma_data)
+    network = network_of(config)
+    if isinstance(network, Refined):
+        return RefinedDenoiser(network, sigma_data)
+    return EDMDenoiser(network, sigma_data)
 
 
 def lost_by_averaging(pictures: Tensor) -> float:

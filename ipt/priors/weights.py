@@ -170,11 +170,14 @@ def _from_training(loaded: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[s
         "images": loaded["images"],
         "validation": history[-1]["validation"] if history else {},
     }
-    if start:
-        config["start"] = {name: start[name] for name in ("name", "sha256", "images")}
-    if base:
-        config["base"] = {name: base[name] for name in ("name", "sha256", "images")}
+    config |= {name: _named(origin) for name, origin in (("start", start), ("base", base)) if origin}
     return {name.removeprefix("network."): value for name, value in loaded["average"].items()}, config
+
+
+def _named(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells weights from others, and the weights that these refine in turn."""
+    told = {name: origin[name] for name in ("name", "sha256", "images")}
+    return {**told, "base": _named(origin["base"])} if origin.get("base") else told
 
 
 def _write(folder: str | os.PathLike, state: Mapping[str, Tensor], config: Mapping[str, Any], half: bool) -> None:

@@ -55,7 +55,7 @@ def export(folder: str | os.PathLike, about: str = "", source: Source | None = N
 def _sizes(network: NetworkConfig, height: int, width: int) -> list[int] | None:
     """The sides that a network takes which learnt from pictures of this size; None: any."""
     if isinstance(network, RefinedConfig):
-        return [network.side // 2, network.side]
+        return network.sides
     return [height] if height == width and not network.local else None
 
 
@@ -111,12 +111,12 @@ def card(name: str, state: states.About, parameters: int, about: str = "") -> st
 
 def _network(network: NetworkConfig) -> str:
     if isinstance(network, RefinedConfig):
-        side = network.side
-        return (
-            f"Two networks (`ipt/priors/refined.py`). Of the picture at {side // 2}x{side // 2}: "
-            f"{_network(network.base)}. "
-            f"Of the detail at {side}x{side}: {_network(network.detail)}"
-        )
+        *details, coarsest = network.stages()
+        details.append(coarsest)
+        side = coarsest.side // 2
+        told = [f"Of the picture at {side}x{side}: {_network(coarsest.base)}"]
+        told += [f"Of the detail at {d.side}x{d.side}: {_network(d.detail)}" for d in reversed(details)]
+        return f"{len(told)} networks (`ipt/priors/refined.py`). {'. '.join(told)}"
     return (
         f"U-Net, channels {network.channels}, width {network.width}, "
         f"multipliers {', '.join(map(str, network.multipliers))}, blocks {network.blocks}, patch {network.patch}, "

@@ -93,7 +93,7 @@ def trainer(
     values = {**({} if sigma is None else {"sigma_data": sigma}), **_table(job, "training")}
     options = checked(TrainingOptions, "training", {**values, "device": device(values.get("device", "cpu"))})
     source = _source(_table(job, "source"), folder, say)
-    if begun and isinstance(known, RefinedConfig) and source.sides == ((known.side // 2,) * 2,):
+    while begun and isinstance(known, RefinedConfig) and source.sides in [((s, s),) for s in known.sides[:-1]]:
         begun = start.coarse(begun)
         known = begun.network
     refined = known if isinstance(known, RefinedConfig) else None
@@ -117,8 +117,6 @@ def trainer(
 
 def _refining(base: start.Start, detail: UNetConfig, source: Source) -> RefinedConfig:
     """The networks for pictures of twice the base's side: what they must know of both is measured on held-out ones."""
-    if not isinstance(base.network, UNetConfig):
-        raise IptError(f"{base.origin.name} refines another prior itself: refine one that does not")
     if len(source.sides) != 1 or source.sides[0][0] != source.sides[0][1]:
         raise IptError("refining takes square pictures of one size: give them (--from, --size)")
     errors = base.history[-1]["validation"] if base.history else {}

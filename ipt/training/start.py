@@ -31,7 +31,7 @@ class Start:
     """Weights to begin with.
 
     parameters: of the `UNet`, by name, float32. sigma_data: of its preconditioning. history: as a training's
-    (`ipt.training.state.About`), the last validation of the weights or nothing. base: what they refine, if they do.
+    (`ipt.training.state.About`), the last validation of the weights or nothing.
     """
 
     origin: states.Origin
@@ -39,7 +39,6 @@ class Start:
     sigma_data: float
     parameters: Mapping[str, Tensor]
     history: Sequence[dict] = ()
-    base: states.Origin | None = None
 
     def check(self, network: NetworkConfig, options: TrainingOptions) -> None:
         """IptError, naming the difference, where a training cannot begin with these weights."""
@@ -97,24 +96,26 @@ def find(name: str) -> Start:
     images = _images(weights.config, prior)
     data, training = _told(weights.file, weights.file.suffix in TORCH_SUFFIXES)
     return Start(
-        states.Origin(prior.name, weights.sha256, images, data, training),
+        states.Origin(
+            prior.name, weights.sha256, images, data, training, states.Origin.of(weights.config.get("base"))
+        ),
         network.config,
         prior.denoiser.sigma_data,  # type: ignore[arg-type]
         network.state_dict(),
         _history(weights.config, images),
-        states.Origin(**weights.config["base"]) if "base" in weights.config else None,
     )
 
 
 def coarse(start: Start) -> Start:
-    """The network that refined weights refine, by itself: what a training at half their side begins with."""
-    if not isinstance(start.network, RefinedConfig) or start.base is None:
+    """What refined weights refine, by itself: what a training at half their side begins with."""
+    base = start.origin.base
+    if not isinstance(start.network, RefinedConfig) or base is None:
         raise TypeError(f"{start.origin.name} refines nothing")
     parameters = {
         name.removeprefix("base."): value for name, value in start.parameters.items() if name.startswith("base.")
     }
-    history = [{"images": start.base.images, "loss": None, "validation": dict(start.network.errors)}]
-    return Start(start.base, start.network.base, start.sigma_data, parameters, history)
+    history = [{"images": base.images, "loss": None, "validation": dict(start.network.errors)}]
+    return Start(base, start.network.base, start.sigma_data, parameters, history)
 
 
 def _images(config: Mapping[str, Any], prior: NetworkPrior) -> int:

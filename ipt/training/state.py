@@ -24,7 +24,7 @@ TENSORS = ("model", "average", "optimizer")
 class Origin:
     """Weights that a training began with: their name, the sha256 of their file, the examples they had seen.
 
-    data, training: what their card says of these, Markdown; "" where it says nothing.
+    data, training: what their card says of these, Markdown; "" where it says nothing. base: what they refine in turn.
     """
 
     name: str
@@ -32,6 +32,12 @@ class Origin:
     images: int
     data: str = ""
     training: str = ""
+    base: Origin | None = None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any] | None) -> Origin | None:
+        """From a table of its fields; None: of nothing. TypeError: no such table."""
+        return None if values is None else cls(**{**values, "base": cls.of(values.get("base"))})
 
     def __str__(self) -> str:
         return f"{self.name} (sha256 {self.sha256[:12]}, {self.images:,} images seen)"
@@ -102,8 +108,8 @@ def read(path: Path, device: str = "cpu") -> tuple[About, dict[str, Any]]:
             loss=state["loss"],
             source=json.loads(state.get("source", "null")),
             examples=state.get("examples", ""),
-            start=Origin(**start) if start else None,
-            base=Origin(**base) if base else None,
+            start=Origin.of(start),
+            base=Origin.of(base),
         )
         return about, {name: state[name] for name in TENSORS}
     except (OSError, RuntimeError, EOFError, ValueError, TypeError, KeyError, pickle.UnpicklingError) as error:

@@ -264,7 +264,7 @@ class Trainer:
     def _begin(self, start: Start) -> None:
         start.check(self.network, self.options)
         self.origin, self.images, self.history = start.origin, start.origin.images, list(start.history)
-        self.base = start.base
+        self.base = start.origin.base
         for module in (self.model, self.average):
             module.network.load_state_dict(start.parameters)
 

@@ -45,7 +45,7 @@ def test_an_untrained_detail_weighs_the_base_against_the_noisy_picture(denoiser)
     noisy, sigma = torch.randn(3, 3, 16, 16), torch.tensor([0.001, 0.3, 1000.0])
     coarse = base_of(denoiser)(torch.nn.functional.avg_pool2d(noisy, 2), sigma / 2)
     known = torch.nn.functional.interpolate(coarse, scale_factor=2, mode="bilinear")
-    variance = denoiser.deviation(sigma)[:, None, None, None] ** 2
+    variance = denoiser.network.deviation(sigma)[:, None, None, None] ** 2
     share = variance / (variance + sigma[:, None, None, None] ** 2)
     found = denoiser(noisy, sigma)
     torch.testing.assert_close(found, known + share * (noisy - known))
@@ -56,8 +56,8 @@ def test_what_the_base_leaves_by_noise_level(denoiser):
     """At twice a level that was measured: its error and what averaging loses; between them no more and no less."""
     levels = torch.tensor([2 * level for level, _ in ERRORS])
     expected = [math.sqrt(error + 0.05**2) for _, error in ERRORS]
-    torch.testing.assert_close(denoiser.deviation(levels), torch.tensor(expected))
-    outside = denoiser.deviation(torch.tensor([1e-3, 0.3, 1e3]))
+    torch.testing.assert_close(denoiser.network.deviation(levels), torch.tensor(expected))
+    outside = denoiser.network.deviation(torch.tensor([1e-3, 0.3, 1e3]))
     assert outside[0] == pytest.approx(expected[0]) and outside[2] == pytest.approx(expected[2])
     assert expected[0] < outside[1] < expected[1]
 
@@ -75,6 +75,50 @@ def test_the_detail_sees_what_the_base_knows(denoiser):
         base_of(denoiser)(torch.nn.functional.avg_pool2d(0.5 * noise, 2), sigma / 2), scale_factor=2, mode="bilinear"
     )
     torch.testing.assert_close(seen[0][:, 3:], 2 * known)
+
+
+@pytest.fixture
+def doubled(denoiser):
+    """What refines that in turn, for pictures of 32x32."""
+    config = RefinedConfig(denoiser.network.config, DETAIL, 32, 0.02, ((0.1, 0.001), (1.0, 0.02)))
+    made = RefinedDenoiser(Refined(config)).eval()
+    made.network.base.load_state_dict(denoiser.network.state_dict())
+    with torch.no_grad():
+        for parameter in made.network.detail.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    return made
+
+
+def test_what_is_refined_can_be_refined_in_turn(doubled, denoiser):
+    sigma = torch.tensor([0.1, 3.0])
+    for side in (8, 16):
+        noisy = torch.randn(2, 3, side, side)
+        assert torch.equal(doubled(noisy, sigma), denoiser(noisy, sigma))
+    seen = []
+    doubled.network.detail.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    noisy = torch.randn(2, 3, 32, 32)
+    found = doubled(noisy, sigma)
+    known = torch.nn.functional.interpolate(
+        denoiser(torch.nn.functional.avg_pool2d(noisy, 2), sigma / 2), scale_factor=2, mode="bilinear"
+    )
+    torch.testing.assert_close(seen[0][:, 3:], 2 * known)
+    deviation = doubled.network.deviation(sigma)
+    total = torch.hypot(sigma, deviation)[:, None, None, None]
+    torch.testing.assert_close(seen[0][:, :3], (noisy - known) / total)
+    assert found.shape == noisy.shape and not torch.equal(found, known)
+    config = doubled.network.config
+    assert config.sides == [8, 16, 32] and config.multiple == 16 and config_of(config.to_dict()) == config
+    trained = {name for name, value in doubled.network.named_parameters() if value.requires_grad}
+    assert trained and all(name.startswith("detail.") for name in trained)
+
+
+def test_each_of_three_sizes_has_its_own_uncertainty(doubled):
+    prior = NetworkPrior(doubled, {**_config(doubled), "sizes": [8, 16, 32]}, name="three sizes")
+    found = {side: prior.sized((3, side, side)).uncertainty(1.0) ** 2 for side in (8, 16, 32)}
+    assert found[32] == pytest.approx(0.02) and found[16] == pytest.approx(0.02)
+    assert 0.01 < found[8] < 0.09
+    assert prior.sized((3, 16, 16)).uncertainty(0.1) ** 2 == pytest.approx(0.001)
+    assert prior.sized((3, 8, 8)).uncertainty(0.05) ** 2 == pytest.approx(0.0004)
 
 
 def test_gradients_flow_through_both(denoiser):
@@ -139,6 +183,7 @@ def test_the_config_is_read_back(denoiser):
             "coarse network has 3 channels, the one for the detail 1",
         ),
         ({"side": 12}, "multiple of 8, not 12"),
+        ({"base": RefinedConfig(BASE, DETAIL, 16, 0.05, ERRORS), "side": 48}, "sides of 32, not 48"),
         ({"errors": ()}, "validate it first"),
         ({"lost": 0.0}, "validate it first"),
     ],

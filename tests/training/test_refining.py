@@ -134,11 +134,38 @@ def test_pictures_of_another_side(base, tmp_path, side, message):
         trainer_of(job(tmp_path, "odd", side, **changes))
 
 
-def test_refining_what_is_refined_or_both_ways_at_once(base, tmp_path):
+def test_what_is_refined_is_refined_in_turn(base, tmp_path):
+    """Twice the side once more: the weights of all three, each with what is known of it, and training on with any."""
     trainer_of(job(tmp_path, "fine", refine=str(base))).run()
     export(tmp_path / "fine")
-    with pytest.raises(IptError, match="refines another prior itself"):
-        trainer_of(job(tmp_path, "finer", 32, refine=str(tmp_path / "fine")))
+    trainer = trainer_of(job(tmp_path, "finer", 32, refine=str(tmp_path / "fine")))
+    coarse = parameters(trainer, "base")
+    trainer.run()
+    assert same(parameters(trainer, "base"), coarse)
+    export(tmp_path / "finer", "Still finer stripes (CC0).")
+    prior, fine = load(tmp_path / "finer"), load(tmp_path / "fine")
+    assert prior.sizes == (8, 16, 32)
+    for side in (8, 16):
+        noisy = torch.randn(2, 1, side, side)
+        torch.testing.assert_close(prior.denoise(noisy, 0.4), fine.denoise(noisy, 0.4))
+        ours, theirs = (one.sized((1, side, side)) for one in (prior, fine))
+        assert ours.uncertainty(0.7) == pytest.approx(theirs.uncertainty(0.7))
+    card = (tmp_path / "finer" / "card.md").read_text()
+    for told in ("3 networks", "at 8x8: U-Net", "detail at 16x16: U-Net", "detail at 32x32: U-Net", "Still finer"):
+        assert told in card
+    again = trainer_of(job(tmp_path, "finer", 32, network={}))
+    assert again.finished and again.network == trainer.network
+    longer = {**OPTIONS, "images": 128}
+    for side, name in ((32, "finer"), (16, "fine"), (8, "base")):
+        on = trainer_of(
+            job(tmp_path, f"on{side}", side, start=str(tmp_path / "finer"), network={}, training=longer)
+        )
+        assert on.origin.name == name and on.network == trainer_of(
+            job(tmp_path, f"alone{side}", side, start=str(tmp_path / name), network={}, training=longer)
+        ).network
+
+
+def test_starting_and_refining_at_once(base, tmp_path):
     with pytest.raises(Misuse, match="give start or refine"):
         trainer_of(job(tmp_path, "both", refine=str(base), start=str(base)))
 
