@@ -87,7 +87,8 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 def analytic(monkeypatch: pytest.MonkeyPatch, few_steps: None) -> None:
     """Gaussians in place of the shipped networks, and a few steps: what is shown runs in no time."""
     monkeypatch.setattr(shipped, "faces", lambda device="cpu", precision="fp32": GaussianPrior(0.0, 0.5))
-    monkeypatch.setattr(shipped, "kernel", lambda device="cpu", precision="fp32": GaussianPrior(-0.8, 0.3))
+    for name in ("kernel", "kernel_uncentred"):
+        monkeypatch.setattr(shipped, name, lambda device="cpu", precision="fp32": GaussianPrior(-0.8, 0.3))
 
 
 @pytest.fixture

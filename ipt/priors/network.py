@@ -21,6 +21,7 @@ from ipt.core.spectra import picture_spread
 from ipt.priors.adm import ADMConfig, ADMUNet
 from ipt.priors.compiling import compiled
 from ipt.priors.edm import EDMDenoiser
+from ipt.priors.kernels import centred
 from ipt.priors.refined import RefinedConfig, RefinedDenoiser, denoiser_of
 from ipt.priors.tiled import TiledPrior
 from ipt.priors.unet import UNetConfig
@@ -86,6 +87,7 @@ class NetworkPrior(Prior):
             raise IptError(f"{name} has scale {self.scale:g} and offset {self.offset:g}: set finite ones, scale not 0")
         compiled(self.denoiser.network, self.device, compile)
         self.canvas = bool(config.get("canvas", False))
+        self._kernels, self._centred = bool(config.get("kernels", False)), bool(config.get("centred", True))
         self._log_sigmas, self._log_errors = _logarithms(levels)
 
     def chart(self, physical_shape: tuple[int, ...]) -> Chart:
@@ -139,8 +141,11 @@ class NetworkPrior(Prior):
             else:
                 found = Estimate(self.denoiser(inputs, level))
         check_range(found.clean, inputs, self.precision, self.name)
-        mix = found.variance_mix
-        return Estimate(_as(found.clean, noisy), None if mix is None else _as(mix, noisy))
+        mix, clean = found.variance_mix, _as(found.clean, noisy)
+        if self._kernels:
+            physical = self.offset + self.scale * clean
+            clean = ((centred(physical) if self._centred else physical.clamp(min=0)) - self.offset) / self.scale
+        return Estimate(clean, None if mix is None else _as(mix, noisy))
 
     def sized(self, physical_shape: tuple[int, ...]) -> NetworkPrior:
         """With the errors of the network that serves this size, where there are several."""
@@ -200,16 +205,18 @@ def load(
     sizes: Sequence[int] | None = None,
     head_channels: int = 64,
     compile: bool = False,
+    centred: bool = True,
 ) -> NetworkPrior:
     """A prior from a folder or a file of weights.
 
     Without a config.json beside it, a file must be a guided-diffusion checkpoint; what that network is, is read off its
     parameters, but for `head_channels`, the features a head of attention. One channel is taken for a kernel, two for a
     field in the network's own units (its chart: scale 1, offset 0), three for a picture in 0..1; scale, offset
-    (physical = offset + scale * normalised) and sizes (sides it takes) say otherwise. compile: by torch.compile. Raises
-    IptError.
+    (physical = offset + scale * normalised) and sizes (sides it takes) say otherwise. compile: by torch.compile.
+    centred: hold the estimates to the centre (`ipt.priors.kernels`) where the config says that these are kernels.
+    Raises IptError.
     """
-    chosen = {"scale": scale, "offset": offset, "sizes": None if sizes is None else list(sizes)}
+    chosen = {"scale": scale, "offset": offset, "sizes": None if sizes is None else list(sizes), "centred": centred}
     return from_weights(read(path), device, precision, head_channels, compile, **chosen)
 
 

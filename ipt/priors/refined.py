@@ -8,8 +8,10 @@ detail network sees that and what the noisy picture has beyond it, and estimates
 
 D_detail has EDM's preconditioning (arXiv 2206.00364, table 1) with a deviation that depends on the level: the rest
 consists of what averaging loses and of the base's own error. At a level where nothing is to be seen the result is thus
-the base's. The base may be such a pair itself, which doubles the side once more. The idea of a cascade: Ho et al., "Cascaded Diffusion Models for High Fidelity Image Generation" (arXiv
-2106.15282); there the stages sample one after the other, here they are one denoiser at every level.
+the base's. The base may be such a pair itself, which doubles the side once more.
+
+The idea of a cascade: Ho et al., "Cascaded Diffusion Models for High Fidelity Image Generation" (arXiv 2106.15282);
+there the stages sample one after the other, here they are one denoiser at every level.
 """
 
 from __future__ import annotations
@@ -31,9 +33,9 @@ from ipt.priors.unet import UNet, UNetConfig
 class RefinedConfig:
     """What determines the two networks.
 
-    base, detail: theirs; the base is one network, or two in turn. side: of the pictures that are refined, in pixels; the base's are of half of it. lost:
-    standard deviation of what averaging 2x2 pixels loses, in normalised units. errors: the base's mean squared error by
-    noise level, (level, error) from the lowest level up.
+    base, detail: theirs; the base is one network, or two in turn. side: of the pictures that are refined, in pixels;
+    the base's are of half of it. lost: standard deviation of what averaging 2x2 pixels loses, in normalised units.
+    errors: the base's mean squared error by noise level, (level, error) from the lowest level up.
     """
 
     base: UNetConfig | RefinedConfig

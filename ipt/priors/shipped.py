@@ -16,6 +16,15 @@ def kernel(device: str = "cpu", precision: str = "fp32", compile: bool = False) 
     return _load("kernel", device, precision, compile)
 
 
+def kernel_uncentred(device: str = "cpu", precision: str = "fp32", compile: bool = False) -> NetworkPrior:
+    """The same, its estimates with their centroid where the network has it.
+
+    Where the border of a picture is unknown, picture and kernel drift against each other in the course of a solve, and
+    an estimate of a drifted kernel that is held to the centre has the wrong shape.
+    """
+    return _load("kernel", device, precision, compile, centred=False)
+
+
 def faces(device: str = "cpu", precision: str = "fp32", compile: bool = False) -> NetworkPrior:
     """Faces in colour."""
     return _load("faces", device, precision, compile)
@@ -37,5 +46,5 @@ def folder(name: str) -> Path:
     return place
 
 
-def _load(name: str, device: str, precision: str, compile: bool) -> NetworkPrior:
-    return load(folder(name), device, precision, compile=compile)
+def _load(name: str, device: str, precision: str, compile: bool, centred: bool = True) -> NetworkPrior:
+    return load(folder(name), device, precision, compile=compile, centred=centred)

@@ -5,7 +5,8 @@ with weights_only=True and nothing else, so a file that holds code is refused, n
 
 config.json: format (1), architecture ("unet", "refined" or "adm"), network (its configuration), sigma_data (not "adm")
 or clip ("adm"), scale and offset of the chart, sizes (sides it was trained on; null: any multiple of the network's),
-canvas (a quantity of another size becomes the centre of a larger canvas), validation (mean squared error by noise
+canvas (a quantity of another size becomes the centre of a larger canvas), kernels (all it learnt from are blur kernels,
+nowhere negative and centred: so are its estimates), validation (mean squared error by noise
 level), images (examples seen in training), start (name, sha256 and images of the weights that the training began with),
 base (the same of the prior that was refined), and what else is worth knowing.
 """
@@ -170,6 +171,8 @@ def _from_training(loaded: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[s
         "images": loaded["images"],
         "validation": history[-1]["validation"] if history else {},
     }
+    if loaded.get("kernels"):
+        config["kernels"] = True
     config |= {name: _named(origin) for name, origin in (("start", start), ("base", base)) if origin}
     return {name.removeprefix("network."): value for name, value in loaded["average"].items()}, config
 

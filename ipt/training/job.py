@@ -9,8 +9,8 @@ source: "pictures" (a folder, a .npy array or a .npz pack; with "size", "channel
 channels, which are the examples'. training: of `TrainingOptions`; the device may be "auto". start: weights to begin
 with, by the name of a prior that ships with ipt, a folder of weights or a state.pt; network and training.sigma_data are
 then theirs where nothing is said (safetensors must be installed). refine: weights, named alike, of pictures of half the
-side, for which a network of the detail is trained (`ipt.priors.refined`); network is then the detail's. Relative paths
-are taken from where the command runs.
+side, for which a network of the detail is trained (`ipt.priors.refined`); network is then the detail's. Both: the
+detail of start goes on, upon another prior of half the side. Relative paths are taken from where the command runs.
 """
 
 from __future__ import annotations
@@ -84,15 +84,15 @@ def trainer(
             raise IptError(f"the description of the training lacks {key!r}: see the head of ipt/training/job.py")
     folder = Path(job["out"]).expanduser()
     state = folder / "state.pt"
-    if job.get("start") and job.get("refine"):
-        raise Misuse("a training starts from weights or refines them: give start or refine")
     begun, base = (start.find(job[key]) if job.get(key) else None for key in ("start", "refine"))
+    source = _source(_table(job, "source"), folder, say)
+    if begun and base:
+        begun, base = start.onto(begun, base, _refining(base, start.detail(begun), source)), None
     known, sigma = (begun.network, begun.sigma_data) if begun else _started(state)
     if base:
         sigma = base.sigma_data
     values = {**({} if sigma is None else {"sigma_data": sigma}), **_table(job, "training")}
     options = checked(TrainingOptions, "training", {**values, "device": device(values.get("device", "cpu"))})
-    source = _source(_table(job, "source"), folder, say)
     while begun and isinstance(known, RefinedConfig) and source.sides in [((s, s),) for s in known.sides[:-1]]:
         begun = start.coarse(begun)
         known = begun.network

@@ -18,17 +18,22 @@ from torch import Tensor
 from ipt.core.errors import IptError
 from ipt.core.interfaces import Generator
 from ipt.core.randomness import image_seed
+from ipt.priors.kernels import are_kernels
+
+_LOOKED_AT = 64
+"""Examples that tell whether a generator draws blur kernels."""
 
 
 class Source(ABC):
     """Training and validation examples in normalised units, about -1..1.
 
-    channels: of every example. sides: the (height, width) there are, where they are known beforehand. `str(source)`
-    says in words what the examples are, for a model card.
+    channels: of every example. sides: the (height, width) there are, where they are known beforehand. kernels: whether
+    all are blur kernels (`ipt.priors.kernels`). `str(source)` says in words what the examples are, for a model card.
     """
 
     channels: int
     sides: tuple[tuple[int, int], ...] = ()
+    kernels: bool = False
 
     @abstractmethod
     def batch(self, seed: int, number: int, count: int) -> Tensor:
@@ -123,6 +128,7 @@ class GeneratorSource(Source):
             raise IptError(
                 f"{self.name} draws {_plural(drawn.shape[1], 'channel')}, not {channels}: choose that (--channels)"
             )
+        self.kernels = are_kernels([(one + 1) / 2 for one in self.validation(_LOOKED_AT)])
 
     def __str__(self) -> str:
         return (

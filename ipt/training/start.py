@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ipt.core.errors import IptError, Misuse
 from ipt.priors.refined import NetworkConfig, Refined, RefinedConfig
-from ipt.priors.unet import UNet
+from ipt.priors.unet import UNet, UNetConfig
 from ipt.training import state as states
 from ipt.training.options import TrainingOptions, differences
 
@@ -96,9 +96,7 @@ def find(name: str) -> Start:
     images = _images(weights.config, prior)
     data, training = _told(weights.file, weights.file.suffix in TORCH_SUFFIXES)
     return Start(
-        states.Origin(
-            prior.name, weights.sha256, images, data, training, states.Origin.of(weights.config.get("base"))
-        ),
+        states.Origin(prior.name, weights.sha256, images, data, training, states.Origin.of(weights.config.get("base"))),
         network.config,
         prior.denoiser.sigma_data,  # type: ignore[arg-type]
         network.state_dict(),
@@ -116,6 +114,24 @@ def coarse(start: Start) -> Start:
     }
     history = [{"images": base.images, "loss": None, "validation": dict(start.network.errors)}]
     return Start(base, start.network.base, start.sigma_data, parameters, history)
+
+
+def detail(start: Start) -> UNetConfig:
+    """The network of the detail in refined weights. IptError: they refine nothing."""
+    if not isinstance(start.network, RefinedConfig):
+        raise IptError(
+            f"{start.origin.name} refines nothing, so there is no detail to go on with: start from refined weights, or "
+            f"leave out the start or the refining"
+        )
+    return start.network.detail
+
+
+def onto(start: Start, base: Start, network: RefinedConfig) -> Start:
+    """The detail of refined weights upon another base: `network`, which has the detail's network and the base's."""
+    kept = {name: value for name, value in start.parameters.items() if name.startswith("detail.")}
+    parameters = {**{f"base.{name}": value for name, value in base.parameters.items()}, **kept}
+    # How well it did upon the other base says nothing now.
+    return Start(replace(start.origin, base=base.origin), network, base.sigma_data, parameters)
 
 
 def _images(config: Mapping[str, Any], prior: NetworkPrior) -> int:

@@ -50,7 +50,7 @@ class About:
     images: examples seen. history: an entry a validation, {"images", "loss", "validation": {sigma: mse}}. loss:
     smoothed, NaN before the first step. source: what identifies the training examples, and `examples` the same in
     words; None and "" in files that do not tell. start: the weights it began with; None: random ones. base: the prior
-    that it refines, if it does.
+    that it refines, if it does. kernels: whether all examples are blur kernels (`ipt.priors.kernels`).
     """
 
     network: NetworkConfig
@@ -62,6 +62,7 @@ class About:
     examples: str = ""
     start: Origin | None = None
     base: Origin | None = None
+    kernels: bool = False
 
 
 def write(path: Path, about: About, tensors: Mapping[str, Any]) -> None:
@@ -76,6 +77,7 @@ def write(path: Path, about: About, tensors: Mapping[str, Any]) -> None:
         "examples": about.examples,
         "start": json.dumps(about.start and asdict(about.start)),
         "base": json.dumps(about.base and asdict(about.base)),
+        "kernels": about.kernels,
         **tensors,
     }
     # One fixed name: what a kill leaves behind is overwritten by the next save instead of piling up.
@@ -110,6 +112,7 @@ def read(path: Path, device: str = "cpu") -> tuple[About, dict[str, Any]]:
             examples=state.get("examples", ""),
             start=Origin.of(start),
             base=Origin.of(base),
+            kernels=state.get("kernels", False),
         )
         return about, {name: state[name] for name in TENSORS}
     except (OSError, RuntimeError, EOFError, ValueError, TypeError, KeyError, pickle.UnpicklingError) as error:

@@ -193,6 +193,7 @@ class Trainer:
             str(self.source),
             self.origin,
             self.base,
+            self.source.kernels,
         )
         tensors = {name: getattr(self, name).state_dict() for name in states.TENSORS}
         states.write(self.state_path, about, tensors)

@@ -66,7 +66,7 @@ def test_a_run_of_solve_cites_its_usual_priors_and_what_its_settings_name(workpl
 def test_a_record_with_the_usual_priors(workplace):
     (workplace / "out").mkdir()
     (workplace / "out" / "run.yaml").write_text("operator: blur\nprior: {image: faces}\nknown: {}\n")
-    assert "% prior faces, prior kernel\n@inproceedings{karras2022" in cited("out")
+    assert "% prior faces, prior kernel-uncentred\n@inproceedings{karras2022" in cited("out")
     (workplace / "out" / "run.yaml").write_text("operator: blur\nprior: {image: faces}\nknown: {kernel: k.npy}\n")
     assert "% prior faces\n@inproceedings{karras2022" in cited("out")
 

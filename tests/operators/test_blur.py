@@ -131,7 +131,13 @@ def test_constrain_gives_kernels_that_sum_to_one_an_image_at_a_time():
 )
 def test_the_usual_kernel_is_a_quarter_of_the_smaller_side(shape, side):
     spec = Blur().parameters((3, *shape))["kernel"]
-    assert spec.shape == (1, side, side) and spec.prior == "kernel"
+    assert spec.shape == (1, side, side)
+
+
+@pytest.mark.parametrize("border", ["unknown", "circular", "zero", "reflect", "replicate"])
+def test_kernels_are_held_to_the_centre_where_the_border_is_circular(border):
+    spec = Blur(border=border).parameters((3, 64, 64))["kernel"]
+    assert spec.prior == ("kernel" if border == "circular" else "kernel-uncentred")
 
 
 def test_sides_as_given():

@@ -65,7 +65,7 @@ def test_no_tilt_and_a_point_are_the_identity():
 def test_parameters_and_their_usual_priors_and_generators():
     specs = Turbulence().parameters((3, 64, 96))
     assert {name: spec.shape for name, spec in specs.items()} == {"kernel": (1, 16, 16), "tilt": (2, 64, 96)}
-    assert (specs["kernel"].prior, specs["kernel"].generator) == ("kernel", "atmosphere")
+    assert (specs["kernel"].prior, specs["kernel"].generator) == ("kernel-uncentred", "atmosphere")
     assert (specs["tilt"].prior, specs["tilt"].generator, specs["tilt"].unit) == ("tilt", "tilt-kolmogorov", "px")
 
 

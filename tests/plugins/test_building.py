@@ -97,7 +97,7 @@ def test_the_components_of_a_solver_without_building_it():
         ("guidance", "dps"),
     ]
     assert [entry.name for entry in components("blur", "faces", known=["kernel"])] == ["blur", "faces", "proximal"]
-    assert [entry.name for entry in components()] == ["blur", "faces", "kernel", "proximal"]
+    assert [entry.name for entry in components()] == ["blur", "faces", "kernel-uncentred", "proximal"]
 
 
 def test_known_parameters_need_no_prior():

@@ -29,7 +29,8 @@ class Faces(GaussianPrior):
 def analytic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipped, "faces", lambda device="cpu", precision="fp32": Faces(0.0, 0.5))
     monkeypatch.setattr(shipped, "natural", lambda device="cpu", precision="fp32": GaussianPrior(0.0, 0.4))
-    monkeypatch.setattr(shipped, "kernel", lambda device="cpu", precision="fp32": GaussianPrior(-0.8, 0.3))
+    for name in ("kernel", "kernel_uncentred"):
+        monkeypatch.setattr(shipped, name, lambda device="cpu", precision="fp32": GaussianPrior(-0.8, 0.3))
 
 
 @pytest.fixture

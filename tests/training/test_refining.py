@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from ipt.cli.main import cli
-from ipt.core.errors import IptError, Misuse
+from ipt.core.errors import IptError
 from ipt.priors.network import load
 from ipt.priors.refined import RefinedConfig, lost_by_averaging
 from ipt.training.export import export
@@ -157,17 +157,36 @@ def test_what_is_refined_is_refined_in_turn(base, tmp_path):
     assert again.finished and again.network == trainer.network
     longer = {**OPTIONS, "images": 128}
     for side, name in ((32, "finer"), (16, "fine"), (8, "base")):
-        on = trainer_of(
-            job(tmp_path, f"on{side}", side, start=str(tmp_path / "finer"), network={}, training=longer)
-        )
-        assert on.origin.name == name and on.network == trainer_of(
-            job(tmp_path, f"alone{side}", side, start=str(tmp_path / name), network={}, training=longer)
-        ).network
+        told = {"start": str(tmp_path / "finer"), "network": {}, "training": longer}
+        on = trainer_of(job(tmp_path, f"on{side}", side, **told))
+        alone = trainer_of(job(tmp_path, f"alone{side}", side, **{**told, "start": str(tmp_path / name)}))
+        assert on.origin.name == name and on.network == alone.network
+        assert same(dict(on.denoiser().network.state_dict()), dict(alone.denoiser().network.state_dict()))
 
 
-def test_starting_and_refining_at_once(base, tmp_path):
-    with pytest.raises(Misuse, match="give start or refine"):
-        trainer_of(job(tmp_path, "both", refine=str(base), start=str(base)))
+def test_the_detail_goes_on_upon_another_base(base, make_trainer, tmp_path):
+    first = trainer_of(job(tmp_path, "fine", refine=str(base)))
+    first.run()
+    export(tmp_path / "fine")
+    make_trainer("better", images=96, rate=1e-2).run()
+    export(tmp_path / "better")
+    options = {**OPTIONS, "images": 128}
+    wanted = {"start": str(tmp_path / "fine"), "refine": str(tmp_path / "better"), "network": {}, "training": options}
+    second = trainer_of(job(tmp_path, "moved", **wanted))
+    halved = {name: value.half().float() for name, value in parameters(first, "detail").items()}
+    assert second.images == 64 and same(parameters(second, "detail"), halved)
+    weights = load(tmp_path / "better").denoiser.network.state_dict()
+    coarse = {f"base.{name}": value for name, value in weights.items()}
+    assert same(parameters(second, "base"), coarse)
+    errors = json.loads((tmp_path / "better" / "config.json").read_text())["validation"]
+    assert dict(second.network.errors) == {float(sigma): error for sigma, error in errors.items()}
+    assert not second.history and second.network.errors != first.network.errors
+    second.run()
+    assert same(parameters(second, "base"), coarse) and not same(parameters(second, "detail"), halved)
+    again = trainer_of(job(tmp_path, "moved", **wanted))
+    assert again.finished and again.base.name == "better" and again.origin.name == "fine"
+    with pytest.raises(IptError, match="base refines nothing, so there is no detail"):
+        trainer_of(job(tmp_path, "none", start=str(base), refine=str(base)))
 
 
 def test_the_command(base, tmp_path):
@@ -177,5 +196,7 @@ def test_the_command(base, tmp_path):
     done = CliRunner().invoke(cli, ["train", *told, *sized, "--refine", str(base)])
     assert done.exit_code == 0 and "refining base (sha256" in done.stderr
     assert load(tmp_path / "fine").sizes == (8, 16)
-    refused = CliRunner().invoke(cli, ["train", *told, *sized, "--refine", str(base), "--start-from", "faces"])
-    assert refused.exit_code == 2 and "--start-from or --refine" in refused.stderr
+    further = ["-o", str(tmp_path / "further"), *told[2:], "--images", "16", "--batch", "4"]
+    done = CliRunner().invoke(cli, ["train", *further, "--refine", str(base), "--start-from", str(tmp_path / "fine")])
+    assert done.exit_code == 0 and "starting from fine (sha256" in done.stderr
+    assert load(tmp_path / "further").config["base"]["name"] == "base"

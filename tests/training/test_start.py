@@ -261,7 +261,8 @@ def test_the_trainer_itself_refuses_another_network(first, tmp_path):
 
 def test_shipped_priors_are_starts_by_their_names(first, tmp_path, monkeypatch):
     factories = {entry.component.name: entry.factory_name for entry in discover().entries}
-    assert {name for name, text in factories.items() if text.startswith("ipt.priors.shipped:")} == set(shipped.NAMES)
+    ours = {name for name, text in factories.items() if text.startswith("ipt.priors.shipped:")}
+    assert ours == {*shipped.NAMES, "kernel-uncentred"}
     natural = find("natural")
     assert natural.network == UNetConfig(3, 48, (1, 2, 3), attention=False, norm="pixel")
     assert natural.origin.images > 0 and "BSDS500" in natural.origin.data and "examples seen" in natural.origin.training

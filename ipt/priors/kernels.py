@@ -1,0 +1,58 @@
+"""What is known of the mean of any blur kernels: nowhere negative, its centroid on the centre pixel.
+
+A denoiser's estimate is the mean of the kernels that may lie behind the noise. Where each of them is non-negative and
+has its centroid on the centre pixel, so has their mean, whatever their masses: both are linear. A network errs in
+both; an estimate that does not is never worse for it in the mean square.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+_ROUNDS = 4
+_TOLERANCE = 1e-3
+"""Of a centroid, in pixels, and of a negative entry, over the largest entry."""
+
+
+def centred(kernels: Tensor) -> Tensor:
+    """The nearest kernels (B, 1, h, w) without negative entries and with their centroid on the centre pixel
+    (h // 2, w // 2), in the mean square weighted by 1 / entry: what is not there stays so.
+
+    That is each entry times 1 - (a y + b x), y and x its place from the centre pixel, repeated where an entry would be
+    negative. Differentiable. Kernels of nothing stay as they are.
+    """
+    height, width = kernels.shape[-2:]
+    y = (torch.arange(height, device=kernels.device) - height // 2).to(kernels)[:, None]
+    x = (torch.arange(width, device=kernels.device) - width // 2).to(kernels)
+    kept = kernels.clamp(min=0)
+    for _ in range(_ROUNDS):
+        shares = kept / _sum(kept).clamp(min=torch.finfo(kernels.dtype).tiny)
+        rows, columns = shares.sum(-1, keepdim=True), shares.sum(-2, keepdim=True)
+        down, right = _sum(rows * y), _sum(columns * x)
+        xy = _sum((shares * x).sum(-1, keepdim=True) * y)
+        # A line has no extent across itself: a little, in square pixels, keeps the division there.
+        yy, xx = _sum(rows * y.square()) + 1e-4, _sum(columns * x.square()) + 1e-4
+        determinant = yy * xx - xy.square()
+        a, b = (xx * down - xy * right) / determinant, (yy * right - xy * down) / determinant
+        kept = (kept * (1 - a * y - b * x)).clamp(min=0)
+    return kept
+
+
+def are_kernels(examples: Sequence[Tensor]) -> bool:
+    """Whether all examples (N, 1, h, w) in physical units are what `centred` makes."""
+    for group in examples:
+        if group.shape[1] != 1 or group.min() < -_TOLERANCE * group.max():
+            return False
+        height, width = group.shape[-2:]
+        y, x = torch.arange(height) - height // 2, torch.arange(width) - width // 2
+        moments = torch.stack([(group.sum(-1) * y).sum(-1), (group.sum(-2) * x).sum(-1)])
+        if (moments.abs() > _TOLERANCE * group.sum((-2, -1))).any():
+            return False
+    return True
+
+
+def _sum(values: Tensor) -> Tensor:
+    return values.sum((-3, -2, -1), keepdim=True)
