@@ -43,7 +43,7 @@ _SECTIONS = ("network", "training", "generator")
     "--start-from",
     "start",
     metavar="PRIOR",
-    help="Weights to begin with: faces, natural, kernel, a folder of weights or a state.pt. The images they "
+    help="Weights to begin with: faces, faces256, natural, kernel, a folder of weights or a state.pt. The images they "
     "saw count.",
 )
 @click.option(

@@ -42,6 +42,12 @@ def ipt_priors() -> Iterable[Component]:
         works.EDM + works.CELEBA,
     )
     yield Component(
+        "faces256",
+        "ipt.priors.shipped:faces256",
+        "aligned faces in colour, 256x256 too: a network that ships with ipt",
+        works.EDM + works.CELEBA + works.FFHQ,
+    )
+    yield Component(
         "natural",
         "ipt.priors.shipped:natural",
         "photographs of any size in colour: a network that ships with ipt",

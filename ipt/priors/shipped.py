@@ -8,7 +8,7 @@ from pathlib import Path
 from ipt.core.errors import IptError
 from ipt.priors.network import NetworkPrior, load
 
-NAMES = ("faces", "natural", "kernel")
+NAMES = ("faces", "faces256", "natural", "kernel")
 
 
 def kernel(device: str = "cpu", precision: str = "fp32", compile: bool = False) -> NetworkPrior:
@@ -28,6 +28,11 @@ def kernel_uncentred(device: str = "cpu", precision: str = "fp32", compile: bool
 def faces(device: str = "cpu", precision: str = "fp32", compile: bool = False) -> NetworkPrior:
     """Faces in colour."""
     return _load("faces", device, precision, compile)
+
+
+def faces256(device: str = "cpu", precision: str = "fp32", compile: bool = False) -> NetworkPrior:
+    """Faces in colour, larger."""
+    return _load("faces256", device, precision, compile)
 
 
 def natural(device: str = "cpu", precision: str = "fp32", compile: bool = False) -> NetworkPrior:

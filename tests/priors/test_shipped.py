@@ -32,7 +32,7 @@ def test_weights_of_the_installation_are_loaded(installation, folder):
 
 
 def test_an_installation_without_weights(installation):
-    for make in (shipped.kernel, shipped.faces, shipped.natural):
+    for make in (shipped.kernel, shipped.faces, shipped.faces256, shipped.natural):
         with pytest.raises(IptError, match=rf"'{make.__name__}' are not in this installation.*prior.path=FOLDER"):
             make()
 
@@ -72,6 +72,26 @@ def test_faces_knows_more_of_the_larger_picture():
     prior = shipped.faces()
     for sigma in (0.1, 0.5, 2.0, 10.0):
         assert prior.sized((3, 128, 128)).uncertainty(sigma) < prior.sized((3, 64, 64)).uncertainty(sigma)
+
+
+@pytest.mark.parametrize("side", [64, 128])
+def test_faces256_is_faces_at_its_sizes(side):
+    ours, theirs = shipped.faces256(), shipped.faces()
+    noisy = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(ours.denoise(noisy, 0.7), theirs.denoise(noisy, 0.7))
+    ours, theirs = (prior.sized((3, side, side)) for prior in (ours, theirs))
+    assert ours.uncertainty(0.7) == pytest.approx(theirs.uncertainty(0.7))
+
+
+@pytest.mark.parametrize(("sigma", "gain"), [(0.1, 4), (0.5, 12), (2.0, 18)])
+def test_faces256_denoises_a_face(sigma, gain):
+    prior = shipped.faces256()
+    clean = face(256)[None] * 2 - 1
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    error = (prior.denoise(clean + sigma * noise, sigma) - clean).square().mean().sqrt()
+    assert 20 * math.log10(sigma / error) > gain
+    with pytest.raises(IptError, match="takes 64x64 or 128x128 or 256x256, not 96x96"):
+        prior.chart((3, 96, 96))
 
 
 @pytest.fixture

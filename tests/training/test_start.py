@@ -207,7 +207,7 @@ def test_network_and_sigma_data_are_those_of_the_start_where_nothing_is_said(fir
         ({"training": {**OPTIONS, "sigma_data": 1}}, "sigma_data: 0.5 in first, 1.0 now"),
         ({"training": {**OPTIONS, "images": 32}}, r"first has seen 32 images, and 32 are wanted .* \(--images\)"),
         ({"source": {"generator": "gaussian", "sizes": [8], "channels": 3}}, "draws 1 channel"),
-        ({"start": "natral"}, "no prior 'natral' to start from: choose faces, natural, kernel, a folder"),
+        ({"start": "natral"}, "no prior 'natral' to start from: choose faces, faces256, natural, kernel, a folder"),
         ({"start": "faces"}, "faces has 3 channels, the training examples 1"),
         ({"start": ["faces"]}, "start is the name of a prior or a path"),
     ],
