@@ -88,7 +88,7 @@ class PriorBench(Bench):
         drawn = draws(self.component, self.chart.shape, self.home)
         # What a faulty denoiser draws may all be the same; spread out, its fault shows.
         centre, least = drawn.mean(), 0.5 * self.component.uncertainty(DECADES[-1])
-        narrow = rms(drawn - centre) < least
+        narrow = (drawn - centre).abs().amax() < least
         return centre + least * normal(tuple(drawn.shape), "spread") if narrow else drawn
 
     def noisy(self, sigma: float) -> Tensor:
