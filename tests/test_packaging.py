@@ -15,14 +15,14 @@ import ipt
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("prior", ["faces", "kernel", "natural"])
+@pytest.mark.parametrize("prior", ["faces", "faces256", "kernel", "natural"])
 def test_the_shipped_priors_are_installed_with_their_cards(prior):
     folder = files("ipt.priors") / "weights" / prior
     for name in ("config.json", "diffusion_pytorch_model.safetensors", "card.md"):
         assert (folder / name).is_file(), f"{folder / name} is not installed"
     card = (folder / "card.md").read_text(encoding="utf-8")
     assert "## Data" in card and "| sigma | mean squared error |" in card
-    if prior in ("faces", "natural"):
+    if prior in ("faces", "faces256", "natural"):
         assert "CelebA" in card and "non-commercial research" in card
     # What the Python Package Index takes, for the whole of a wheel, is 100 MB.
     assert len((folder / "diffusion_pytorch_model.safetensors").read_bytes()) < 45e6
