@@ -39,7 +39,7 @@ def ipt_priors() -> Iterable[Component]:
         "faces",
         "ipt.priors.shipped:faces",
         "aligned faces in colour: a network that ships with ipt",
-        works.EDM + works.CELEBA,
+        works.EDM + works.CELEBA + works.FFHQ,
     )
     yield Component(
         "faces256",
