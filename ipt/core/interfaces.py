@@ -127,6 +127,18 @@ class Gaussian:
     prior: Spread | None = None
 
 
+@dataclass(frozen=True)
+class Halved:
+    """An operator as it is for pictures of half the sides (`ipt.core.pyramid`), and the way back.
+
+    operator: of such a picture it measures about the measurement of half the sides. doubled: from its valid parameters
+    to the whole operator's, as the charts give them, before `constrain`.
+    """
+
+    operator: ParametricOperator
+    doubled: Callable[[Unknowns], Unknowns]
+
+
 class ParametricOperator(ABC):
     """A forward model y = A_phi(x) whose parameters phi may be unknown.
 
@@ -168,6 +180,12 @@ class ParametricOperator(ABC):
     def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape (C, H, W) of the image behind a measurement (C, H, W). Default: the same."""
         return measurement_shape
+
+    def halved(self, image_shape: tuple[int, ...]) -> Halved | None:
+        """This operator for pictures of half the height and width of (C, H, W), where its parameters are more easily
+        found: a solve begins there, and goes on here with what it found. None (the default): it has no such, or there
+        is nothing to gain."""
+        return None
 
     def image_step(
         self,
@@ -242,6 +260,12 @@ class GuidanceRule(ABC):
     def noise_ratio(self, name: str) -> float:
         """The noise level of unknown `name` is the schedule's times this, throughout. Default: 1, one level for all."""
         return 1.0
+
+    def restart(self, doubling: int) -> float | None:
+        """Coarse to fine: the noise level of the schedule at which a solve goes on once the picture has been doubled
+        for the first, second ... time (doubling 1, 2, ...). None (the default): pictures are solved at their own size
+        alone."""
+        return None
 
     @abstractmethod
     def schedule(self, steps: int | None = None) -> Schedule:

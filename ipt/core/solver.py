@@ -3,14 +3,15 @@
     noisy   --prior-->  clean  --rule-->  corrected  --transition-->  less noisy
 
 With all parameters given it is non-blind posterior sampling; with none of the measurement's say, unconditional
-sampling.
+sampling. Where rule, operator and priors allow it, the loop runs first for the picture at half its size, or a quarter,
+and goes on from there (coarse to fine).
 Chung, Kim, Kim, Ye, "Parallel Diffusion Models of Operator and Image for Blind Inverse Problems" (CVPR 2023,
 arXiv 2211.10656), algorithm 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -30,6 +31,7 @@ from ipt.core.interfaces import (
     Unknowns,
 )
 from ipt.core.problem import Problem, rms
+from ipt.core.pyramid import doubled, halved
 from ipt.core.randomness import Noise
 from ipt.core.schedules import Schedule
 
@@ -38,9 +40,9 @@ from ipt.core.schedules import Schedule
 class State:
     """Where a solve stands after `index` of `total` steps.
 
-    noisy: what the next step starts from. clean: the corrected estimates, normalised. residual: root mean square of
-    measurement - prediction an image, (B,), in units of 0..1. calls: of each prior's network so far. noise: the random
-    streams, to go on from here.
+    noisy: what the next step starts from. clean: the corrected estimates, normalised; of a smaller picture while the
+    solve goes from coarse to fine. residual: root mean square of measurement - prediction an image, (B,), in units of
+    0..1. calls: of each prior's network so far. noise: the random streams, to go on from here.
     """
 
     index: int
@@ -62,7 +64,8 @@ class Solution:
     """What a solve found: image (B, C, H, W) in 0..1 (not clipped), parameters physical and valid, by name.
 
     residual (B,): root mean square of what the solution leaves unexplained; about the noise level when all is well.
-    trace: residual after every step, (steps, B). calls: of each prior's network.
+    trace: residual after every step, (steps, B), at first that of smaller pictures where there were some. calls: of
+    each prior's network.
     """
 
     image: Tensor
@@ -70,6 +73,21 @@ class Solution:
     residual: Tensor
     trace: Tensor
     calls: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class _Size:
+    """The loop's business at one size of the picture: the problem, the priors, noise levels; enlarged: from what the
+    problem's physical unknowns are to those, before `constrain`, of the next larger size."""
+
+    problem: Problem
+    priors: Mapping[str, Prior]
+    sigmas: Sequence[float]
+    enlarged: Callable[[Unknowns], Unknowns] | None = None
+
+    @property
+    def steps(self) -> int:
+        return len(self.sigmas) - 1
 
 
 @dataclass(frozen=True)
@@ -141,42 +159,38 @@ class Solver:
         seeds: one an image (default 0, 1, ...). resume: a State yielded before, of as many steps, to go on from.
         noise: standard deviation of the measurement's noise, one or one an image, in units of 0..1.
         """
-        problem = self.problem(measurement, noise, known)
-        priors = self._priors(measurement)
-        schedule = self.schedule or self.rule.schedule()
+        sizes = self._sizes(measurement, noise, known)
         transition = self.transition or self.rule.transition()
-        sigmas = schedule.sigmas().tolist()
-        total = len(sigmas) - 1
+        total = sum(size.steps for size in sizes)
         random = Noise(range(len(measurement)) if seeds is None else seeds)
         if resume is not None and resume.total != total:
             raise ValueError(f"cannot go on: the state is of a solve in {resume.total} steps, the schedule has {total}")
-        if resume is None:
-            noisy = {
-                name: random.like(name, measurement.new_empty(len(measurement), *chart.shape))
-                * (sigmas[0] * self.rule.noise_ratio(name))
-                for name, chart in problem.charts.items()
-            }
-            calls = dict.fromkeys(problem.charts, 0)
-            start = 0
-        else:
+        noisy: Unknowns = {}
+        calls, start = dict.fromkeys(sizes[-1].problem.charts, 0), 0
+        if resume is not None:
             random.restore(dict(resume.noise))
             noisy, calls, start = dict(resume.noisy), dict(resume.calls), resume.index
-        for index in range(start, total):
-            sigma, sigma_next = sigmas[index], sigmas[index + 1]
-            estimates, correction = self._correct(problem, priors, noisy, sigma, sigma_next, index, total)
-            calls = {name: count + 1 for name, count in calls.items()}
-            following = {}
-            for name, estimate in estimates.items():
-                fresh = random.like(name, noisy[name])
-                ratio = self.rule.noise_ratio(name)
-                value = transition(noisy[name], estimate, ratio * sigma, ratio * sigma_next, fresh)
-                following[name] = value + correction.shift[name] if name in correction.shift else value
-            noisy = following
-            clean = {name: estimate.clean for name, estimate in estimates.items()}
-            if index + 1 == total:
-                clean = noisy
-            residual = rms(problem.residual(clean))
-            yield State(index + 1, total, sigma_next, noisy, clean, residual, calls, random.state())
+        first = 0
+        for smaller, size in zip([None, *sizes], sizes, strict=False):
+            for index in range(max(start - first, 0), size.steps):
+                if index == 0:
+                    noisy = self._begun(size, smaller, noisy, random)
+                sigma, sigma_next = size.sigmas[index : index + 2]
+                estimates, correction = self._correct(size, noisy, index)
+                calls = {name: count + 1 for name, count in calls.items()}
+                following = {}
+                for name, estimate in estimates.items():
+                    fresh = random.like(name, noisy[name])
+                    ratio = self.rule.noise_ratio(name)
+                    value = transition(noisy[name], estimate, ratio * sigma, ratio * sigma_next, fresh)
+                    following[name] = value + correction.shift[name] if name in correction.shift else value
+                noisy = following
+                clean = {name: estimate.clean for name, estimate in estimates.items()}
+                if index + 1 == size.steps:
+                    clean = noisy
+                residual = rms(size.problem.residual(clean))
+                yield State(first + index + 1, total, sigma_next, noisy, clean, residual, calls, random.state())
+            first += size.steps
 
     def solve(
         self,
@@ -204,6 +218,56 @@ class Solver:
                 residual = rms(problem.measurement - self.operator.forward(image, **parameters))
         return Solution(image, parameters, residual, torch.stack(list(trace)), dict(state.calls))
 
+    def _sizes(self, measurement: Tensor, noise: float | Tensor, known: Mapping[str, Tensor] | None) -> list[_Size]:
+        """The sizes at which the picture is solved for, from the smallest to its own."""
+        levels = (self.schedule or self.rule.schedule()).sigmas().tolist()
+        sizes = [_Size(self.problem(measurement, noise, known), self._priors(measurement), levels)]
+        while (smaller := self._smaller(sizes[0])) is not None:
+            sizes.insert(0, smaller)
+        return [replace(size, sigmas=self._onwards(levels, doubling)) for doubling, size in enumerate(sizes)]
+
+    def _onwards(self, levels: Sequence[float], doubling: int) -> Sequence[float]:
+        """The noise levels from the rule's restart on, with which at least one step is taken."""
+        restart = self.rule.restart(doubling) if doubling else None
+        begin = 0 if restart is None else sum(level > restart for level in levels)
+        return levels[min(begin, len(levels) - 2) :]
+
+    def _smaller(self, size: _Size) -> _Size | None:
+        """The same with a picture of half the sides; None where rule, operator or priors have no use for that."""
+        problem = size.problem
+        if self.rule.restart(1) is None or problem.known:
+            return None
+        shape = problem.charts[IMAGE].physical_shape
+        half = problem.operator.halved(shape)
+        if half is None:
+            return None
+        solver, measurement = replace(self, operator=half.operator), halved(problem.measurement)
+        try:
+            small = solver.problem(measurement, problem.noise)
+        except IptError:
+            # A prior that takes no such pictures, or parameters.
+            return None
+
+        def enlarged(found: Unknowns) -> Unknowns:
+            parameters = dict(found)
+            image, parameters = half.operator.canonical(parameters.pop(IMAGE), parameters)
+            return {IMAGE: doubled(image, (shape[-2], shape[-1])), **half.doubled(parameters)}
+
+        return _Size(small, solver._priors(measurement), size.sigmas, enlarged)
+
+    def _begun(self, size: _Size, smaller: _Size | None, found: Unknowns, random: Noise) -> Unknowns:
+        """What the first step at a size starts from: noise, and what was found at the smaller size, if there was."""
+        like, sigma = size.problem.measurement, size.sigmas[0]
+        clean = {name: like.new_zeros(len(like), *chart.shape) for name, chart in size.problem.charts.items()}
+        if smaller is not None and smaller.enlarged is not None:
+            with torch.no_grad():
+                physical = smaller.enlarged(smaller.problem.physical(found))
+            clean = {name: size.problem.charts[name].normalised(physical[name]) for name in clean}
+        return {
+            name: value + random.like(name, value) * (sigma * self.rule.noise_ratio(name))
+            for name, value in clean.items()
+        }
+
     def _priors(self, measurement: Tensor) -> dict[str, Prior]:
         """The priors as these unknowns need them: of their size, and for a parameter of several copies, one that sees
         each alone."""
@@ -218,17 +282,9 @@ class Solver:
             priors[IMAGE] = priors[IMAGE].sized(image_shape)
         return priors
 
-    def _correct(
-        self,
-        problem: Problem,
-        priors: Mapping[str, Prior],
-        noisy: Unknowns,
-        sigma: float,
-        sigma_next: float,
-        index: int,
-        total: int,
-    ) -> tuple[dict[str, Estimate], Correction]:
+    def _correct(self, size: _Size, noisy: Unknowns, index: int) -> tuple[dict[str, Estimate], Correction]:
         """Denoise every unknown once, and let the rule correct the estimates; no graph survives."""
+        problem, priors, (sigma, sigma_next) = size.problem, size.priors, size.sigmas[index : index + 2]
         with torch.set_grad_enabled(self.rule.needs_gradients):
             if self.rule.needs_gradients:
                 noisy = {name: value.detach().requires_grad_() for name, value in noisy.items()}
@@ -242,7 +298,7 @@ class Solver:
                 sigma=sigma,
                 sigma_next=sigma_next,
                 index=index,
-                total=total,
+                total=size.steps,
                 levels=levels,
                 uncertainty={name: priors[name].uncertainty(level) for name, level in levels.items()},
                 spreads={name: spread for name, spread in spreads.items() if spread is not None},

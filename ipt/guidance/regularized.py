@@ -47,6 +47,9 @@ class Regularized(GuidanceRule):
     def noise_ratio(self, name: str) -> float:
         return self.rule.noise_ratio(name)
 
+    def restart(self, doubling: int) -> float | None:
+        return self.rule.restart(doubling)
+
     def schedule(self, steps: int | None = None) -> Schedule:
         return self.rule.schedule(steps)
 

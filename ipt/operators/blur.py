@@ -17,11 +17,14 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Gaussian, ParameterSpec, ParametricOperator, Unknowns
+from ipt.core.interfaces import Gaussian, Halved, ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators import blur_steps
 from ipt.operators.canvas import Canvas
-from ipt.operators.centring import moved, off_centre
+from ipt.operators.centring import doubled, moved, off_centre
 
+_NARROWEST = 12
+"""Pixels: a kernel whose window would become narrower gains nothing from a smaller picture (with 6 photographs of
+128x128 pixels lost)."""
 BORDERS = ("circular", "zero", "reflect", "replicate", "unknown")
 
 
@@ -99,6 +102,21 @@ class Blur(ParametricOperator):
         border = "circular" if self.border == "circular" else "unknown"
         canvas = replace(self, border=border).canvas(image, kernel)
         return canvas.crop(moved(canvas.extend(image), shift, wrap=True)), centred
+
+    def halved(self, image_shape: tuple[int, ...]) -> Halved | None:
+        """With a window of half the sides, rounded up to a multiple of 8. None: the window would be narrow, or a
+        circular picture's side is odd."""
+        frame = image_shape[-2:]
+        sides = self._sides(*frame)
+        if min(sides) < 2 * _NARROWEST - 1 or (self.border == "circular" and any(side % 2 for side in frame)):
+            return None
+        height, width = (
+            min(8 * math.ceil(side / 16), math.ceil(length / 2)) for side, length in zip(sides, frame, strict=True)
+        )
+        return Halved(
+            replace(self, kernel_size=(height, width)),
+            lambda parameters: {**parameters, "kernel": doubled(parameters["kernel"], sides)},
+        )
 
     def image_step(
         self,

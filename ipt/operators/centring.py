@@ -33,6 +33,19 @@ def recentred(kernel: Tensor) -> Tensor:
     return torch.stack(made)
 
 
+def doubled(kernel: Tensor, sides: tuple[int, int]) -> Tensor:
+    """Kernels (B, C, h, w) for pictures of twice the size, their centre pixel kept, in a window of (height, width);
+    between pixels bilinear, the largest entry of each 1."""
+    ways = []
+    for length, side in zip(sides, kernel.shape[-2:], strict=True):
+        place = (torch.arange(length, device=kernel.device).to(kernel) - length // 2) / 2 + side // 2
+        away = (place[:, None] - torch.arange(side, device=kernel.device).to(kernel)).abs()
+        ways.append((1 - away).clamp(min=0))
+    down, right = ways
+    large = down @ kernel @ right.T
+    return large / large.amax((-2, -1), keepdim=True).clamp(min=1e-8)
+
+
 def moved(pictures: Tensor, shift: Tensor, wrap: bool = False) -> Tensor:
     """Pictures (B, C, H, W) moved down and right by a shift (B, 2) in pixels, not whole ones, through their spectra.
     wrap: what leaves on one side comes in on the other; else around them are zeros, and what leaves is lost."""
