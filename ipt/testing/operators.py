@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ipt.core.interfaces import IMAGE, Gaussian, Generator, ParameterSpec, ParametricOperator, Unknowns
-from ipt.core.problem import norm
+from ipt.core.problem import norm, rms
+from ipt.core.pyramid import doubled, halved
 from ipt.testing.bench import COMMON
-from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, same
+from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, picture, same
 from ipt.testing.operator_bench import OperatorBench, believed, constrained, predicted, scale_of, usual_prior
 from ipt.testing.promises import Check, Promise, at_most, require, skip
 
@@ -18,6 +21,8 @@ EXACT = 1e-6
 """Share of the largest value by which two results may differ that are equal but for rounding in double precision."""
 LOWER = 0.999
 """Share of an objective that may be left of it by a step that lowers it."""
+ALIKE = 0.2
+"""Share of the deviation of a smooth picture by which an operator and its half may differ."""
 
 
 def operator_checks(
@@ -213,6 +218,34 @@ def _one_parameter_step(
     at_most(worst, LOWER, f"norm of the residual after parameter_step for {named}, of that before")
 
 
+def _halved(bench: OperatorBench) -> None:
+    half = bench.component.halved(bench.shape)
+    if half is None:
+        skip("it is not `halved`, or not for such an image")
+    channels, *sides = bench.shape
+    generators = {name: given for name, given in bench.given.items() if isinstance(given, Generator)}
+    shape = (channels, *(math.ceil(side / 2) for side in sides))
+    point = replace(bench, component=half.operator, image_shape=shape, given=generators).point
+    found = half.doubled({name: point[name].clone() for name in point if name != IMAGE})
+    require(found.keys() == bench.specs.keys(), f"doubled gives {list(found)} for {list(bench.specs)}")
+    for name, spec in bench.specs.items():
+        wanted = (BATCH, *spec.shape)
+        require(tuple(found[name].shape) == wanted, f"doubled gives {name} {tuple(found[name].shape)}, not {wanted}")
+    # Smooth, so that what averaging loses is little.
+    small = picture((channels, *(math.ceil(side / 8) for side in sides)))
+    for times in (4, 2, 1):
+        small = doubled(small, (math.ceil(sides[0] / times), math.ceil(sides[1] / times)))
+    whole = halved(predicted(bench.component, {IMAGE: small, **constrained(bench.component, found)}))
+    wanted_measurement = predicted(half.operator, {**point, IMAGE: halved(small)})
+    require(
+        whole.shape == wanted_measurement.shape,
+        f"the halved operator measures {tuple(wanted_measurement.shape)}, half the measurement is {tuple(whole.shape)}",
+    )
+    deviation = rms(small - small.mean((1, 2, 3), keepdim=True))
+    apart = float((rms(whole - wanted_measurement) / deviation).max())
+    at_most(apart, ALIKE, "half the measurement less that of the halved operator, of the picture's deviation")
+
+
 def _sum(tensor: Tensor) -> Tensor:
     return tensor.flatten(1).sum(1)
 
@@ -268,5 +301,13 @@ PROMISES = (
         "where the belief about them is poor, `parameter_step` finds parameters that explain the measurement better",
         "look for a wrong sign, weight or unit in it, or return None: the rules then differentiate forward",
         _parameter_step,
+    ),
+    Promise(
+        "halved",
+        "what `halved` gives measures, of a smooth picture of half the sides, about half the measurement, with the "
+        "parameters that `doubled` carries over",
+        "look for lengths in pixels that are not halved, or not doubled again (a tilt, a window), or return None: a "
+        "solve then begins at the picture's own size",
+        _halved,
     ),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy
 import pytest
 import torch
@@ -181,3 +183,41 @@ def test_a_given_kernel_may_be_as_large_as_the_picture(border):
     image, kernel = _random(1, 2, 4, 5), _kernels(1, (4, 5))
     found = Blur(3, border).forward(image, kernel)
     torch.testing.assert_close(found, _reference(image, kernel, border), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("size", "frame", "chain"),
+    [
+        (22, (64, 64), []),
+        (23, (64, 64), [(16, 16)]),
+        (48, (256, 256), [(24, 24), (16, 16)]),
+        (None, (256, 300), [(32, 32), (16, 16)]),
+        (None, (128, 128), [(16, 16)]),
+        (None, (64, 64), []),
+        ((30, 60), (90, 90), [(16, 32)]),
+        ((30, 60), (31, 400), [(16, 32)]),
+        (25, (25, 27), [(13, 14)]),
+    ],
+)
+def test_the_window_is_halved_down_to_twelve_pixels(size, frame, chain):
+    operator, found = Blur(size), []
+    while (half := operator.halved((3, *frame))) is not None:
+        operator, frame = half.operator, tuple(math.ceil(side / 2) for side in frame)
+        found.append(operator.parameters((3, *frame))["kernel"].shape[1:])
+    assert found == chain
+
+
+def test_a_picture_that_goes_around_is_halved_where_its_sides_are_even():
+    assert Blur(24, "circular").halved((3, 64, 64)) is not None
+    assert Blur(24, "circular").halved((3, 64, 63)) is None
+    assert Blur(24).halved((3, 64, 63)) is not None
+
+
+def test_a_doubled_kernel_keeps_its_centre_and_spreads_twice_as_far():
+    half = Blur(24).halved((1, 64, 64))
+    kernel = torch.zeros(2, 1, 16, 16)
+    kernel[0, 0, 8, 8] = kernel[1, 0, 8, 11] = 1
+    found = half.doubled({"kernel": kernel})["kernel"]
+    assert found.shape == (2, 1, 24, 24)
+    tops = [(one == one.max()).nonzero()[0].tolist() for one in found[:, 0]]
+    assert tops == [[12, 12], [12, 18]] and found.amax((1, 2, 3)).tolist() == [1, 1]

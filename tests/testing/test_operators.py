@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ipt.core.interfaces import ParameterSpec, ParametricOperator
+from ipt.core.interfaces import Halved, ParameterSpec, ParametricOperator
 from ipt.operators.blur import BORDERS, Blur
 from ipt.operators.kernels import MixedKernels
 from ipt.testing import operator_checks
@@ -30,6 +30,9 @@ class Gain(ParametricOperator):
     def constrain(self, parameters):
         return {"gain": parameters["gain"].clamp(0.05, 2)}
 
+    def halved(self, image_shape):
+        return Halved(self, dict)
+
     def image_step(self, measurement, noise_variance, image, parameters, beliefs):
         gain, pull = parameters["gain"], noise_variance / image.variance
         return (gain * measurement + pull * image.mean) / (gain.square() + pull)
@@ -44,6 +47,7 @@ class Gain(ParametricOperator):
 class Plain(Gain):
     """The same without steps of its own."""
 
+    halved = ParametricOperator.halved
     image_step = ParametricOperator.image_step
     parameter_step = ParametricOperator.parameter_step
 
@@ -262,6 +266,33 @@ class Clouded(Gain):
         return found
 
 
+class DoublesTheGain(Gain):
+    def halved(self, image_shape):
+        return Halved(self, lambda found: {"gain": 2 * found["gain"]})
+
+
+class DoubledToAnotherShape(Gain):
+    def halved(self, image_shape):
+        return Halved(self, lambda found: {"gain": found["gain"][:, :, 0]})
+
+
+class DoubledUnderAnotherName(Gain):
+    def halved(self, image_shape):
+        return Halved(self, lambda found: {"gains": found["gain"]})
+
+
+class HalfOfTwice(Gain):
+    """Of half the picture it measures twice as much as this one."""
+
+    def halved(self, image_shape):
+        return Halved(Twice(), dict)
+
+
+class Twice(Plain):
+    def forward(self, image, gain):
+        return gain * image.repeat_interleave(2, -1)
+
+
 class StepOfAnotherName(Gain):
     def parameter_step(self, measurement, noise_variance, image, parameters, known=None):
         return {"gains": super().parameter_step(measurement, noise_variance, image, parameters)["gain"]}
@@ -301,6 +332,10 @@ FAULTS = {
     StepOfAnotherShape: {"image-step"},
     StepOfAnotherName: {"parameter-step"},
     Clouded: {"parameter-step"},
+    DoublesTheGain: {"halved"},
+    DoubledToAnotherShape: {"halved"},
+    DoubledUnderAnotherName: {"halved"},
+    HalfOfTwice: {"halved"},
 }
 
 
@@ -330,6 +365,17 @@ def test_blur_keeps_all(border, broken):
     assert broken(given) == set()
 
 
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("shape", [(1, 64, 64), (3, 63, 70)])
+def test_blur_with_a_kernel_wide_enough_keeps_to_its_half(border, shape):
+    operator = Blur(23, border)
+    checks = {check.__name__: check for check in operator_checks(operator, image_shape=shape)}
+    if operator.halved(shape) is None:
+        assert border == "circular" and shape[1] % 2
+    else:
+        checks["halved"]()
+
+
 def test_without_parameters_or_declarations_what_does_not_apply_is_skipped(broken):
     class Mirror(ParametricOperator):
         def parameters(self, image_shape):
@@ -345,6 +391,7 @@ def test_without_parameters_or_declarations_what_does_not_apply_is_skipped(broke
         except Exception as error:
             reasons[check.__name__] = type(error).__name__, str(error)
     skipped = {"usual-prior", "linear", "constrain-idempotent", "constrain-finite", "image-step", "parameter-step"}
+    skipped |= {"halved"}
     # A class within a function cannot be pickled.
     assert reasons.keys() - {"device"} == skipped | {"picklable"}
     assert all(reasons[name][0] == "SkipTest" for name in skipped)

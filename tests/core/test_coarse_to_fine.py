@@ -1,0 +1,172 @@
+"""A solve that begins with smaller pictures: at which sizes, from which level, and that it can be resumed anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from ipt.core.charts import Chart
+from ipt.core.errors import IptError
+from ipt.core.interfaces import Correction, GuidanceRule, Halved, ParameterSpec, ParametricOperator, Prior
+from ipt.core.pyramid import doubled, halved
+from ipt.core.schedules import Karras
+from ipt.core.solver import Solver
+from ipt.core.transitions import Renoise
+
+
+@dataclass(frozen=True)
+class Lift(ParametricOperator):
+    """y = x + lift, the lift in hundredths of a pixel's width, to have a length that doubles."""
+
+    least: int = 4
+
+    def parameters(self, image_shape):
+        return {"lift": ParameterSpec((1, 1, 1), "light added")}
+
+    def forward(self, image, lift):
+        return image + lift / image.shape[-1]
+
+    def halved(self, image_shape):
+        if min(image_shape[1:]) // 2 < self.least:
+            return None
+        return Halved(self, lambda found: {"lift": 2 * found["lift"]})
+
+
+class Watched(Prior):
+    """The mean of a standard Gaussian's posterior; keeps what it was asked."""
+
+    def __init__(self, least=1):
+        self.least, self.asked = least, []
+
+    def chart(self, physical_shape):
+        if physical_shape[-1] > 1 and physical_shape[-1] < self.least:
+            raise IptError(f"takes {self.least} pixels and more")
+        return Chart(physical_shape, physical_shape, 0.5, 0.5)
+
+    def denoise(self, noisy, sigma):
+        self.asked.append((tuple(noisy.shape[-2:]), sigma, noisy.clone()))
+        return noisy / (1 + sigma**2)
+
+
+@dataclass(frozen=True)
+class Following(GuidanceRule):
+    """The image is taken from the measurement, the lift halfway between what it is and 1."""
+
+    restarts: tuple[float, ...] = (1.0, 0.5)
+    needs_gradients = False
+
+    def schedule(self, steps=None):
+        return Karras(steps or 5, 4.0, 0.25, 1.0)
+
+    def transition(self):
+        return Renoise()
+
+    def restart(self, doubling):
+        return self.restarts[doubling - 1] if doubling <= len(self.restarts) else None
+
+    def correct(self, step, problem):
+        physical = problem.physical(step.clean)
+        lift = (physical["lift"] + 1) / 2
+        found = {"image": problem.measurement - lift / problem.measurement.shape[-1], "lift": lift}
+        return Correction({name: chart.normalised(found[name]) for name, chart in problem.charts.items()})
+
+
+LEVELS = [4.0, 3.0625, 2.125, 1.1875, 0.25]
+MEASUREMENT = torch.rand(2, 1, 16, 18, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def solver(rule=None, operator=None, **priors):
+    return Solver(operator or Lift(), {"image": Watched(), "lift": Watched(), **priors}, rule or Following())
+
+
+def sizes(made):
+    made.solve(MEASUREMENT)
+    return [(shape, round(sigma, 4)) for shape, sigma, _ in made.priors["image"].asked]
+
+
+def test_from_the_smallest_size_to_the_pictures_own():
+    small = [((4, 5), level) for level in LEVELS]
+    assert sizes(solver(Following((2.2, 0.5)))) == [
+        *small, *(((8, 9), level) for level in LEVELS[2:]), ((16, 18), 0.25),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        solver(Following(())),
+        solver(operator=Lift(100)),
+        solver(image=Watched(16)),
+    ],
+    ids=["the rule does not", "the operator does not", "the prior takes no smaller one"],
+)
+def test_at_its_own_size_alone(made):
+    assert sizes(made) == [((16, 18), level) for level in LEVELS]
+
+
+def test_as_far_as_the_prior_goes():
+    assert {shape for shape, _ in sizes(solver(image=Watched(9)))} == {(8, 9), (16, 18)}
+
+
+def test_a_parameters_prior_that_takes_no_such_parameter_keeps_it_at_its_size():
+    class OfOneSize(Lift):
+        def parameters(self, image_shape):
+            return {"lift": ParameterSpec((1, 1, image_shape[-1]), "light added")}
+
+    assert {shape for shape, _ in sizes(solver(operator=OfOneSize(), lift=Watched(18)))} == {(16, 18)}
+
+
+def test_what_is_known_needs_no_smaller_picture():
+    made = solver()
+    made.solve(MEASUREMENT, known={"lift": torch.ones(1, 1, 1, 1)})
+    assert {shape for shape, _, _ in made.priors["image"].asked} == {(16, 18)}
+
+
+def test_a_level_below_the_schedule_leaves_one_step():
+    assert sizes(solver(Following((0.01,)), Lift(8)))[5:] == [((16, 18), 0.25)]
+
+
+def test_the_larger_picture_begins_with_what_the_smaller_one_found():
+    made = solver(Following((0.5,)), Lift(8))
+    states = list(made.steps(MEASUREMENT))
+    small = states[4]
+    assert small.noisy["image"].shape[-2:] == (8, 9) and small.sigma == 0 and not small.finished
+    image, lift = (0.5 + 0.5 * small.noisy[name] for name in ("image", "lift"))
+    begun = {name: made.priors[name].asked[5][2] for name in ("image", "lift")}
+    # Noise of level .25 about what was found: over a whole picture, its mean and deviation say so.
+    off = begun["image"] - (2 * doubled(image, (16, 18)) - 1)
+    assert off.std() == pytest.approx(0.25, rel=0.15) and abs(off.mean()) < 0.05
+    assert (begun["lift"] - (4 * lift - 1)).abs().max() < 1
+
+
+def test_the_smaller_problem_is_the_measurement_of_half_the_sides():
+    made = solver(Following((0.5,)), Lift(8))
+    state = next(made.steps(MEASUREMENT))
+    physical = {name: 0.5 + 0.5 * value for name, value in state.clean.items()}
+    rest = halved(MEASUREMENT) - physical["image"] - physical["lift"] / 9
+    torch.testing.assert_close(state.residual, rest.flatten(1).square().mean(1).sqrt())
+
+
+def test_steps_and_calls_are_counted_over_all_sizes():
+    states = list(solver().steps(MEASUREMENT))
+    assert [state.index for state in states] == list(range(1, 8)) and {state.total for state in states} == {7}
+    assert states[-1].finished and states[-1].calls == {"image": 7, "lift": 7}
+
+
+@pytest.mark.parametrize("stop", range(1, 7))
+def test_resumed_anywhere_the_bits_are_the_same(stop):
+    states = list(solver().steps(MEASUREMENT, seeds=[3, 4]))
+    resumed = list(solver().steps(MEASUREMENT, seeds=[3, 4], resume=states[stop - 1]))
+    assert len(resumed) == 7 - stop
+    for one, other in zip(states[stop:], resumed, strict=True):
+        assert (one.index, one.sigma, dict(one.calls)) == (other.index, other.sigma, dict(other.calls))
+        for name in ("image", "lift"):
+            assert torch.equal(one.noisy[name], other.noisy[name])
+
+
+def test_an_image_alone_and_in_a_batch():
+    both = solver().solve(MEASUREMENT, seeds=[3, 4])
+    alone = solver().solve(MEASUREMENT[1:], seeds=[4])
+    torch.testing.assert_close(both.image[1:], alone.image, rtol=0, atol=1e-12)
