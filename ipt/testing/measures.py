@@ -126,11 +126,13 @@ def derivative_error(
     """How far autograd's derivative of a function (B, ...) -> (B, ...) is from central differences, as a share of it.
 
     Along so many random directions, the values weighed by random numbers, at the best of the step lengths (shares of
-    the point's root mean square). Shortfall where the function takes several values, but is constant about each point.
+    the point's root mean square). A direction may happen to have next to no slope: the share is at least of what the
+    gradient's length lets expect of such directions. Shortfall where the function takes several values, but is constant about each point.
     """
-    slopes, differences, floors = [], [], []
+    slopes, expected, differences, floors = [], [], [], []
     for number in range(directions):
-        direction = normal(tuple(point.shape), f"direction {number}").to(point) * (rms(point) or 1.0)
+        length = rms(point) or 1.0
+        direction = normal(tuple(point.shape), f"direction {number}").to(point) * length
         leaf = point.detach().clone().requires_grad_()
         with torch.enable_grad():
             value = function(leaf)
@@ -138,6 +140,7 @@ def derivative_error(
             total = (weight * value).sum()
         gradient = torch.autograd.grad(total, leaf, allow_unused=True)[0] if total.requires_grad else None
         slopes.append(0.0 if gradient is None else float((gradient * direction).sum()))
+        expected.append(0.0 if gradient is None else float(gradient.norm()) * length)
         with torch.no_grad():
             differences.append(
                 [
@@ -150,7 +153,7 @@ def derivative_error(
     errors = []
     for index, h in enumerate(lengths):
         found = [each[index] for each in differences]
-        size = max(math.hypot(*slopes), math.hypot(*found))
+        size = max(math.hypot(*slopes), math.hypot(*expected), math.hypot(*found))
         # Below what rounding alone makes of a difference there is nothing to compare.
         if size > 10 * max(floors) / h:
             errors.append(math.dist(slopes, found) / size)
