@@ -64,14 +64,15 @@ class Solution:
     """What a solve found: image (B, C, H, W) in 0..1 (not clipped), parameters physical and valid, by name.
 
     residual (B,): root mean square of what the solution leaves unexplained; about the noise level when all is well.
-    trace: residual after every step, (steps, B), at first that of smaller pictures where there were some. calls: of
-    each prior's network.
+    trace: residual after every step, (steps, B), at first that of smaller pictures where there were some. sizes: of the
+    picture that was solved for, (height, width, steps), from the smallest to its own. calls: of each prior's network.
     """
 
     image: Tensor
     parameters: Unknowns
     residual: Tensor
     trace: Tensor
+    sizes: Sequence[tuple[int, int, int]]
     calls: Mapping[str, int]
 
 
@@ -88,6 +89,11 @@ class _Size:
     @property
     def steps(self) -> int:
         return len(self.sigmas) - 1
+
+    @property
+    def told(self) -> tuple[int, int, int]:
+        height, width = self.problem.charts[IMAGE].physical_shape[-2:]
+        return height, width, self.steps
 
 
 @dataclass(frozen=True)
@@ -216,7 +222,8 @@ class Solver:
             with torch.no_grad():
                 image, parameters = self.operator.canonical(image, parameters)
                 residual = rms(problem.measurement - self.operator.forward(image, **parameters))
-        return Solution(image, parameters, residual, torch.stack(list(trace)), dict(state.calls))
+        sizes = [size.told for size in self._sizes(problem.measurement, problem.noise, problem.known)]
+        return Solution(image, parameters, residual, torch.stack(list(trace)), sizes, dict(state.calls))
 
     def _sizes(self, measurement: Tensor, noise: float | Tensor, known: Mapping[str, Tensor] | None) -> list[_Size]:
         """The sizes at which the picture is solved for, from the smallest to its own."""

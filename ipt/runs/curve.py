@@ -10,9 +10,9 @@ _WIDTH, _HEIGHT = 640, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 40
 
 
-def curve(trace: Sequence[float | None], noise: float | None) -> str:
+def curve(trace: Sequence[float | None], noise: float | None, sizes: Sequence[Sequence[int]] = ()) -> str:
     """An <svg> element with a logarithmic residual axis (units of 0..1), the noise level dashed; "" with nothing to
-    draw.
+    draw. sizes: of the picture, (height, width, steps) one after the other; where there are several, each is marked.
 
     Values that are missing, not finite or not positive leave gaps. Colours come from the page's classes.
     """
@@ -48,6 +48,12 @@ def curve(trace: Sequence[float | None], noise: float | None) -> str:
         beside = height + 15 if height < _HEIGHT - _BOTTOM - 22 else height - 6
         parts.append(f'<line class="noise" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{height:.1f}" y2="{height:.1f}"/>')
         parts.append(f'<text class="noise" x="{_LEFT + 6}" y="{beside:.1f}">noise level {noise:.3g}</text>')
+    if len(sizes) > 1:
+        step = 1
+        for height, width, steps in sizes:
+            parts.append(f'<text x="{x(step) + 5:.1f}" y="{_TOP + 11}">{width} \u00d7 {height} px</text>')
+            parts.append(f'<line class="grid" x1="{x(step):.1f}" x2="{x(step):.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>')
+            step += steps
     parts += [f'<polyline class="trace" points="{line}"/>' for line in _lines(points, x, y)]
     step, value = points[-1]
     parts.append(f'<circle class="end" cx="{x(step):.1f}" cy="{y(value):.1f}" r="4"/>')

@@ -90,7 +90,7 @@ def detail(out: Path, stem: str, record: Mapping[str, Any], side: int, more: str
     if record.get("input"):
         facts.append(str(record["input"]))
     said = escape(" \u00b7 ".join(facts))
-    chart = curve(record.get("trace") or [], record.get("noise"))
+    chart = curve(record.get("trace") or [], record.get("noise"), record.get("solved_sizes") or ())
     convergence = f"<div><h3>Convergence: residual by step</h3>{chart}</div>" if chart else ""
     small = _small_pictures(out, record, side)
     grid = "pictures four" if len(small) > 2 else "pictures"

@@ -177,6 +177,7 @@ class Prepared:
             **self.record,
             "seconds": seconds,
             "calls": dict(solution.calls),
+            "solved_sizes": [list(size) for size in solution.sizes],
             "metrics": metrics,
             "parameters": self._numbers(found),
             "residual_inside": inside,

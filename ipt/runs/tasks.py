@@ -143,6 +143,7 @@ class _Row:
             parameters={name: torch.cat([part.parameters[name] for part in made]) for name in made[0].parameters},
             residual=torch.cat([part.residual for part in made]),
             trace=torch.cat([part.trace for part in made], dim=1),
+            sizes=made[0].sizes,
             calls={},
         )
         found, start = [], 0

@@ -88,9 +88,12 @@ def sizes(made):
 
 def test_from_the_smallest_size_to_the_pictures_own():
     small = [((4, 5), level) for level in LEVELS]
-    assert sizes(solver(Following((2.2, 0.5)))) == [
+    made = solver(Following((2.2, 0.5)))
+    assert sizes(made) == [
         *small, *(((8, 9), level) for level in LEVELS[2:]), ((16, 18), 0.25),
     ]  # fmt: skip
+    solution = made.solve(MEASUREMENT)
+    assert solution.sizes == [(4, 5, 5), (8, 9, 3), (16, 18, 1)] and len(solution.trace) == 9
 
 
 @pytest.mark.parametrize(

@@ -219,6 +219,18 @@ def test_the_curve() -> None:
     assert ElementTree.fromstring(curve([0.3], None)).tag == "svg"
 
 
+def test_the_curve_tells_the_sizes_of_a_solve_from_coarse_to_fine() -> None:
+    trace, sizes = [1.0, 0.5, 0.2, 0.1], [[16, 20, 3], [32, 40, 1]]
+    root = ElementTree.fromstring(curve(trace, None, sizes))
+    (points,) = [line.get("points", "").split() for line in root.iter("polyline")]
+    marks = [line.get("x1") for line in root.iter("line") if line.get("x1") == line.get("x2")]
+    assert marks == [points[0].split(",")[0], points[3].split(",")[0]]
+    said = [text.text for text in root.iter("text") if "px" in (text.text or "")]
+    assert said == ["20 \u00d7 16 px", "40 \u00d7 32 px"]
+    alone = ElementTree.fromstring(curve(trace, None, [[32, 40, 4]]))
+    assert not [text for text in alone.iter("text") if "px" in (text.text or "")]
+
+
 def test_numbers_are_shown_with_their_unit(tmp_path: Path) -> None:
     numbers = {
         "radius": {"values": [2.5312], "unit": "px", "meaning": "of <the> disc"},
