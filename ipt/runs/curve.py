@@ -51,8 +51,9 @@ def curve(trace: Sequence[float | None], noise: float | None, sizes: Sequence[Se
     if len(sizes) > 1:
         step = 1
         for height, width, steps in sizes:
+            begin = f"{x(step):.1f}"
+            parts.append(f'<line class="grid" x1="{begin}" x2="{begin}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>')
             parts.append(f'<text x="{x(step) + 5:.1f}" y="{_TOP + 11}">{width} \u00d7 {height} px</text>')
-            parts.append(f'<line class="grid" x1="{x(step):.1f}" x2="{x(step):.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>')
             step += steps
     parts += [f'<polyline class="trace" points="{line}"/>' for line in _lines(points, x, y)]
     step, value = points[-1]

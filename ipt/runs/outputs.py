@@ -45,8 +45,8 @@ class ImageResult:
     trace: root mean square of the residual after every step. samples: (K, C, H, W), and spread: their standard
     deviation (C, H, W). reference: the truth. frames: with several, parameters and residual are (frames * C, H, W),
     and `combined` is what is made of the frames without solving, by name. record: what else a.json says; the report
-    shows "input", "seconds", "calls" {unknown: count, of all samples}, "solved_sizes" [[height, width, steps]], "metrics" {name: number}, "options" {name:
-    {"value": ..., "from": ...}}, "seed", "versions" and "weights".
+    shows "input", "seconds", "calls" {unknown: count, of all samples}, "solved_sizes" [[height, width, steps], ...],
+    "metrics" {name: number}, "options" {name: {"value": ..., "from": ...}}, "seed", "versions" and "weights".
     """
 
     picture: Picture

@@ -127,7 +127,8 @@ def derivative_error(
 
     Along so many random directions, the values weighed by random numbers, at the best of the step lengths (shares of
     the point's root mean square). A direction may happen to have next to no slope: the share is at least of what the
-    gradient's length lets expect of such directions. Shortfall where the function takes several values, but is constant about each point.
+    gradient's length lets expect of such directions. Shortfall where the function takes several values, but is constant
+    about each point.
     """
     slopes, expected, differences, floors = [], [], [], []
     for number in range(directions):
