@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Gaussian, ParameterSpec, ParametricOperator, Spread, Unknowns
+from ipt.core.interfaces import Gaussian, Halved, ParameterSpec, ParametricOperator, Spread, Unknowns
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,17 @@ class Frames(ParametricOperator):
     def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
         valid = self.operator.constrain(self._apart(parameters))
         return {name: self._together(value) for name, value in valid.items()}
+
+    def halved(self, image_shape: tuple[int, ...]) -> Halved | None:
+        """As many frames of what the operator is in a picture of half the sides."""
+        half = self.operator.halved(image_shape)
+        if half is None:
+            return None
+
+        def doubled(parameters: Unknowns) -> Unknowns:
+            return {name: self._together(value) for name, value in half.doubled(self._apart(parameters)).items()}
+
+        return Halved(replace(self, operator=half.operator), doubled)
 
     def parameter_step(
         self,
