@@ -107,7 +107,10 @@ class Reporter:
         if "verdict" not in record:
             self.note(f"{outcome.name}: done")
             return
-        parts = [f"{record['seconds']:.1f} s", f"noise {record['noise_of_input']:.4f} {record['noise_from']}"]
+        told = f"noise {record['noise_of_input']:.4f} {record['noise_from']}"
+        if record["noise_from"] == "estimated" and record["noise"] > record["noise_of_input"]:
+            told += f", {record['noise']:.4f} assumed"
+        parts = [f"{record['seconds']:.1f} s", told]
         metrics = record["metrics"]
         if "psnr" in metrics:
             before = f"{_decibels(metrics['psnr_input'])} -> " if "psnr_input" in metrics else ""

@@ -9,10 +9,14 @@ from torch import Tensor
 
 FLOOR = 1 / 255 / math.sqrt(12)
 """Rounding to 8 bits alone: no noise level is estimated below it."""
-JPEG_FLOOR = 0.005
-"""A JPEG's compression removes the fine grain that is measured here and puts coarse errors in its place: blurred
-photographs
-saved at qualities from 60 to 95 were wrong by .009 to .017, and showed a fine grain of .001 to .004."""
+LEAST = 0.007
+"""What is assumed at least where no noise level is given. What a camera does besides the operator (a kernel that
+differs from place to place, a tone curve, sharpening) is no noise, but taken for detail it comes to ringing and grain;
+and JPEG compression removes the fine grain that is measured here and puts coarse errors in its place: blurred
+photographs saved at qualities from 60 to 95 were wrong by .009 to .017, and showed a grain of .001 to .004. Of six real
+photographs with estimates of .001 to .006, none came out worse with this and four better. It costs next to nothing
+where there is nothing besides: 12 photographs of 128x128 pixels with a noise of .002 came to 30.15 dB and not 30.25,
+with .004 to 30.09 and not 28.75, and with .002 and the true kernel to 33.8 and not 33.1."""
 
 # Fourth difference: what it lets through is almost only at the finest scale, where a blurred picture has nothing left.
 _FOURTH = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
@@ -20,8 +24,8 @@ _NORMAL = 0.6744897501960817
 """Median of |z| for a standard normal z."""
 
 
-def estimate_noise(pixels: Tensor, floor: float = FLOOR) -> float:
-    """Standard deviation of the white noise in a picture (C, H, W), 0..1, at least `floor`.
+def estimate_noise(pixels: Tensor) -> float:
+    """Standard deviation of the white noise in a picture (C, H, W), 0..1, at least FLOOR.
 
     The median of |d| over the picture's diagonal detail d, as Donoho and Johnstone do with wavelets ("Ideal spatial
     adaptation by wavelet shrinkage", 1994); here d is the fourth difference along both axes. The median passes over
@@ -38,7 +42,7 @@ def estimate_noise(pixels: Tensor, floor: float = FLOOR) -> float:
     whole = np.lib.stride_tricks.sliding_window_view(inside, (len(_FOURTH), len(_FOURTH)), axis=(1, 2)).all((-2, -1))
     # A picture that is clipped nearly everywhere has little to say; then all of it counts.
     chosen = detail[whole] if whole.sum() >= 64 else detail
-    return max(floor, float(np.median(np.abs(chosen))) / _NORMAL)
+    return max(FLOOR, float(np.median(np.abs(chosen))) / _NORMAL)
 
 
 def _differences(values: np.ndarray, axis: int) -> np.ndarray:

@@ -27,7 +27,7 @@ from ipt.operators.frames import Frames
 from ipt.runs.assessment import against_truth, margins, verdict
 from ipt.runs.known import given
 from ipt.runs.memory import Room
-from ipt.runs.noise import FLOOR, JPEG_FLOOR, estimate_noise
+from ipt.runs.noise import LEAST, estimate_noise
 from ipt.runs.outcomes import Progress
 from ipt.runs.outputs import ImageResult
 from ipt.runs.provenance import versions, weight_hashes
@@ -93,7 +93,8 @@ def prepare(
     """What is to be solved for `picture`, as the prior takes it.
 
     solver: as `ipt.build` makes it. picture: or several exposures of one scene, of one size: one image, and parameters
-    of its own for each. noise: standard deviation, in 0..1 of the picture as it is; None: estimated. seed: of the run;
+    of its own for each. noise: standard deviation, in 0..1 of the picture as it is; None: estimated, and at least
+    `ipt.runs.noise.LEAST`. seed: of the run;
     this picture's own seeds come from it and `image_id`. samples: how many draws; with more than one the result is
     their mean. known: parameters that are given, as `ipt.runs.known` takes them. truth: to compare with. fit_choice:
     error, resize, crop or tile (`ipt.images.fit`). Raises IptError: the picture does not fit the prior, the reference
@@ -101,13 +102,14 @@ def prepare(
     """
     frames = (picture,) if isinstance(picture, Picture) else tuple(picture)
     first, count = frames[0], len(frames)
-    level = math.sqrt(sum(_noise_level(frame, noise) ** 2 for frame in frames) / count)
+    levels = [noise if noise is not None else estimate_noise(frame.pixels) for frame in frames]
+    level = math.sqrt(sum(each**2 for each in levels) / count)
     channels = _channels(solver, first.pixels)
     each = [_fitted(solver, as_colour(frame.pixels, channels), fit_choice) for frame in frames]
     fitted, operator = each[0], solver.operator
     # A grey picture in three equal channels is one measurement, not three: each counts a third.
     repeats = channels / len(first.pixels)
-    used = max(level * fitted.noise_gain, FLOOR if noise is None else 0.0)
+    used = max(level * fitted.noise_gain, LEAST if noise is None else 0.0)
     shape = operator.image_shape(tuple(fitted.pixels.shape))
     task = Task(
         solver=replace(
@@ -234,12 +236,6 @@ def sample_seeds(run_seed: int, image_id: str, samples: int) -> tuple[int, ...]:
     """A seed a sample; the first is what a single sample has, so asking for more adds to what there was."""
     names = [image_id, *(f"{image_id} sample {number}" for number in range(2, samples + 1))]
     return tuple(image_seed(run_seed, name) for name in names)
-
-
-def _noise_level(picture: Picture, noise: float | None) -> float:
-    if noise is not None:
-        return noise
-    return estimate_noise(picture.pixels, JPEG_FLOOR if picture.source.startswith(("JPEG", "MPO")) else FLOOR)
 
 
 def _channels(solver: Solver, pixels: Tensor) -> int:

@@ -55,8 +55,18 @@ def test_what_is_written(picture, tmp_path):
     assert record["options"]["guidance"] == {"value": "proximal", "from": "default"}
     assert record["options"]["set.operator.kernel_size"]["value"] == 7
     assert len(record["trace"]) == 3 and record["seconds"] > 0 and set(record["versions"]) > {"ipt", "torch"}
-    assert record["noise_from"] == "estimated" and f"noise {record['noise']:.4f} estimated" in result.stderr
+    assert record["noise_from"] == "estimated"
+    assert f"noise {record['noise_of_input']:.4f} estimated" in result.stderr
     assert record["verdict"] in result.stderr
+
+
+def test_a_picture_with_little_noise_is_said_to_be_taken_for_one_with_more(tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (24, 24), (90, 120, 150)).save(tmp_path / "in" / "a.png")
+    result = run("solve", tmp_path / "in" / "a.png", "-o", tmp_path / "out", *QUICK)
+    assert "noise 0.0011 estimated, 0.0070 assumed" in result.stderr, result.stderr
+    record = json.loads((tmp_path / "out" / "a.json").read_text())
+    assert record["noise"] == 0.007 and record["noise_of_input"] == pytest.approx(0.00113, abs=1e-5)
 
 
 def test_run_yaml_runs_again_to_the_same_result_from_anywhere(picture, tmp_path, monkeypatch):

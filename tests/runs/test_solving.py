@@ -19,7 +19,7 @@ from ipt.images.files import Picture
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import BoxPrior, GaussianPrior
 from ipt.runs.assessment import against_truth, margins, verdict
-from ipt.runs.noise import JPEG_FLOOR
+from ipt.runs.noise import FLOOR, LEAST
 from ipt.runs.outcomes import Progress
 from ipt.runs.simulating import generators_for, simulate
 from ipt.runs.solving import sample_seeds, solve_picture
@@ -74,8 +74,9 @@ def test_progress_is_told_step_by_step_over_all_parts():
 def test_noise_is_estimated_unless_given():
     found = solve_picture(SOLVER, picture(side=64), noise=None)
     assert found.noise == pytest.approx(0.02, rel=0.15) and found.record["noise_from"] == "estimated"
-    flat = replace(picture(), pixels=torch.full((3, 24, 24), 0.5), source="JPEG RGB")
-    assert solve_picture(SOLVER, flat).noise == JPEG_FLOOR
+    flat = solve_picture(SOLVER, replace(picture(), pixels=torch.full((3, 24, 24), 0.5)))
+    assert flat.noise == LEAST and flat.record["noise_of_input"] == FLOOR
+    assert solve_picture(SOLVER, picture(), noise=0.001).noise == 0.001
     assert solve_picture(SOLVER, picture(), noise=0.3).record["noise_from"] == "given"
 
 
