@@ -20,7 +20,8 @@ def verdict(ratio: float, noise: float) -> str:
         # What a camera does besides is no noise, but is better taken for it than for detail: one of three real
         # photographs came out right by it.
         return (
-            f"does not fit: {said}; the operator or its border (--border) may be wrong, or there is more than noise: "
+            f"does not fit: {said}; the operator or its border (--border) may be wrong, this draw may have gone astray "
+            f"(another --seed), or there is more than noise: "
             f"try --noise {1.5 * ratio * noise:.2g}"
         )
     if ratio < 0.5:
