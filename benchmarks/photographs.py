@@ -4,8 +4,9 @@
     python benchmarks/photographs.py --pictures faces/ --side 256 --kernel 48 --prior faces256 --out results/a.json
 
 The central squares of evenly spaced pictures, reflected beyond their border, blurred by camera motions on 24x24 pixels
-(--kernel) that reach over a third to two thirds of that (seeds 1000..), noise .01 on 0..1. The solver is told the noise
-and the kernel's size, nothing of the border. --known: the true kernel too. Everything is fixed by seed; a row an image.
+(--kernel) that reach over a third to two thirds of that (seeds 1000..), noise --noise on 0..1. The solver is told the
+noise (or another, --told) and the kernel's size, nothing of the border. --known: the true kernel too. --set NAME=VALUE:
+an option of the solver, as of `ipt solve`. Everything is fixed by seed; a row an image.
 The sheet shows truth, measurement and result, and below the true kernel and the one found.
 """
 
@@ -20,8 +21,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-
-NOISE = 0.01
 
 
 def squares(folder: Path, side: int, count: int) -> torch.Tensor:
@@ -67,6 +66,9 @@ def main() -> None:
     parser.add_argument("--known", action="store_true")
     parser.add_argument("--prior", default="natural")
     parser.add_argument("--precision", default="bf16")
+    parser.add_argument("--noise", type=float, default=0.01)
+    parser.add_argument("--told", type=float)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sheet", type=Path)
     options = parser.parse_args()
@@ -75,17 +77,19 @@ def main() -> None:
     window, reach = (1, options.kernel, options.kernel), (options.kernel // 3, 2 * options.kernel // 3)
     kernel = MotionKernels((0.2, 1.0), reach).sample(range(1000, 1000 + options.count), window)
     measured = Blur(options.kernel, "reflect").forward(clean, kernel)
-    measured = measured + NOISE * torch.randn(measured.shape, generator=torch.Generator().manual_seed(5))
+    measured = measured + options.noise * torch.randn(measured.shape, generator=torch.Generator().manual_seed(5))
     solver = ipt.build(
         operator="blur", prior=options.prior, known=("kernel",) if options.known else (), steps=options.steps,
-        settings={"operator.kernel_size": options.kernel}, precision=options.precision,
+        settings={"operator.kernel_size": options.kernel, **dict(one.split("=", 1) for one in options.set)},
+        precision=options.precision,
     )  # fmt: skip
+    told_noise = options.noise if options.told is None else options.told
     rows, columns = [], []
     for index in range(options.count):
         began = time.perf_counter()
         given = {"kernel": kernel[index : index + 1]} if options.known else None
         measurement = measured[index : index + 1]
-        solution = solver.solve(measurement, NOISE, known=given, seeds=[image_seed(0, f"photograph{index}")])
+        solution = solver.solve(measurement, told_noise, known=given, seeds=[image_seed(0, f"photograph{index}")])
         row = metrics.against_reference(solution.image[0], clean[index], max_shift=4)
         row["psnr_measurement"] = float(metrics.psnr(measured[index], clean[index]))
         row["residual"] = float(solution.residual[0])
