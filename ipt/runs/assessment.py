@@ -17,12 +17,12 @@ def verdict(ratio: float, noise: float) -> str:
     0..1."""
     said = f"the residual is {ratio:.2f} times the noise level"
     if ratio > 1.5:
-        # What a camera does besides is no noise, but is better taken for it than for detail: one of three real
-        # photographs came out right by it.
+        # What a camera does besides is no noise, but is better taken for it than for detail: told so much, a real
+        # photograph of a building came out without its grain (half as much again made it too smooth).
         return (
             f"does not fit: {said}; the operator or its border (--border) may be wrong, this draw may have gone astray "
             f"(another --seed), or there is more than noise: "
-            f"try --noise {1.5 * ratio * noise:.2g}"
+            f"try --noise {ratio * noise:.2g}"
         )
     if ratio < 0.5:
         return f"fits too closely: {said}; a smaller --noise may bring out more"

@@ -169,7 +169,7 @@ def test_simulation_draws_everything_from_its_own_streams():
 def test_verdicts():
     assert verdict(1.0, 0.01).startswith("fits:") and verdict(1.4, 0.01).startswith("fits:")
     assert "--border" in verdict(2.0, 0.004) and "2.00 times" in verdict(2.0, 0.004)
-    assert verdict(2.0, 0.004).endswith("try --noise 0.012") and "--seed" in verdict(2.0, 0.004)
+    assert verdict(2.0, 0.004).endswith("try --noise 0.008") and "--seed" in verdict(2.0, 0.004)
     assert "smaller --noise" in verdict(0.3, 0.01)
 
 
