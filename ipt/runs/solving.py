@@ -94,11 +94,10 @@ def prepare(
 
     solver: as `ipt.build` makes it. picture: or several exposures of one scene, of one size: one image, and parameters
     of its own for each. noise: standard deviation, in 0..1 of the picture as it is; None: estimated, and at least
-    `ipt.runs.noise.LEAST`. seed: of the run;
-    this picture's own seeds come from it and `image_id`. samples: how many draws; with more than one the result is
-    their mean. known: parameters that are given, as `ipt.runs.known` takes them. truth: to compare with. fit_choice:
-    error, resize, crop or tile (`ipt.images.fit`). Raises IptError: the picture does not fit the prior, the reference
-    or what is known not the picture.
+    `ipt.runs.noise.LEAST`. seed: of the run; this picture's own seeds come from it and `image_id`. samples: how many
+    draws; with more than one the result is their mean. known: parameters that are given, as `ipt.runs.known` takes
+    them. truth: to compare with. fit_choice: error, resize, crop or tile (`ipt.images.fit`). Raises IptError: the
+    picture does not fit the prior, the reference or what is known not the picture.
     """
     frames = (picture,) if isinstance(picture, Picture) else tuple(picture)
     first, count = frames[0], len(frames)
