@@ -29,9 +29,7 @@ class Ancestral(Transition):
         if self.variance not in ("small", "large", "learned"):
             raise ValueError(f"variance is small, large or learned, not {self.variance!r}")
 
-    def __call__(
-        self, noisy: Tensor, estimate: Estimate, sigma: float, sigma_next: float, noise: Tensor
-    ) -> Tensor:
+    def __call__(self, noisy: Tensor, estimate: Estimate, sigma: float, sigma_next: float, noise: Tensor) -> Tensor:
         if sigma_next == 0:
             return estimate.clean
         ratio = (sigma_next / sigma) ** 2
@@ -61,9 +59,7 @@ class DDIM(Transition):
         if not 0 <= self.eta <= 1:
             raise ValueError(f"eta is within 0..1, not {self.eta}")
 
-    def __call__(
-        self, noisy: Tensor, estimate: Estimate, sigma: float, sigma_next: float, noise: Tensor
-    ) -> Tensor:
+    def __call__(self, noisy: Tensor, estimate: Estimate, sigma: float, sigma_next: float, noise: Tensor) -> Tensor:
         if sigma_next == 0:
             return estimate.clean
         fresh = self.eta * sigma_next * math.sqrt(max(0.0, 1 - (sigma_next / sigma) ** 2))
@@ -85,9 +81,7 @@ class Renoise(Transition):
         if not 0 <= self.zeta <= 1:
             raise ValueError(f"zeta is within 0..1, not {self.zeta}")
 
-    def __call__(
-        self, noisy: Tensor, estimate: Estimate, sigma: float, sigma_next: float, noise: Tensor
-    ) -> Tensor:
+    def __call__(self, noisy: Tensor, estimate: Estimate, sigma: float, sigma_next: float, noise: Tensor) -> Tensor:
         if sigma_next == 0:
             return estimate.clean
         there = (noisy - estimate.clean) / sigma

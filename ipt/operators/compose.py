@@ -100,9 +100,7 @@ class Composed(ParametricOperator):
         return valid
 
 
-def _measured(
-    part: ParametricOperator, shape: tuple[int, ...], specs: Mapping[str, ParameterSpec]
-) -> tuple[int, ...]:
+def _measured(part: ParametricOperator, shape: tuple[int, ...], specs: Mapping[str, ParameterSpec]) -> tuple[int, ...]:
     """The shape of a part's measurement of an image (C, H, W); where the part does not keep it, by measuring one."""
     if part.image_shape(shape) == shape:
         return shape

@@ -120,6 +120,4 @@ def ipt_generators() -> Iterable[Component]:
     yield Component(
         "tilt-kolmogorov", "ipt.operators.tilts:TiltKolmogorov", "tilt fields of turbulence, by D/r0", _TILT
     )
-    yield Component(
-        "tilt-patches", "ipt.operators.tilts:TiltPatches", "tilt fields of random patches", works.BLIND_DPS
-    )
+    yield Component("tilt-patches", "ipt.operators.tilts:TiltPatches", "tilt fields of random patches", works.BLIND_DPS)

@@ -145,9 +145,7 @@ class ADMUNet(nn.Module):
         self.config = config
         widths = config.widths()
         embedding = 4 * config.width
-        self.time_embed = nn.Sequential(
-            nn.Linear(config.width, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
-        )
+        self.time_embed = nn.Sequential(nn.Linear(config.width, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
         current = widths[0]
         self.input_blocks = nn.ModuleList([_Stage(nn.Conv2d(config.channels, current, 3, padding=1))])
         skips = [current]

@@ -21,9 +21,7 @@ class GaussianPrior(Prior):
     normalised; the default is that of an image or a kernel, 0..1 for -1..1. Takes any shape.
     """
 
-    def __init__(
-        self, mean: float | Tensor = 0.0, std: float | Tensor = 0.5, scale: float = 0.5, offset: float = 0.5
-    ):
+    def __init__(self, mean: float | Tensor = 0.0, std: float | Tensor = 0.5, scale: float = 0.5, offset: float = 0.5):
         self.mean, self.std = torch.as_tensor(mean, dtype=torch.float64), torch.as_tensor(std, dtype=torch.float64)
         if not torch.isfinite(self.mean).all() or not torch.isfinite(self.std).all() or not (self.std > 0).all():
             raise IptError(f"a Gaussian prior needs a finite mean and a std above 0, not mean={mean}, std={std}")

@@ -1,10 +1,10 @@
 """Diffusion models in diffusers' format as priors: a UNet2DModel with the noise schedule of its scheduler.
 
-    x_vp = z / sqrt(1 + sigma^2),   F = network(x_vp, t(sigma)),   sigma(t) = sqrt((1 - abar_t) / abar_t)
+x_vp = z / sqrt(1 + sigma^2),   F = network(x_vp, t(sigma)),   sigma(t) = sqrt((1 - abar_t) / abar_t)
 
-    epsilon        clean = z - sigma F                                          (Ho et al., arXiv 2006.11239)
-    v_prediction   clean = z / (1 + sigma^2) - sigma / sqrt(1 + sigma^2) F      (Salimans, Ho, arXiv 2202.00512)
-    sample         clean = F
+epsilon        clean = z - sigma F                                          (Ho et al., arXiv 2006.11239)
+v_prediction   clean = z / (1 + sigma^2) - sigma / sqrt(1 + sigma^2) F      (Salimans, Ho, arXiv 2202.00512)
+sample         clean = F
 """
 
 from __future__ import annotations

@@ -161,4 +161,3 @@ def _read(samples: str | os.PathLike | Tensor) -> Tensor:
     if tensor.ndim != 4 or not tensor.numel():
         raise IptError(f"{name} is {tuple(tensor.shape)}: samples are (number, channels, height, width), at least one")
     return tensor
-

@@ -46,9 +46,7 @@ class TiltPrior(Prior):
         to a sixth larger.
     """
 
-    def __init__(
-        self, strength: float | str | None = None, generator: Generator | None = None, iterations: int = 20
-    ):
+    def __init__(self, strength: float | str | None = None, generator: Generator | None = None, iterations: int = 20):
         if generator is not None and not isinstance(generator, FieldGenerator):
             raise IptError(
                 f"{type(generator).__name__} does not say what statistics its fields have; give tilt.generator "

@@ -25,9 +25,7 @@ def meta_state(config):
         return ADMUNet(config).state_dict()
 
 
-@pytest.mark.parametrize(
-    ("config", "parameters", "tensors"), [(FFHQ, 93_563_910, 362), (OPENAI, 552_814_086, 566)]
-)
+@pytest.mark.parametrize(("config", "parameters", "tensors"), [(FFHQ, 93_563_910, 362), (OPENAI, 552_814_086, 566)])
 def test_published_sizes(config, parameters, tensors):
     """The files are 374 MB and 2.2 GB of float32: that many parameters."""
     state = meta_state(config)
