@@ -32,7 +32,7 @@ def kernels(kind: str, count: int) -> torch.Tensor:
 def solve(options: argparse.Namespace) -> dict:
     import ipt
     from ipt.operators.blur import Blur
-    from ipt.runs import metrics
+    from ipt.solve import metrics
 
     clean, kernel = faces(options.faces, options.count), kernels(options.kernels, options.count)
     measured = noisy(Blur(KERNEL, options.made_with).forward(clean, kernel))

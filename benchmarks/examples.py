@@ -34,8 +34,8 @@ CASES = {
 def solved(operator: str, settings: dict, steps: int, options: argparse.Namespace) -> dict:
     import ipt
     from ipt.core.randomness import image_seed
-    from ipt.runs import metrics
-    from ipt.runs.simulating import generator_names, generators_for, simulate
+    from ipt.simulate.simulating import generator_names, generators_for, simulate
+    from ipt.solve import metrics
 
     common = {"operator": operator, "prior": "faces", "settings": settings, "steps": steps, "precision": "bf16"}
     blind = ipt.build(**common)

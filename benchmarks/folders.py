@@ -177,8 +177,8 @@ class Quiet:
 
 
 def solve(folder: Path, out: Path, each: Callable[[Any], None] = lambda outcome: None, **given: Any) -> None:
-    from ipt.runs.jobs import solve_all
-    from ipt.runs.options import COMMAND_LINE, SOLVE, merged
+    from ipt.folder.jobs import solve_all
+    from ipt.solve.options import COMMAND_LINE, SOLVE, merged
 
     options = merged(SOLVE, [(COMMAND_LINE, {"input": str(folder), "noise": ".01", **given})])
     for outcome in solve_all(options, str(out), False, Quiet()):

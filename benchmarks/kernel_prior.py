@@ -24,7 +24,7 @@ def main() -> None:
     from ipt.operators.centring import off_centre
     from ipt.operators.kernels import DefocusKernels, GaussianKernels, MotionKernels
     from ipt.priors.shipped import kernel as shipped
-    from ipt.runs.metrics import kernel_mnc
+    from ipt.solve.metrics import kernel_mnc
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=16, help="kernels a generator and extent")

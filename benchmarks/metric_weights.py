@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ipt.runs.bench.perceptual import INCEPTION, VGG
+from ipt.bench.perceptual import INCEPTION, VGG
 
 # Where torchvision's VGG16 has its convolutions, among ReLU and pooling.
 PLACES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)

@@ -55,7 +55,7 @@ def main() -> None:
     from ipt.core.randomness import image_seed
     from ipt.operators.blur import Blur
     from ipt.operators.kernels import MotionKernels
-    from ipt.runs import metrics
+    from ipt.solve import metrics
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, required=True)

@@ -72,7 +72,7 @@ def draw(options: argparse.Namespace) -> None:
 
 
 def judge(options: argparse.Namespace) -> None:
-    from ipt.runs.bench.perceptual import frechet_distance
+    from ipt.bench.perceptual import frechet_distance
 
     samples = np.concatenate([np.load(file) for file in sorted(options.samples.glob("*.npy"))])
     pictures = np.load(options.pictures, mmap_mode="r")

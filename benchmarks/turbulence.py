@@ -30,7 +30,7 @@ def solve(options: argparse.Namespace) -> dict:
     from ipt.operators.kernels import GaussianKernels
     from ipt.operators.turbulence import Turbulence
     from ipt.plugins.building import build_component
-    from ipt.runs import metrics
+    from ipt.solve import metrics
 
     clean = faces(options.faces, options.count)
     count, frames, size = options.count, options.frames, clean.shape[-1]

@@ -28,7 +28,7 @@ from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover
 from ipt.priors import shipped
 from ipt.priors.analytic import GaussianPrior
-from ipt.runs.options import SIMULATE, SOLVE
+from ipt.solve.options import SIMULATE, SOLVE
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

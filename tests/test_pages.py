@@ -18,7 +18,7 @@ from ipt.plugins.building import build
 from ipt.plugins.component import HOOKS
 from ipt.plugins.discovery import discover
 from ipt.priors.analytic import GaussianPrior
-from ipt.runs.options import SOLVE
+from ipt.solve.options import SOLVE
 from ipt.training.options import TrainingOptions
 from ipt.training.sources import GeneratorSource
 

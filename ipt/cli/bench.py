@@ -60,7 +60,7 @@ def bench(
     """Compare solvers on simulated data, as PROTOCOL says: a built-in name or a YAML file."""
     if (out is None) == (export is None):
         raise click.UsageError("give one of -o OUT (to run the benchmark) and --export FOLDER (to write its data)")
-    from ipt.runs.bench.protocol import load
+    from ipt.bench.protocol import load
 
     chosen = load(protocol).changed(
         pictures=images,
@@ -73,7 +73,7 @@ def bench(
     from ipt.cli.progress import Reporter
 
     if export is not None:
-        from ipt.runs.bench.export import export as exported
+        from ipt.bench.export import export as exported
 
         number = exported(chosen, export)
         with Reporter() as reporter:
@@ -81,9 +81,9 @@ def bench(
         if as_json:
             echo_json({"folder": export, "cases": number})
         return DONE
-    from ipt.runs.bench.attempts import Bench
-    from ipt.runs.bench.running import run_bench
-    from ipt.runs.provenance import choose_device
+    from ipt.bench.attempts import Bench
+    from ipt.bench.running import run_bench
+    from ipt.solve.provenance import choose_device
 
     run = Bench(chosen, seed, samples, batch, choose_device(device), precision, fit == "tile")
     with Reporter() as reporter:

@@ -18,7 +18,7 @@ from ipt.plugins.discovery import discover
 from ipt.plugins.plans import Planner
 from ipt.plugins.registry import Plugin, Registry
 from ipt.plugins.suggestions import advice
-from ipt.runs.options import Kind
+from ipt.solve.options import Kind
 
 if TYPE_CHECKING:
     from ipt.testing.running import Finding

@@ -12,11 +12,11 @@ from ipt.cli.console import notes
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from ipt.runs.outcomes import Outcome, Progress
+    from ipt.solve.outcomes import Outcome, Progress
 
 
 class Reporter:
-    """A `ipt.runs.outcomes.Watcher` for people; a context, so that the live line goes whatever happens."""
+    """A `ipt.solve.outcomes.Watcher` for people; a context, so that the live line goes whatever happens."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -101,7 +101,7 @@ class Reporter:
             self._batch = None
 
     def _said(self, outcome: Outcome) -> None:
-        from ipt.runs.sections import listed
+        from ipt.report.sections import listed
 
         record = outcome.record
         if "verdict" not in record:

@@ -9,7 +9,7 @@ import click
 from ipt.cli.console import echo_json
 from ipt.cli.errors import DONE, SOME_FAILED
 from ipt.cli.solve import options_from
-from ipt.runs.options import SIMULATE
+from ipt.solve.options import SIMULATE
 
 _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy, a.kernel.png and a.json. Then
 `ipt solve OUT -o RESULTS --reference OUT/truth` compares with the truth."""
@@ -42,7 +42,7 @@ def simulate(
     if options["input"] is None:
         raise click.UsageError("give a clean picture or a folder of them: ipt simulate CLEAN -o OUT")
     from ipt.cli.progress import Reporter
-    from ipt.runs.simulations import simulate_all
+    from ipt.simulate.simulations import simulate_all
 
     with Reporter() as reporter:
         outcomes = list(simulate_all(options, out, force, reporter))

@@ -10,7 +10,8 @@ import click
 
 from ipt.cli.console import echo_json
 from ipt.cli.errors import DONE, SOME_FAILED
-from ipt.runs.options import (
+from ipt.folder.shards import under_torchrun
+from ipt.solve.options import (
     COMMAND_LINE,
     SOLVE,
     Kind,
@@ -20,7 +21,6 @@ from ipt.runs.options import (
     layer_of_file,
     merged,
 )
-from ipt.runs.shards import under_torchrun
 
 _EPILOG = """Precedence: command line, then the environment (IPT_OPERATOR, IPT_PRIOR, ...), then --config, then the
 default. OUT/run.yaml, given as --config, runs again to the same result. Exit codes: 0 done, 1 error, 2 usage, 3 some
@@ -82,7 +82,7 @@ def solve(out: str, config: str | None, force: bool, as_json: bool, set_: tuple[
     options = options_from(SOLVE, {**given, "set": set_}, config)
     # Torch is loaded only now: a mistyped option has been reported already.
     from ipt.cli.progress import Reporter
-    from ipt.runs.jobs import solve_all
+    from ipt.folder.jobs import solve_all
 
     count, failed, documents = 0, 0, []
     with Reporter() as reporter:

@@ -12,7 +12,7 @@ import click
 from ipt.cli.console import data, echo_json
 
 if TYPE_CHECKING:
-    from ipt.runs.status import Status
+    from ipt.folder.status import Status
 
 _INTERVAL = 2.0
 _EPILOG = """The logs of all shards in OUT/log are read, while they run or afterwards. A shard whose process was killed
@@ -25,7 +25,7 @@ is "stopped", and its pictures are missing until it is started again. With --jso
 @click.option("--json", "as_json", is_flag=True, help="Write it to standard output as JSON.")
 def status(out: str, watch: bool, as_json: bool) -> None:
     """Say how the run that writes into the folder OUT goes."""
-    from ipt.runs.status import read_status
+    from ipt.folder.status import read_status
 
     first = read_status(out)
     if not watch:
@@ -47,7 +47,7 @@ def status(out: str, watch: bool, as_json: bool) -> None:
 
 
 def _until_complete(out: str, found: Status) -> Iterator[Status]:
-    from ipt.runs.status import read_status
+    from ipt.folder.status import read_status
 
     yield found
     while not found.complete:

@@ -13,7 +13,7 @@ from skimage import data
 
 from ipt.cli.main import cli
 from ipt.images import files
-from ipt.runs.metrics import endpoint_error, kernel_mnc, psnr
+from ipt.solve.metrics import endpoint_error, kernel_mnc, psnr
 
 TURBULENCE = ("--operator", "turbulence", "--set", "operator.kernel_size=7")
 QUICK = (*TURBULENCE, "--prior", "gaussian", "--prior", "kernel=gaussian", "--steps", "2")

@@ -19,7 +19,7 @@ from PIL import Image
 
 from ipt.cli.main import cli
 from ipt.cli.solve import options_from
-from ipt.runs.options import SOLVE
+from ipt.solve.options import SOLVE
 
 PRIORS = ("--prior", "gaussian", "--prior", "kernel=gaussian")
 QUICK = (*PRIORS, "--steps", "3", "--set", "operator.kernel_size=7")
@@ -275,7 +275,7 @@ def test_an_output_folder_that_cannot_be_written_is_found_before_solving(picture
     def solved(*_: object, **__: object) -> None:
         raise AssertionError("it was solved before the folder was tried")
 
-    monkeypatch.setattr("ipt.runs.work.solve_tasks", solved)
+    monkeypatch.setattr("ipt.folder.work.solve_tasks", solved)
     (tmp_path / "file").write_text("")
     result = run("solve", picture, "-o", tmp_path / "file" / "out", *QUICK)
     assert result.exit_code == 1 and "-o" in result.stderr and len(result.stderr.splitlines()) == 1
@@ -335,7 +335,7 @@ def test_help_imports_no_torch():
 
 
 def test_every_option_is_in_the_help_and_in_run_yaml(picture, tmp_path):
-    from ipt.runs.options import SOLVE
+    from ipt.solve.options import SOLVE
 
     said = run("solve", "--help").stdout
     assert all(f"--{kind.name.replace('_', '-')}" in said for kind in SOLVE if kind.name != "input")

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ipt.cli.main import cli
-from ipt.runs.log import Log
-from ipt.runs.shards import parsed
+from ipt.folder.log import Log
+from ipt.folder.shards import parsed
 
 
 def run(*arguments: object) -> Result:

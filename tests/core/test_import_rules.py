@@ -1,4 +1,5 @@
-"""The direction of dependence: cli -> runs -> plugins, images, training -> operators, priors, guidance -> core."""
+"""The direction of dependence: cli -> folder, bench, report -> solve, simulate -> plugins, images, training ->
+operators, priors, guidance -> core."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ ROOT = Path(__file__).parents[2] / "ipt"
 LOWEST = {"core"}
 PARTS = LOWEST | {"operators", "priors", "guidance"}
 MIDDLE = PARTS | {"plugins", "images", "training"}
+RUNS = {"solve", "simulate", "report", "folder", "bench"}
 ALLOWED = {
     "core": set(),
     "operators": LOWEST,
@@ -21,9 +23,13 @@ ALLOWED = {
     "plugins": PARTS,
     "images": PARTS,
     "training": PARTS,
-    "runs": MIDDLE,
+    "solve": MIDDLE | {"simulate", "folder"},
+    "simulate": MIDDLE | {"solve", "folder"},
+    "report": MIDDLE | {"solve"},
+    "folder": MIDDLE | {"solve", "report"},
+    "bench": MIDDLE | {"solve", "simulate", "report"},
     "testing": MIDDLE,
-    "cli": MIDDLE | {"runs", "testing"},
+    "cli": MIDDLE | RUNS | {"testing"},
 }
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT)
 
@@ -89,6 +95,6 @@ def test_a_plugin_may_define_its_classes_beside_its_hooks_without_torch():
 
 
 def test_relative_and_nested_imports_are_seen():
-    tree = ast.parse("def f():\n    from ..runs import page\n    from . import blur\n    import ipt.cli.main")
+    tree = ast.parse("def f():\n    from ..solve import page\n    from . import blur\n    import ipt.cli.main")
     found = set(_imports(tree, ["ipt", "operators"]))
-    assert found == {"ipt.runs.page", "ipt.operators.blur", "ipt.cli.main"}
+    assert found == {"ipt.solve.page", "ipt.operators.blur", "ipt.cli.main"}

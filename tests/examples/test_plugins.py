@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from ipt.images import files
-from ipt.runs.example import face
+from ipt.solve.example import face
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "plugins"

@@ -11,7 +11,7 @@ import torch
 from ipt.core.interfaces import Gaussian
 from ipt.operators.blur import BORDERS, Blur
 from ipt.operators.kernels import MotionKernels
-from ipt.runs.metrics import kernel_mnc, psnr
+from ipt.solve.metrics import kernel_mnc, psnr
 
 NOISE = 0.01
 

@@ -10,7 +10,7 @@ from skimage import data
 
 from ipt.core.errors import IptError
 from ipt.priors import network, shipped
-from ipt.runs.example import face
+from ipt.solve.example import face
 
 
 @pytest.fixture

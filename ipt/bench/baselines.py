@@ -1,0 +1,65 @@
+"""What every solver is to be held against: the measurement itself, and classical deconvolution with the true kernel.
+
+Each deconvolution has one number to choose (the balance of the Wiener filter, the number of iterations of
+Richardson-Lucy). It is chosen here image by image for the best PSNR against the truth, which nobody without the truth
+could do: the baselines are shown at their best.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from skimage import restoration
+from torch import Tensor
+
+from ipt.bench.cases import Case
+from ipt.core.errors import IptError
+from ipt.core.interfaces import ParametricOperator
+from ipt.solve.metrics import psnr
+
+BALANCES = tuple(float(value) for value in np.logspace(-4, 0, 9))
+ITERATIONS = (5, 10, 20, 40)
+
+
+def baseline(name: str, case: Case, operator: ParametricOperator) -> tuple[Tensor, dict[str, Tensor]]:
+    """The picture (C, H, W) that a baseline of `protocol.BASELINES` makes, and the parameters that it takes for true.
+
+    operator: that made the measurement. IptError: a deconvolution where there is no kernel.
+    """
+    if name == "measurement":
+        return case.measurement, {key: torch.zeros_like(v) for key, v in case.parameters.items() if key == "tilt"}
+    kernel = case.parameters.get("kernel")
+    if kernel is None:
+        raise IptError(f"baseline {name} needs a parameter called kernel, which the operator does not have; drop it")
+    point_spread = kernel[0].double().numpy()
+    padded, (down, right) = _padded(case.measurement.double().numpy(), kernel, getattr(operator, "border", ""))
+    tried: tuple[float, ...] = BALANCES if name == "wiener" else ITERATIONS
+    filtered = _wiener if name == "wiener" else _richardson_lucy
+    results = []
+    for value in tried:
+        planes = np.stack([filtered(plane, point_spread, value) for plane in padded])
+        inside = np.ascontiguousarray(planes[:, down:-down, right:-right])
+        results.append(torch.from_numpy(inside).to(case.measurement))
+    return max(results, key=lambda result: psnr(result.clamp(0, 1), case.clean)), {}
+
+
+def _padded(measurement: np.ndarray, kernel: Tensor, border: str) -> tuple[np.ndarray, tuple[int, int]]:
+    """The measurement (C, H, W) as it may go on behind its frame, and by how many pixels: periodic, where the border is
+    circular; falling to black over half a kernel, where black lies outside (in four trials .7 to 4 dB above mirroring);
+    else mirrored."""
+    height, width = kernel.shape[1:]
+    reach = (height // 2 + 1, width // 2 + 1) if border == "zero" else (height, width)
+    around = ((0, 0), *((side, side) for side in reach))
+    if border == "zero":
+        return np.pad(measurement, around, mode="linear_ramp"), reach
+    return np.pad(measurement, around, mode="wrap" if border == "circular" else "symmetric"), reach
+
+
+def _wiener(plane: np.ndarray, point_spread: np.ndarray, balance: float) -> np.ndarray:
+    return restoration.wiener(plane, point_spread, balance, clip=False)
+
+
+def _richardson_lucy(plane: np.ndarray, point_spread: np.ndarray, iterations: float) -> np.ndarray:
+    # The iteration is for counts of light, which are not negative; scikit-image wants an odd side to be centred.
+    odd = np.pad(point_spread, [(0, 1 - side % 2) for side in point_spread.shape])
+    return restoration.richardson_lucy(np.clip(plane, 0, None), odd, int(iterations), clip=False, filter_epsilon=1e-6)

@@ -1,0 +1,98 @@
+"""The cases of a protocol: a clean picture, degraded by the n-th test parameters, and the truth.
+
+Parameters and noise of case n depend on the protocol's seed and on n alone, so that any folder of pictures meets the
+same test kernels and fields.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from ipt.bench.protocol import SHIPPED, Protocol
+from ipt.core.errors import IptError
+from ipt.core.interfaces import Generator, ParametricOperator
+from ipt.core.randomness import image_seed
+from ipt.images import files
+from ipt.images.fit import as_colour, resized
+from ipt.plugins.building import build_component
+from ipt.simulate.simulating import simulate
+from ipt.solve.example import NAME, face
+
+CHANNELS = 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """stem: "00003". picture: the file's name. clean, measurement: (3, S, S) in 0..1, the measurement not clipped.
+    parameters: the true ones, (C, H, W). digest: of clean and measurement."""
+
+    stem: str
+    picture: str
+    clean: Tensor
+    measurement: Tensor
+    parameters: Mapping[str, Tensor]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Cases:
+    """All cases of a protocol; each is made when it is asked for, so that a thousand take no more memory than one.
+
+    paths: of the pictures; none are the shipped ones: a face, and the same mirrored, by turns.
+    """
+
+    protocol: Protocol
+    operator: ParametricOperator
+    generators: Mapping[str, Generator]
+    paths: tuple[Path, ...] = ()
+
+    def __len__(self) -> int:
+        return min(self.protocol.count, len(self.paths)) if self.paths else self.protocol.count
+
+    def __getitem__(self, number: int) -> Case:
+        protocol = self.protocol
+        name, clean = self._clean(number)
+        stem = f"{number:05d}"
+        seed = image_seed(protocol.seed, f"case {stem}")
+        made = simulate(clean, self.operator, self.generators, protocol.noise, seed)
+        digest = hashlib.sha256(clean.numpy().tobytes() + made.measurement.numpy().tobytes()).hexdigest()
+        return Case(stem, name, clean, made.measurement, made.parameters, digest)
+
+    def _clean(self, number: int) -> tuple[str, Tensor]:
+        side = self.protocol.size
+        if not self.paths:
+            picture = face(side)
+            return (f"mirrored-{NAME}", picture.flip(-1)) if number % 2 else (NAME, picture)
+        path = self.paths[number]
+        pixels = as_colour(files.read(path).pixels.clamp(0, 1), CHANNELS)
+        height, width = pixels.shape[1:]
+        smaller = min(height, width)
+        if smaller < side:
+            raise IptError(
+                f"{path} is {width} x {height} px and the protocol wants {side} x {side}: enlarged, it would be no "
+                f"sharp truth; give larger pictures, or a protocol with a smaller size"
+            )
+        top, left = (height - smaller) // 2, (width - smaller) // 2
+        square = pixels[:, top : top + smaller, left : left + smaller]
+        return path.name, square if smaller == side else resized(square, side).clamp(0, 1)
+
+
+def cases_of(protocol: Protocol) -> Cases:
+    """The cases of a protocol whose pictures are named.
+
+    IptError: no pictures are named, none are there, an operator or a generator that does not exist, or of which
+    something is asked that it does not do.
+    """
+    if not protocol.pictures:
+        raise IptError(f"protocol {protocol.name} brings no pictures; name a folder of them with --images")
+    operator: ParametricOperator = build_component("operator", protocol.operator.name, protocol.operator.options)
+    generators = {
+        name: build_component("generator", part.name, part.options) for name, part in protocol.generators.items()
+    }
+    paths = () if protocol.pictures == SHIPPED else tuple(files.inputs(protocol.pictures))
+    return Cases(protocol, operator, generators, paths)

@@ -1,0 +1,127 @@
+"""Workers on a Ray cluster: an actor each, with one model, on one GPU or, where the cluster has none, on one CPU.
+
+Ray's own ActorPool hands work to actors that are dead; here a lost one's work goes to the others (`crew`), and another
+actor is asked for, which starts as soon as the cluster has a place for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from ipt.core.errors import IptError
+from ipt.folder.engines.worker import Broken, Idle, Lost, Report, Setup, Worker
+from ipt.folder.work import Job
+
+_PATIENCE = 300.0
+"""Seconds that a run without any worker waits for the cluster to give it one."""
+
+
+def load_ray() -> Any:
+    """The package; IptError where it is missing."""
+    if importlib.util.find_spec("ray") is None:
+        raise IptError("--engine ray needs Ray, which is not installed\npip install 'inverse-problem-toolkit[ray]'")
+    return importlib.import_module("ray")
+
+
+class RayTeam:
+    """A `ipt.folder.engines.crew.Team` on the cluster that RAY_ADDRESS names or that runs here; else on this machine.
+
+    asked: how many workers; None: as many as there are GPUs, or CPUs. IptError: there is no such cluster.
+    """
+
+    def __init__(self, ray: Any, setup: Setup, asked: int | None):
+        self._ray, self.setup = ray, setup
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            _connect(ray)
+        resources = ray.cluster_resources()
+        gpus = int(resources.get("GPU", 0)) if setup.options["device"] != "cpu" else 0
+        self.kind = "cuda" if gpus else "cpu"
+        self.size = asked or gpus or max(1, int(resources.get("CPU", 1)))
+        # A lost actor's work is given to others, so Ray neither restarts it nor repeats its calls.
+        self._actor = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=0, max_task_retries=0)(_Actor)
+        self._actors: dict[int, Any] = {}
+        self._streams: dict[int, Any] = {}
+        self._ready: set[int] = set()
+
+    def hire(self, number: int) -> None:
+        self._actors[number] = self._actor.remote()
+        self._streams[number] = self._actors[number].start.remote(self.setup)
+
+    def assign(self, number: int, jobs: Sequence[Job], resume: bool) -> None:
+        self._streams[number] = self._actors[number].solve.remote(tuple(jobs), resume)
+
+    def next(self) -> tuple[int, Report]:
+        while True:
+            ready, _ = self._ray.wait(list(self._streams.values()), num_returns=1, timeout=_PATIENCE, fetch_local=True)
+            if not ready:
+                if self._ready:
+                    continue
+                raise IptError(
+                    f"the Ray cluster gave no worker in {_PATIENCE:.0f} s; `ray status` says what it has, "
+                    f"and each worker takes one {'GPU' if self.kind == 'cuda' else 'CPU'}"
+                )
+            number = next(number for number, stream in self._streams.items() if stream is ready[0])
+            # The others first next time.
+            stream = self._streams.pop(number)
+            try:
+                report = self._ray.get(next(stream))
+            except StopIteration:
+                continue
+            except self._ray.exceptions.RayError as error:
+                self._ready.discard(number)
+                self._ray.kill(self._actors.pop(number))
+                return number, Lost(" ".join(str(error).split())[:120])
+            if isinstance(report, Idle):
+                self._ready.add(number)
+            else:
+                self._streams[number] = stream
+            return number, report
+
+    def close(self) -> None:
+        for actor in self._actors.values():
+            self._ray.kill(actor)
+        if self._ours:
+            self._ray.shutdown()
+
+
+class _Actor:
+    """Runs in a process of the cluster; its calls give their reports as a stream."""
+
+    def __init__(self) -> None:
+        self._reports: queue.Queue[Report] = queue.Queue()
+        self._worker = Worker(self._reports.put)
+
+    def start(self, setup: Setup) -> Iterator[Report]:
+        yield from self._stream(self._worker.start, setup)
+
+    def solve(self, jobs: Sequence[Job], resume: bool) -> Iterator[Report]:
+        yield from self._stream(self._worker.solve, jobs, resume)
+
+    def _stream(self, act: Callable[..., None], *arguments: Any) -> Iterator[Report]:
+        threading.Thread(target=act, args=arguments, daemon=True).start()
+        while True:
+            report = self._reports.get()
+            yield report
+            if isinstance(report, Idle | Broken):
+                return
+
+
+def _connect(ray: Any) -> None:
+    # Ray would send statistics about a cluster that is started here.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    quiet = {"log_to_driver": False, "logging_level": "warning"}
+    try:
+        ray.init(address="auto", **quiet)
+    except ConnectionError as error:
+        if os.environ.get("RAY_ADDRESS"):
+            raise IptError(
+                f"no Ray cluster at RAY_ADDRESS={os.environ['RAY_ADDRESS']} ({str(error)[:80]}); start it, or unset it"
+            ) from error
+        ray.init(include_dashboard=False, **quiet)

@@ -1,0 +1,63 @@
+"""One folder, one set of options: OUT/run.yaml says what its results were made with, and a run that differs is refused.
+
+run.yaml holds the options, as `--config` reads them, and under "pinned" the versions and the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ipt.core.errors import IptError
+from ipt.core.interfaces import Prior
+from ipt.solve.options import PINNED, Options, flat
+from ipt.solve.outputs import run_yaml, write_run_yaml
+from ipt.solve.provenance import versions, weight_hashes
+
+FREE = ("input", "device", f"{PINNED}.versions.python")
+"""What may differ: a folder may be moved, be solved on several machines, and no number depends on Python's version."""
+
+
+def pins(options: Options, priors: Mapping[str, Prior]) -> dict[str, Any]:
+    """What run.yaml is to hold."""
+    return {**options.plain(), PINNED: {"versions": versions(), "weights": weight_hashes(priors)}}
+
+
+def check(out: Path, wanted: Mapping[str, Any], force: bool) -> None:
+    """IptError, with the differences, if `out` was begun with other options, versions or weights; not with `force`."""
+    path = out / "run.yaml"
+    if force or not path.exists():
+        return
+    try:
+        there = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        there = None
+    if not isinstance(there, dict):
+        raise IptError(f"{path} holds no options of a run; choose another folder with -o, or replace it with --force")
+    old, new = flat(there), flat(yaml.safe_load(run_yaml(wanted)))
+    names = [name for name in {**old, **new} if name not in FREE and old.get(name) != new.get(name)]
+    if names:
+        said = ", ".join(
+            f"{name.removeprefix(f'{PINNED}.')} {_said(old.get(name))} -> {_said(new.get(name))}" for name in names
+        )
+        raise IptError(
+            f"{out} was begun with other options: {said}.\n"
+            "Choose another folder with -o, or solve all of it again with --force."
+        )
+
+
+def write(out: Path, wanted: Mapping[str, Any]) -> None:
+    """Write run.yaml, unless it says so already: shards that start together leave it alone."""
+    try:
+        same = (out / "run.yaml").read_text(encoding="utf-8") == run_yaml(wanted)
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        write_run_yaml(out, wanted)
+
+
+def _said(value: Any) -> str:
+    return "none" if value is None else str(value)[:60]

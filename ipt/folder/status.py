@@ -1,0 +1,146 @@
+"""How a folder's run goes, told from the logs of all its shards (`ipt.folder.log`), while it runs and afterwards.
+
+A log may end in the middle of a line, where its process was killed; such a line is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ipt.core.errors import IptError
+from ipt.folder.log import FOLDER, is_alive
+
+
+@dataclass(frozen=True)
+class ShardStatus:
+    """One log. alive: its last process is at work; ended: it came to its end. own: pictures in the shard; done, failed:
+    of these, as that process found or made them. rate: pictures a second that it solved, None before the first. last:
+    seconds since its last line."""
+
+    shard: str
+    alive: bool
+    ended: bool
+    own: int
+    done: int
+    failed: int
+    rate: float | None
+    last: float
+
+
+@dataclass(frozen=True)
+class Status:
+    """total = done + failed + running + missing pictures. rate: pictures a second, of the shards at work together;
+    seconds_left: at that rate; None where nothing is at work or done yet. failures: reason by name."""
+
+    total: int
+    done: int
+    failed: int
+    running: int
+    missing: int
+    rate: float | None
+    seconds_left: float | None
+    shards: Sequence[ShardStatus]
+    failures: Mapping[str, str]
+
+    @property
+    def complete(self) -> bool:
+        return self.running == self.missing == 0
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def read_status(out_dir: str | Path) -> Status:
+    """The status of the folder run in `out_dir`. IptError: there is none."""
+    out = Path(out_dir)
+    logs = {path: events for path in sorted(out.glob(f"{FOLDER}/*.jsonl")) if (events := _events(path))}
+    if not logs:
+        raise IptError(f"{out} has no logs of a folder's run; start one with `ipt solve FOLDER -o {out}`")
+    ended = sorted(_ended(logs.values()), key=lambda event: event["time"])
+    last = {event["name"]: event for event in ended}
+    shards: list[ShardStatus] = []
+    running: set[str] = set()
+    for path, events in logs.items():
+        shard, begun = _shard(path, _last_run(events))
+        shards.append(shard)
+        running |= begun
+    failures = {
+        name: str(event.get("reason", ""))
+        for name, event in last.items()
+        if event["event"] == "failed" and name not in running
+    }
+    done = len([name for name, event in last.items() if event["event"] != "failed" and name not in running])
+    starts = [_last_run(events)[0] for events in logs.values()]
+    total = max(starts, key=lambda event: event["time"])["total"]
+    missing = max(0, total - done - len(failures) - len(running))
+    rates = [shard.rate for shard in shards if shard.alive and shard.rate]
+    rate = sum(rates) if rates else None
+    return Status(
+        total=total,
+        done=done,
+        failed=len(failures),
+        running=len(running),
+        missing=missing,
+        rate=rate,
+        seconds_left=None if rate is None else (missing + len(running)) / rate,
+        shards=shards,
+        failures=failures,
+    )
+
+
+def _events(path: Path) -> list[dict[str, Any]]:
+    """The lines of a log from its first start on that are whole."""
+    found: list[dict[str, Any]] = []
+    for line in path.read_bytes().splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and {"event", "time"} <= event.keys() and (found or event["event"] == "start"):
+            found.append(event)
+    return found
+
+
+def _ended(logs: Iterable[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    return [event for events in logs for event in events if event["event"] in ("done", "skipped", "failed")]
+
+
+def _last_run(events: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    start = max(number for number, event in enumerate(events) if event["event"] == "start")
+    return events[start:]
+
+
+def _shard(path: Path, events: Sequence[dict[str, Any]]) -> tuple[ShardStatus, set[str]]:
+    """What the last process of a log did, and the pictures that it is at."""
+    start = events[0]
+    ended = _ended([events])
+    solved = [event for event in ended if event["event"] == "done"]
+    alive = is_alive(path, events)
+    begun: set[str] = set()
+    # A process with several workers has several batches at a time.
+    for event in events if alive else ():
+        if event["event"] == "batch":
+            begun |= set(event["names"])
+        else:
+            begun.discard(event.get("name", ""))
+    rate = None
+    if solved:
+        first = next((event["time"] for event in events if event["event"] == "batch"), start["time"])
+        rate = len(solved) / max(1e-3, solved[-1]["time"] - first)
+    failed = len([event for event in ended if event["event"] == "failed"])
+    status = ShardStatus(
+        shard="{}/{}".format(*start["shard"]),
+        alive=alive,
+        ended=events[-1]["event"] == "end",
+        own=start["own"],
+        done=len(ended) - failed,
+        failed=failed,
+        rate=rate,
+        last=round(max(0.0, time.time() - events[-1]["time"]), 1),
+    )
+    return status, begun

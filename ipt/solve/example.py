@@ -1,0 +1,49 @@
+"""A real picture that is always at hand, for a run without an input.
+
+The astronaut Eileen Collins, photographed by NASA (public domain), as it comes with scikit-image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from skimage import data
+from torch import Tensor
+
+from ipt.core.errors import IptError
+from ipt.core.interfaces import ParametricOperator, Prior
+from ipt.images.files import Picture
+from ipt.images.fit import accepted_side
+from ipt.simulate.simulating import generators_for, simulate
+from ipt.solve.truth import Truth
+
+NAME = "astronaut.png"
+NOISE = 0.01
+_TOP, _LEFT, _SIDE = 60, 163, 124
+"""Where the face is in the photograph: eyes and mouth come to lie where they are in the mean of the frontal faces of
+CelebA's
+aligned pictures (eyes a third from the top and a third of the width apart)."""
+
+
+def face(side: int) -> Tensor:
+    """The face, (3, side, side) in 0..1."""
+    window = data.astronaut()[_TOP : _TOP + _SIDE, _LEFT : _LEFT + _SIDE]
+    pixels = torch.from_numpy(np.ascontiguousarray(window.transpose(2, 0, 1))).float() / 255
+    return F.interpolate(pixels[None], size=(side, side), mode="bicubic", antialias=True)[0].clamp(0, 1)
+
+
+def example(prior: Prior, operator: ParametricOperator, seed: int) -> tuple[Picture, Truth]:
+    """The face at the size that the prior takes (up to 128 px where it has the choice), blurred by a camera motion that
+    goes over a tenth to a fifth of it, with noise; and the truth.
+
+    Kept at 16 bits, so that nothing is rounded away. IptError: the prior takes no colour pictures.
+    """
+    side = accepted_side(prior, 3, at_most=128)
+    if side is None:
+        raise IptError("the example is a colour picture, which this prior does not take; give an INPUT that it does")
+    clean = face(side)
+    generators = generators_for({"kernel": "motion"}, {"generator.extent": (side / 10, side / 5)})
+    made = simulate(clean, operator, generators, NOISE, seed)
+    measured = Picture(made.measurement.clamp(0, 1), depth=16, source="example")
+    return measured, Truth(Picture(clean, depth=16, source="example"), made.parameters)

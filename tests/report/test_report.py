@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import base64
+import io
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ipt.core.errors import IptError
+from ipt.images.files import Picture
+from ipt.report.curve import curve
+from ipt.report.report import write_report
+from ipt.solve.outputs import ImageResult, write_failure, write_result
+
+VOID = {"meta", "link", "img", "input", "br"}
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, text, and whether every tag is closed by its own."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attributes}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attributes}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def solved(side: int = 12, depth: int = 8, **record: object) -> ImageResult:
+    numbers = torch.Generator().manual_seed(0)
+    picture = torch.rand(1, side, side, generator=numbers)
+    return ImageResult(
+        picture=Picture(picture, depth=depth),
+        measurement=Picture(picture / 2, depth=depth),
+        parameters={"kernel": torch.rand(1, 5, 7, generator=numbers)},
+        residual=torch.full((1, side, side), 0.011),
+        noise=0.01,
+        trace=[0.5, 0.1, 0.011],
+        record=record,
+    )
+
+
+def page_of(folder: Path) -> Page:
+    page = Page(write_report(folder).read_text(encoding="utf-8"))
+    assert not page.open
+    return page
+
+
+def test_one_picture(tmp_path: Path) -> None:
+    options = {"noise": {"value": 0.0123456, "from": "command line"}, "steps": {"value": [1, 2], "from": "run.yaml"}}
+    metrics = {"psnr": 27.4, "kernel_mnc": 0.952}
+    record = {"seconds": 21.73, "calls": {"image": 100}, "metrics": metrics, "options": options}
+    samples = torch.rand(2, 1, 12, 12)
+    result = replace(solved(depth=16, **record), samples=samples, spread=samples.std(0), reference=Picture(samples[0]))
+    write_result(tmp_path, "a", result)
+    page = page_of(tmp_path)
+    (slider,) = page.all("input")
+    assert slider["type"] == "range" and slider["aria-label"] == "Input on the left, result on the right: a"
+    assert {a["alt"] for a in page.all("img")} == {
+        "the input", "the result", "kernel", "residual", "spread", "reference", "sample 1", "sample 2",
+    }  # fmt: skip
+    for said in ("kernel, 7 × 5 px", "21.73", "27.40", "0.952", "0.0123456", "command line", "1, 2", "1.10"):
+        assert said in page.text
+    assert len(page.all("svg")) == 1 and not page.all("button")
+
+
+def test_the_residual_over_the_noise_is_that_away_from_the_borders(tmp_path: Path) -> None:
+    for stem, more in (("a", {}), ("b", {"residual_inside": 0.0234})):
+        path = write_result(tmp_path, stem, solved(**more))
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps({**record, "residual": 0.05, "noise": 0.02}))
+    page = page_of(tmp_path)
+    rows = [a["data-value"] for a in page.all("td") if "data-value" in a]
+    assert "2.5" in rows and repr(0.0234 / 0.02) in rows
+    # Key numbers, the table of numbers, and the summary of both.
+    assert page.text.count("2.50") == 3 and page.text.count("1.17") == 3
+    assert page.text.count("away from the borders") == 1 and page.text.count("0.0234") == 1
+
+
+def test_nothing_refers_outside(tmp_path: Path) -> None:
+    for stem in ("a", "b"):
+        write_result(tmp_path, stem, solved(input="https://example.org/a.png"))
+    text = write_report(tmp_path).read_text(encoding="utf-8")
+    page = Page(text)
+    ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    for _, attributes in page.elements:
+        for name in ("src", "href", "srcset", "action", "data", "poster", "xlink:href"):
+            value = attributes.get(name, "#")
+            beside = "/" not in value and (tmp_path / value).is_file()
+            assert value.startswith("data:") or value == "#" or value[1:] in ids or (name == "href" and beside)
+    assert "url(" not in text and "@import" not in text and "fetch(" not in text
+    policies = [a["content"] for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policies and policies[0].startswith("default-src 'none'")
+
+
+def test_what_a_record_says_is_only_text(tmp_path: Path) -> None:
+    evil = "</script><script>alert(1)</script>{{body}}\"'&"
+    options = {evil: {"value": evil, "from": evil}}
+    write_result(tmp_path, "a&b <i>", solved(input=evil, options=options, versions={"ipt": evil}))
+    write_failure(tmp_path, "c", evil)
+    page = page_of(tmp_path)
+    assert len(page.all("script")) == 1 and not page.all("i")
+    assert page.text.count(evil) == 7 and "a&b <i>" in page.text
+
+
+def test_many_pictures(tmp_path: Path) -> None:
+    for number in range(3):
+        metrics = {"psnr": 20.0 + number} if number else {}
+        write_result(tmp_path, f"a{number}", solved(seconds=float(number + 1), metrics=metrics))
+    write_failure(tmp_path, "broken", "it is cut short; copy it again")
+    (tmp_path / "other.json").write_text("[1]")
+    (tmp_path / "half.json").write_text("{")
+    page = page_of(tmp_path)
+    assert "3 pictures solved \u00b7 1 failed \u00b7 6.00 s" in page.text
+    assert "it is cut short; copy it again" in page.text
+    assert len(page.all("button")) == 4
+    values = [a["data-value"] for a in page.all("td") if "data-value" in a]
+    assert values[3::5] == ["1.0", "2.0", "3.0"] and values[4::5] == ["", "21.0", "22.0"]
+    links = {a["href"][1:] for a in page.all("a") if a["href"].startswith("#")}
+    assert links == {a["id"] for a in page.all("section") if "id" in a and not a["id"].endswith("-failed")}
+
+
+def test_what_pictures_have_in_common_is_said_once(tmp_path: Path) -> None:
+    for stem, steps in (("a", 10), ("b#1", 10), ("c", 20)):
+        options = {"steps": {"value": steps, "from": "command line"}, "prior": {"value": "faces", "from": "default"}}
+        result = replace(solved(options=options, seed=7, versions={"ipt": "1.2.3"}), samples=torch.rand(2, 1, 12, 12))
+        write_result(tmp_path, stem, result)
+    page = page_of(tmp_path)
+    assert page.text.count("faces") == 1 and page.text.count("versions: ipt") == 1
+    assert page.text.count("command line") == 2
+    # Samples are files beside the page.
+    assert "sample 1" not in {a["alt"] for a in page.all("img")}
+    beside = [a["href"] for a in page.all("a") if not a["href"].startswith("#")]
+    assert "b%231.sample2.png" in beside and "b%231.kernel.npy" in beside and "c.png" in beside
+
+
+@pytest.mark.parametrize(("count", "most", "kind"), [(23, 640, "png"), (24, 240, "webp"), (200, 160, "webp")])
+def test_the_more_pictures_the_smaller(tmp_path: Path, count: int, most: int, kind: str) -> None:
+    path = write_result(tmp_path, "0", replace(solved(), picture=Picture(torch.rand(1, 250, 250))))
+    for number in range(1, count):
+        (tmp_path / f"{number}.json").write_text(path.read_text())
+    shown = [image for image in page_of(tmp_path).all("img") if image["alt"] == "the result"]
+    assert len(shown) == count and shown[0]["src"].startswith(f"data:image/{kind}")
+    assert {image["width"] for image in shown} == {str(min(250, most))}
+    assert all(image["loading"] == "lazy" for image in shown)
+
+
+def test_of_too_many_the_worst_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ipt.report.report._MOST", 2)
+    for stem, residual in (("a", 0.01), ("b", 0.03), ("c", 0.02)):
+        write_result(tmp_path, stem, solved(residual_inside=residual))
+    page = page_of(tmp_path)
+    assert "3 pictures solved \u00b7 here the 2 with the largest residual for their noise" in page.text
+    assert [a["id"] for a in page.all("section") if "id" in a] == ["picture-b", "picture-c"]
+
+
+def test_pictures_are_what_was_written_and_large_ones_small(tmp_path: Path) -> None:
+    write_result(tmp_path, "a", replace(solved(depth=16), picture=Picture(torch.full((1, 1500, 40), 0.25), depth=16)))
+    image = next(a for a in page_of(tmp_path).all("img") if a["alt"] == "the result")
+    shown = Image.open(io.BytesIO(base64.b64decode(image["src"].split(",")[1])))
+    assert shown.size == (32, 1200) and np.asarray(shown).mean() == pytest.approx(0.25 * 255, abs=1)
+
+
+def test_a_missing_or_foreign_file_is_left_out(tmp_path: Path) -> None:
+    path = write_result(tmp_path / "out", "a", solved())
+    (tmp_path / "secret.png").write_bytes((path.parent / "a.png").read_bytes())
+    record = json.loads(path.read_text())
+    record["files"]["kernel"] = "../secret.png"
+    path.write_text(json.dumps(record))
+    (path.parent / "a.residual.png").unlink()
+    assert {a["alt"] for a in page_of(path.parent).all("img")} == {"the input", "the result"}
+
+
+def test_nothing_to_report(tmp_path: Path) -> None:
+    with pytest.raises(IptError, match="holds no results"):
+        write_report(tmp_path)
+
+
+def test_the_curve() -> None:
+    trace = [1.0, None, 0.1, 0.01, float("nan")]
+    root = ElementTree.fromstring(curve(trace, 0.02))
+    lines = [
+        [tuple(map(float, p.split(","))) for p in line.get("points", "").split()] for line in root.iter("polyline")
+    ]
+    assert [len(line) for line in lines] == [1, 2]
+    (first,), (second, third) = lines
+    assert first[0] < second[0] < third[0]
+    # Logarithmic: a tenth is as far each time.
+    assert third[1] - second[1] == pytest.approx(second[1] - first[1], abs=0.2)
+    (level,) = [line for line in root.iter("line") if line.get("class") == "noise"]
+    share = (float(level.get("y1", "nan")) - second[1]) / (third[1] - second[1])
+    assert share == pytest.approx(np.log10(5), abs=0.01)
+    assert curve([], 0.01) == "" and curve([0.0, None], 0.01) == ""
+    assert ElementTree.fromstring(curve([0.3], None)).tag == "svg"
+
+
+def test_the_curve_tells_the_sizes_of_a_solve_from_coarse_to_fine() -> None:
+    trace, sizes = [1.0, 0.5, 0.2, 0.1], [[16, 20, 3], [32, 40, 1]]
+    root = ElementTree.fromstring(curve(trace, None, sizes))
+    (points,) = [line.get("points", "").split() for line in root.iter("polyline")]
+    marks = [line.get("x1") for line in root.iter("line") if line.get("x1") == line.get("x2")]
+    assert marks == [points[0].split(",")[0], points[3].split(",")[0]]
+    said = [text.text for text in root.iter("text") if "px" in (text.text or "")]
+    assert said == ["20 \u00d7 16 px", "40 \u00d7 32 px"]
+    alone = ElementTree.fromstring(curve(trace, None, [[32, 40, 4]]))
+    assert not [text for text in alone.iter("text") if "px" in (text.text or "")]
+
+
+def test_numbers_are_shown_with_their_unit(tmp_path: Path) -> None:
+    numbers = {
+        "radius": {"values": [2.5312], "unit": "px", "meaning": "of <the> disc"},
+        "shift": {"values": [-0.5, 0.25, 0, 0, 1.5], "unit": "px", "meaning": "of each line"},
+    }
+    write_result(tmp_path, "a", solved(parameters=numbers))
+    page = page_of(tmp_path)
+    assert "radius2.53 px" in page.text and "shift5 values, -0.500 to 1.50 px" in page.text
+    assert "of <the> disc" in [attributes.get("title") for attributes in page.all("div")]
+
+
+@pytest.mark.parametrize(("shape", "slider"), [((24, 24), True), ((24, 12), False)])
+def test_input_and_result_lie_on_each_other_if_they_are_of_one_format(tmp_path: Path, shape, slider) -> None:
+    result = replace(solved(), measurement=Picture(torch.rand(1, *shape)))
+    write_result(tmp_path, "a", result)
+    page = page_of(tmp_path)
+    assert any(attributes.get("type") == "range" for attributes in page.all("input")) == slider
+    assert {"the input", "the result"} <= {attributes.get("alt") for attributes in page.all("img")}

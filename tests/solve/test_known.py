@@ -1,0 +1,41 @@
+"""Parameters that are given."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ipt.core.errors import IptError
+from ipt.operators.turbulence import Turbulence
+from ipt.solve.known import given
+
+IMAGE = (1, 16, 20)
+OPERATOR = Turbulence(5)
+TILT = torch.full((2, 16, 20), 0.7)
+
+
+def test_one_value_serves_every_frame_or_each_has_its_own():
+    kernels = torch.rand(3, 1, 5, 5)
+    found = given({"kernel": kernels, "tilt": TILT}, OPERATOR, IMAGE, 3)
+    assert torch.equal(found["kernel"], kernels.reshape(1, 3, 5, 5))
+    assert torch.equal(found["tilt"], TILT.repeat(3, 1, 1)[None])
+    assert given({}, OPERATOR, IMAGE) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "frames", "said"),
+    [
+        ("tilt", TILT[:, :15], 1, r"of shape \(2, 15, 20\); the operator's is \(2, 16, 20\)$"),
+        ("tilt", TILT[:, :, :9].expand(3, 2, 16, 9), 3, r"is \(2, 16, 20\), or \(3, 2, 16, 20\) for the frames"),
+        ("tilt", TILT.expand(4, 2, 16, 20), 3, "of 4 frames, and the input has 3"),
+        ("tilt", TILT.expand(4, 2, 16, 20), 1, "of 4 frames, and the input is one picture"),
+        ("tilt", TILT * 1e-5, 1, "nowhere above 7e-06 px; give it in pixels"),
+        ("tilt", TILT * 20, 1, "reaches 14 px, beyond a picture of 20 x 16 px"),
+        ("kernel", torch.rand(1, 17, 5), 1, "5 x 17 px, larger than the picture"),
+        ("kernel", torch.rand(3, 5, 5), 3, r"of shape \(3, 5, 5\).*\(3, 1, 5, 5\) for the frames"),
+        ("kernl", torch.rand(1, 5, 5), 1, "no parameter 'kernl'.*kernel"),
+    ],
+)
+def test_what_cannot_be_is_said(name, value, frames, said):
+    with pytest.raises(IptError, match=said):
+        given({name: value}, OPERATOR, IMAGE, frames)
