@@ -28,7 +28,7 @@ def test_the_shipped_priors_are_installed_with_their_cards(prior):
     assert len((folder / "diffusion_pytorch_model.safetensors").read_bytes()) < 45e6
 
 
-@pytest.mark.parametrize("name", ["py.typed", "runs/report.html"])
+@pytest.mark.parametrize("name", ["py.typed", "report/report.html"])
 def test_other_data_is_installed(name):
     assert (files("ipt") / name).is_file()
 
