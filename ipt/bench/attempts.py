@@ -18,10 +18,10 @@ from ipt.core.interfaces import IMAGE, ParametricOperator
 from ipt.core.problem import rms
 from ipt.core.solver import Solution, Solver
 from ipt.images.fit import fit
+from ipt.images.outcomes import Progress
 from ipt.plugins.building import build
 from ipt.solve.assessment import margins
 from ipt.solve.memory import Room
-from ipt.solve.outcomes import Progress
 from ipt.solve.solving import sample_seeds
 from ipt.solve.tasks import Task, solve_tasks
 

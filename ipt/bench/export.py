@@ -14,11 +14,11 @@ from dataclasses import replace
 
 from ipt.bench.cases import cases_of
 from ipt.bench.protocol import SHIPPED, Protocol
-from ipt.bench.saving import save_array, save_protocol
+from ipt.bench.saving import save_protocol
 from ipt.images import files
 from ipt.images.atomic import check_folder
 from ipt.images.files import Picture
-from ipt.solve.truth import parameter_file
+from ipt.images.parameters import parameter_file, write_parameter
 
 
 def export(protocol: Protocol, folder: str) -> int:
@@ -34,10 +34,10 @@ def export(protocol: Protocol, folder: str) -> int:
         case = cases[number]
         picture = truth / f"{case.stem}.png"
         for name, value in case.parameters.items():
-            save_array(parameter_file(picture, name), value)
+            write_parameter(parameter_file(picture, name), value)
         if bare:
             continue
         files.write(picture, Picture(case.clean, depth=16))
-        save_array(out / f"{case.stem}.npy", case.measurement)
+        write_parameter(out / f"{case.stem}.npy", case.measurement)
         files.write(out / f"{case.stem}.png", Picture(case.measurement, depth=16))
     return len(cases)

@@ -22,8 +22,7 @@ from ipt.bench.sheet import sheet
 from ipt.bench.summary import summarised
 from ipt.bench.table import comma_separated, markdown
 from ipt.images import files
-from ipt.solve.outputs import json_text
-from ipt.solve.provenance import identity, versions
+from ipt.images.records import identity, json_text, versions
 
 _INCEPTION_BATCH = 16
 

@@ -18,15 +18,17 @@ from ipt.bench.cases import Case, Cases, cases_of
 from ipt.bench.protocol import Plan
 from ipt.bench.reporting import Report, report
 from ipt.bench.rows import Rows
-from ipt.bench.saving import save_array, save_protocol
+from ipt.bench.saving import save_protocol
 from ipt.bench.scores import scores
 from ipt.core.errors import IptError
 from ipt.core.solver import Solver
 from ipt.images import files
 from ipt.images.atomic import check_folder
+from ipt.images.outcomes import Outcome, Watcher
+from ipt.images.parameters import write_parameter
+from ipt.images.records import identity
 from ipt.plugins.registry import one_line
-from ipt.solve.outcomes import Outcome, Watcher
-from ipt.solve.provenance import identity, weight_hashes
+from ipt.solve.provenance import weight_hashes
 
 _PICTURES = "pictures"
 
@@ -123,11 +125,11 @@ class _Run:
         if not (place / f"{case.stem}.clean.png").is_file():
             files.write(place / f"{case.stem}.measurement.png", case.measurement)
             for name, value in case.parameters.items():
-                save_array(place / f"{case.stem}.clean.{name}.npy", value)
+                write_parameter(place / f"{case.stem}.clean.{name}.npy", value)
             files.write(place / f"{case.stem}.clean.png", case.clean)
         files.write(place / f"{case.stem}.{plan.name}.png", attempt.image)
         for name, value in attempt.parameters.items():
-            save_array(place / f"{case.stem}.{plan.name}.{name}.npy", value)
+            write_parameter(place / f"{case.stem}.{plan.name}.{name}.npy", value)
         self.rows.add(key, {**_head(plan, case), "status": "done", "reason": "", **scores(attempt, case)})
 
     def _done(self, plan: Plan, case: Case, key: str) -> bool:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import yaml
-from torch import Tensor
 
 from ipt.bench.protocol import Protocol
 from ipt.images.atomic import atomic
@@ -15,11 +13,6 @@ from ipt.images.atomic import atomic
 def save_text(path: Path, text: str) -> None:
     with atomic(path) as file:
         file.write(text.encode())
-
-
-def save_array(path: Path, value: Tensor) -> None:
-    with atomic(path) as file:
-        np.save(file, value.numpy())
 
 
 def save_protocol(folder: Path, protocol: Protocol) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ipt.images import files
+from ipt.images.parameters import read_parameter
 from ipt.images.pictures import Cell, contact_sheet, kernel_picture
-from ipt.solve.truth import read_parameter
 
 CASES = 8
 

@@ -12,11 +12,11 @@ from ipt.cli.console import notes
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from ipt.solve.outcomes import Outcome, Progress
+    from ipt.images.outcomes import Outcome, Progress
 
 
 class Reporter:
-    """A `ipt.solve.outcomes.Watcher` for people; a context, so that the live line goes whatever happens."""
+    """A `ipt.images.outcomes.Watcher` for people; a context, so that the live line goes whatever happens."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn

@@ -18,7 +18,7 @@ import torch
 from ipt.core.errors import IptError
 from ipt.core.solver import State
 from ipt.images.atomic import atomic
-from ipt.solve.provenance import identity
+from ipt.images.records import identity
 from ipt.solve.tasks import Part
 
 FOLDER = ".state"

@@ -23,11 +23,11 @@ from ipt.folder.status import read_status
 from ipt.folder.work import Job, Run, record_of
 from ipt.images import files
 from ipt.images.atomic import check_folder
+from ipt.images.outcomes import Outcome, Watcher
 from ipt.report.report import write_report
 from ipt.solve import example
 from ipt.solve.defaults import with_usual_prior
 from ipt.solve.options import Options
-from ipt.solve.outcomes import Outcome, Watcher
 from ipt.solve.outputs import left_over, settle
 
 _ROLES = ("measurement", "residual", "reference", "spread", "failed")

@@ -13,9 +13,9 @@ import yaml
 
 from ipt.core.errors import IptError
 from ipt.core.interfaces import Prior
+from ipt.images.records import run_yaml, versions, write_run_yaml
 from ipt.solve.options import PINNED, Options, flat
-from ipt.solve.outputs import run_yaml, write_run_yaml
-from ipt.solve.provenance import versions, weight_hashes
+from ipt.solve.provenance import weight_hashes
 
 FREE = ("input", "device", f"{PINNED}.versions.python")
 """What may differ: a folder may be moved, be solved on several machines, and no number depends on Python's version."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from ipt.core.errors import IptError
 from ipt.folder import checkpoints
 from ipt.folder.work import Job, Run, Work
+from ipt.images.outcomes import Outcome, Watcher
 from ipt.solve.memory import MOST, Room
-from ipt.solve.outcomes import Outcome, Watcher
 
 _HELD = 2**25
 """Pixels of pictures that wait for others of their shape: a batch is solved, though not full, when it holds so many."""

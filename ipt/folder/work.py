@@ -25,17 +25,19 @@ from ipt.folder.checkpoints import Checkpoint, Saved
 from ipt.images import files
 from ipt.images.exposures import read_exposures
 from ipt.images.files import Picture
+from ipt.images.outcomes import Outcome, Watcher
+from ipt.images.parameters import parameter_file, read_parameter
+from ipt.images.records import file_hash, identity
 from ipt.plugins.building import build
 from ipt.plugins.registry import one_line
 from ipt.solve import example
 from ipt.solve.memory import Room, out_of_memory
 from ipt.solve.options import Options
-from ipt.solve.outcomes import Outcome, Watcher
 from ipt.solve.outputs import write_failure, write_result
-from ipt.solve.provenance import choose_device, file_hash, identity, weight_hashes
+from ipt.solve.provenance import choose_device, weight_hashes
 from ipt.solve.solving import Prepared, prepare
 from ipt.solve.tasks import solve_tasks
-from ipt.solve.truth import Truth, parameter_file, read_parameter, read_truth, truth_file
+from ipt.solve.truth import Truth, read_truth, truth_file
 
 
 @dataclass(frozen=True)

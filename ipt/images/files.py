@@ -6,6 +6,7 @@ and rounded: never stretched, so that numbers computed from the written files ar
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
 MINIMUM_SIDE = 8
 """Pixels; below it there is nothing to restore."""
+ROUNDING_NOISE = 1 / 255 / math.sqrt(12)
+"""Standard deviation of what rounding to 8 bits does to values in 0..1."""
 
 
 @dataclass(frozen=True)

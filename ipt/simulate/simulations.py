@@ -22,28 +22,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from ipt.core.errors import IptError
 from ipt.core.interfaces import Generator, ParametricOperator
 from ipt.core.randomness import image_seed
-from ipt.folder.jobs import Outcome, Watcher
 from ipt.images import files
 from ipt.images.atomic import atomic, check_folder
 from ipt.images.fields import parameter_picture
-from ipt.images.files import Picture
+from ipt.images.files import ROUNDING_NOISE, Picture
+from ipt.images.outcomes import Outcome, Watcher
+from ipt.images.parameters import parameter_file, write_parameter
 from ipt.images.pictures import sheet_of_frames
+from ipt.images.records import file_hash, json_text, versions, write_run_yaml
 from ipt.operators.compose import nominal_parameters
 from ipt.plugins.building import build_component
 from ipt.plugins.registry import one_line
 from ipt.simulate.simulating import Simulated, generator_names, generators_for, simulate
-from ipt.solve.noise import FLOOR
 from ipt.solve.options import Options
-from ipt.solve.outputs import json_text, write_run_yaml
-from ipt.solve.provenance import file_hash, versions
-from ipt.solve.truth import parameter_file
 
 
 def simulate_all(options: Options, out: str, force: bool, watcher: Watcher) -> Iterator[Outcome]:
@@ -99,10 +95,10 @@ def _one(
     seeds = [seed] if frames == 1 else [image_seed(seed, f"frame {number}") for number in range(1, frames + 1)]
     made = [simulate(clean.pixels, operator, generators, options["noise"], one) for one in seeds]
     measured = torch.stack([one.measurement for one in made])
-    if clean.depth == 8 and 0 < options["noise"] < 4 * FLOOR:
+    if clean.depth == 8 and 0 < options["noise"] < 4 * ROUNDING_NOISE:
         watcher.note(
-            f"{path.name}: 8 bits, as the input; rounding adds noise of {FLOOR:.4f} to yours of {options['noise']:g}. "
-            f"--depth 16 keeps it."
+            f"{path.name}: 8 bits, as the input; rounding adds noise of {ROUNDING_NOISE:.4f} to yours of "
+            f"{options['noise']:g}. --depth 16 keeps it."
         )
     record = {
         "input": path.name,
@@ -131,7 +127,7 @@ def _write(
         files.write(picture, clean)
         for name in made[0].parameters:
             each = [one.parameters[name] for one in made]
-            _save(written(parameter_file(picture, name)), torch.stack(each) if several else each[0])
+            write_parameter(written(parameter_file(picture, name)), torch.stack(each) if several else each[0])
             shown = [drawn for value in each if (drawn := parameter_picture(value)) is not None]
             if shown:
                 sheet = sheet_of_frames(shown) if several else shown[0]
@@ -159,11 +155,6 @@ def _frames_folder(place: Path) -> Iterator[Path]:
         fresh.rename(place)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _save(path: Path, value: Tensor) -> None:
-    with atomic(path) as file:
-        np.save(file, value.numpy())
 
 
 @contextmanager

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from torch import Tensor
 
-FLOOR = 1 / 255 / math.sqrt(12)
-"""Rounding to 8 bits alone: no noise level is estimated below it."""
+from ipt.images.files import ROUNDING_NOISE
+
 LEAST = 0.007
 """What is assumed at least where no noise level is given. What a camera does besides the operator (a kernel that
 differs from place to place, a tone curve, sharpening) is no noise, but taken for detail it comes to ringing and grain;
@@ -26,7 +24,7 @@ _NORMAL = 0.6744897501960817
 
 
 def estimate_noise(pixels: Tensor) -> float:
-    """Standard deviation of the white noise in a picture (C, H, W), 0..1, at least FLOOR.
+    """Standard deviation of the white noise in a picture (C, H, W), 0..1, at least ROUNDING_NOISE.
 
     The median of |d| over the picture's diagonal detail d, as Donoho and Johnstone do with wavelets ("Ideal spatial
     adaptation by wavelet shrinkage", 1994); here d is the fourth difference along both axes. The median passes over
@@ -43,7 +41,7 @@ def estimate_noise(pixels: Tensor) -> float:
     whole = np.lib.stride_tricks.sliding_window_view(inside, (len(_FOURTH), len(_FOURTH)), axis=(1, 2)).all((-2, -1))
     # A picture that is clipped nearly everywhere has little to say; then all of it counts.
     chosen = detail[whole] if whole.sum() >= 64 else detail
-    return max(FLOOR, float(np.median(np.abs(chosen))) / _NORMAL)
+    return max(ROUNDING_NOISE, float(np.median(np.abs(chosen))) / _NORMAL)
 
 
 def _differences(values: np.ndarray, axis: int) -> np.ndarray:

@@ -10,7 +10,6 @@ a.residual.png show one beside the other. The a.json is written last: where it i
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import tempfile
@@ -23,14 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from torch import Tensor
 
 from ipt.core.errors import IptError
 from ipt.images.atomic import atomic, write_error
 from ipt.images.fields import parameter_picture
 from ipt.images.files import Picture, write
+from ipt.images.parameters import write_parameter
 from ipt.images.pictures import residual_picture, sheet_of_frames, spread_picture
+from ipt.images.records import json_text
 
 _REPLACED = "replaced"
 """The json of an older result, while the newer one is moved to its place."""
@@ -144,24 +144,6 @@ def write_failure(
     return path
 
 
-def write_run_yaml(out_dir: str | os.PathLike[str], options: Mapping[str, Any]) -> Path:
-    """OUT/run.yaml: options that `--config` reads, in the order given; plain values only."""
-    path = Path(out_dir) / "run.yaml"
-    with atomic(path) as file:
-        file.write(run_yaml(options).encode())
-    return path
-
-
-def run_yaml(options: Mapping[str, Any]) -> str:
-    """The text of run.yaml."""
-    return yaml.safe_dump(_plain(options), sort_keys=False, allow_unicode=True, width=100)
-
-
-def json_text(record: Mapping[str, Any]) -> str:
-    """Standard JSON: tensors, arrays, paths and tuples become plain values; NaN and infinite numbers null."""
-    return json.dumps(_plain(record, finite=True), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-
-
 class _Files:
     """Writes the files of one result and remembers their names by role."""
 
@@ -183,7 +165,7 @@ class _Files:
         add("residual", ".residual.png", partial(write, picture=_sheet(residuals)))
         for name, value in result.parameters.items():
             each = _apart(value, result.frames)
-            add(f"{name} values", f".{name}.npy", partial(_save, value=each if result.frames > 1 else value))
+            add(f"{name} values", f".{name}.npy", partial(write_parameter, value=each if result.frames > 1 else value))
             shown = [drawn for one in each if (drawn := parameter_picture(one)) is not None]
             if shown:
                 add(name, f".{name}.png", partial(write, picture=_sheet(shown)))
@@ -192,7 +174,7 @@ class _Files:
                 picture = result.picture.with_pixels(sample)
                 add(f"sample {number}", f".sample{number}.png", partial(write, picture=picture))
         if result.spread is not None:
-            add("spread values", ".spread.npy", partial(_save, value=result.spread))
+            add("spread values", ".spread.npy", partial(write_parameter, value=result.spread))
             add("spread", ".spread.png", partial(write, picture=spread_picture(result.spread)))
         if result.reference is not None:
             add("reference", ".reference.png", partial(write, picture=result.reference))
@@ -234,11 +216,6 @@ def _prepared(out: Path, stem: str) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _save(path: Path, value: Tensor) -> None:
-    with atomic(path) as file:
-        np.save(file, value.detach().cpu().float().numpy())
-
-
 def _files_of(path: Path, stem: str) -> set[str]:
     """The names that an image's json lists; none if there is none, or it is not ours."""
     try:
@@ -246,18 +223,3 @@ def _files_of(path: Path, stem: str) -> set[str]:
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return set()
     return {name for name in names if isinstance(name, str) and name.startswith(f"{stem}.") and "/" not in name}
-
-
-def _plain(value: Any, finite: bool = False) -> Any:
-    """Only dictionaries, lists, strings, numbers, booleans and None."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item, finite) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item, finite) for item in value]
-    if isinstance(value, Tensor | np.ndarray | np.generic):
-        return _plain(value.tolist(), finite)
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) or not finite else None
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    return str(value)

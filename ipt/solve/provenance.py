@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import platform
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
-from ipt import __version__
 from ipt.core.errors import IptError
 from ipt.core.interfaces import Prior
-
-
-def versions() -> dict[str, str]:
-    """Of ipt and of what its numbers depend on."""
-    return {
-        "ipt": __version__,
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
 
 
 def weight_hashes(priors: Mapping[str, Prior]) -> dict[str, str]:
     """sha256 of the weights of every prior that has some, by unknown."""
     hashes = {name: getattr(prior, "weights_hash", "") for name, prior in priors.items()}
     return {name: str(value) for name, value in hashes.items() if value}
-
-
-def file_hash(path: str | os.PathLike[str]) -> str:
-    """sha256 of a file; IptError if it cannot be read."""
-    try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise IptError(f"{path} cannot be read ({error.strerror}); check the name and its permissions") from error
-
-
-def identity(values: Mapping[str, Any]) -> str:
-    """A short name of all that determines a result; equal values, equal names."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 def choose_device(name: str) -> str:

@@ -23,14 +23,15 @@ from ipt.core.solver import Solution, Solver
 from ipt.images.exposures import combined
 from ipt.images.files import Picture
 from ipt.images.fit import Fitted, accepted_side, as_colour, as_it_came, fit
+from ipt.images.outcomes import Progress
+from ipt.images.records import versions
 from ipt.operators.frames import Frames
 from ipt.solve.assessment import against_truth, margins, verdict
 from ipt.solve.known import given
 from ipt.solve.memory import Room
 from ipt.solve.noise import LEAST, estimate_noise
-from ipt.solve.outcomes import Progress
 from ipt.solve.outputs import ImageResult
-from ipt.solve.provenance import versions, weight_hashes
+from ipt.solve.provenance import weight_hashes
 from ipt.solve.tasks import Task, solve_tasks
 from ipt.solve.truth import Truth
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from ipt.core.errors import IptError
 from ipt.core.problem import Problem
 from ipt.core.solver import Solution, Solver, State
+from ipt.images.outcomes import Progress
 from ipt.solve.memory import Room, out_of_memory
-from ipt.solve.outcomes import Progress
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
 from ipt.images import files
 from ipt.images.files import Picture
+from ipt.images.parameters import parameter_file, read_parameter
 
 
 @dataclass(frozen=True)
@@ -24,38 +23,6 @@ class Truth:
 
     picture: Picture
     parameters: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-def read_parameter(path: str | os.PathLike[str]) -> Tensor:
-    """The parameter in a .npy file, (C, H, W) float32, or of several frames (F, C, H, W); an array (H, W) has one
-    channel, a number or a list (C,) one value a channel. IptError: no such file, or no numbers.
-    """
-    file = Path(path)
-    try:
-        # allow_pickle=False: a file cannot run code.
-        values = np.load(file, allow_pickle=False)
-        if not isinstance(values, np.ndarray):
-            raise ValueError("it holds several arrays")
-        # A copy, and in this machine's byte order, which torch wants.
-        tensor = torch.from_numpy(np.array(values, dtype=np.float32))
-    except FileNotFoundError:
-        raise IptError(f"{file} does not exist; give a .npy file with the parameter's values") from None
-    except (OSError, ValueError, EOFError, TypeError) as error:
-        raise IptError(f"{file} is not a .npy file of numbers ({error}); save the values with numpy.save") from error
-    if tensor.ndim == 2:
-        tensor = tensor[None]
-    elif tensor.ndim < 2:
-        tensor = tensor.reshape(-1, 1, 1)
-    if tensor.ndim > 4 or not tensor.numel():
-        raise IptError(
-            f"{file} is of shape {tuple(tensor.shape)}; a parameter is a number, (height, width), (channels, height, "
-            f"width) or, of several frames, (frames, channels, height, width)"
-        )
-    if not torch.isfinite(tensor).all():
-        raise IptError(f"{file} has NaN or infinite values; replace them, then try again")
-    if not tensor.any() and min(tensor.shape[-2:]) > 1:
-        raise IptError(f"{file} holds nothing but zeros; give the parameter's values")
-    return tensor
 
 
 def truth_file(reference: str | os.PathLike[str], stem: str, usual: str = "") -> Path:
@@ -77,8 +44,3 @@ def read_truth(file: Path, parameters: Iterable[str]) -> Truth:
     """The clean picture in a file, and a.kernel.npy beside a.png for a parameter called kernel, where it is there."""
     found = {name: parameter_file(file, name) for name in parameters}
     return Truth(files.read(file), {name: read_parameter(path) for name, path in found.items() if path.is_file()})
-
-
-def parameter_file(picture: Path, parameter: str) -> Path:
-    """Where the true values of a parameter lie beside a clean picture."""
-    return picture.with_name(f"{picture.stem}.{parameter}.npy")

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ipt.cli.progress import Reporter
-from ipt.solve.outcomes import Outcome, Progress
+from ipt.images.outcomes import Outcome, Progress
 
 
 @pytest.fixture

@@ -27,9 +27,9 @@ from ipt.folder.engines.worker import Begun, Broken, Idle, Lost, Report, Setup
 from ipt.folder.jobs import solve_all
 from ipt.folder.pins import pins
 from ipt.folder.work import Job
+from ipt.images.outcomes import Outcome, Progress
+from ipt.images.records import run_yaml
 from ipt.solve.options import COMMAND_LINE, SOLVE, Options, merged
-from ipt.solve.outcomes import Outcome, Progress
-from ipt.solve.outputs import run_yaml
 
 QUICK = {"prior": ["gaussian", "kernel=gaussian"], "set": ["operator.kernel_size=7"], "batch": "1"}
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from skimage import data
 
+from ipt.images.files import ROUNDING_NOISE
 from ipt.operators.blur import Blur
 from ipt.operators.kernels import DefocusKernels, GaussianKernels, MotionKernels
-from ipt.solve.noise import FLOOR, estimate_noise
+from ipt.solve.noise import estimate_noise
 
 KERNELS = {
     "motion": MotionKernels(extent=(5, 14)),
@@ -31,7 +32,7 @@ def test_within_15_percent_on_blurred_pictures(level, name, kind):
     clean = blurred(name, kind, seed=3)
     noisy = clean + level * torch.randn(clean.shape, generator=torch.Generator().manual_seed(1))
     rounded = (noisy.clamp(0, 1) * 255).round() / 255
-    assert estimate_noise(rounded) == pytest.approx(np.hypot(level, FLOOR), rel=0.15)
+    assert estimate_noise(rounded) == pytest.approx(np.hypot(level, ROUNDING_NOISE), rel=0.15)
 
 
 def test_clipped_parts_are_passed_over():
@@ -42,7 +43,7 @@ def test_clipped_parts_are_passed_over():
 
 
 def test_there_is_a_floor():
-    assert estimate_noise(torch.full((3, 16, 16), 0.4)) == FLOOR == pytest.approx(1 / 255 / 12**0.5)
+    assert estimate_noise(torch.full((3, 16, 16), 0.4)) == ROUNDING_NOISE == pytest.approx(1 / 255 / 12**0.5)
 
 
 def test_too_small_a_picture_is_refused():

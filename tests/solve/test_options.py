@@ -23,7 +23,7 @@ def test_layers_are_merged_pair_by_pair():
 
 
 def test_what_is_written_reads_back_the_same(tmp_path):
-    from ipt.solve.outputs import write_run_yaml
+    from ipt.images.records import write_run_yaml
 
     given = {"prior": ["faces", "kernel=empirical:k.npz"], "set": ["operator.kernel_size=[9, 11]"], "noise": ".02"}
     options = merged(SOLVE, [(COMMAND_LINE, {**given, "input": "a.png"})])

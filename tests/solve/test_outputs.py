@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from ipt.core.errors import IptError
 from ipt.images.files import Picture, read
 from ipt.solve import outputs
-from ipt.solve.outputs import ImageResult, left_over, settle, write_failure, write_result, write_run_yaml
+from ipt.solve.outputs import ImageResult, left_over, settle, write_failure, write_result
 
 
 def result(samples: int = 0, side: int = 12) -> ImageResult:
@@ -73,14 +72,14 @@ def test_what_is_interrupted_leaves_nothing(
 ) -> None:
     write_result(tmp_path, "a", result())
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    saved = outputs._save
+    saved = outputs.write_parameter
 
     def failing(path: Path, value: torch.Tensor) -> None:
         if "spread" in path.name:
             raise error
         saved(path, value)
 
-    monkeypatch.setattr(outputs, "_save", failing)
+    monkeypatch.setattr(outputs, "write_parameter", failing)
     with pytest.raises(IptError if isinstance(error, OSError) else KeyboardInterrupt) as caught:
         write_result(tmp_path, "a", result(2))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -142,9 +141,3 @@ def test_what_was_stopped_before_it_was_complete_is_removed(tmp_path: Path) -> N
     assert names(tmp_path) == ALWAYS | {".run.yaml.0123abcd.partial", ".report.html.0123abcd.partial"}
     settle(tmp_path, ["a"], pages=True)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
-
-
-def test_run_yaml_reads_back(tmp_path: Path) -> None:
-    path = write_run_yaml(tmp_path, {"operator": "blur", "noise": 0.01, "size": (3, 5), "from": Path("a")})
-    assert yaml.safe_load(path.read_text()) == {"operator": "blur", "noise": 0.01, "size": [3, 5], "from": "a"}
-    assert list(yaml.safe_load(path.read_text())) == ["operator", "noise", "size", "from"]

@@ -15,13 +15,13 @@ from ipt.core.randomness import image_seed
 from ipt.core.schedules import Karras
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
-from ipt.images.files import Picture
+from ipt.images.files import ROUNDING_NOISE, Picture
+from ipt.images.outcomes import Progress
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import BoxPrior, GaussianPrior
 from ipt.simulate.simulating import generators_for, simulate
 from ipt.solve.assessment import against_truth, margins, verdict
-from ipt.solve.noise import FLOOR, LEAST
-from ipt.solve.outcomes import Progress
+from ipt.solve.noise import LEAST
 from ipt.solve.solving import sample_seeds, solve_picture
 from ipt.solve.truth import Truth
 
@@ -75,7 +75,7 @@ def test_noise_is_estimated_unless_given():
     found = solve_picture(SOLVER, picture(side=64), noise=None)
     assert found.noise == pytest.approx(0.02, rel=0.15) and found.record["noise_from"] == "estimated"
     flat = solve_picture(SOLVER, replace(picture(), pixels=torch.full((3, 24, 24), 0.5)))
-    assert flat.noise == LEAST and flat.record["noise_of_input"] == FLOOR
+    assert flat.noise == LEAST and flat.record["noise_of_input"] == ROUNDING_NOISE
     assert solve_picture(SOLVER, picture(), noise=0.001).noise == 0.001
     assert solve_picture(SOLVER, picture(), noise=0.3).record["noise_from"] == "given"
 

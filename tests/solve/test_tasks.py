@@ -13,10 +13,10 @@ from ipt.core.solver import Solver
 from ipt.folder import checkpoints
 from ipt.folder.checkpoints import Checkpoint, Saved
 from ipt.guidance.proximal import Proximal
+from ipt.images.outcomes import Progress
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import GaussianPrior
 from ipt.solve.memory import Room, out_of_memory
-from ipt.solve.outcomes import Progress
 from ipt.solve.tasks import Part, Task, solve_tasks
 
 PRIORS = {"image": GaussianPrior(), "kernel": GaussianPrior()}

@@ -1,41 +1,29 @@
-"""Parameters in .npy files: their shapes, and what is refused."""
+"""Clean pictures, and the true parameters beside them."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
 from ipt.core.errors import IptError
-from ipt.solve.truth import read_parameter
+from ipt.images.files import write
+from ipt.solve.truth import read_truth, truth_file
 
 
-@pytest.mark.parametrize(
-    ("array", "shape"),
-    [
-        (np.array(2.5), (1, 1, 1)),
-        (np.array([1.0, 2.0]), (2, 1, 1)),
-        (np.ones((5, 7)), (1, 5, 7)),
-        (np.ones((2, 5, 7)), (2, 5, 7)),
-        (np.zeros((1, 64, 1)), (1, 64, 1)),
-        (np.array(0), (1, 1, 1)),
-    ],
-)
-def test_numbers_lines_kernels_and_fields(tmp_path, array, shape):
-    np.save(tmp_path / "p.npy", array)
-    found = read_parameter(tmp_path / "p.npy")
-    assert found.shape == shape and np.array_equal(found.numpy().ravel(), array.ravel().astype(np.float32))
+def test_the_truth_of_a_name(tmp_path: Path) -> None:
+    write(tmp_path / "a.png", torch.rand(3, 16, 16))
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.png").read_bytes())
+    assert truth_file(tmp_path, "a", ".jpg").name == "a.jpg" and truth_file(tmp_path, "a").name == "a.png"
+    assert truth_file(tmp_path / "a.png", "other") == tmp_path / "a.png"
+    with pytest.raises(IptError, match="has no picture called b"):
+        truth_file(tmp_path, "b")
 
 
-@pytest.mark.parametrize(
-    ("array", "said"),
-    [
-        (np.zeros((5, 5)), "nothing but zeros"),
-        (np.ones((2, 2, 2, 2, 2)), "of shape"),
-        (np.ones((0,)), "of shape"),
-        (np.array(np.nan), "NaN"),
-    ],
-)
-def test_what_is_refused(tmp_path, array, said):
-    np.save(tmp_path / "p.npy", array)
-    with pytest.raises(IptError, match=said):
-        read_parameter(tmp_path / "p.npy")
+def test_parameters_that_are_there_are_read(tmp_path: Path) -> None:
+    write(tmp_path / "a.png", torch.rand(3, 16, 16))
+    np.save(tmp_path / "a.kernel.npy", np.ones((5, 5)))
+    truth = read_truth(tmp_path / "a.png", ["kernel", "tilt"])
+    assert truth.picture.shape == (3, 16, 16) and set(truth.parameters) == {"kernel"}

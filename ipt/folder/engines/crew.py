@@ -20,8 +20,8 @@ from ipt.folder import checkpoints
 from ipt.folder.engines.worker import Begun, Broken, Idle, Lost, Note, Report
 from ipt.folder.shift import asked_batch, together
 from ipt.folder.work import Job, Run
+from ipt.images.outcomes import Outcome, Progress, Watcher
 from ipt.solve.memory import Room
-from ipt.solve.outcomes import Outcome, Progress, Watcher
 from ipt.solve.outputs import settle
 
 _LOSSES = 3

@@ -14,9 +14,9 @@ from ipt.core.errors import IptError
 from ipt.folder import pins
 from ipt.folder.shift import Shift
 from ipt.folder.work import Job, Run
+from ipt.images.outcomes import Outcome, Progress
 from ipt.plugins.registry import one_line
 from ipt.solve.options import Options
-from ipt.solve.outcomes import Outcome, Progress
 
 _SECONDS_BETWEEN_STEPS = 0.2
 """Progress is reported no more often than that."""

@@ -1,0 +1,55 @@
+"""Parameters of an operator as .npy files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ipt.core.errors import IptError
+from ipt.images.atomic import atomic
+
+
+def read_parameter(path: str | os.PathLike[str]) -> Tensor:
+    """The parameter in a .npy file, (C, H, W) float32, or of several frames (F, C, H, W); an array (H, W) has one
+    channel, a number or a list (C,) one value a channel. IptError: no such file, or no numbers.
+    """
+    file = Path(path)
+    try:
+        # allow_pickle=False: a file cannot run code.
+        values = np.load(file, allow_pickle=False)
+        if not isinstance(values, np.ndarray):
+            raise ValueError("it holds several arrays")
+        # A copy, and in this machine's byte order, which torch wants.
+        tensor = torch.from_numpy(np.array(values, dtype=np.float32))
+    except FileNotFoundError:
+        raise IptError(f"{file} does not exist; give a .npy file with the parameter's values") from None
+    except (OSError, ValueError, EOFError, TypeError) as error:
+        raise IptError(f"{file} is not a .npy file of numbers ({error}); save the values with numpy.save") from error
+    if tensor.ndim == 2:
+        tensor = tensor[None]
+    elif tensor.ndim < 2:
+        tensor = tensor.reshape(-1, 1, 1)
+    if tensor.ndim > 4 or not tensor.numel():
+        raise IptError(
+            f"{file} is of shape {tuple(tensor.shape)}; a parameter is a number, (height, width), (channels, height, "
+            f"width) or, of several frames, (frames, channels, height, width)"
+        )
+    if not torch.isfinite(tensor).all():
+        raise IptError(f"{file} has NaN or infinite values; replace them, then try again")
+    if not tensor.any() and min(tensor.shape[-2:]) > 1:
+        raise IptError(f"{file} holds nothing but zeros; give the parameter's values")
+    return tensor
+
+
+def write_parameter(path: Path, value: Tensor) -> None:
+    with atomic(path) as file:
+        np.save(file, value.detach().cpu().float().numpy())
+
+
+def parameter_file(picture: Path, parameter: str) -> Path:
+    """Where the true values of a parameter lie beside a clean picture."""
+    return picture.with_name(f"{picture.stem}.{parameter}.npy")

@@ -1,0 +1,79 @@
+"""What is written beside pictures: records in JSON, options in YAML, and the versions and hashes that make a result
+reproducible."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from ipt import __version__
+from ipt.core.errors import IptError
+from ipt.images.atomic import atomic
+
+
+def write_run_yaml(out_dir: str | os.PathLike[str], options: Mapping[str, Any]) -> Path:
+    """OUT/run.yaml: options that `--config` reads, in the order given; plain values only."""
+    path = Path(out_dir) / "run.yaml"
+    with atomic(path) as file:
+        file.write(run_yaml(options).encode())
+    return path
+
+
+def run_yaml(options: Mapping[str, Any]) -> str:
+    """The text of run.yaml."""
+    return yaml.safe_dump(_plain(options), sort_keys=False, allow_unicode=True, width=100)
+
+
+def json_text(record: Mapping[str, Any]) -> str:
+    """Standard JSON: tensors, arrays, paths and tuples become plain values; NaN and infinite numbers null."""
+    return json.dumps(_plain(record, finite=True), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def versions() -> dict[str, str]:
+    """Of ipt and of what its numbers depend on."""
+    return {
+        "ipt": __version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def file_hash(path: str | os.PathLike[str]) -> str:
+    """sha256 of a file; IptError if it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise IptError(f"{path} cannot be read ({error.strerror}); check the name and its permissions") from error
+
+
+def identity(values: Mapping[str, Any]) -> str:
+    """A short name of all that determines a result; equal values, equal names."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _plain(value: Any, finite: bool = False) -> Any:
+    """Only dictionaries, lists, strings, numbers, booleans and None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, finite) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item, finite) for item in value]
+    if isinstance(value, Tensor | np.ndarray | np.generic):
+        return _plain(value.tolist(), finite)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) or not finite else None
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    return str(value)
