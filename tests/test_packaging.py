@@ -13,6 +13,10 @@ from packaging.requirements import Requirement
 import ipt
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+TEMPLATES = (
+    "base.html.jinja", "report.html.jinja", "picture.html.jinja", "macros.html.jinja", "curve.svg.jinja", "report.css",
+    "report.js",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("prior", ["faces", "faces256", "kernel", "natural"])
@@ -28,7 +32,7 @@ def test_the_shipped_priors_are_installed_with_their_cards(prior):
     assert len((folder / "diffusion_pytorch_model.safetensors").read_bytes()) < 45e6
 
 
-@pytest.mark.parametrize("name", ["py.typed", "report/report.html"])
+@pytest.mark.parametrize("name", ["py.typed", *(f"report/templates/{name}" for name in TEMPLATES)])
 def test_other_data_is_installed(name):
     assert (files("ipt") / name).is_file()
 

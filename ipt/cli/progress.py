@@ -101,7 +101,7 @@ class Reporter:
             self._batch = None
 
     def _said(self, outcome: Outcome) -> None:
-        from ipt.report.sections import listed
+        from ipt.report.formatting import number_list
 
         record = outcome.record
         if "verdict" not in record:
@@ -119,7 +119,7 @@ class Reporter:
         parts += [f"{name} MNC {value:.3f}" for name, value in correlations.items()]
         for name, found in record.get("parameters", {}).items():
             off = f" (off by {metrics[f'{name}_error']:.2g})" if f"{name}_error" in metrics else ""
-            parts.append(f"{name} {listed(found['values'])} {found['unit']}".rstrip() + off)
+            parts.append(f"{name} {number_list(found['values'])} {found['unit']}".rstrip() + off)
         self.note(f"{outcome.name}: {', '.join(parts)}")
         fits = record["verdict"].startswith("fits:")
         self.note(f"{outcome.name}: {record['verdict']}", style="" if fits else "yellow")

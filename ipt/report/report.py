@@ -9,79 +9,134 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from html import escape
-from importlib.resources import files
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ipt.core.errors import IptError
 from ipt.images.atomic import atomic
-from ipt.report.overview import Row, links, own_options, row_of, summary
-from ipt.report.sections import detail, failure, number, options_table
+from ipt.report.embedding import EmbeddedImage, ResultFiles
+from ipt.report.formatting import number
+from ipt.report.sections import OptionRow, Picture, Record, anchor, option_rows, picture_section, residual_ratio
+from ipt.report.templating import template
 
 _SIDES = ((4, 1200), (24, 640), (200, 240), (None, 160))
-"""The longer side of the pictures in the page, of fewer images than so many."""
+"""The longer side, in pixels, of the pictures in the page, of fewer images than so many."""
 _MOST = 2000
 """More images than these would make a page that no browser opens quickly."""
+_THUMBNAIL = 64
+"""Pixels."""
+_RATIO, _SECONDS = "residual / noise", "seconds"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is kept in memory of a picture: its line in the table. The rest is read from `path`, its json, as the page
+    is written. result: the result's file name. values: by column."""
+
+    path: Path
+    failed: bool
+    result: str | None
+    values: dict[str, float | None]
+
+    @property
+    def stem(self) -> str:
+        """The name of its files."""
+        return self.path.name.removesuffix(".json").removesuffix(".failed")
+
+    @property
+    def anchor(self) -> str:
+        """The id of its section."""
+        return anchor(self.stem)
+
+    @property
+    def thumbnail(self) -> EmbeddedImage | None:
+        """The result, small."""
+        return ResultFiles(self.path.parent, {"result": self.result}).embed("result", _THUMBNAIL, "")
+
+    @property
+    def reason(self) -> str:
+        """Why it failed."""
+        return str(_record(self.path).get("reason") or "no reason was recorded")
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the template `report.html.jinja` shows. columns: of the table, none where there is no table. pictures:
+    gathered one at a time, while the page is written."""
+
+    title: str
+    subtitle: str
+    columns: Sequence[str]
+    done: Sequence[Row]
+    failed: Sequence[Row]
+    pictures: Iterable[Picture]
+    common_options: Sequence[OptionRow]
 
 
 def write_report(out_dir: str | os.PathLike[str], title: str = "Restored pictures") -> Path:
-    """Write the page for every a.json and a.failed.json in `out_dir`; the report's path.
+    """Write the page of a run.
 
-    Of more than 2000 images it has those with the largest residual for their noise. Other .json files are left alone.
-    IptError: nothing to report, or the page cannot be written.
+    Args:
+        out_dir: The folder with the results: an a.json or a.failed.json for each picture. Other .json files are left
+            alone. Of more than 2000 pictures, those with the largest residual for their noise are shown.
+        title: Of the page.
+
+    Returns:
+        The path of the page, report.html in that folder.
+
+    Raises:
+        IptError: There is nothing to report, or the page cannot be written.
     """
     out = Path(out_dir)
-    rows = [row for path in sorted(out.glob("*.json")) if (row := row_of(path, _record(path))) is not None]
+    rows = [row for path in sorted(out.glob("*.json")) if (row := _row(path, _record(path))) is not None]
     if not rows:
         raise IptError(f"{out} holds no results (no .json of a solved image); run `ipt solve` into it first")
     path = out / "report.html"
     with atomic(path) as file:
-        for piece in _page(out, rows, title):
+        for piece in template("report.html.jinja").generate(page=_page(out, rows, title)):
             file.write(piece.encode())
     return path
 
 
-def _page(out: Path, rows: Sequence[Row], title: str) -> Iterator[str]:
+def _page(out: Path, rows: Sequence[Row], title: str) -> Page:
     done, failed = ([row for row in rows if row.failed is wanted] for wanted in (False, True))
     shown = done
     if len(done) > _MOST:
-        worst = sorted(done, key=lambda row: -(row.values["residual / noise"] or 0))[:_MOST]
+        worst = sorted(done, key=lambda row: -(row.values[_RATIO] or 0))[:_MOST]
         shown = sorted(worst, key=lambda row: row.stem)
-    template = files("ipt.report").joinpath("report.html").read_text(encoding="utf-8")
-    # A value is never searched for places itself.
-    for number_, piece in enumerate(template.split("{{")):
-        name, rest = piece.split("}}", 1) if number_ else ("", piece)
-        if name == "title":
-            yield escape(title)
-        elif name == "subtitle":
-            yield escape(_subtitle(rows, len(done), len(shown)))
-        elif name == "body":
-            yield from _body(out, shown, failed[:_MOST])
-        yield rest
+    side = next(side for most, side in _SIDES if most is None or len(shown) < most)
+    common = _record(shown[0].path) if len(shown) > 1 else None
+    columns = list(rows[0].values) if common is not None else []
+    return Page(
+        title=title,
+        subtitle=_subtitle(rows, len(done), len(shown)),
+        columns=[name for name in columns if any(row.values[name] is not None for row in shown)],
+        done=shown,
+        failed=failed[:_MOST],
+        pictures=(picture_section(out, row.stem, _record(row.path), side, common) for row in shown),
+        common_options=option_rows({**common, "seed": None}, {}) if common is not None else [],
+    )
 
 
-def _body(out: Path, done: Sequence[Row], failed: Sequence[Row]) -> Iterator[str]:
-    several = len(done) > 1
-    if several:
-        yield summary(out, done)
-    for row in failed:
-        yield failure(row.stem, _record(row.path))
-    common = _record(done[0].path) if several else {}
-    side = next(side for most, side in _SIDES if most is None or len(done) < most)
-    for row in done:
-        record = _record(row.path)
-        if not several:
-            yield detail(out, row.stem, record, side)
-        else:
-            yield detail(out, row.stem, own_options(record, common), side, links(out, record))
-    if several and (table := options_table({**common, "seed": None})):
-        yield f'<section class="card"><h3>Of all pictures</h3>{table}</section>'
+def _row(path: Path, record: Record) -> Row | None:
+    """The row of an a.json or a.failed.json; None for a json that is not ours."""
+    if record.get("status") not in ("done", "failed"):
+        return None
+    metrics = record.get("metrics") or {}
+    values = {
+        _RATIO: residual_ratio(record),
+        _SECONDS: record.get("seconds"),
+        "PSNR dB": metrics.get("psnr"),
+        "SSIM": metrics.get("ssim"),
+        "kernel MNC": metrics.get("kernel_mnc"),
+    }
+    return Row(path, record["status"] == "failed", (record.get("files") or {}).get("result"), values)
 
 
 def _record(path: Path) -> dict[str, Any]:
-    """What a json says; nothing if it says nothing."""
+    """What a json holds; nothing if it cannot be read."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -90,15 +145,15 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _subtitle(rows: Sequence[Row], done: int, shown: int) -> str:
-    said = [f"{done} picture{'' if done == 1 else 's'} solved"]
+    parts = [f"{done} picture{'' if done == 1 else 's'} solved"]
     if shown < done:
-        said.append(f"here the {shown} with the largest residual for their noise")
+        parts.append(f"here the {shown} with the largest residual for their noise")
     if len(rows) > done:
-        said.append(f"{len(rows) - done} failed")
-    seconds = sum(row.values["seconds"] or 0 for row in rows)
+        parts.append(f"{len(rows) - done} failed")
+    seconds = sum(row.values[_SECONDS] or 0 for row in rows)
     if seconds:
-        said.append(f"{number(seconds)} s")
+        parts.append(f"{number(seconds)} s")
     versions = _record(next((row for row in rows if not row.failed), rows[0]).path).get("versions")
-    if isinstance(versions, Mapping) and "ipt" in versions:
-        said.append(f"ipt {versions['ipt']}")
-    return " \u00b7 ".join(said)
+    if isinstance(versions, dict) and "ipt" in versions:
+        parts.append(f"ipt {versions['ipt']}")
+    return " \u00b7 ".join(parts)

@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from PIL import Image
 
 from ipt.core.errors import IptError
 from ipt.images.files import Picture
-from ipt.report.curve import curve
 from ipt.report.report import write_report
 from ipt.solve.outputs import ImageResult, write_failure, write_result
 
@@ -45,7 +43,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] not in ("style", "script"):
-            self.text += data
+            self.text += data.replace("\n", "")
 
     def all(self, tag: str) -> list[dict[str, str]]:
         return [attributes for name, attributes in self.elements if name == tag]
@@ -199,36 +197,6 @@ def test_a_missing_or_foreign_file_is_left_out(tmp_path: Path) -> None:
 def test_nothing_to_report(tmp_path: Path) -> None:
     with pytest.raises(IptError, match="holds no results"):
         write_report(tmp_path)
-
-
-def test_the_curve() -> None:
-    trace = [1.0, None, 0.1, 0.01, float("nan")]
-    root = ElementTree.fromstring(curve(trace, 0.02))
-    lines = [
-        [tuple(map(float, p.split(","))) for p in line.get("points", "").split()] for line in root.iter("polyline")
-    ]
-    assert [len(line) for line in lines] == [1, 2]
-    (first,), (second, third) = lines
-    assert first[0] < second[0] < third[0]
-    # Logarithmic: a tenth is as far each time.
-    assert third[1] - second[1] == pytest.approx(second[1] - first[1], abs=0.2)
-    (level,) = [line for line in root.iter("line") if line.get("class") == "noise"]
-    share = (float(level.get("y1", "nan")) - second[1]) / (third[1] - second[1])
-    assert share == pytest.approx(np.log10(5), abs=0.01)
-    assert curve([], 0.01) == "" and curve([0.0, None], 0.01) == ""
-    assert ElementTree.fromstring(curve([0.3], None)).tag == "svg"
-
-
-def test_the_curve_tells_the_sizes_of_a_solve_from_coarse_to_fine() -> None:
-    trace, sizes = [1.0, 0.5, 0.2, 0.1], [[16, 20, 3], [32, 40, 1]]
-    root = ElementTree.fromstring(curve(trace, None, sizes))
-    (points,) = [line.get("points", "").split() for line in root.iter("polyline")]
-    marks = [line.get("x1") for line in root.iter("line") if line.get("x1") == line.get("x2")]
-    assert marks == [points[0].split(",")[0], points[3].split(",")[0]]
-    said = [text.text for text in root.iter("text") if "px" in (text.text or "")]
-    assert said == ["20 \u00d7 16 px", "40 \u00d7 32 px"]
-    alone = ElementTree.fromstring(curve(trace, None, [[32, 40, 4]]))
-    assert not [text for text in alone.iter("text") if "px" in (text.text or "")]
 
 
 def test_numbers_are_shown_with_their_unit(tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""The files of a result, and its pictures as data: URIs."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+_ONE_OF_MANY = 240
+"""Pixels. Pictures embedded with at most such a side are there to be recognised, and are packed tightly."""
+_PIXELATED = 256
+"""Pixels. Pictures up to this side are shown with their pixels as squares, as they are."""
+
+
+@dataclass(frozen=True)
+class EmbeddedImage:
+    """What an <img> needs. uri: a data: URI. width, height: in pixels. alt: what it shows. classes: of the style sheet,
+    separated by spaces."""
+
+    uri: str
+    width: int
+    height: int
+    alt: str
+    classes: str
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """The files of one result. folder: where the page and they lie. names: by role, as its record says."""
+
+    folder: Path
+    names: Mapping[str, Any]
+
+    def path(self, role: str) -> Path | None:
+        """A file; None where the record names none, it is gone, or it lies elsewhere (a record is only a file)."""
+        name = self.names.get(role)
+        path = self.folder / name if isinstance(name, str) else None
+        return path if path is not None and path.name == name and path.is_file() else None
+
+    def size(self, role: str) -> tuple[int, int] | None:
+        """Width and height of a picture in pixels."""
+        path = self.path(role)
+        if path is None:
+            return None
+        with Image.open(path) as file:
+            return file.size
+
+    def embed(self, role: str, side: int, alt: str, classes: str = "") -> EmbeddedImage | None:
+        """A picture, with at most `side` pixels on its longer side; None where there is no such file."""
+        path = self.path(role)
+        if path is None:
+            return None
+        with Image.open(path) as file:
+            image = _eight_bits(file)
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+        pixelated = "few" if max(image.size) <= _PIXELATED else ""
+        joined = " ".join(filter(None, (classes, pixelated)))
+        return EmbeddedImage(_data_uri(image, side), image.width, image.height, alt, joined)
+
+
+def _eight_bits(file: Image.Image) -> Image.Image:
+    """For the screen: L, LA, RGB or RGBA at 8 bits."""
+    if file.mode.startswith("I"):
+        return Image.fromarray((np.asarray(file).astype(np.float32) / 257).round().astype(np.uint8))
+    return file.copy() if file.mode in ("L", "LA", "RGB", "RGBA") else file.convert("RGB")
+
+
+def _data_uri(image: Image.Image, side: int) -> str:
+    """Lossless where it is small, else JPEG, unless it has alpha; where it is one of very many (`side`), WebP."""
+    packed = io.BytesIO()
+    if side <= _ONE_OF_MANY:
+        image.save(packed, kind := "webp", quality=75)
+    elif max(image.size) <= 512 or image.mode in ("LA", "RGBA"):
+        image.save(packed, kind := "png", optimize=True)
+    else:
+        image.save(packed, kind := "jpeg", quality=90)
+    return f"data:image/{kind};base64,{base64.b64encode(packed.getvalue()).decode()}"

@@ -1,0 +1,33 @@
+"""Pages from Jinja templates: everything that is put into them is escaped, and nothing may be missing."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from ipt.report.formatting import number
+
+
+def template(name: str, package: str = "ipt.report") -> Template:
+    """A template of the folder `templates` of a package.
+
+    Args:
+        name: Of the file, such as "report.html.jinja".
+        package: Dotted name of the package that brings it.
+    """
+    return _environment(package).get_template(name)
+
+
+@cache
+def _environment(package: str) -> Environment:
+    environment = Environment(
+        loader=PackageLoader(package),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters["number"] = number
+    environment.filters["px"] = "{:.1f}".format
+    return environment
