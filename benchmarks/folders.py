@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
-TINY = {"prior": ["gaussian", "kernel=gaussian"], "set": ["operator.kernel_size=7"]}
+TINY = {"prior": {"image": "gaussian", "kernel": "gaussian"}, "set": {"operator.kernel_size": 7}}
 
 
 def main() -> None:
@@ -178,10 +178,12 @@ class Quiet:
 
 def solve(folder: Path, out: Path, each: Callable[[Any], None] = lambda outcome: None, **given: Any) -> None:
     from ipt.folder.jobs import solve_all
-    from ipt.solve.options import COMMAND_LINE, SOLVE, merged
+    from ipt.folder.options import ExecutionOptions
+    from ipt.solve.options import SolveOptions
 
-    options = merged(SOLVE, [(COMMAND_LINE, {"input": str(folder), "noise": ".01", **given})])
-    for outcome in solve_all(options, str(out), False, Quiet()):
+    how = {name: given.pop(name) for name in ("batch", "engine", "save_every") if name in given}
+    options = SolveOptions(input=folder, noise=0.01, **given)
+    for outcome in solve_all(options, ExecutionOptions(**how), out, Quiet()):
         assert outcome.status == "done" or outcome.status == "skipped", outcome
         each(outcome)
 

@@ -16,7 +16,6 @@ import torch
 from click.testing import CliRunner
 
 from ipt.cli.main import cli
-from ipt.cli.solve import options_from
 from ipt.core.schedules import Karras
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
@@ -28,7 +27,6 @@ from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover
 from ipt.priors import shipped
 from ipt.priors.analytic import GaussianPrior
-from ipt.solve.options import SIMULATE, SOLVE
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -253,11 +251,7 @@ def test_commands_of_the_pages_parse(arguments):
     if "--help" in rest:
         return
     # A command named in a sentence may lack what it needs; what it has must be right.
-    context = command.make_context(name, [*rest], resilient_parsing=arguments not in WHOLE)
-    kinds = {"solve": SOLVE, "simulate": SIMULATE}.get(name)
-    if kinds is not None:
-        named = {{"set_": "set", "clean": "input"}.get(key, key): value for key, value in context.params.items()}
-        options_from(kinds, {kind.name: named.get(kind.name) for kind in kinds}, None)
+    command.make_context(name, [*rest], resilient_parsing=arguments not in WHOLE)
 
 
 def test_components_in_the_commands_exist():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -12,13 +13,14 @@ from click.testing import CliRunner
 import ipt
 from ipt.cli.main import COMMANDS, cli
 from ipt.core.schedules import Karras
+from ipt.folder.options import ExecutionOptions
 from ipt.guidance.proximal import Proximal
 from ipt.operators.kernels import MixedKernels
 from ipt.plugins.building import build
 from ipt.plugins.component import HOOKS
 from ipt.plugins.discovery import discover
 from ipt.priors.analytic import GaussianPrior
-from ipt.solve.options import SOLVE
+from ipt.solve.options import SolveOptions
 from ipt.training.options import TrainingOptions
 from ipt.training.sources import GeneratorSource
 
@@ -54,9 +56,9 @@ def test_every_option_of_solve_has_help_text():
         if isinstance(param, click.Option):
             assert param.help, f"{param.opts} has no help text"
             assert all(option in text for option in param.opts)
-    # Every option that a run.yaml may have is one of the command line, too.
-    names = {name for param in command.params for name in (param.name, param.name.rstrip("_"))}
-    assert {kind.name for kind in SOLVE} <= names
+    # Every option of a run is one of the command line, too.
+    names = {each.name for each in (*fields(SolveOptions), *fields(ExecutionOptions))}
+    assert names - {"origins"} <= {param.name for param in command.params}
 
 
 def test_every_hook_is_documented():

@@ -31,6 +31,7 @@ from typing import Any
 import yaml
 
 from ipt.core.errors import IptError, Misuse
+from ipt.plugins.scalars import load_yaml
 from ipt.plugins.suggestions import advice
 
 SHIPPED = "shipped"
@@ -165,12 +166,12 @@ def load(spec: str) -> Protocol:
     """The protocol of that name, or in that YAML file; IptError: there is none, or it is not one."""
     if spec in built_in():
         text = (files("ipt.bench") / "protocols" / f"{spec}.yaml").read_text(encoding="utf-8")
-        return parsed(yaml.safe_load(text), spec, f"protocol {spec}")
+        return parsed(load_yaml(text), spec, f"protocol {spec}")
     path = Path(spec).expanduser()
     if not path.is_file():
         raise Misuse(f"there is no protocol, and no YAML file, {spec!r}{advice(spec, built_in(), 'protocols')}")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise IptError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

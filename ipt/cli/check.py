@@ -11,22 +11,19 @@ import click
 from ipt.cli.console import data, echo_json, notes
 from ipt.cli.errors import DONE, ERROR
 from ipt.cli.listing import KindType, as_json, table
-from ipt.cli.solve import options_from
+from ipt.cli.options import SETTINGS, pairs
 from ipt.core.errors import IptError, Misuse
 from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover
 from ipt.plugins.plans import Planner
 from ipt.plugins.registry import Plugin, Registry
 from ipt.plugins.suggestions import advice
-from ipt.solve.options import Kind
 
 if TYPE_CHECKING:
     from ipt.testing.running import Finding
 
-_OPTIONS = (Kind("set", "settings", {}, environment=False),)
 
-
-class ShapeType(click.ParamType):
+class ShapeType(click.ParamType):  # type: ignore[type-arg]
     """Three whole numbers with commas: channels, height, width."""
 
     name = "shape"
@@ -40,12 +37,16 @@ class ShapeType(click.ParamType):
 
 @click.command()
 @click.argument("what", nargs=-1, required=True, metavar="[KIND] NAME|PACKAGE")
-@click.option("--set", "set_", multiple=True, metavar="KIND.OPTION=VALUE", help="An option, also as NAME.OPTION=VALUE.")
+@pairs("--set", "settings", type=SETTINGS, metavar="KIND.OPTION=VALUE", help="An option, also as NAME.OPTION=VALUE.")
 @click.option("--shape", type=ShapeType(), metavar="C,H,W", help="Of images, or of what a prior or generator is of.")
 @click.option("--device", metavar="NAME", help="Where networks run, and what the check `device` tries, as in cuda.")
 @as_json
 def check(
-    what: tuple[str, ...], set_: tuple[str, ...], shape: tuple[int, ...] | None, device: str | None, as_json: bool
+    what: tuple[str, ...],
+    settings: Mapping[str, Any],
+    shape: tuple[int, ...] | None,
+    device: str | None,
+    as_json: bool,
 ) -> int:
     """Check that components keep what their kind promises.
 
@@ -56,7 +57,6 @@ def check(
     """
     if len(what) > 2:
         raise click.UsageError("name one component or package at a time, as in `ipt check operator blur`")
-    settings = options_from(_OPTIONS, {"set": set_}, None)["set"]
     registry = discover()
     package, components = _meant(registry, *reversed(what))
     shares = _shares(components, settings)

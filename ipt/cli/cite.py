@@ -16,6 +16,7 @@ from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover
 from ipt.plugins.plans import Planner
 from ipt.plugins.registry import Entry
+from ipt.plugins.scalars import load_yaml
 from ipt.plugins.suggestions import advice
 
 _PAIRS = ("prior", "generator", "known", "set")
@@ -53,7 +54,7 @@ def _read(path: Path) -> dict[str, Any]:
     """A mapping from a file of YAML, or JSON, which is YAML too."""
     try:
         text = path.read_text(encoding="utf-8")
-        found = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        found = json.loads(text) if path.suffix == ".json" else load_yaml(text)
     except (OSError, ValueError, yaml.YAMLError):
         found = None
     if not isinstance(found, dict):

@@ -158,7 +158,7 @@ def _job(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    from ipt.plugins.options import scalar
+    from ipt.plugins.scalars import scalar
 
     name, equals, value = text.partition("=")
     section, dot, option = name.partition(".")

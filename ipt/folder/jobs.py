@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from ipt.core.errors import IptError
@@ -17,7 +18,8 @@ from ipt.folder import pins
 from ipt.folder.engines.choosing import choose_team
 from ipt.folder.engines.crew import Crew
 from ipt.folder.log import Log
-from ipt.folder.shards import NONE, Shard, shard_from
+from ipt.folder.options import ExecutionOptions
+from ipt.folder.shards import Shard, shard_from
 from ipt.folder.shift import Shift
 from ipt.folder.status import read_status
 from ipt.folder.work import Job, Run, record_of
@@ -27,33 +29,31 @@ from ipt.images.outcomes import Outcome, Watcher
 from ipt.report.report import write_report
 from ipt.solve import example
 from ipt.solve.defaults import with_usual_prior
-from ipt.solve.options import Options
+from ipt.solve.options import SolveOptions
 from ipt.solve.outputs import left_over, settle
 
 _ROLES = ("measurement", "residual", "reference", "spread", "failed")
 
 
-def solve_all(options: Options, out: str, force: bool, watcher: Watcher) -> Iterator[Outcome]:
-    """Solve every picture of `options["input"]` (a file, a folder, or None: the example) into the folder `out`.
+def solve_all(options: SolveOptions, execution: ExecutionOptions, out: Path, watcher: Watcher) -> Iterator[Outcome]:
+    """Solve every picture of `options.input` (a file, a folder, or None: the example) into the folder `out`.
 
-    options: of the kinds `ipt.solve.options.SOLVE`. force: solve again what is done, with other options than before if
-    need be, and replace files that are there. A single picture's IptError is raised; in a folder it becomes an outcome.
-    The report is written at the end.
+    A single picture's IptError is raised; in a folder it becomes an outcome. The report is written at the end.
     """
     every = _jobs(options)
     options, chosen = with_usual_prior(options)
     if chosen:
         watcher.note(chosen)
-    team = choose_team(options, Path(out), force)
+    team = choose_team(options, execution, out)
     # Where others solve, this process only needs to know what will be solved.
-    run = Run.of(options if team is None else options.with_values(device="cpu"), Path(out))
-    shard = _shard(options, run.folder)
+    run = Run.of(options if team is None else replace(options, device="cpu"), execution, out)
+    shard = _shard(execution.shard, run.folder)
     jobs = shard.of(every)
-    _check_places(every, jobs, run, force)
+    _check_places(every, jobs, run)
     wanted = pins.pins(options, run.solver.priors)
-    pins.check(run.out, wanted, force)
+    pins.check(run.out, wanted, execution.force)
     check_folder(out)
-    if options["input"] is None:
+    if options.input is None:
         watcher.note(
             "No INPUT: the example is a face (Eileen Collins, NASA, public domain), blurred here by a random camera "
             f"motion with noise {example.NOISE:g}, and compared with the truth."
@@ -71,7 +71,7 @@ def solve_all(options: Options, out: str, force: bool, watcher: Watcher) -> Iter
             if log is not None:
                 log.write("batch", names=list(names))
 
-        told = (run, force, watcher, begun, alone)
+        told = (run, watcher, begun, alone)
         solvers = Shift(*told) if team is None else Crew(*told, team())
         for outcome in solvers.outcomes(jobs):
             if not run.folder:
@@ -86,25 +86,25 @@ def solve_all(options: Options, out: str, force: bool, watcher: Watcher) -> Iter
         write_report(run.out)
 
 
-def _jobs(options: Options) -> list[Job]:
-    if options["input"] is None:
+def _jobs(options: SolveOptions) -> list[Job]:
+    if options.input is None:
         return [Job(example.NAME, None)]
-    place = Path(options["input"])
-    return [Job(path.name, path) for path in ([place] if options["frames"] else files.inputs(place))]
+    place = options.input
+    return [Job(path.name, path) for path in ([place] if options.frames else files.inputs(place))]
 
 
-def _shard(options: Options, folder: bool) -> Shard:
+def _shard(asked: Shard | None, folder: bool) -> Shard:
     if folder:
-        return shard_from(options["shard"], os.environ)
+        return asked or shard_from(os.environ)
     # A job array may give each of its tasks a picture of its own: only a folder is shared out by the environment.
-    if options["shard"] not in (None, NONE):
-        raise IptError(f"--shard {options['shard']} shares out a folder, and this is one picture; leave it out")
+    if asked is not None and asked.count > 1:
+        raise IptError(f"--shard {asked} shares out a folder, and this is one picture; leave it out")
     return Shard()
 
 
-def _check_places(every: Sequence[Job], own: Sequence[Job], run: Run, force: bool) -> None:
+def _check_places(every: Sequence[Job], own: Sequence[Job], run: Run) -> None:
     """IptError where results would fall on the inputs, on each other, or on files of somebody else."""
-    out, stems = run.out, {job.stem for job in every}
+    out, force, stems = run.out, run.execution.force, {job.stem for job in every}
     for job in own:
         home = job.path and (job.path if job.path.is_dir() else job.path.parent)
         if home is not None and home.resolve() == out.resolve():

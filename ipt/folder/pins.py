@@ -14,14 +14,16 @@ import yaml
 from ipt.core.errors import IptError
 from ipt.core.interfaces import Prior
 from ipt.images.records import run_yaml, versions, write_run_yaml
-from ipt.solve.options import PINNED, Options, flat
+from ipt.plugins.options import flat
+from ipt.plugins.scalars import load_yaml
+from ipt.solve.options import PINNED, SolveOptions
 from ipt.solve.provenance import weight_hashes
 
 FREE = ("input", "device", f"{PINNED}.versions.python")
 """What may differ: a folder may be moved, be solved on several machines, and no number depends on Python's version."""
 
 
-def pins(options: Options, priors: Mapping[str, Prior]) -> dict[str, Any]:
+def pins(options: SolveOptions, priors: Mapping[str, Prior]) -> dict[str, Any]:
     """What run.yaml is to hold."""
     return {**options.plain(), PINNED: {"versions": versions(), "weights": weight_hashes(priors)}}
 
@@ -32,12 +34,12 @@ def check(out: Path, wanted: Mapping[str, Any], force: bool) -> None:
     if force or not path.exists():
         return
     try:
-        there = yaml.safe_load(path.read_text(encoding="utf-8"))
+        there = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         there = None
     if not isinstance(there, dict):
         raise IptError(f"{path} holds no options of a run; choose another folder with -o, or replace it with --force")
-    old, new = flat(there), flat(yaml.safe_load(run_yaml(wanted)))
+    old, new = flat(there), flat(load_yaml(run_yaml(wanted)))
     names = [name for name in {**old, **new} if name not in FREE and old.get(name) != new.get(name)]
     if names:
         said = ", ".join(

@@ -46,13 +46,11 @@ def parsed(text: str) -> Shard:
     return Shard(int(found[1]), int(found[2]), "--shard")
 
 
-def shard_from(asked: str | None, environment: Mapping[str, str]) -> Shard:
-    """What `--shard` asks for; without it, torchrun's rank; else the task of a Slurm array, times the tasks of a step.
+def shard_from(environment: Mapping[str, str]) -> Shard:
+    """By torchrun's rank; else by the task of a Slurm array, times the tasks of a step; else all of it.
 
     IptError: an environment that says something impossible.
     """
-    if asked is not None:
-        return parsed(asked)
     if "RANK" in environment and "WORLD_SIZE" in environment:
         return _shard(environment, "torchrun", *_pair(environment, "RANK", "WORLD_SIZE"), ("RANK", "WORLD_SIZE"))
     position, count, told = 0, 1, []

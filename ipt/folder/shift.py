@@ -18,11 +18,9 @@ class Shift:
     """Solves jobs in one process. begun: told the names of each batch before it is solved. alone: whether no other
     process works on this folder, so that a state which fits none of the jobs can go."""
 
-    def __init__(
-        self, run: Run, force: bool, watcher: Watcher, begun: Callable[[Sequence[str]], None], alone: bool = False
-    ):
-        self.run, self.force, self.watcher, self.begun, self.alone = run, force, watcher, begun, alone
-        asked = asked_batch(run)
+    def __init__(self, run: Run, watcher: Watcher, begun: Callable[[Sequence[str]], None], alone: bool = False):
+        self.run, self.watcher, self.begun, self.alone = run, watcher, begun, alone
+        asked = run.execution.batch
         self.room = Room(asked, run.device, watcher.note)
         # Batches are formed anew after so many jobs, whether done or not: what is left of a run that was stopped then
         # falls into the same batches. A multiple of what is asked for, so that all are full.
@@ -41,7 +39,7 @@ class Shift:
             for job in jobs[start : start + self.window]:
                 if job.name in resumed:
                     continue
-                work = self.run.start(job, self.force)
+                work = self.run.start(job, self.run.execution.force)
                 if isinstance(work, Outcome):
                     self.ended += 1
                     yield work
@@ -55,7 +53,7 @@ class Shift:
                 yield from self._solved(batch)
 
     def _full(self, batch: Sequence[Work], shape: tuple[int, ...]) -> bool:
-        pictures = self.room.draws(shape) // self.run.options["samples"]
+        pictures = self.room.draws(shape) // self.run.options.samples
         held = sum(work.prepared.measured.pixels[0].numel() for work in batch)
         return len(batch) >= pictures or held >= _HELD
 
@@ -72,7 +70,7 @@ class Shift:
         by_name = {job.name: job for job in jobs}
         for path in sorted((self.run.out / checkpoints.FOLDER).glob("*.pt")):
             try:
-                found = None if self.force else self.run.resumed(by_name, path)
+                found = None if self.run.execution.force else self.run.resumed(by_name, path)
             except IptError as error:
                 self.watcher.note(f"{error}: its pictures are solved from the beginning.")
                 checkpoints.remove(path)
@@ -83,11 +81,6 @@ class Shift:
                 yield from self._solved(*found)
             if found is not None or self.alone:
                 checkpoints.remove(path)
-
-
-def asked_batch(run: Run) -> int | None:
-    """The draws together that `--batch` asks for; None: auto."""
-    return None if run.options["batch"] == "auto" else run.options["batch"]
 
 
 def together(names: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from ipt.core.randomness import image_seed
 from ipt.core.solver import Solver
 from ipt.folder import checkpoints
 from ipt.folder.checkpoints import Checkpoint, Saved
+from ipt.folder.options import ExecutionOptions
 from ipt.images import files
 from ipt.images.exposures import read_exposures
 from ipt.images.files import Picture
@@ -32,7 +33,7 @@ from ipt.plugins.building import build
 from ipt.plugins.registry import one_line
 from ipt.solve import example
 from ipt.solve.memory import Room, out_of_memory
-from ipt.solve.options import Options
+from ipt.solve.options import SolveOptions
 from ipt.solve.outputs import write_failure, write_result
 from ipt.solve.provenance import choose_device, weight_hashes
 from ipt.solve.solving import Prepared, prepare
@@ -61,9 +62,9 @@ class Job:
         return identity({path.name: file_hash(path) for path in files.inputs(self.path)})
 
 
-def is_folder(options: Options) -> bool:
+def is_folder(options: SolveOptions) -> bool:
     """Whether the input is a folder of pictures, each to be solved by itself."""
-    return options["input"] is not None and not options["frames"] and Path(options["input"]).is_dir()
+    return options.input is not None and not options.frames and options.input.is_dir()
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Run:
-    """Options and what they build. folder: whether a picture's failure is written down, instead of raised.
+    """Options and what they build. folder: whether a picture's failure is written down, instead of
+    raised.
 
     parameters: the operator's, each either unknown, with a prior, or known.
     """
 
-    options: Options
+    options: SolveOptions
+    execution: ExecutionOptions
     out: Path
     folder: bool
     solver: Solver
@@ -94,23 +97,23 @@ class Run:
     device: str
 
     @classmethod
-    def of(cls, options: Options, out: Path) -> Run:
-        """options: of the kinds `ipt.solve.options.SOLVE`. IptError: what they name does not exist or cannot be."""
-        known = {name: read_parameter(path) for name, path in options["known"].items()}
-        device = choose_device(options["device"])
+    def of(cls, options: SolveOptions, execution: ExecutionOptions, out: Path) -> Run:
+        """options: with a prior of the image. IptError: what they name does not exist or cannot be."""
+        known = {name: read_parameter(path) for name, path in options.known.items()}
+        device = choose_device(options.device)
         solver = build(
-            options["operator"],
-            options["prior"][IMAGE],
-            options["guidance"],
-            parameters={name: spec for name, spec in options["prior"].items() if name != IMAGE},
+            options.operator,
+            options.prior[IMAGE],
+            options.guidance,
+            parameters={name: spec for name, spec in options.prior.items() if name != IMAGE},
             known=tuple(known),
             settings=options.settings(),
-            steps=options["steps"],
+            steps=options.steps,
             device=device,
-            precision=options["precision"],
+            precision=options.precision,
         )
         parameters = (*(name for name in solver.priors if name != IMAGE), *known)
-        return cls(options, out, is_folder(options), solver, known, parameters, device)
+        return cls(options, execution, out, is_folder(options), solver, known, parameters, device)
 
     @cached_property
     def _common(self) -> dict[str, Any]:
@@ -125,8 +128,8 @@ class Run:
     def identity(self, job: Job) -> str:
         """Names everything that the result of a picture depends on, by content where it is a file."""
         plain = {**self._common, "input": job.content}
-        if self.options["reference"]:
-            truth = truth_file(self.options["reference"], job.stem, Path(job.name).suffix)
+        if self.options.reference:
+            truth = truth_file(self.options.reference, job.stem, Path(job.name).suffix)
             beside = [parameter_file(truth, name) for name in self.parameters]
             plain["reference"] = [file_hash(path) for path in (truth, *beside) if path == truth or path.is_file()]
         return identity(plain)
@@ -159,7 +162,7 @@ class Run:
         saved: a state of this very batch, to go on from.
         """
         members = {work.job.name: work.identity for work in batch}
-        every, spent = self.options["save_every"], saved.seconds if saved else 0.0
+        every, spent = self.execution.save_every, saved.seconds if saved else 0.0
         checkpoint = Checkpoint(self.out, members, every, spent)
         try:
             parts = saved.parts if saved else ()
@@ -207,37 +210,37 @@ class Run:
 
     def _prepared(self, job: Job) -> Prepared:
         options = self.options
-        noise = None if options["noise"] == "auto" else float(options["noise"])
+        noise = options.noise
         truth: Truth | None = None
         picture: Picture | tuple[Picture, ...]
         if job.path is None:
             picture, truth = self._example()
             noise = noise or example.NOISE
         else:
-            picture = read_exposures(job.path) if options["frames"] else files.read(job.path)
-            if options["reference"]:
-                place = truth_file(options["reference"], job.stem, Path(job.name).suffix)
+            picture = read_exposures(job.path) if options.frames else files.read(job.path)
+            if options.reference:
+                place = truth_file(options.reference, job.stem, Path(job.name).suffix)
                 truth = read_truth(place, self.parameters)
         return prepare(
             self.solver,
             picture,
             job.name,
             noise=noise,
-            seed=options["seed"],
-            samples=options["samples"],
+            seed=options.seed,
+            samples=options.samples,
             known=self.known,
             truth=truth,
-            fit_choice=options["fit"],
+            fit_choice=options.fit,
             device=self.device,
         )
 
     def _example(self) -> tuple[Picture, Truth]:
-        if self.parameters != ("kernel",) or self.known or self.options["reference"] or self.options["frames"]:
+        if self.parameters != ("kernel",) or self.known or self.options.reference or self.options.frames:
             raise IptError(
                 "the example is one picture, blurred by an unknown kernel; "
                 "with another operator, --known, --reference or --frames, give an INPUT"
             )
-        seed = image_seed(self.options["seed"], example.NAME)
+        seed = image_seed(self.options.seed, example.NAME)
         return example.example(self.solver.priors[IMAGE], self.solver.operator, seed)
 
     def failed(self, job: Job, error: Exception) -> Outcome:

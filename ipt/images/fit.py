@@ -18,9 +18,8 @@ from torch import Tensor
 
 from ipt.core.errors import IptError
 from ipt.core.interfaces import Prior
+from ipt.images.choices import FIT_CHOICES
 from ipt.priors.tiled import TiledPrior
-
-CHOICES = ("error", "resize", "crop", "tile")
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,8 @@ def fit(pixels: Tensor, prior: Prior, choice: str = "error") -> Fitted:
     IptError: the prior does not take it and the choice is "error" (the message names the others), or no choice helps.
     ValueError: a choice that does not exist.
     """
-    if choice not in CHOICES:
-        raise ValueError(f"fit is one of {', '.join(CHOICES)}, not {choice!r}")
+    if choice not in FIT_CHOICES:
+        raise ValueError(f"fit is one of {', '.join(FIT_CHOICES)}, not {choice!r}")
     channels, height, width = pixels.shape
     whole = (0, 0, height, width)
     try:

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 
 from ipt import __version__
 from ipt.core.errors import IptError
 from ipt.images.atomic import atomic
+from ipt.plugins.scalars import dump_yaml
 
 
 def write_run_yaml(out_dir: str | os.PathLike[str], options: Mapping[str, Any]) -> Path:
@@ -32,7 +32,7 @@ def write_run_yaml(out_dir: str | os.PathLike[str], options: Mapping[str, Any]) 
 
 def run_yaml(options: Mapping[str, Any]) -> str:
     """The text of run.yaml."""
-    return yaml.safe_dump(_plain(options), sort_keys=False, allow_unicode=True, width=100)
+    return dump_yaml(_plain(options))
 
 
 def json_text(record: Mapping[str, Any]) -> str:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from ipt.core.errors import IptError, Misuse
 from ipt.plugins.discovery import discover
-from ipt.plugins.options import grouped, scalar
+from ipt.plugins.options import grouped
 from ipt.plugins.plans import DEFAULT_GUIDANCE, Chain, Plan, Planner
 from ipt.plugins.registry import Entry
+from ipt.plugins.scalars import scalar
 from ipt.plugins.suggestions import advice
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
+from ipt.plugins.scalars import scalar
 
 _NOT_TEXT = frozenset({"int", "float", "bool", "tuple", "list", "dict", "Sequence", "Mapping", "Any"})
 
@@ -71,29 +71,6 @@ def value_for(option: Option | None, value: Any) -> Any:
     return scalar(value)
 
 
-def scalar(value: Any) -> Any:
-    """A value as typed on a command line: text is read as a YAML scalar or list; anything else, and text that is no
-    YAML, stays as it is. Lists become tuples, as options are written in signatures."""
-    if isinstance(value, str):
-        value = _parsed(value)
-    return tuple(scalar(item) for item in value) if isinstance(value, list) else value
-
-
-def _parsed(text: str) -> Any:
-    # YAML 1.1 wants a dot in 1e-3, takes 1:30 for sixty-base, # for a comment and 2020-01-01 for a date: not here.
-    if re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", text.strip()):
-        return float(text)
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-    if value is None:
-        return None if text.strip() in ("null", "~", "Null", "NULL") else text
-    if isinstance(value, (int, float)) and ":" in text:
-        return text
-    return value if isinstance(value, (bool, int, float, list, dict)) else text
-
-
 def _written(annotation: Any) -> str:
     if isinstance(annotation, str):
         return annotation
@@ -128,3 +105,11 @@ def grouped(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         head, _, rest = key.partition(".")
         groups.setdefault(head, {})[rest] = value
     return groups
+
+
+def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested mappings as one, by dotted name: {"b": {"c": {"d": 2}}} -> {"b.c.d": 2}."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{before}{name}.") if isinstance(value, Mapping) else {f"{before}{name}": value}
+    return found

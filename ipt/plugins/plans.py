@@ -9,8 +9,9 @@ from typing import Any
 
 from ipt.core.errors import IptError, Lacking, Misuse
 from ipt.plugins.component import KINDS
-from ipt.plugins.options import Option, Signature, grouped, scalar, signature_of, value_for
+from ipt.plugins.options import Option, Signature, grouped, signature_of, value_for
 from ipt.plugins.registry import Entry, Registry, one_line
+from ipt.plugins.scalars import scalar
 from ipt.plugins.suggestions import advice
 
 DEFAULT_GUIDANCE = "proximal"

@@ -38,33 +38,32 @@ from ipt.images.records import file_hash, json_text, versions, write_run_yaml
 from ipt.operators.compose import nominal_parameters
 from ipt.plugins.building import build_component
 from ipt.plugins.registry import one_line
+from ipt.simulate.options import SimulateOptions
 from ipt.simulate.simulating import Simulated, generator_names, generators_for, simulate
-from ipt.solve.options import Options
 
 
-def simulate_all(options: Options, out: str, force: bool, watcher: Watcher) -> Iterator[Outcome]:
-    """Degrade every picture of `options["input"]` (a file or a folder) into the folder `out`.
+def simulate_all(options: SimulateOptions, out: str, force: bool, watcher: Watcher) -> Iterator[Outcome]:
+    """Degrade every picture of `options.input` (a file or a folder) into the folder `out`.
 
-    options: of the kinds `ipt.solve.options.SIMULATE`. force: replace files that are there. A single picture's IptError
-    is raised; in a folder it becomes an outcome.
+    force: replace files that are there. A single picture's IptError is raised; in a folder it becomes an outcome.
     """
-    paths = files.inputs(options["input"])
+    paths = files.inputs(options.input)
     settings = options.settings()
     own = {key.removeprefix("operator."): value for key, value in settings.items() if key.startswith("operator.")}
-    operator = build_component("operator", options["operator"], own)
-    names = generator_names(options["generator"], nominal_parameters(operator))
+    operator = build_component("operator", options.operator, own)
+    names = generator_names(options.generator, nominal_parameters(operator))
     generators = generators_for(names, settings)
     with _gone_if_empty(Path(out), Path(out, "truth")):
         folder = check_folder(out)
         truth = check_folder(folder / "truth")
-        _check_places(paths, folder, truth, force, options["frames"])
+        _check_places(paths, folder, truth, force, options.frames)
         for number, path in enumerate(paths, 1):
             watcher.begin(path.name, number, len(paths))
             try:
                 made = _one(options, names, generators, operator, path, folder, truth, watcher)
                 outcome = Outcome(path.name, "done", made)
             except Exception as error:
-                if len(paths) == 1 and path == Path(options["input"]):
+                if len(paths) == 1 and path == options.input:
                     raise
                 reason = str(error) if isinstance(error, IptError) else one_line(error)
                 outcome = Outcome(path.name, "failed", reason=reason)
@@ -74,7 +73,7 @@ def simulate_all(options: Options, out: str, force: bool, watcher: Watcher) -> I
 
 
 def _one(
-    options: Options,
+    options: SimulateOptions,
     names: Mapping[str, str],
     generators: Mapping[str, Generator],
     operator: ParametricOperator,
@@ -85,26 +84,26 @@ def _one(
 ) -> dict[str, Any]:
     """Make and write one measurement; its record."""
     picture = files.read(path)
-    clean = picture if options["depth"] == "input" else replace(picture, depth=int(options["depth"]))
+    clean = picture if options.depth == "input" else replace(picture, depth=int(options.depth))
     try:
         operator.parameters(clean.shape)
     except ValueError as error:
         raise IptError(f"{path.name}: {error}") from error
-    seed = image_seed(options["seed"], path.name)
-    frames = options["frames"] or 1
+    seed = image_seed(options.seed, path.name)
+    frames = options.frames or 1
     seeds = [seed] if frames == 1 else [image_seed(seed, f"frame {number}") for number in range(1, frames + 1)]
-    made = [simulate(clean.pixels, operator, generators, options["noise"], one) for one in seeds]
+    made = [simulate(clean.pixels, operator, generators, options.noise, one) for one in seeds]
     measured = torch.stack([one.measurement for one in made])
-    if clean.depth == 8 and 0 < options["noise"] < 4 * ROUNDING_NOISE:
+    if clean.depth == 8 and 0 < options.noise < 4 * ROUNDING_NOISE:
         watcher.note(
             f"{path.name}: 8 bits, as the input; rounding adds noise of {ROUNDING_NOISE:.4f} to yours of "
-            f"{options['noise']:g}. --depth 16 keeps it."
+            f"{options.noise:g}. --depth 16 keeps it."
         )
     record = {
         "input": path.name,
         "input_sha256": file_hash(path),
         "seed": seed,
-        "noise": options["noise"],
+        "noise": options.noise,
         "depth": clean.depth,
         "generators": names,
         "frames": frames,

@@ -12,29 +12,37 @@ from ipt.core.interfaces import IMAGE, Prior
 from ipt.images import files
 from ipt.plugins.building import build_component
 from ipt.plugins.options import grouped
-from ipt.solve.options import DEFAULT, Options
+from ipt.plugins.run_options import DEFAULT
+from ipt.solve.options import SolveOptions
 
 USUAL, ANY = "faces", "natural"
 
 
-def with_usual_prior(options: Options) -> tuple[Options, str]:
-    """The options with the image's prior chosen by the pictures' sizes, and a sentence that says so.
+def with_usual_prior(options: SolveOptions) -> tuple[SolveOptions, str]:
+    """The options with a prior of the image, chosen by the pictures' sizes unless one is named, and a sentence that
+    says so ("": nothing was chosen).
 
-    Nothing is chosen, and nothing said, where a prior is named, where `--fit` says what to do with other sizes, where
-    there is no input, and where `faces` takes every picture. Raises IptError: no such input, operator or settings.
+    It is `faces` where there is no input, where `fit` says what to do with other sizes, and where `faces` takes every
+    picture. Raises IptError: no such input, operator or settings.
     """
-    if options["input"] is None or options["fit"] != "error" or f"prior.{IMAGE}" in options.origins:
+    if IMAGE in options.prior:
         return options, ""
-    operator = build_component("operator", options["operator"], grouped(options.settings()).get("operator", {}))
+    why = "" if options.input is None or options.fit != "error" else _reason(options, options.input)
+    name = ANY if why else USUAL
+    origins = {**options.origins, f"prior.{IMAGE}": f"{DEFAULT}: {why}" if why else DEFAULT}
+    chosen = replace(options, prior={IMAGE: name, **options.prior}, origins=origins)
+    return chosen, f"Prior {ANY}, since {why}; --prior names another." if why else ""
+
+
+def _reason(options: SolveOptions, place: Path) -> str:
+    """Why the usual prior cannot be; "" where it can."""
+    operator = build_component("operator", options.operator, grouped(options.settings()).get("operator", {}))
     usual = build_component("prior", USUAL)
-    for name, height, width in _sizes(Path(options["input"])):
+    for name, height, width in _sizes(place):
         _, *sides = operator.image_shape((3, height, width))
         if not _takes(usual, (3, *sides)):
-            why = f"{USUAL} does not take the {sides[1]} x {sides[0]} px of {name}"
-            chosen = options.with_values(prior={**options["prior"], IMAGE: ANY})
-            origins = {**options.origins, f"prior.{IMAGE}": f"{DEFAULT}: {why}"}
-            return replace(chosen, origins=origins), f"Prior {ANY}, since {why}; --prior names another."
-    return options, ""
+            return f"{USUAL} does not take the {sides[1]} x {sides[0]} px of {name}"
+    return ""
 
 
 def _takes(prior: Prior, shape: tuple[int, ...]) -> bool:

@@ -150,9 +150,9 @@ def test_a_generator_for_each_parameter(picture, tmp_path):
         (["--set", "generatr.intensity=[0, 1]"], 2, "did you mean 'generator'?"),
         (["--set", "generator.intensity=1.5"], 1, "intensity must be an interval within 0..1, not 1.5"),
         (["--set", "operator.kernel_size=64"], 1, "a kernel of 64x64 is larger than the picture of 32x40"),
-        (["--noise", "auto"], 2, "noise is a standard deviation from 0 up"),
-        (["--noise", "-1"], 2, "noise is a standard deviation from 0 up"),
-        (["--depth", "12"], 2, "choices: input, 8, 16"),
+        (["--noise", "auto"], 2, "give a standard deviation from 0 up"),
+        (["--noise", "-1"], 2, "give a standard deviation from 0 up"),
+        (["--depth", "12"], 2, "'12' is not one of 'input', '8', '16'"),
     ],
 )
 def test_what_cannot_be(arguments, code, said, picture, tmp_path):

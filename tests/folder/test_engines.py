@@ -25,13 +25,14 @@ from ipt.folder.engines.cluster import RayTeam, _Actor
 from ipt.folder.engines.crew import Crew
 from ipt.folder.engines.worker import Begun, Broken, Idle, Lost, Report, Setup
 from ipt.folder.jobs import solve_all
+from ipt.folder.options import ExecutionOptions
 from ipt.folder.pins import pins
 from ipt.folder.work import Job
 from ipt.images.outcomes import Outcome, Progress
 from ipt.images.records import run_yaml
-from ipt.solve.options import COMMAND_LINE, SOLVE, Options, merged
+from ipt.solve.options import SolveOptions
 
-QUICK = {"prior": ["gaussian", "kernel=gaussian"], "set": ["operator.kernel_size=7"], "batch": "1"}
+QUICK = {"prior": {"image": "gaussian", "kernel": "gaussian"}, "set": {"operator.kernel_size": 7}, "steps": 3}
 
 
 class Silent:
@@ -70,13 +71,14 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
-def options(folder: Path, **given: Any) -> Options:
-    return merged(SOLVE, [(COMMAND_LINE, {"input": str(folder), "steps": 3, **QUICK, **given})])
+def options(folder: Path, **given: Any) -> SolveOptions:
+    return SolveOptions(**{"input": folder, **QUICK, **given})
 
 
-def solved(folder: Path, out: Path, watcher: Any = None, **given: Any) -> dict[str, str]:
+def solved(folder: Path, out: Path, watcher: Any = None, *, engine: str = "local", **given: Any) -> dict[str, str]:
     """The status of each picture, each said once."""
-    outcomes = list(solve_all(options(folder, **given), str(out), False, watcher or Silent()))
+    execution = ExecutionOptions(batch=1, engine=engine)
+    outcomes = list(solve_all(options(folder, **given), execution, out, watcher or Silent()))
     assert len({outcome.name for outcome in outcomes}) == len(outcomes)
     return {outcome.name: outcome.status for outcome in outcomes}
 
@@ -128,7 +130,7 @@ def test_workers_end_with_the_run_which_goes_on_later(folder, tmp_path, how):
     out = tmp_path / "out"
     for number in (3, 4, 5):
         (folder / f"{number}.png").unlink()
-    given = [f"--prior={prior}" for prior in QUICK["prior"]] + ["--set", QUICK["set"][0], "--batch", "1"]
+    given = ["--prior=gaussian", "--prior=kernel=gaussian", "--set=operator.kernel_size=7", "--batch=1"]
     command = ["solve", str(folder), "-o", str(out), *given, "--steps", "120", "--engine", "local:2"]
     run = subprocess.Popen([sys.executable, "-m", "ipt", *command], stderr=subprocess.PIPE, text=True)
     log = out / "log" / "1-of-1.jsonl"
@@ -208,13 +210,14 @@ class Play:
 def crew(folder: Path, out: Path, team: Play, done: Sequence[str] = ()) -> Iterator[Outcome]:
     out.mkdir()
     run: Any = SimpleNamespace(
-        options=options(folder, batch=4),
+        options=options(folder),
+        execution=ExecutionOptions(batch=4),
         out=out,
         finished=lambda job: {} if job.name in done else None,
         failed=lambda job, error: Outcome(job.name, "failed", reason=str(error)),
     )
     jobs = [Job(path.name, path) for path in sorted(folder.iterdir())]
-    return Crew(run, False, Silent(), lambda names: None, True, team).outcomes(jobs)
+    return Crew(run, Silent(), lambda names: None, True, team).outcomes(jobs)
 
 
 def test_pictures_are_shared_out_in_smaller_and_smaller_lots(folder, tmp_path):
@@ -272,26 +275,26 @@ def test_the_workers_of_a_machine(device, count, gpus, environment, devices):
 @pytest.mark.parametrize("engine", ["slurm", "local:0", "ray:", "Local", "local:2:3"])
 def test_what_is_no_engine(folder, tmp_path, engine):
     with pytest.raises(IptError, match="--engine is local, local:N, ray or ray:N"):
-        choose_team(options(folder, engine=engine), tmp_path, False)
+        choose_team(options(folder), ExecutionOptions(engine=engine), tmp_path)
 
 
 def test_ray_is_missing(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(IptError, match="pip install 'inverse-problem-toolkit\\[ray\\]'"):
-        choose_team(options(folder, engine="ray"), tmp_path, False)
+        choose_team(options(folder), ExecutionOptions(engine="ray"), tmp_path)
     # A single picture is solved here.
-    assert choose_team(options(folder / "0.png", engine="ray"), tmp_path, False) is None
+    assert choose_team(options(folder / "0.png"), ExecutionOptions(engine="ray"), tmp_path) is None
 
 
 def test_an_actor_s_streams_tell_all(folder, tmp_path):
     (tmp_path / "run.yaml").write_text(run_yaml(pins(options(folder), {})))
     actor = _Actor()
-    assert list(actor.start(Setup(options(folder), tmp_path, False))) == [Idle()]
+    assert list(actor.start(Setup(options(folder), ExecutionOptions(batch=1), tmp_path))) == [Idle()]
     reports = list(actor.solve([Job("0.png", folder / "0.png")], False))
     assert reports[0] == Begun(("0.png",)) and reports[-1] == Idle()
     assert [type(report) for report in reports[-3:]] == [Progress, Outcome, Idle]
     (tmp_path / "run.yaml").unlink()
-    (broken,) = _Actor().start(Setup(options(folder), tmp_path, False))
+    (broken,) = _Actor().start(Setup(options(folder), ExecutionOptions(batch=1), tmp_path))
     assert isinstance(broken, Broken) and "a worker does not see" in broken.text
 
 

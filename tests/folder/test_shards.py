@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ipt.core.errors import IptError
-from ipt.folder.shards import Shard, parsed, shard_from, under_torchrun
+from ipt.folder.shards import parsed, shard_from, under_torchrun
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 20])
@@ -45,11 +45,9 @@ def array(number: int, count: int, first: int = 0, step: int = 1) -> dict[str, s
     ],
 )
 def test_the_environment(environment, number, count):
-    found = shard_from(None, environment)
+    found = shard_from(environment)
     assert (found.number, found.count) == (number, count)
     assert bool(found.origin) == (count > 1)
-    # What is asked for goes first.
-    assert str(shard_from("3/64", environment)) == "3/64" and str(shard_from("none", environment)) == "1/1"
 
 
 @pytest.mark.parametrize(
@@ -64,9 +62,8 @@ def test_the_environment(environment, number, count):
 )
 def test_an_environment_that_cannot_be(environment, said):
     with pytest.raises(IptError, match="--shard") as caught:
-        shard_from(None, environment)
+        shard_from(environment)
     assert said in str(caught.value)
-    assert shard_from("none", environment) == Shard(origin="--shard")
 
 
 def test_torchrun():

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import pytest
 
-from ipt.plugins.options import Option, grouped, scalar, signature_of, value_for
+from ipt.plugins.options import Option, flat, grouped, signature_of, value_for
 
 
 class Documented:
@@ -45,42 +44,6 @@ def test_what_a_factory_may_take_besides():
 
 
 @pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("3", 3),
-        (".3", 0.3),
-        ("1e-3", 1e-3),
-        ("-2E+4", -2e4),
-        ("1.5e-3", 1.5e-3),
-        ("true", True),
-        ("null", None),
-        ("circular", "circular"),
-        ("l1:0.1", "l1:0.1"),
-        ("[1, 2]", (1, 2)),
-        ("[[1, a], [2, b]]", ((1, "a"), (2, "b"))),
-        ("{a: 1}", {"a": 1}),
-        ("", ""),
-        ("1:30", "1:30"),
-        ("2020-01-01", "2020-01-01"),
-        ("#3", "#3"),
-        ("my #3 file", "my #3 file"),
-        ("*.png", "*.png"),
-        ("a: b: c", "a: b: c"),
-        ("/tmp/x.npz", "/tmp/x.npz"),
-        ([1, [2]], (1, (2,))),
-        (0.25, 0.25),
-    ],
-)
-def test_scalars(text, value):
-    read = scalar(text)
-    assert read == value and type(read) is type(value)
-
-
-def test_infinity_is_a_number():
-    assert scalar(".inf") == math.inf
-
-
-@pytest.mark.parametrize(
     ("type_", "text", "value"),
     [
         ("str", "2024", "2024"),
@@ -100,3 +63,7 @@ def test_a_text_option_takes_text_as_it_is(type_, text, value, monkeypatch):
 
 def test_dotted_keys_are_grouped_by_their_first_word():
     assert grouped({"a": 1, "a.x": 2, "b.c.d": 3}) == {"a": {"": 1, "x": 2}, "b": {"c.d": 3}}
+
+
+def test_nested_keys_are_dotted():
+    assert flat({"a": 1, "b": {"c": {"d": 2}, "e": (3,)}, "f": {}}) == {"a": 1, "b.c.d": 2, "b.e": (3,)}

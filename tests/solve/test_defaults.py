@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from ipt.images import files
 from ipt.priors import shipped
 from ipt.priors.analytic import GaussianPrior
 from ipt.solve.defaults import with_usual_prior
-from ipt.solve.options import SOLVE, Options, merged
+from ipt.solve.options import SolveOptions
 
 
 class Faces(GaussianPrior):
@@ -43,46 +44,42 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
-def options(**given: object) -> Options:
-    return merged(SOLVE, [("command line", {name: value for name, value in given.items() if value is not None})])
-
-
-def chosen(**given: object) -> str:
-    found, said = with_usual_prior(options(**given))
-    name = found["prior"]["image"]
-    assert (name == "natural" and "prior.image" in found.origins) == bool(said)
-    return name
+def chosen(**given: Any) -> str:
+    found, said = with_usual_prior(SolveOptions(**given))
+    assert (found.origins["prior.image"] != "default") == (found.prior["image"] == "natural") == bool(said)
+    return found.prior["image"]
 
 
 def test_pictures_that_faces_takes_keep_it(folder):
-    assert chosen(input=str(folder)) == chosen(input=str(folder / "a.png")) == "faces"
+    assert chosen(input=folder) == chosen(input=folder / "a.png") == "faces"
     assert chosen(input=None) == "faces"
 
 
 def test_one_of_another_size_decides_for_its_folder(folder):
     files.write(folder / "c.png", torch.rand(3, 40, 72))
     (folder / "aa.png").write_bytes(b"no picture")
-    found, said = with_usual_prior(options(input=str(folder), prior=("kernel=box",)))
+    found, said = with_usual_prior(SolveOptions(input=folder, prior={"kernel": "box"}))
     why = "faces does not take the 72 x 40 px of c.png"
-    assert found["prior"] == {"image": "natural", "kernel": "box"}
+    assert found.prior == {"image": "natural", "kernel": "box"}
     assert said == f"Prior natural, since {why}; --prior names another."
     assert found.record()["prior.image"] == {"value": "natural", "from": f"default: {why}"}
-    assert found.record()["prior.kernel"] == {"value": "box", "from": "command line"}
+    assert found.record()["prior.kernel"] == {"value": "box", "from": "default"}
 
 
-@pytest.mark.parametrize("given", [{"prior": ("faces",)}, {"fit": "crop"}, {"fit": "resize"}, {"fit": "tile"}])
-def test_what_is_asked_for_is_left_alone(folder, given):
+@pytest.mark.parametrize("fit", ["error", "crop", "resize", "tile"])
+def test_what_is_asked_for_is_left_alone(folder, fit):
     files.write(folder / "c.png", torch.rand(3, 40, 72))
-    before = options(input=str(folder), **given)
-    assert with_usual_prior(before) == (before, "")
+    named = SolveOptions(input=folder, prior={"image": "faces"}, fit=fit)
+    assert with_usual_prior(named) == (named, "")
+    assert fit == "error" or chosen(input=folder, fit=fit) == "faces"
 
 
 def test_the_size_that_counts_is_the_image_s(folder, tmp_path):
     small = tmp_path / "small.png"
     files.write(small, torch.rand(3, 32, 32))
-    assert chosen(input=str(small), operator="downscale:2") == "faces"
-    assert chosen(input=str(small), operator="downscale:3") == "natural"
-    assert chosen(input=str(folder), operator="downscale", set=("operator.factor=2",)) == "natural"
+    assert chosen(input=small, operator="downscale:2") == "faces"
+    assert chosen(input=small, operator="downscale:3") == "natural"
+    assert chosen(input=folder, operator="downscale", set={"operator.factor": 2}) == "natural"
 
 
 def test_it_is_said_recorded_and_run_again(folder, tmp_path):

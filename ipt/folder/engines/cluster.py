@@ -41,7 +41,7 @@ class RayTeam:
         if self._ours:
             _connect(ray)
         resources = ray.cluster_resources()
-        gpus = int(resources.get("GPU", 0)) if setup.options["device"] != "cpu" else 0
+        gpus = int(resources.get("GPU", 0)) if setup.options.device != "cpu" else 0
         self.kind = "cuda" if gpus else "cpu"
         self.size = asked or gpus or max(1, int(resources.get("CPU", 1)))
         # A lost actor's work is given to others, so Ray neither restarts it nor repeats its calls.

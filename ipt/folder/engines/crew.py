@@ -18,7 +18,7 @@ from PIL import Image
 from ipt.core.errors import IptError
 from ipt.folder import checkpoints
 from ipt.folder.engines.worker import Begun, Broken, Idle, Lost, Note, Report
-from ipt.folder.shift import asked_batch, together
+from ipt.folder.shift import together
 from ipt.folder.work import Job, Run
 from ipt.images.outcomes import Outcome, Progress, Watcher
 from ipt.solve.memory import Room
@@ -61,13 +61,12 @@ class Crew:
     def __init__(
         self,
         run: Run,
-        force: bool,
         watcher: Watcher,
         begun: Callable[[Sequence[str]], None],
         alone: bool,
         team: Team,
     ):
-        self.run, self.force, self.watcher, self.begun, self.alone = run, force, watcher, begun, alone
+        self.run, self.watcher, self.begun, self.alone = run, watcher, begun, alone
         self.team = team
         self._open: dict[str, Job] = {}
         self._shares: deque[Share] = deque()
@@ -83,7 +82,7 @@ class Crew:
         self._total = len(jobs)
         self._open = {job.name: job for job in jobs}
         for job in jobs:
-            record = None if self.force else self._record(job)
+            record = None if self.run.execution.force else self._record(job)
             if record is not None:
                 del self._open[job.name]
                 yield Outcome(job.name, "skipped", record)
@@ -112,17 +111,17 @@ class Crew:
         together as are solved together, and towards the end so few that no worker waits long for another. Shares are
         formed of all jobs, done or not, so that what is left of a run that was killed falls into the same ones."""
         left = set(self._open)
-        for path in [] if self.force else self._states():
+        for path in [] if self.run.execution.force else self._states():
             saved = checkpoints.read(path)
             names = set(saved.members) if saved is not None else set()
             members = tuple(job for job in jobs if job.name in names)
             if len(members) == len(names) and names & left:
                 yield Share(members, resume=True)
                 left -= names
-        room = Room(asked_batch(self.run), self.team.kind)
+        room = Room(self.run.execution.batch, self.team.kind)
         start = 0
         while start < len(jobs):
-            most = max(1, room.draws(_shape(jobs[start])) // self.run.options["samples"])
+            most = max(1, room.draws(_shape(jobs[start])) // self.run.options.samples)
             stop = start + min(most, -(-(len(jobs) - start) // self.team.size))
             share = tuple(job for job in jobs[start:stop] if job.name in left)
             if share:
@@ -181,7 +180,7 @@ class Crew:
                 self._shares.extendleft(Share((job,), resume=True) for job in reversed(jobs))
             else:
                 # Those that were done too (but with --force, which would solve them again): a state is of all of them.
-                self._shares.appendleft(Share(tuple(jobs) if self.force else share.jobs, resume=True))
+                self._shares.appendleft(Share(tuple(jobs) if self.run.execution.force else share.jobs, resume=True))
         self._assign()
         if self._shares:
             self.team.hire(number)

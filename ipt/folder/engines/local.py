@@ -46,7 +46,7 @@ class LocalTeam:
     def hire(self, number: int) -> None:
         spawning = multiprocessing.get_context("spawn")
         ours, theirs = spawning.Pipe()
-        setup = replace(self.setup, options=self.setup.options.with_values(device=self.devices[number]))
+        setup = replace(self.setup, options=replace(self.setup.options, device=self.devices[number]))
         process = spawning.Process(target=_serve, args=(theirs, setup, self._threads), daemon=True)
         process.start()
         # Only the worker holds that end now, so its death shows here as the end of the pipe.

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from ipt.core.errors import IptError
 from ipt.folder import pins
+from ipt.folder.options import ExecutionOptions
 from ipt.folder.shift import Shift
 from ipt.folder.work import Job, Run
 from ipt.images.outcomes import Outcome, Progress
 from ipt.plugins.registry import one_line
-from ipt.solve.options import Options
+from ipt.solve.options import SolveOptions
 
 _SECONDS_BETWEEN_STEPS = 0.2
 """Progress is reported no more often than that."""
@@ -63,9 +64,9 @@ Tell = Callable[[Report], None]
 class Setup:
     """What every worker of a run is told. out: an absolute path, the same folder for all."""
 
-    options: Options
+    options: SolveOptions
+    execution: ExecutionOptions
     out: Path
-    force: bool
 
 
 class Worker:
@@ -78,13 +79,13 @@ class Worker:
         """Build what solves. Broken: it cannot be, or not as in the folder's run.yaml (other versions or weights)."""
 
         def begin() -> None:
-            run = Run.of(setup.options, setup.out)
+            run = Run.of(setup.options, setup.execution, setup.out)
             if not (setup.out / "run.yaml").is_file():
                 raise IptError(
                     f"a worker does not see {setup.out}; all machines need the input and the output under the same path"
                 )
             pins.check(setup.out, pins.pins(setup.options, run.solver.priors), force=False)
-            self._shift = Shift(run, setup.force, _Voice(self.tell), lambda names: self.tell(Begun(tuple(names))))
+            self._shift = Shift(run, _Voice(self.tell), lambda names: self.tell(Begun(tuple(names))))
 
         self._said(begin)
 

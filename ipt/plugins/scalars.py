@@ -1,0 +1,72 @@
+"""Values as people type them, on a command line or in a YAML file: one reader, so that both mean the same.
+
+YAML 1.1, which PyYAML reads, takes `010` for octal, `1:30` for sexagesimal, `2020-01-01` for a date and `1.5e3` for
+text. Here whole numbers are decimal, numbers are those of Python's `float` (and `.inf`, `.nan`), and dates are text.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+_NOT_READ = ("int", "float", "timestamp", "value")
+_WHOLE = re.compile(r"[-+]?[0-9]+$")
+_NUMBER = re.compile(
+    r"[-+]?(?:(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))$|\.(?:nan|NaN|NAN)$"
+)
+
+
+class _Numbers:
+    """What text is a number, for the loader and for the dumper, which quotes text that would be read as one."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, regexp) for tag, regexp in found if tag.rpartition(":")[2] not in _NOT_READ]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+class _Loader(_Numbers, yaml.SafeLoader):
+    pass
+
+
+class _Dumper(_Numbers, yaml.SafeDumper):
+    pass
+
+
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver("tag:yaml.org,2002:int", _WHOLE, list("-+0123456789"))
+    _kind.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
+
+
+def load_yaml(text: str) -> Any:
+    """The value in a YAML text. Raises yaml.YAMLError: it is none."""
+    return yaml.load(text, _Loader)
+
+
+def dump_yaml(value: Any) -> str:
+    """Plain dictionaries, lists, text and numbers as YAML that `load_yaml` reads back, in the order given."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def scalar(value: Any) -> Any:
+    """A value as typed: text is read as a YAML scalar or list; anything else, and text that is no YAML, stays as it is.
+
+    Lists become tuples, as options are written in signatures.
+    """
+    if isinstance(value, str):
+        value = _parsed(value)
+    return tuple(scalar(item) for item in value) if isinstance(value, list) else value
+
+
+def _parsed(text: str) -> Any:
+    try:
+        value = load_yaml(text)
+    except yaml.YAMLError:
+        return text
+    if value is None:
+        # An empty text, or a comment, is text.
+        return None if text.strip() in ("null", "~", "Null", "NULL") else text
+    return value if isinstance(value, (bool, int, float, list, dict)) else text

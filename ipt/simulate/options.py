@@ -1,0 +1,37 @@
+"""The options of `ipt simulate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ipt.plugins.run_options import RunOptions
+
+DEPTHS = ("input", "8", "16")
+
+
+@dataclass(frozen=True)
+class SimulateOptions(RunOptions):
+    """How clean pictures are degraded; besides what is listed here, as in `RunOptions`.
+
+    Attributes:
+        input: a clean picture, or a folder of them.
+        generator: registered names by parameter; "image": of every parameter without one of its own.
+        noise: standard deviation of white noise, of pictures in 0..1.
+        seed: of the run; parameters and noise of each picture come from it and the picture's name.
+        frames: exposures of each picture, in a folder of its own; None: one.
+        depth: of the measurements in bits, one of DEPTHS; "input": as the clean picture's.
+    """
+
+    input: Path
+    operator: str = "blur"
+    generator: Mapping[str, str] = field(default_factory=dict)
+    noise: float = 0.01
+    seed: int = 0
+    border: str | None = None
+    set: Mapping[str, Any] = field(default_factory=dict)
+    frames: int | None = None
+    depth: str = "input"
+    origins: Mapping[str, str] = field(default_factory=dict)
