@@ -32,7 +32,9 @@ def test_the_shipped_priors_are_installed_with_their_cards(prior):
     assert len((folder / "diffusion_pytorch_model.safetensors").read_bytes()) < 45e6
 
 
-@pytest.mark.parametrize("name", ["py.typed", *(f"report/templates/{name}" for name in TEMPLATES)])
+@pytest.mark.parametrize(
+    "name", ["py.typed", "bench/templates/plots.svg.jinja", *(f"report/templates/{name}" for name in TEMPLATES)]
+)
 def test_other_data_is_installed(name):
     assert (files("ipt") / name).is_file()
 

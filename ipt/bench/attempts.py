@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ipt.bench.baselines import baseline
 from ipt.bench.cases import CHANNELS, Case
-from ipt.bench.peak import Peak
-from ipt.bench.protocol import Plan, Protocol
+from ipt.bench.protocol import Protocol, SolverSpec
 from ipt.core.errors import IptError, Misuse
 from ipt.core.interfaces import IMAGE, ParametricOperator
 from ipt.core.problem import rms
@@ -26,15 +26,44 @@ from ipt.solve.solving import sample_seeds
 from ipt.solve.tasks import Task, solve_tasks
 
 _DIVERGED = 100.0
+"""No picture in 0..1 and no parameter comes near it."""
+_RESET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What all solvers of a run share.
+
+    Attributes:
+        seed: Of the solvers; the data have the protocol's.
+        samples: Draws a case.
+        batch: Draws solved at a time; None: as the device has use for.
+        device: As torch calls it.
+        precision: Of the networks.
+        tiled: A prior that does not take the protocol's size works in overlapping tiles.
+    """
+
+    seed: int = 0
+    samples: int = 1
+    batch: int | None = None
+    device: str = "cpu"
+    precision: str = "fp32"
+    tiled: bool = False
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """samples: of every unknown that was solved for, (K, C, H, W). image (C, H, W) and parameters: their means.
+    """What a solver made of a case.
 
-    residual: root mean square over the noise level, where it does not depend on what lies outside the frame; None for
-    baselines, which have no model. calls: of the networks, all together. seconds, memory (bytes, None unknown): of the
-    work; what is solved in one batch shares its seconds equally.
+    Attributes:
+        image: (C, H, W), the mean of the samples.
+        parameters: The same of every parameter that was solved for, by name.
+        samples: Of every unknown that was solved for, (K, C, H, W).
+        residual: Root mean square over the noise level, where it does not depend on what lies outside the frame; None
+            for baselines, which have no model.
+        calls: Of the networks, all together.
+        seconds: Of the work; what is solved in one batch shares its seconds equally.
+        memory: Peak of the work in bytes; None where it is unknown.
     """
 
     image: Tensor
@@ -48,44 +77,40 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Bench:
-    """A protocol, and what all its solvers share in a run. samples: draws a case. batch: draws solved at a time, None:
-    as the device has use for. tiled: a prior that does not take the protocol's size works in overlapping tiles."""
+    """A protocol and the options of a run: makes its solvers, and gives them cases."""
 
     protocol: Protocol
-    seed: int = 0
-    samples: int = 1
-    batch: int | None = None
-    device: str = "cpu"
-    precision: str = "fp32"
-    tiled: bool = False
+    options: BenchOptions = BenchOptions()
 
-    def room(self) -> Room:
-        return Room(self.batch, self.device)
-
-    def together(self) -> int:
+    @property
+    def cases_together(self) -> int:
         """How many cases make a batch."""
         side = self.protocol.size
-        return max(1, self.room().draws((CHANNELS, side, side)) // self.samples)
+        return max(1, self._room().draws((CHANNELS, side, side)) // self.options.samples)
 
-    def solver(self, plan: Plan) -> Solver:
-        """The solver of a plan, tried on the protocol's size; IptError naming it where that cannot be."""
+    def solver(self, spec: SolverSpec) -> Solver:
+        """A solver, tried on the protocol's size.
+
+        Raises:
+            IptError: It cannot be built or does not take the size; the message names it.
+        """
         side = self.protocol.size
-        priors = self.protocol.priors_of(plan)
-        operator = self.protocol.told(plan)
+        priors = self.protocol.priors_of(spec)
+        operator = self.protocol.operator_of(spec)
         try:
             solver = build(
                 operator=operator.name,
                 prior=priors.pop(IMAGE, "faces"),
-                guidance=plan.guidance,
+                guidance=spec.guidance,
                 parameters=priors,
-                known=plan.known,
-                settings={**{f"operator.{key}": value for key, value in operator.options.items()}, **plan.settings},
-                steps=plan.steps,
-                device=self.device,
-                precision=self.precision,
+                known=spec.known,
+                settings={**{f"operator.{key}": value for key, value in operator.options.items()}, **spec.settings},
+                steps=spec.steps,
+                device=self.options.device,
+                precision=self.options.precision,
             )
             shape = (CHANNELS, side, side)
-            if self.tiled:
+            if self.options.tiled:
                 image = fit(torch.zeros(shape), solver.priors[IMAGE], "tile").prior
                 solver = replace(solver, priors={**solver.priors, IMAGE: image})
             specs = solver.operator.parameters(shape)
@@ -93,50 +118,47 @@ class Bench:
                 prior.chart(shape if name == IMAGE else specs[name].shape)
         except ValueError as error:
             kind = Misuse if isinstance(error, Misuse) else IptError
-            raise kind(f"solver {plan.name} cannot be used at {side} x {side} px: {error}") from error
+            raise kind(f"solver {spec.name} cannot be used at {side} x {side} px: {error}") from error
         return solver
 
-    def attempt_baseline(self, plan: Plan, case: Case, operator: ParametricOperator) -> Attempt:
+    def attempt_baseline(self, spec: SolverSpec, case: Case, operator: ParametricOperator) -> Attempt:
         """A baseline's result. operator: that made the measurement."""
-        peak, began = Peak("cpu"), time.perf_counter()
-        image, parameters = baseline(plan.baseline, case, operator)
+        peak, began = PeakMemory("cpu"), time.perf_counter()
+        image, parameters = baseline(spec.baseline, case, operator)
         return Attempt(image, parameters, seconds=time.perf_counter() - began, memory=peak.bytes())
 
     def attempt(
-        self, solver: Solver, plan: Plan, cases: Sequence[Case], watch: Callable[[Progress], None]
+        self, solver: Solver, spec: SolverSpec, cases: Sequence[Case], on_step: Callable[[Progress], None]
     ) -> list[Attempt]:
-        """Every case solved `samples` times, an Attempt a case.
+        """Every case solved `samples` times, an Attempt a case; a draw depends on the run's seed, the case and the
+        sample alone, not on the batch.
 
-        A draw depends on the run's seed, the case and the sample alone, not on the batch. IptError: a solve that
-        diverges.
+        Raises:
+            IptError: A solve that diverges.
         """
-        tasks = [self._task(solver, plan, case) for case in cases]
-        peak, began = Peak(self.device), time.perf_counter()
-        solutions = solve_tasks(tasks, self.room(), watch)
+        options = self.options
+        tasks = [
+            Task(
+                solver=solver,
+                measurement=case.measurement[None].to(options.device),
+                noise=self.protocol.noise,
+                known={name: case.parameters[name][None].to(options.device) for name in spec.known},
+                seeds=sample_seeds(options.seed, f"{case.stem} {case.picture}", options.samples),
+            )
+            for case in cases
+        ]
+        peak, began = PeakMemory(options.device), time.perf_counter()
+        solutions = solve_tasks(tasks, self._room(), on_step)
         seconds, memory = (time.perf_counter() - began) / len(cases), peak.bytes()
         return [
-            self._attempt(solver.operator, case, plan.known, solution, seconds, memory)
+            replace(self._attempt(solver.operator, case, spec.known, solution), seconds=seconds, memory=memory)
             for case, solution in zip(cases, solutions, strict=True)
         ]
 
-    def _task(self, solver: Solver, plan: Plan, case: Case) -> Task:
-        return Task(
-            solver=solver,
-            measurement=case.measurement[None].to(self.device),
-            noise=self.protocol.noise,
-            known={name: case.parameters[name][None].to(self.device) for name in plan.known},
-            seeds=sample_seeds(self.seed, f"{case.stem} {case.picture}", self.samples),
-        )
+    def _room(self) -> Room:
+        return Room(self.options.batch, self.options.device)
 
-    def _attempt(
-        self,
-        operator: ParametricOperator,
-        case: Case,
-        known: Sequence[str],
-        solution: Solution,
-        seconds: float,
-        memory: int | None,
-    ) -> Attempt:
+    def _attempt(self, operator: ParametricOperator, case: Case, known: Sequence[str], solution: Solution) -> Attempt:
         drawn = {IMAGE: solution.image.cpu(), **{name: v.cpu() for name, v in solution.parameters.items()}}
         # What is not finite compares as false, too.
         if not all(bool((value.abs() < _DIVERGED).all()) for value in drawn.values()):
@@ -155,6 +177,30 @@ class Bench:
             samples={name: value for name, value in drawn.items() if name not in known},
             residual=float(rms(inside)[0]) / self.protocol.noise,
             calls=sum(solution.calls.values()),
-            seconds=seconds,
-            memory=memory,
         )
+
+
+class PeakMemory:
+    """Peak memory since it was made: of a GPU, what torch allocated; else the process's resident memory, with Python
+    and all weights in it (Linux)."""
+
+    def __init__(self, device: str):
+        self._gpu = device if device.startswith("cuda") else ""
+        self._known = True
+        if self._gpu:
+            torch.cuda.reset_peak_memory_stats(self._gpu)
+            return
+        try:
+            # 5 sets the high-water mark back to what is resident now (proc(5)).
+            _RESET.write_text("5")
+        except OSError:
+            self._known = False
+
+    def bytes(self) -> int | None:
+        """In bytes; None where the system does not say."""
+        if self._gpu:
+            return int(torch.cuda.max_memory_allocated(self._gpu))
+        if not self._known:
+            return None
+        lines = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines() if ":" in line)
+        return int(lines["VmHWM"].split()[0]) * 1024 if "VmHWM" in lines else None

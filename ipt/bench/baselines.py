@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from skimage import restoration
 from torch import Tensor
 
@@ -17,14 +18,25 @@ from ipt.core.errors import IptError
 from ipt.core.interfaces import ParametricOperator
 from ipt.solve.metrics import psnr
 
+Array = NDArray[np.float64]
+
 BALANCES = tuple(float(value) for value in np.logspace(-4, 0, 9))
 ITERATIONS = (5, 10, 20, 40)
 
 
 def baseline(name: str, case: Case, operator: ParametricOperator) -> tuple[Tensor, dict[str, Tensor]]:
-    """The picture (C, H, W) that a baseline of `protocol.BASELINES` makes, and the parameters that it takes for true.
+    """What a baseline makes of a case.
 
-    operator: that made the measurement. IptError: a deconvolution where there is no kernel.
+    Args:
+        name: One of `protocol.BASELINES`.
+        case: With its truth.
+        operator: That made the measurement.
+
+    Returns:
+        The picture (C, H, W), and the parameters that the baseline takes for true.
+
+    Raises:
+        IptError: A deconvolution where there is no kernel.
     """
     if name == "measurement":
         return case.measurement, {key: torch.zeros_like(v) for key, v in case.parameters.items() if key == "tilt"}
@@ -43,7 +55,7 @@ def baseline(name: str, case: Case, operator: ParametricOperator) -> tuple[Tenso
     return max(results, key=lambda result: psnr(result.clamp(0, 1), case.clean)), {}
 
 
-def _padded(measurement: np.ndarray, kernel: Tensor, border: str) -> tuple[np.ndarray, tuple[int, int]]:
+def _padded(measurement: Array, kernel: Tensor, border: str) -> tuple[Array, tuple[int, int]]:
     """The measurement (C, H, W) as it may go on behind its frame, and by how many pixels: periodic, where the border is
     circular; falling to black over half a kernel, where black lies outside (in four trials .7 to 4 dB above mirroring);
     else mirrored."""
@@ -55,11 +67,14 @@ def _padded(measurement: np.ndarray, kernel: Tensor, border: str) -> tuple[np.nd
     return np.pad(measurement, around, mode="wrap" if border == "circular" else "symmetric"), reach
 
 
-def _wiener(plane: np.ndarray, point_spread: np.ndarray, balance: float) -> np.ndarray:
-    return restoration.wiener(plane, point_spread, balance, clip=False)
+def _wiener(plane: Array, point_spread: Array, balance: float) -> Array:
+    filtered: Array = restoration.wiener(plane, point_spread, balance, clip=False)
+    return filtered
 
 
-def _richardson_lucy(plane: np.ndarray, point_spread: np.ndarray, iterations: float) -> np.ndarray:
+def _richardson_lucy(plane: Array, point_spread: Array, iterations: float) -> Array:
     # The iteration is for counts of light, which are not negative; scikit-image wants an odd side to be centred.
     odd = np.pad(point_spread, [(0, 1 - side % 2) for side in point_spread.shape])
-    return restoration.richardson_lucy(np.clip(plane, 0, None), odd, int(iterations), clip=False, filter_epsilon=1e-6)
+    light = np.clip(plane, 0, None)
+    sharp: Array = restoration.richardson_lucy(light, odd, int(iterations), clip=False, filter_epsilon=1e-6)
+    return sharp

@@ -2,13 +2,21 @@
 
 Parameters and noise of case n depend on the protocol's seed and on n alone, so that any folder of pictures meets the
 same test kernels and fields.
+
+So that other codes can be compared on the same data, `export` writes them as files, which
+`ipt solve FOLDER --reference FOLDER/truth` reads, too:
+
+    FOLDER/protocol.yaml
+    FOLDER/00003.npy                   the measurement, float32 (3, S, S), noise and all; 00003.png: at 16 bits, clipped
+    FOLDER/truth/00003.png             the clean picture, at 16 bits
+    FOLDER/truth/00003.kernel.npy      the true parameter, float32 (C, h, w)
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -18,8 +26,12 @@ from ipt.core.errors import IptError
 from ipt.core.interfaces import Generator, ParametricOperator
 from ipt.core.randomness import image_seed
 from ipt.images import files
+from ipt.images.atomic import atomic, check_folder
+from ipt.images.files import Picture
 from ipt.images.fit import as_colour, resized
+from ipt.images.parameters import parameter_file, write_parameter
 from ipt.plugins.building import build_component
+from ipt.plugins.scalars import dump_yaml
 from ipt.simulate.simulating import simulate
 from ipt.solve.example import NAME, face
 
@@ -28,8 +40,16 @@ CHANNELS = 3
 
 @dataclass(frozen=True)
 class Case:
-    """stem: "00003". picture: the file's name. clean, measurement: (3, S, S) in 0..1, the measurement not clipped.
-    parameters: the true ones, (C, H, W). digest: of clean and measurement."""
+    """One measurement with its truth.
+
+    Attributes:
+        stem: The case's number, such as "00003".
+        picture: The file's name.
+        clean: (3, S, S) in 0..1.
+        measurement: (3, S, S), not clipped.
+        parameters: The true ones by name, (C, H, W).
+        digest: Of clean and measurement.
+    """
 
     stem: str
     picture: str
@@ -43,7 +63,10 @@ class Case:
 class Cases:
     """All cases of a protocol; each is made when it is asked for, so that a thousand take no more memory than one.
 
-    paths: of the pictures; none are the shipped ones: a face, and the same mirrored, by turns.
+    Attributes:
+        operator: That makes the measurements.
+        generators: Of its parameters, by name.
+        paths: Of the pictures; none are the shipped ones: a face, and the same mirrored, by turns.
     """
 
     protocol: Protocol
@@ -85,14 +108,49 @@ class Cases:
 def cases_of(protocol: Protocol) -> Cases:
     """The cases of a protocol whose pictures are named.
 
-    IptError: no pictures are named, none are there, an operator or a generator that does not exist, or of which
-    something is asked that it does not do.
+    Raises:
+        IptError: No pictures are named, none are there, an operator or a generator that does not exist, or of which
+            something is asked that it does not do.
     """
     if not protocol.pictures:
         raise IptError(f"protocol {protocol.name} brings no pictures; name a folder of them with --images")
     operator: ParametricOperator = build_component("operator", protocol.operator.name, protocol.operator.options)
     generators = {
-        name: build_component("generator", part.name, part.options) for name, part in protocol.generators.items()
+        name: build_component("generator", spec.name, spec.options) for name, spec in protocol.generators.items()
     }
     paths = () if protocol.pictures == SHIPPED else tuple(files.inputs(protocol.pictures))
     return Cases(protocol, operator, generators, paths)
+
+
+def export(protocol: Protocol, folder: str) -> int:
+    """Write the cases of a protocol as files; of one without pictures, the parameters alone, which are the same for
+    all pictures.
+
+    Returns:
+        How many cases.
+
+    Raises:
+        IptError: As for `cases_of`.
+    """
+    bare = not protocol.pictures
+    cases = cases_of(replace(protocol, pictures=SHIPPED) if bare else protocol)
+    out = check_folder(folder)
+    truth = check_folder(out / "truth")
+    write_protocol(out, protocol)
+    for number in range(len(cases)):
+        case = cases[number]
+        picture = truth / f"{case.stem}.png"
+        for name, value in case.parameters.items():
+            write_parameter(parameter_file(picture, name), value)
+        if bare:
+            continue
+        files.write(picture, Picture(case.clean, depth=16))
+        write_parameter(out / f"{case.stem}.npy", case.measurement)
+        files.write(out / f"{case.stem}.png", Picture(case.measurement, depth=16))
+    return len(cases)
+
+
+def write_protocol(folder: Path, protocol: Protocol) -> None:
+    """FOLDER/protocol.yaml, which `ipt bench` reads."""
+    with atomic(folder / "protocol.yaml") as file:
+        file.write(dump_yaml(protocol.plain()).encode())

@@ -11,8 +11,17 @@ SECTIONS = ("Quality", "Parameters", "Calibration", "Cost")
 
 @dataclass(frozen=True)
 class Column:
-    """form: of `format`. better: "high", "low", or "" where neither is; interval: whether its mean has one that says
-    something."""
+    """A number of a benchmark.
+
+    Attributes:
+        key: In a row.
+        title: In the tables.
+        section: Of SECTIONS.
+        form: Of `format`.
+        better: "high", "low", or "" where neither is.
+        interval: Whether its mean has one that says something.
+        scale: From the row to the tables.
+    """
 
     key: str
     title: str
@@ -23,6 +32,7 @@ class Column:
     scale: float = 1.0
 
     def written(self, value: float) -> str:
+        """As the tables have it."""
         return format(self.scale * value, self.form)
 
 

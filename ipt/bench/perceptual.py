@@ -4,28 +4,36 @@ LPIPS: the package `lpips` with the VGG network (Zhang et al., "The Unreasonable
 Perceptual Metric", CVPR 2018), as BlindDPS reports it. FID: the features of `torch-fidelity`, the Inception network of
 the original (Heusel et al., "GANs Trained by a Two Time-Scale Update Rule ...", NeurIPS 2017). Neither library is left
 to fetch anything: weights are looked for in a folder, torch hub's own by default, and where something is missing the
-reason is told.
+reason is given.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import linalg
 from torch import Tensor
 
+from ipt.bench.rows import Row, Rows
+from ipt.images import files
+from ipt.images.records import identity
 from ipt.plugins.registry import one_line
+
+Features = NDArray[np.float64]
 
 VGG = "vgg16-397923af.pth"
 INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
 _HOW = "docs/benchmarks.md says how to get it"
+_INCEPTION_BATCH = 16
+"""Pictures at a time."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ def lpips_metric(device: str = "cpu") -> Callable[[Tensor, Tensor], float] | Mis
     return distance
 
 
-def inception_features(device: str = "cpu") -> Callable[[Tensor], np.ndarray] | Missing:
+def inception_features(device: str = "cpu") -> Callable[[Tensor], Features] | Missing:
     """The 2048 features of each of some pictures, (B, 3, H, W) uint8 -> (B, 2048), or why there are none."""
     path = weights_folder() / INCEPTION
     try:
@@ -85,17 +93,19 @@ def inception_features(device: str = "cpu") -> Callable[[Tensor], np.ndarray] | 
         return _unreadable("FID", path, error)
     network = network.eval().requires_grad_(False).to(device)
 
-    def features(pictures: Tensor) -> np.ndarray:
+    def features(pictures: Tensor) -> Features:
         with torch.inference_mode():
-            return network(pictures.to(device))[0].double().cpu().numpy()
+            found: Features = network(pictures.to(device))[0].double().cpu().numpy()
+            return found
 
     return features
 
 
-def frechet_distance(first: Iterable[np.ndarray], second: Iterable[np.ndarray]) -> float:
+def frechet_distance(first: Iterable[Features], second: Iterable[Features]) -> float:
     """|m1 - m2|^2 + trace(C1 + C2 - 2 (C1 C2)^(1/2)) of two sets of features, (B, F) each part; FID on Inception's.
 
-    ValueError: fewer than two of either.
+    Raises:
+        ValueError: Fewer than two of either.
     """
     one, other = np.concatenate(list(first)), np.concatenate(list(second))
     if min(len(one), len(other)) < 2:
@@ -105,6 +115,62 @@ def frechet_distance(first: Iterable[np.ndarray], second: Iterable[np.ndarray]) 
     a, b = (linalg.qr((v - v.mean(0)) / np.sqrt(len(v) - 1), mode="r")[0][: v.shape[1]] for v in (one, other))
     cross = linalg.svdvals(a @ b.T).sum()
     return float(np.square(one.mean(0) - other.mean(0)).sum() + np.square(a).sum() + np.square(b).sum() - 2 * cross)
+
+
+class PerceptualScores:
+    """LPIPS and FID of the written pictures, kept in the log so that they are computed once.
+
+    Attributes:
+        reasons: Why one of them could not be computed.
+    """
+
+    def __init__(self, log: Rows, pictures: Path, device: str):
+        self.reasons: list[str] = []
+        self._log, self._pictures, self._device = log, pictures, device
+        self._network: Callable[[Tensor], Features] | Missing | None = None
+        self._clean: dict[str, Features] = {}
+
+    def add_lpips(self, rows: Sequence[Row]) -> None:
+        """Add the LPIPS to every row that lacks it."""
+        missing = [row for row in rows if "lpips" not in row]
+        if not missing:
+            return
+        metric = lpips_metric(self._device)
+        if isinstance(metric, Missing):
+            self.reasons.append(metric.reason)
+            return
+        for row in missing:
+            result, clean = (self._picture(row["case"], name) for name in (row["solver"], "clean"))
+            self._log.add(row["identity"], {"lpips": metric(result, clean)})
+
+    def fid(self, solver: str, rows: Sequence[Row]) -> float | None:
+        """Between a solver's pictures and the clean ones; None where it cannot be."""
+        if len(rows) < 2:
+            return None
+        key = identity({"fid": [row["identity"] for row in rows]})
+        if key in self._log:
+            return float(self._log[key]["fid"])
+        if self._network is None:
+            self._network = inception_features(self._device)
+        if isinstance(self._network, Missing):
+            self.reasons.append(self._network.reason)
+            return None
+        stems = [row["case"] for row in rows]
+        for stem in stems:
+            if stem not in self._clean:
+                self._clean[stem] = next(self._features(self._network, [stem], "clean"))
+        own = self._features(self._network, stems, solver)
+        distance = frechet_distance(own, [self._clean[stem] for stem in stems])
+        self._log.add(key, {"fid": distance, "solver": solver})
+        return distance
+
+    def _features(self, network: Callable[[Tensor], Features], stems: Sequence[str], name: str) -> Iterator[Features]:
+        for start in range(0, len(stems), _INCEPTION_BATCH):
+            batch = [self._picture(stem, name) for stem in stems[start : start + _INCEPTION_BATCH]]
+            yield network((255 * torch.stack(batch)).round().to(torch.uint8))
+
+    def _picture(self, stem: str, name: str) -> Tensor:
+        return files.read(self._pictures / f"{stem}.{name}.png").pixels
 
 
 def _trunk(network: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -118,5 +184,5 @@ def _unusable(metric: str, error: Exception) -> Missing:
 
 
 def _unreadable(metric: str, path: Path, error: Exception) -> Missing:
-    said = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be used ({one_line(error)})"
-    return Missing(f"{metric} was not computed: {path} {said}; {_HOW}")
+    state = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be used ({one_line(error)})"
+    return Missing(f"{metric} was not computed: {path} {state}; {_HOW}")

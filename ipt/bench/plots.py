@@ -1,98 +1,148 @@
-"""The plot of a benchmark: a self-contained SVG, a panel a number, a line a solver."""
+"""The pictures of a benchmark: a self-contained SVG of its numbers, and the contact sheet of its results."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from html import escape
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
 
 from ipt.bench.columns import Column, columns
-from ipt.bench.summary import SolverSummary
+from ipt.bench.rows import Row
+from ipt.bench.statistics import SolverSummary
+from ipt.images import files
+from ipt.images.parameters import read_parameter
+from ipt.images.pictures import Cell, contact_sheet, kernel_picture
+from ipt.report.curve import Mark
+from ipt.report.templating import template
 
 SHOWN = ("psnr", "ssim", "lpips", "kernel_mnc", "tilt_error", "seconds")
-_LABELS, _PLOT, _LINE, _HEAD, _FOOT, _EDGE = 230, 420, 24, 34, 30, 16
-_STYLE = (
-    "text{font:13px system-ui,sans-serif;fill:#222}.head{font-weight:600}.tick{font-size:11px;fill:#666}"
-    ".grid{stroke:#e4e4e4}.case{fill:#2f6db5;fill-opacity:.25}.interval{stroke:#17406f;stroke-width:3}"
-    ".mean{fill:#17406f}.bar{fill:#2f6db5}.flat{stroke:#a33;stroke-dasharray:4 3}"
-)
+"""The columns that have a panel."""
+CASES = 8
+"""So many are in the contact sheet."""
+_EMPTY = Cell(np.full((8, 8), 255, np.uint8))
 
 
-def plots(title: str, summaries: Sequence[SolverSummary], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Every case as a pale dot, the mean with its interval in dark; below, where there are samples, the histograms of
-    the truth's ranks, flat (dashed) where calibrated."""
-    parts, top = [], _HEAD
-    for column in (column for column in columns(key for row in rows for key in row) if column.key in SHOWN):
-        numbers = {s.solver: _numbers(rows, s.solver, column.key) for s in summaries}
-        shown = [summary for summary in summaries if numbers[summary.solver]]
-        if shown:
-            parts.append(_panel(column, shown, numbers, top))
-            top += _HEAD + _LINE * len(shown) + _FOOT
-    for summary in summaries:
-        for name, histogram in summary.histograms.items():
-            parts.append(_histogram(f"{summary.solver}: ranks of the true {name}", histogram, top))
-            top += _HEAD + 90 + _FOOT
-    width = _EDGE + _LABELS + _PLOT + _EDGE
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {top}" width="{width}" height="{top}" '
-        f'role="img" aria-label="{escape(title, quote=True)}"><style>{_STYLE}</style>'
-        f'<rect width="100%" height="100%" fill="white"/>{"".join(parts)}</svg>\n'
-    )
+@dataclass(frozen=True)
+class Line:
+    """A solver in a panel: its cases, mean and interval as places from the left."""
+
+    solver: str
+    cases: Sequence[float]
+    mean: Mark | None
+    interval: tuple[float, float] | None
 
 
-def _numbers(rows: Sequence[Mapping[str, Any]], solver: str, key: str) -> list[float]:
+@dataclass(frozen=True)
+class Panel:
+    """One number of all solvers, from `top` to `bottom`."""
+
+    title: str
+    top: int
+    bottom: int
+    ticks: Sequence[Mark]
+    lines: Sequence[Line]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Of the truth's ranks among the samples: shares that sum to 1."""
+
+    title: str
+    top: int
+    shares: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Plots:
+    """What the template `plots.svg.jinja` draws, in pixels."""
+
+    EDGE: ClassVar[int] = 16
+    LEFT: ClassVar[int] = 246
+    PLOT: ClassVar[int] = 420
+    WIDTH: ClassVar[int] = 682
+    LINE: ClassVar[int] = 24
+    HEAD: ClassVar[int] = 34
+    FOOT: ClassVar[int] = 30
+    BARS: ClassVar[int] = 90
+
+    title: str
+    height: int
+    panels: Sequence[Panel]
+    histograms: Sequence[Histogram]
+
+
+def plots(title: str, summaries: Sequence[SolverSummary], rows: Sequence[Row]) -> str:
+    """An SVG: every case as a pale dot, the mean with its interval in dark; below, where there are samples, the
+    histograms of the truth's ranks, flat (dashed) where calibrated."""
+    panels: list[Panel] = []
+    top = Plots.HEAD
+    for column in columns(key for row in rows for key in row):
+        numbers = {one.solver: _numbers(rows, one.solver, column.key) for one in summaries}
+        shown = [one for one in summaries if numbers[one.solver]]
+        if column.key in SHOWN and shown:
+            panels.append(_panel(column, shown, [numbers[one.solver] for one in shown], top))
+            top = panels[-1].bottom + Plots.FOOT
+    histograms = []
+    for one in summaries:
+        for name, shares in one.histograms.items():
+            histograms.append(Histogram(f"{one.solver}: ranks of the true {name}", top, list(shares)))
+            top += Plots.HEAD + Plots.BARS + Plots.FOOT
+    return template("plots.svg.jinja", "ipt.bench").render(plots=Plots(title, top, panels, histograms)) + "\n"
+
+
+def contact_sheet_of(folder: Path, stems: Sequence[str], solvers: Sequence[str]) -> np.ndarray | None:
+    """For each of the first cases a line of pictures and, where there are, a line of kernels.
+
+    Args:
+        folder: The run's `pictures`.
+        stems: Of the cases.
+        solvers: Beside the clean picture and the measurement.
+
+    Returns:
+        None without pictures.
+    """
+    shown = ["clean", "measurement", *(name for name in solvers if name != "measurement")]
+    rows = []
+    for stem in stems[:CASES]:
+        if not (folder / f"{stem}.clean.png").is_file():
+            continue
+        rows.append([_picture(folder / f"{stem}.{name}.png", name) for name in shown])
+        if (folder / f"{stem}.clean.kernel.npy").is_file():
+            rows.append([_kernel(folder / f"{stem}.{name}.kernel.npy", name == "clean") for name in shown])
+    return contact_sheet(rows, cell=144) if rows else None
+
+
+def _numbers(rows: Sequence[Row], solver: str, key: str) -> list[float]:
     found = (row.get(key) for row in rows if row["solver"] == solver and row["status"] == "done")
-    return [value for value in found if value is not None and math.isfinite(value)]
+    return [value for value in found if isinstance(value, int | float) and math.isfinite(value)]
 
 
-def _panel(column: Column, summaries: Sequence[SolverSummary], numbers: Mapping[str, Sequence[float]], top: int) -> str:
-    every = [value for values in numbers.values() for value in values]
+def _panel(column: Column, summaries: Sequence[SolverSummary], numbers: Sequence[Sequence[float]], top: int) -> Panel:
+    every = [value for values in numbers for value in values]
     low, high = min(every), max(every)
-    room = 0.04 * (high - low) or 0.05 * abs(high) or 1.0
-    low, high = low - room, high + room
-    left, bottom = _EDGE + _LABELS, top + _HEAD + _LINE * len(summaries)
+    margin = 0.04 * (high - low) or 0.05 * abs(high) or 1.0
+    low, high = low - margin, high + margin
 
     def x(value: float) -> float:
-        return left + (value - low) / (high - low) * _PLOT
+        return Plots.LEFT + (value - low) / (high - low) * Plots.PLOT
 
-    better = {"high": ", higher is better", "low": ", lower is better"}.get(column.better, "")
-    parts = [f'<text class="head" x="{_EDGE}" y="{top + 14}">{escape(column.title + better)}</text>']
-    for tick in _ticks(low, high):
-        parts.append(
-            f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top + _HEAD - 8}" y2="{bottom}"/>'
-            f'<text class="tick" x="{x(tick):.1f}" y="{bottom + 14}" text-anchor="middle">{tick:g}</text>'
-        )
-    for index, summary in enumerate(summaries):
-        y = top + _HEAD + _LINE * index + 6
-        parts.append(f'<text x="{left - 12}" y="{y + 4}" text-anchor="end">{escape(summary.solver)}</text>')
-        parts += [f'<circle class="case" cx="{x(v):.1f}" cy="{y}" r="4"/>' for v in numbers[summary.solver]]
-        value = summary.values.get(column.key)
-        if value is None or not math.isfinite(value.mean):
+    lines = []
+    for summary, values in zip(summaries, numbers, strict=True):
+        mean, interval = summary.values.get(column.key), None
+        if mean is None or not math.isfinite(mean.mean):
+            lines.append(Line(summary.solver, [x(value) for value in values], None, None))
             continue
-        if value.low is not None and value.high is not None:
-            parts.append(f'<line class="interval" x1="{x(value.low):.1f}" x2="{x(value.high):.1f}" y1="{y}" y2="{y}"/>')
-        parts.append(
-            f'<circle class="mean" cx="{x(value.mean):.1f}" cy="{y}" r="5"><title>'
-            f"{escape(summary.solver)}: {column.written(value.mean)}</title></circle>"
-        )
-    return "".join(parts)
-
-
-def _histogram(title: str, histogram: Sequence[float], top: int) -> str:
-    left, bottom, width = _EDGE + _LABELS, top + _HEAD + 90, _PLOT / len(histogram)
-    scale = 90 / max(*histogram, 2 / len(histogram))
-    parts = [f'<text class="head" x="{_EDGE}" y="{top + 14}">{escape(title)}</text>']
-    for index, part in enumerate(histogram):
-        parts.append(
-            f'<rect class="bar" x="{left + index * width + 1:.1f}" y="{bottom - scale * part:.1f}" '
-            f'width="{width - 2:.1f}" height="{scale * part:.1f}"/>'
-        )
-    flat = bottom - scale / len(histogram)
-    parts.append(f'<line class="flat" x1="{left}" x2="{left + _PLOT}" y1="{flat:.1f}" y2="{flat:.1f}"/>')
-    parts.append(f'<text class="tick" x="{left}" y="{bottom + 14}">below all samples</text>')
-    parts.append(f'<text class="tick" x="{left + _PLOT}" y="{bottom + 14}" text-anchor="end">above all</text>')
-    return "".join(parts)
+        if mean.low is not None and mean.high is not None:
+            interval = x(mean.low), x(mean.high)
+        mark = Mark(x(mean.mean), column.written(mean.mean))
+        lines.append(Line(summary.solver, [x(value) for value in values], mark, interval))
+    better = {"high": ", higher is better", "low": ", lower is better"}.get(column.better, "")
+    ticks = [Mark(x(tick), f"{tick:g}") for tick in _ticks(low, high)]
+    return Panel(column.title + better, top, top + Plots.HEAD + Plots.LINE * len(lines), ticks, lines)
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -100,3 +150,12 @@ def _ticks(low: float, high: float) -> list[float]:
     unit = 10 ** math.floor(math.log10((high - low) / 4))
     stride = next(unit * m for m in (5, 2, 1) if (high - low) / (unit * m) >= 4)
     return [round(step * stride, 12) for step in range(math.ceil(low / stride), math.floor(high / stride) + 1)]
+
+
+def _picture(path: Path, name: str) -> Cell:
+    return Cell(files.read(path).pixels, name) if path.is_file() else _EMPTY
+
+
+def _kernel(path: Path, true: bool) -> Cell:
+    picture = kernel_picture(read_parameter(path)) if path.is_file() else None
+    return _EMPTY if picture is None else Cell(picture, "true kernel" if true else "kernel")

@@ -1,25 +1,10 @@
 """A benchmark's protocol: which pictures, degraded how, solved by whom. YAML, read and checked here; no torch.
 
-summary: one line
-pictures: shipped          # or a folder; left out: to be named with --images
-size: 64                   # pictures are made square of this side
-count: 8                   # how many cases
-seed: 0                    # of the test kernels, fields and noise
-noise: .01                 # standard deviation, of 0..1
-operator: {name: blur, kernel_size: 16, border: circular}
-generators:                # one for each parameter of the operator
-  kernel: {name: motion, extent: [8, 16]}
-priors: {image: faces}     # of all solvers; a parameter has its usual one
-solvers:
-  wiener: {baseline: wiener}
-  proximal: {guidance: proximal, steps: 100}
-  told-nothing: {operator: {border: unknown}, settings: {guidance.zeta: 1}}
-  true-kernel: {guidance: dps, known: [kernel]}
+docs/benchmarks.md shows one with all of its keys.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,7 +30,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True)
-class Part:
+class ComponentSpec:
     """A registered component by name, with its options."""
 
     name: str
@@ -53,12 +38,15 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One solver of a protocol: a baseline, or guidance with what it is told.
+class SolverSpec:
+    """One solver of a protocol: a baseline, a name of BASELINES, or a registered guidance rule with what it is given.
 
-    operator: options that differ from those the measurements were made with, or, with a "name", another operator.
-    known: parameters whose true values are given. priors: by unknown, over the protocol's. settings: by dotted name, as
-    `ipt.build` takes them. steps: None is the rule's own number.
+    Attributes:
+        steps: None is the rule's own number.
+        known: Parameters whose true values are given.
+        operator: Options that differ from those the measurements were made with, or, with a "name", another operator.
+        priors: By unknown, over the protocol's.
+        settings: By dotted name, as `ipt.build` takes them.
     """
 
     name: str
@@ -73,19 +61,35 @@ class Plan:
 
 @dataclass(frozen=True)
 class Protocol:
-    """A whole benchmark; see the module."""
+    """A whole benchmark.
+
+    Attributes:
+        size: The side, in pixels, of the square that pictures are made.
+        count: How many cases.
+        noise: Standard deviation, of 0..1.
+        operator: That makes the measurements.
+        generators: Of the operator's parameters, by name.
+        pictures: A folder of clean ones, or SHIPPED; "": to be named for each run.
+        seed: Of the test kernels, fields and noise.
+        priors: Of all solvers by unknown; a parameter that is not named has its usual one.
+    """
 
     name: str
     size: int
     count: int
     noise: float
-    operator: Part
-    generators: Mapping[str, Part]
-    solvers: tuple[Plan, ...]
+    operator: ComponentSpec
+    generators: Mapping[str, ComponentSpec]
+    solvers: tuple[SolverSpec, ...]
     summary: str = ""
     pictures: str = ""
     seed: int = 0
     priors: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Name and summary in a line."""
+        return f"{self.name}: {self.summary}" if self.summary else self.name
 
     def data(self) -> dict[str, Any]:
         """All that the measurements depend on, but for the pictures."""
@@ -94,34 +98,34 @@ class Protocol:
             "seed": self.seed,
             "noise": self.noise,
             "operator": asdict(self.operator),
-            "generators": {name: asdict(part) for name, part in self.generators.items()},
+            "generators": {name: asdict(spec) for name, spec in self.generators.items()},
         }
 
     def plain(self) -> dict[str, Any]:
         """What `parsed` reads back, for a YAML file."""
         solvers = {}
-        for plan in self.solvers:
-            usual = Plan(plan.name)
-            values = {key: value for key, value in asdict(plan).items() if value != getattr(usual, key)}
-            solvers[plan.name] = {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
+        for spec in self.solvers:
+            usual = SolverSpec(spec.name)
+            values = {key: value for key, value in asdict(spec).items() if value != getattr(usual, key)}
+            solvers[spec.name] = {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
         data = {**self.data(), "operator": _flat(self.operator)}
-        data["generators"] = {name: _flat(part) for name, part in self.generators.items()}
+        data["generators"] = {name: _flat(spec) for name, spec in self.generators.items()}
         head = {"summary": self.summary, "pictures": self.pictures, "count": self.count}
         return {**{k: v for k, v in head.items() if v}, **data, "priors": dict(self.priors), "solvers": solvers}
 
-    def told(self, plan: Plan) -> Part:
-        """The operator that a solver is told: another one if it names one, else that of the data with its changes."""
-        own = {key: value for key, value in plan.operator.items() if key != "name"}
-        if plan.operator.get("name", self.operator.name) != self.operator.name:
-            return Part(plan.operator["name"], own)
-        return Part(self.operator.name, {**self.operator.options, **own})
+    def operator_of(self, spec: SolverSpec) -> ComponentSpec:
+        """A solver's operator: another one if it names one, else that of the data with its changes."""
+        own = {key: value for key, value in spec.operator.items() if key != "name"}
+        if spec.operator.get("name", self.operator.name) != self.operator.name:
+            return ComponentSpec(spec.operator["name"], own)
+        return ComponentSpec(self.operator.name, {**self.operator.options, **own})
 
-    def priors_of(self, plan: Plan) -> dict[str, str]:
-        """By unknown; those of the protocol go to the unknowns that the solver has."""
+    def priors_of(self, spec: SolverSpec) -> dict[str, str]:
+        """A solver's priors by unknown; those of the protocol go to the unknowns that the solver has."""
         shared = self.priors
-        if self.told(plan).name != self.operator.name:
-            shared = {name: spec for name, spec in shared.items() if name == "image"}
-        return {name: spec for name, spec in {**shared, **plan.priors}.items() if name not in plan.known}
+        if self.operator_of(spec).name != self.operator.name:
+            shared = {name: prior for name, prior in shared.items() if name == "image"}
+        return {name: prior for name, prior in {**shared, **spec.priors}.items() if name not in spec.known}
 
     def changed(
         self,
@@ -132,27 +136,33 @@ class Protocol:
         steps: int | None = None,
         solvers: Sequence[str] = (),
     ) -> Protocol:
-        """The protocol with what the command line says over it; IptError: a solver that it does not have.
+        """The protocol with other values where they are given.
 
-        priors and steps go before those of every solver; solvers: only these, in this order.
+        Args:
+            pictures: A folder of clean pictures, or one.
+            priors: By unknown; they go before those of every solver.
+            count: Of cases.
+            steps: Of every solver.
+            solvers: Only these, in this order.
+
+        Raises:
+            Misuse: A solver that the protocol does not have.
         """
-        by_name = {plan.name: plan for plan in self.solvers}
+        by_name = {spec.name: spec for spec in self.solvers}
         for name in solvers:
             if name not in by_name:
                 raise Misuse(f"protocol {self.name} has no solver {name!r}{advice(name, by_name, 'solvers')}")
-        plans = []
-        for plan in (by_name[name] for name in dict.fromkeys(solvers or by_name)):
-            own = {name: spec for name, spec in plan.priors.items() if name not in (priors or {})}
-            if plan.baseline:
-                plans.append(plan)
-            else:
-                plans.append(replace(plan, priors=own, steps=plan.steps if steps is None else steps))
+        chosen = []
+        for spec in (by_name[name] for name in dict.fromkeys(solvers or by_name)):
+            own = {name: prior for name, prior in spec.priors.items() if name not in (priors or {})}
+            other = replace(spec, priors=own, steps=spec.steps if steps is None else steps)
+            chosen.append(spec if spec.baseline else other)
         return replace(
             self,
             pictures=self.pictures if pictures is None else os.path.abspath(os.path.expanduser(pictures)),
             priors={**self.priors, **(priors or {})},
             count=self.count if count is None else count,
-            solvers=tuple(plans),
+            solvers=tuple(chosen),
         )
 
 
@@ -163,7 +173,11 @@ def built_in() -> list[str]:
 
 
 def load(spec: str) -> Protocol:
-    """The protocol of that name, or in that YAML file; IptError: there is none, or it is not one."""
+    """The built-in protocol of that name, or the one in that YAML file.
+
+    Raises:
+        IptError: There is none, or it is not one.
+    """
     if spec in built_in():
         text = (files("ipt.bench") / "protocols" / f"{spec}.yaml").read_text(encoding="utf-8")
         return parsed(load_yaml(text), spec, f"protocol {spec}")
@@ -179,84 +193,83 @@ def load(spec: str) -> Protocol:
     return parsed(values, path.stem, str(path))
 
 
-def parsed(values: Any, name: str, where: str) -> Protocol:
-    """The protocol that YAML values describe. where: what to call the file in messages. IptError: an unknown key (with
-    a suggestion), a value that cannot be."""
+def parsed(values: object, name: str, where: str) -> Protocol:
+    """The protocol that YAML values describe.
+
+    Args:
+        where: What to call the file in messages.
+
+    Raises:
+        IptError: An unknown key (with a suggestion), a value that cannot be.
+    """
     known = ("summary", "pictures", "size", "count", "seed", "noise", "operator", "generators", "priors", "solvers")
-    values = _mapping(values, where, known)
+    given = _mapping(values, where, known)
     for key in ("size", "count", "noise", "operator", "generators", "solvers"):
-        if values.get(key) is None:
+        if given.get(key) is None:
             raise IptError(f"{where} does not say its {key}; docs/benchmarks.md shows what a protocol holds")
-    noise = values["noise"]
-    if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 < noise <= 1 or not math.isfinite(noise):
+    noise = given["noise"]
+    if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 < noise <= 1:
         raise IptError(f"{where}: noise is a standard deviation above 0, at most 1, of pictures in 0..1, not {noise!r}")
-    generators = _mapping(values["generators"], f"{where}: generators")
-    solvers = _mapping(values["solvers"], f"{where}: solvers")
+    generators = _mapping(given["generators"], f"{where}: generators")
+    solvers = _mapping(given["solvers"], f"{where}: solvers")
     if not solvers:
         raise IptError(f"{where} has no solvers; give at least one, such as proximal: {{guidance: proximal}}")
     return Protocol(
         name=name,
-        summary=_text(values.get("summary", ""), f"{where}: summary"),
-        pictures=_text(values.get("pictures") or "", f"{where}: pictures"),
-        size=_whole(values["size"], f"{where}: size", 8),
-        count=_whole(values["count"], f"{where}: count", 1),
-        seed=_whole(values.get("seed", 0), f"{where}: seed", 0),
+        summary=_text(given.get("summary", ""), f"{where}: summary"),
+        pictures=_text(given.get("pictures") or "", f"{where}: pictures"),
+        size=_whole(given["size"], f"{where}: size", 8),
+        count=_whole(given["count"], f"{where}: count", 1),
+        seed=_whole(given.get("seed", 0), f"{where}: seed", 0),
         noise=float(noise),
-        operator=_part(values["operator"], f"{where}: operator"),
-        generators={key: _part(value, f"{where}: generators.{key}") for key, value in generators.items()},
-        priors=_texts(values.get("priors"), f"{where}: priors"),
-        solvers=tuple(_plan(key, value, f"{where}: solvers.{key}") for key, value in solvers.items()),
+        operator=_component(given["operator"], f"{where}: operator"),
+        generators={key: _component(value, f"{where}: generators.{key}") for key, value in generators.items()},
+        priors=_texts(given.get("priors"), f"{where}: priors"),
+        solvers=tuple(_solver(key, value, f"{where}: solvers.{key}") for key, value in solvers.items()),
     )
 
 
-def _plan(name: str, values: Any, where: str) -> Plan:
+def _solver(name: str, values: object, where: str) -> SolverSpec:
     if not _NAME.fullmatch(name):
         raise IptError(f"{where}: a solver's name is of letters, digits, - and _, so that it can name files")
-    values = _mapping(values, where, ("baseline", "guidance", "steps", "known", "operator", "priors", "settings"))
-    baseline = _text(values.get("baseline", ""), f"{where}.baseline")
+    given = _mapping(values, where, ("baseline", "guidance", "steps", "known", "operator", "priors", "settings"))
+    baseline = _text(given.get("baseline", ""), f"{where}.baseline")
     if baseline and baseline not in BASELINES:
         raise Misuse(f"{where}: there is no baseline {baseline!r}{advice(baseline, BASELINES, 'baselines')}")
-    if baseline and len(values) > 1:
-        others = ", ".join(key for key in values if key != "baseline")
+    if baseline and len(given) > 1:
+        others = ", ".join(key for key in given if key != "baseline")
         raise IptError(f"{where}: a baseline takes no options; drop {others}")
-    known = values.get("known") or []
+    known = given.get("known") or []
     if not isinstance(known, list) or not all(isinstance(item, str) for item in known):
         raise IptError(f"{where}.known is a list of parameters, as in [kernel], not {known!r}")
-    steps = values.get("steps")
-    return Plan(
+    steps = given.get("steps")
+    operator = _mapping(given.get("operator"), f"{where}.operator")
+    _text(operator.get("name", ""), f"{where}.operator.name")
+    return SolverSpec(
         name=name,
         baseline=baseline,
-        guidance=_text(values.get("guidance", "proximal"), f"{where}.guidance"),
+        guidance=_text(given.get("guidance", "proximal"), f"{where}.guidance"),
         steps=None if steps is None else _whole(steps, f"{where}.steps", 1),
         known=tuple(known),
-        operator=_operator(values.get("operator"), f"{where}.operator"),
-        priors=_texts(values.get("priors"), f"{where}.priors"),
-        settings=_mapping(values.get("settings"), f"{where}.settings"),
+        operator=operator,
+        priors=_texts(given.get("priors"), f"{where}.priors"),
+        settings=_mapping(given.get("settings"), f"{where}.settings"),
     )
 
 
-def _operator(value: Any, where: str) -> dict[str, Any]:
-    options = _mapping(value, where)
-    if "name" in options:
-        _text(options["name"], f"{where}.name")
-    return options
-
-
-def _part(value: Any, where: str) -> Part:
+def _component(value: object, where: str) -> ComponentSpec:
     """{name: motion, extent: 9}, or the name alone."""
-    if isinstance(value, str):
-        return Part(value)
-    values = _mapping(value, where)
+    values = {"name": value} if isinstance(value, str) else _mapping(value, where)
     if not isinstance(values.get("name"), str):
         raise IptError(f"{where} has no name; write {{name: NAME, option: value}}, or the name alone")
-    return Part(values["name"], {key: item for key, item in values.items() if key != "name"})
+    return ComponentSpec(values["name"], {key: item for key, item in values.items() if key != "name"})
 
 
-def _flat(part: Part) -> dict[str, Any]:
-    return {"name": part.name, **part.options}
+def _flat(spec: ComponentSpec) -> dict[str, Any]:
+    return {"name": spec.name, **spec.options}
 
 
-def _mapping(values: Any, where: str, known: Iterable[str] = ()) -> dict[str, Any]:
+def _mapping(values: object, where: str, known: Iterable[str] = ()) -> dict[str, Any]:
     """A mapping with text for keys, of those known where some are named; none is empty."""
     if values is None:
         return {}
@@ -269,17 +282,17 @@ def _mapping(values: Any, where: str, known: Iterable[str] = ()) -> dict[str, An
     return values
 
 
-def _texts(values: Any, where: str) -> dict[str, str]:
+def _texts(values: object, where: str) -> dict[str, str]:
     return {key: _text(value, f"{where}.{key}") for key, value in _mapping(values, where).items()}
 
 
-def _text(value: Any, where: str) -> str:
+def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
         raise IptError(f"{where} is text, not {value!r}")
     return value
 
 
-def _whole(value: Any, where: str, least: int) -> int:
+def _whole(value: object, where: str, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise IptError(f"{where} is a whole number from {least} up, not {value!r}")
     return value

@@ -13,9 +13,12 @@ from typing import Any
 
 from ipt.images.atomic import write_error
 
+Row = Mapping[str, Any]
+"""What is known of a case and a solver: "solver", "case", "picture", "digest", "status", "reason", and numbers."""
+
 
 class Rows:
-    """The rows in a file. IptError where it cannot be written."""
+    """The rows in a file."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -33,13 +36,13 @@ class Rows:
             if isinstance(row, dict) and isinstance(row.get("identity"), str):
                 self._merge(row)
 
-    def __getitem__(self, identity: str) -> Mapping[str, Any]:
+    def __getitem__(self, identity: str) -> Row:
         return self._rows[identity]
 
     def __contains__(self, identity: str) -> bool:
         return identity in self._rows
 
-    def last(self, solver: str, case: str) -> Mapping[str, Any] | None:
+    def last(self, solver: str, case: str) -> Row | None:
         """The row that was written last of a solver and a case: the one that the files in the folder belong to."""
         return self._rows.get(self._last.get((solver, case), ""))
 
@@ -47,8 +50,12 @@ class Rows:
         """Of the data of a case, where it has been solved before."""
         return self._digests.get(case)
 
-    def add(self, identity: str, values: Mapping[str, Any]) -> None:
-        """On the disk when this returns."""
+    def add(self, identity: str, values: Row) -> None:
+        """Add values to a row, on the disk when this returns.
+
+        Raises:
+            IptError: The file cannot be written.
+        """
         row = {"identity": identity, **values}
         line = ("\n" if self._stump else "") + json.dumps(row, ensure_ascii=False) + "\n"
         try:

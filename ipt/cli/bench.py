@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from ipt.cli.console import echo_json
 from ipt.cli.errors import DONE, SOME_FAILED
+from ipt.cli.options import SPECS, pairs
 from ipt.core.precision import PRECISIONS
 
 _EPILOG = """Built-in protocols: small (a face that ships, minutes on a laptop), paper-deblur-motion,
@@ -18,9 +21,9 @@ protocol holds."""
 @click.argument("protocol")
 @click.option("-o", "--out", metavar="OUT", help="Folder for the results.")
 @click.option("--images", metavar="FOLDER", help="Clean pictures (or one), instead of the protocol's own.")
-@click.option(
+@pairs(
     "--prior",
-    multiple=True,
+    type=SPECS,
     metavar="[UNKNOWN=]SPEC",
     help="A prior for all solvers, instead of the protocol's. May be repeated.",
 )
@@ -44,7 +47,7 @@ def bench(
     protocol: str,
     out: str | None,
     images: str | None,
-    prior: tuple[str, ...],
+    prior: Mapping[str, str],
     fit: str,
     count: int | None,
     steps: int | None,
@@ -64,7 +67,7 @@ def bench(
 
     chosen = load(protocol).changed(
         pictures=images,
-        priors=_priors(prior),
+        priors=prior,
         count=count,
         steps=steps,
         solvers=[name.strip() for name in (solvers or "").split(",") if name.strip()],
@@ -73,38 +76,24 @@ def bench(
     from ipt.cli.progress import Reporter
 
     if export is not None:
-        from ipt.bench.export import export as exported
+        from ipt.bench.cases import export as write_cases
 
-        number = exported(chosen, export)
+        number = write_cases(chosen, export)
         with Reporter() as reporter:
             reporter.note(f"{number} cases in {export}.")
         if as_json:
             echo_json({"folder": export, "cases": number})
         return DONE
-    from ipt.bench.attempts import Bench
-    from ipt.bench.running import run_bench
+    from ipt.bench.attempts import Bench, BenchOptions
+    from ipt.bench.runner import run_bench
     from ipt.solve.provenance import choose_device
 
-    run = Bench(chosen, seed, samples, batch, choose_device(device), precision, fit == "tile")
+    options = BenchOptions(seed, samples, batch, choose_device(device), precision, fit == "tile")
     with Reporter() as reporter:
-        result = run_bench(run, str(out), reporter)
+        result = run_bench(Bench(chosen, options), str(out), reporter)
         reporter.note(f"See {out}/table.md, plots.svg and sheet.png.")
     if as_json:
         echo_json(result.document)
     else:
         click.echo(result.table, nl=False)
     return SOME_FAILED if any(solver["failed"] for solver in result.document["solvers"]) else DONE
-
-
-def _priors(given: tuple[str, ...]) -> dict[str, str]:
-    """UNKNOWN=SPEC, or SPEC alone for the image."""
-    found: dict[str, str] = {}
-    for text in given:
-        name, equals, spec = text.partition("=")
-        if not (equals and name.strip().isidentifier()):
-            name, spec = "image", text
-        if not spec.strip() or name.strip() in found:
-            wrong = "is given twice" if spec.strip() else "is empty"
-            raise click.UsageError(f"--prior for {name.strip()!r} {wrong}; give each unknown one prior")
-        found[name.strip()] = spec.strip()
-    return found

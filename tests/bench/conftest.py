@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ipt.bench.attempts import Bench
+from ipt.bench.attempts import Bench, BenchOptions
 from ipt.bench.protocol import Protocol, parsed
 
 VALUES: dict[str, Any] = {
@@ -24,6 +24,13 @@ VALUES: dict[str, Any] = {
 }
 
 
+ROWS: list[dict[str, Any]] = [
+    {"solver": "dps", "case": f"{n}", "picture": "a, b.png", "status": "done", "reason": "", "psnr": 20.0 + n,
+     "kernel_mse": 1e-4, "memory": n * 2**20, "histograms": {"kernel": [0.5 + 0.1 * n, 0.5 - 0.1 * n]}}
+    for n in range(4)
+] + [{"solver": "dps", "case": "4", "picture": "c.png", "status": "failed", "reason": "diverged"}]  # fmt: skip
+
+
 @pytest.fixture
 def tiny() -> Protocol:
     """Three cases of 32 x 32 px, two steps, no network."""
@@ -32,7 +39,7 @@ def tiny() -> Protocol:
 
 @pytest.fixture
 def bench(tiny: Protocol) -> Callable[..., Bench]:
-    return lambda **options: Bench(**{"protocol": tiny, **options})
+    return lambda **options: Bench(tiny, BenchOptions(**options))
 
 
 class Listener:

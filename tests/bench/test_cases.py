@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ipt.bench.cases import cases_of
-from ipt.bench.export import export
+from ipt.bench.cases import cases_of, export
 from ipt.core.errors import IptError
 from ipt.images import files
 from ipt.operators.blur import Blur

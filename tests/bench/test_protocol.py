@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ipt.bench.protocol import BASELINES, Part, built_in, load, parsed
+from ipt.bench.protocol import BASELINES, ComponentSpec, built_in, load, parsed
 from ipt.core.errors import IptError
 from ipt.plugins.building import build_component
 from ipt.plugins.discovery import discover
@@ -31,9 +31,9 @@ def test_built_in_protocols_can_be_read(name):
     assert name in built_in()
     protocol = load(name)
     assert protocol.summary and protocol.name == name
-    plans = {plan.baseline or plan.guidance for plan in protocol.solvers}
-    assert plans == {*BASELINES, "dps", "proximal"}
-    assert any(plan.guidance == "dps" and "kernel" in plan.known for plan in protocol.solvers)
+    kinds = {spec.baseline or spec.guidance for spec in protocol.solvers}
+    assert kinds == {*BASELINES, "dps", "proximal"}
+    assert any(spec.guidance == "dps" and "kernel" in spec.known for spec in protocol.solvers)
 
 
 def test_the_papers_data():
@@ -41,9 +41,9 @@ def test_the_papers_data():
         protocol = load(name)
         assert (protocol.size, protocol.noise, protocol.pictures) == (256, 0.01, "")
         assert protocol.operator.options == {"kernel_size": 64, "border": "zero"}
-        steps = {plan.steps for plan in protocol.solvers if plan.guidance == "dps"}
+        steps = {spec.steps for spec in protocol.solvers if spec.guidance == "dps"}
         assert steps == {1000}
-    assert load("paper-deblur-motion").generators["kernel"] == Part("motion", {"intensity": 0.5})
+    assert load("paper-deblur-motion").generators["kernel"] == ComponentSpec("motion", {"intensity": 0.5})
     assert load("paper-deblur-gaussian").generators["kernel"].options["std"] == 3
 
 
@@ -55,16 +55,16 @@ def test_the_parts_of_the_built_in_protocols_exist(name):
     for part in protocol.generators.values():
         build_component("generator", part.name, part.options)
     registry = discover()
-    for plan in protocol.solvers:
-        assert plan.baseline or registry.has("guidance", plan.guidance)
-        assert all(registry.has("prior", spec) for spec in protocol.priors_of(plan).values())
+    for spec in protocol.solvers:
+        assert spec.baseline or registry.has("guidance", spec.guidance)
+        assert all(registry.has("prior", prior) for prior in protocol.priors_of(spec).values())
 
 
 def test_the_page_shows_a_protocol_and_names_them_all():
     text = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     protocol = parsed(yaml.safe_load(shown), "shown", "docs/benchmarks.md")
-    assert [plan.name for plan in protocol.solvers][1:3] == ["proximal", "told-nothing"]
+    assert [spec.name for spec in protocol.solvers][1:3] == ["proximal", "told-nothing"]
     assert all(f"| `{name}` |" in text for name in built_in())
     assert all(f"`{name}`" in text or f"baseline: {name}" in text for name in BASELINES)
 
@@ -116,8 +116,8 @@ def test_files(tmp_path):
 
 def test_the_command_line_goes_before_the_protocol(tiny):
     other = tiny.changed(pictures="faces", priors={"image": "box"}, count=2, steps=7, solvers=["known", "measurement"])
-    assert [plan.name for plan in other.solvers] == ["known", "measurement"]
-    assert [plan.steps for plan in other.solvers] == [7, None]
+    assert [spec.name for spec in other.solvers] == ["known", "measurement"]
+    assert [spec.steps for spec in other.solvers] == [7, None]
     assert other.count == 2 and other.pictures.endswith("/faces")
     assert other.priors_of(other.solvers[0]) == {"image": "box"}, "a known parameter has no prior"
     with pytest.raises(IptError, match="no solver 'blnd'; did you mean 'blind'"):
@@ -126,14 +126,16 @@ def test_the_command_line_goes_before_the_protocol(tiny):
 
 def test_a_solvers_own_prior_gives_way_to_the_command_line():
     protocol = parsed(changed("solvers/blind/priors", {"image": "box", "kernel": "box"}), "x", "x.yaml")
-    (plan,) = protocol.changed(priors={"image": "empirical"}, solvers=["blind"]).solvers
-    assert plan.priors == {"kernel": "box"}
+    (spec,) = protocol.changed(priors={"image": "empirical"}, solvers=["blind"]).solvers
+    assert spec.priors == {"kernel": "box"}
 
 
-def test_what_a_solver_is_told(tiny):
+def test_a_solvers_operator(tiny):
     turbulence = load("paper-turbulence")
-    plans = {plan.name: plan for plan in turbulence.solvers}
-    assert turbulence.told(plans["proximal"]) == turbulence.operator
-    assert turbulence.told(plans["proximal-blur-alone"]) == Part("blur", {"kernel_size": 64, "border": "zero"})
-    (plan,) = tiny.changed(solvers=["known"]).solvers
-    assert tiny.told(plan) == Part("blur", {"kernel_size": 7, "border": "unknown"})
+    specs = {spec.name: spec for spec in turbulence.solvers}
+    assert turbulence.operator_of(specs["proximal"]) == turbulence.operator
+    assert turbulence.operator_of(specs["proximal-blur-alone"]) == ComponentSpec(
+        "blur", {"kernel_size": 64, "border": "zero"}
+    )
+    (spec,) = tiny.changed(solvers=["known"]).solvers
+    assert tiny.operator_of(spec) == ComponentSpec("blur", {"kernel_size": 7, "border": "unknown"})

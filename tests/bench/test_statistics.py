@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from ipt.bench.calibration import BINS, Calibration, calibration, uniformity
+from ipt.bench.statistics import BINS, Calibration, calibration, mean, summary, uniformity
 from ipt.core.interfaces import ParametricOperator
 from ipt.core.schedules import VP
 from ipt.core.solver import Solver
 from ipt.core.transitions import Ancestral
 from ipt.guidance.proximal import Proximal
 from ipt.priors.analytic import GaussianPrior
+
+from .conftest import ROWS
 
 NOISE = 0.6
 DEVIATION = NOISE / math.hypot(1, NOISE)
@@ -142,3 +144,32 @@ def test_what_cannot_be_tested():
         calibration(torch.zeros(1, 4), torch.zeros(4))
     with pytest.raises(ValueError, match="two or more samples"):
         calibration(torch.zeros(3, 5), torch.zeros(4))
+
+
+# Means and summaries
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says():
+    numbers = np.random.default_rng(0)
+    hits = 0
+    for _ in range(200):
+        value = mean(list(numbers.exponential(size=40)))
+        assert value.low is not None and value.high is not None
+        hits += value.low < 1 < value.high
+    assert 0.86 < hits / 200 < 0.98
+
+
+def test_a_mean_without_an_interval():
+    assert mean([2.0]).low is None and mean([2.0]).mean == 2
+    assert mean([2.0, math.inf]).mean == math.inf and mean([2.0, math.inf]).low is None
+
+
+def test_a_summary_is_of_what_is_done():
+    found = summary("dps", ROWS, {"fid": 12.5})
+    assert (found.done, found.failed) == (4, 1)
+    assert found.values["psnr"].mean == 21.5 and found.values["psnr"].count == 4
+    assert found.values["memory"].mean == 3 * 2**20, "the most, not the mean"
+    assert found.values["fid"].mean == 12.5
+    assert found.histograms["kernel"] == pytest.approx([0.65, 0.35])
+    assert 0 < found.values["kernel_rank_p"].mean < 1 < found.values["kernel_rank_f"].mean
+    assert summary("dps", ROWS[4:], {}).values == {}

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from ipt.bench import attempts, perceptual, reporting
-from ipt.bench.attempts import Bench
+from ipt.bench import attempts, perceptual
+from ipt.bench.attempts import Bench, BenchOptions
 from ipt.bench.cases import cases_of
-from ipt.bench.running import run_bench
+from ipt.bench.runner import run_bench
 from ipt.core.errors import IptError
 from ipt.images import files
 from ipt.solve.metrics import psnr
@@ -60,7 +60,7 @@ def test_what_is_written_and_measured(bench, tiny, tmp_path, listener):
     assert np.array_equal(np.load(tmp_path / "pictures" / "00001.clean.kernel.npy"), case.parameters["kernel"].numpy())
     assert report.table == (tmp_path / "table.md").read_text()
     assert "LPIPS was not computed" in report.table and "FID was not computed" in report.table
-    assert "known: guidance proximal, 2 steps, told border unknown and the true kernel." in report.table
+    assert "known: guidance proximal, 2 steps, given border unknown and the true kernel." in report.table
 
 
 def test_what_is_done_is_not_done_again(bench, tmp_path, listener, monkeypatch):
@@ -92,7 +92,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_the_same(bench, tmp_path, listen
 
 def test_results_do_not_depend_on_the_batch_nor_on_the_other_cases(bench, tiny, tmp_path, listener):
     run_bench(bench(batch=1), str(tmp_path / "a"), listener)
-    run_bench(Bench(tiny.changed(count=2, solvers=["blind"]), batch=8), str(tmp_path / "b"), listener)
+    run_bench(Bench(tiny.changed(count=2, solvers=["blind"]), BenchOptions(batch=8)), str(tmp_path / "b"), listener)
     one, other = rows_of(tmp_path / "a"), rows_of(tmp_path / "b")
     assert set(other) == {("blind", "00000"), ("blind", "00001")}
     for key, row in other.items():
@@ -117,7 +117,7 @@ def test_another_seed_is_another_row_and_the_files_follow(bench, tmp_path, liste
 def test_other_data_do_not_go_into_the_same_folder(bench, tiny, tmp_path, listener):
     run_bench(bench(), str(tmp_path), listener)
     with pytest.raises(IptError, match="has results on other data"):
-        run_bench(bench(protocol=replace(tiny, seed=5)), str(tmp_path), listener)
+        run_bench(Bench(replace(tiny, seed=5)), str(tmp_path), listener)
 
 
 def test_a_failure_is_written_down_and_tried_again(bench, tmp_path, listener, monkeypatch):
@@ -144,14 +144,14 @@ def test_a_failure_is_written_down_and_tried_again(bench, tmp_path, listener, mo
 
 
 def test_a_solve_that_diverges_is_a_failure(tiny, tmp_path, listener):
-    plan = replace(tiny.solvers[1], guidance="dps", settings={"guidance.scale": 1e6})
-    run_bench(Bench(replace(tiny, count=1, solvers=(plan,))), str(tmp_path), listener)
+    spec = replace(tiny.solvers[1], guidance="dps", settings={"guidance.scale": 1e6})
+    run_bench(Bench(replace(tiny, count=1, solvers=(spec,))), str(tmp_path), listener)
     row = rows_of(tmp_path)["blind", "00000"]
     assert row["status"] == "failed" and "diverged" in row["reason"]
 
 
 def test_samples_bring_calibration(tiny, tmp_path, listener):
-    run = Bench(tiny.changed(solvers=["blind", "known"]), samples=3)
+    run = Bench(tiny.changed(solvers=["blind", "known"]), BenchOptions(samples=3))
     report = run_bench(run, str(tmp_path), listener)
     row = rows_of(tmp_path)["blind", "00002"]
     assert {f"{name}_coverage_{level}" for name in ("image", "kernel") for level in (50, 90)} <= set(row)
@@ -171,8 +171,8 @@ def test_lpips_and_fid_are_of_the_written_pictures_and_kept(bench, tiny, tmp_pat
     def fake_features(device):
         return lambda pictures: calls.append("fid") or pictures.double().mean((2, 3)).numpy()
 
-    monkeypatch.setattr(reporting.perceptual, "lpips_metric", fake_lpips)
-    monkeypatch.setattr(reporting.perceptual, "inception_features", fake_features)
+    monkeypatch.setattr(perceptual, "lpips_metric", fake_lpips)
+    monkeypatch.setattr(perceptual, "inception_features", fake_features)
     report = run_bench(bench(), str(tmp_path), listener)
     picture, clean = (files.read(tmp_path / "pictures" / f"00000.{name}.png").pixels for name in ("blind", "clean"))
     assert rows_of(tmp_path)["blind", "00000"]["lpips"] == pytest.approx(float((picture - clean).abs().mean()))
@@ -197,10 +197,10 @@ def test_lpips_and_fid_are_of_the_written_pictures_and_kept(bench, tiny, tmp_pat
         ({"operator": {"kernel_size": 64}}, "solver blind cannot be used at 16 x 16 px: .*larger than the picture"),
     ],
 )
-def test_a_solver_that_cannot_be_is_told_before_anything_is_solved(tiny, tmp_path, listener, changes, said):
-    plans = (tiny.solvers[0], replace(tiny.solvers[1], **changes))
+def test_a_solver_that_cannot_be_is_refused_before_anything_is_solved(tiny, tmp_path, listener, changes, said):
+    specs = (tiny.solvers[0], replace(tiny.solvers[1], **changes))
     with pytest.raises(IptError, match=said):
-        run_bench(Bench(replace(tiny, solvers=plans)), str(tmp_path / "out"), listener)
+        run_bench(Bench(replace(tiny, solvers=specs)), str(tmp_path / "out"), listener)
     assert not listener.began and not (tmp_path / "out").exists()
 
 
