@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ipt.plugins.component import Component
     from ipt.plugins.hookspecs import hookimpl
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "Component",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 import ipt
 
@@ -53,7 +54,17 @@ def test_the_source_distribution_can_be_tested():
 
 
 def test_the_version_is_the_package_s_own():
-    assert PROJECT["project"]["dynamic"] == ["version"] and ipt.__version__.count(".") == 2
+    assert PROJECT["project"]["dynamic"] == ["version"] and len(Version(ipt.__version__).release) == 3
+
+
+@pytest.mark.parametrize("tool", ["mypy", "pre-commit", "ruff"])
+def test_the_tools_for_development_have_a_range_of_versions(tool):
+    (found,) = [
+        found
+        for text in PROJECT["project"]["optional-dependencies"]["dev"]
+        if (found := Requirement(text)).name == tool
+    ]
+    assert {specifier.operator for specifier in found.specifier} == {">=", "<"}
 
 
 def test_dependencies_have_lower_bounds_and_no_pins():

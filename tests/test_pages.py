@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from packaging.version import Version
 
 import ipt
 from ipt.cli.main import COMMANDS, cli
@@ -126,6 +127,11 @@ def test_the_benchmark_table_has_its_place():
     assert text.index("<!-- benchmark table -->") < text.index("<!-- end of benchmark table -->")
 
 
-def test_the_changes_begin_with_this_version():
-    versions = re.findall(r"^## (\S+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert versions[0] == ipt.__version__
+def test_the_changes_are_sorted_and_begin_with_this_version():
+    """In the form of Keep a Changelog; what a version in development has is unreleased."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    first, *others = re.findall(r"^## (\S+)$", text, re.MULTILINE)
+    version = Version(ipt.__version__)
+    assert first == ("Unreleased" if version.is_devrelease else ipt.__version__)
+    assert all(Version(other) < version for other in others)
+    assert set(re.findall(r"^### (.+)$", text, re.MULTILINE)) <= {"Added", "Changed", "Fixed", "Removed"}

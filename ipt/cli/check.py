@@ -10,7 +10,7 @@ import click
 
 from ipt.cli.console import data, echo_json, notes
 from ipt.cli.errors import DONE, ERROR
-from ipt.cli.listing import KindType, as_json, table
+from ipt.cli.listing import as_json, kind_of, table
 from ipt.cli.options import SETTINGS, pairs
 from ipt.core.errors import IptError, Misuse
 from ipt.plugins.component import KINDS
@@ -23,22 +23,18 @@ if TYPE_CHECKING:
     from ipt.testing.running import Finding
 
 
-class ShapeType(click.ParamType):  # type: ignore[type-arg]
-    """Three whole numbers with commas: channels, height, width."""
-
-    name = "shape"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        parts = str(value).split(",")
-        if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) for part in parts):
-            self.fail(f"{value!r} is not CHANNELS,HEIGHT,WIDTH, as in 3,64,64", param, ctx)
-        return tuple(int(part) for part in parts)
+def shape_of(value: str) -> tuple[int, ...]:
+    """Channels, height and width from whole numbers with commas; click.BadParameter for anything else."""
+    parts = value.split(",")
+    if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise click.BadParameter(f"{value!r} is not CHANNELS,HEIGHT,WIDTH, as in 3,64,64")
+    return tuple(int(part) for part in parts)
 
 
 @click.command()
 @click.argument("what", nargs=-1, required=True, metavar="[KIND] NAME|PACKAGE")
 @pairs("--set", "settings", type=SETTINGS, metavar="KIND.OPTION=VALUE", help="An option, also as NAME.OPTION=VALUE.")
-@click.option("--shape", type=ShapeType(), metavar="C,H,W", help="Of images, or of what a prior or generator is of.")
+@click.option("--shape", type=shape_of, metavar="C,H,W", help="Of images, or of what a prior or generator is of.")
 @click.option("--device", metavar="NAME", help="Where networks run, and what the check `device` tries, as in cuda.")
 @as_json
 def check(
@@ -92,7 +88,7 @@ def check(
 def _meant(registry: Registry, name: str, kind: str | None = None) -> tuple[list[Plugin], list[tuple[str, str]]]:
     """The entry points of a package, and the components to check as (kind, name)."""
     if kind is not None:
-        kind = KindType().convert(kind, None, None)
+        kind = kind_of(kind)
         Planner(registry).named(kind, name)
         return [], [(kind, name)]
     plugins = [plugin for plugin in registry.plugins if name in (plugin.distribution, plugin.name)]

@@ -20,23 +20,19 @@ from ipt.plugins.registry import Entry, Registry
 from ipt.plugins.suggestions import advice
 
 
-class KindType(click.ParamType):
-    """A kind of component, in the singular or the plural."""
-
-    name = "kind"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        singular = value if value in KINDS else str(value).removesuffix("s")
-        if singular not in KINDS:
-            self.fail(f"there is no kind {value!r}{advice(value, KINDS, 'kinds')}", param, ctx)
-        return singular
+def kind_of(value: str) -> str:
+    """A kind of component in the singular, from the singular or the plural; click.BadParameter where there is none."""
+    singular = value if value in KINDS else value.removesuffix("s")
+    if singular not in KINDS:
+        raise click.BadParameter(f"there is no kind {value!r}{advice(value, KINDS, 'kinds')}")
+    return singular
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON to standard output.")
 
 
 @click.command("list")
-@click.argument("kind", required=False, type=KindType())
+@click.argument("kind", required=False, type=kind_of)
 @as_json
 def list_components(kind: str | None, as_json: bool) -> None:
     """List what can be named: all, or one KIND (operator, prior, guidance, generator)."""
@@ -54,7 +50,7 @@ def list_components(kind: str | None, as_json: bool) -> None:
 
 
 @click.command("show")
-@click.argument("kind", type=KindType())
+@click.argument("kind", type=kind_of)
 @click.argument("name")
 @as_json
 def show_component(kind: str, name: str, as_json: bool) -> None:
@@ -89,8 +85,11 @@ def show_component(kind: str, name: str, as_json: bool) -> None:
 @click.command("plugins")
 @as_json
 def list_plugins(as_json: bool) -> None:
-    """List plugins: loaded, broken (with the reason), off (left out by IPT_PLUGINS) or missing (named there only), and
-    how many seconds it took to load each."""
+    """List plugins, and why one was not loaded.
+
+    Each is loaded, broken (with the reason), off (left out by IPT_PLUGINS) or missing (named there only). The seconds
+    are what it took to load.
+    """
     registry = discover(COMMANDS)
     if as_json:
         echo_json([asdict(plugin) for plugin in registry.plugins])

@@ -50,7 +50,8 @@ class LazyGroup(click.Group):
         """The command; None if there is none. IptError: a plugin's that is offered twice, or cannot be imported."""
         if cmd_name in COMMANDS:
             module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-            return getattr(import_module(module), attribute)
+            command: click.Command = getattr(import_module(module), attribute)
+            return command
         registry = discover(COMMANDS)
         return _loaded(registry.find(COMMAND, cmd_name)) if registry.has(COMMAND, cmd_name) else None
 

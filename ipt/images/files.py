@@ -10,6 +10,7 @@ import math
 import os
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -216,11 +217,9 @@ def _metadata(exif: Image.Exif, icc: bytes) -> tuple[dict[str, bytes], int]:
     orientation = int(exif.pop(ExifTags.Base.Orientation, 0) or 0)
     kept = {"icc": icc} if icc else {}
     if len(exif):
-        try:
+        # Cameras write broken tags; the picture matters more than its diary.
+        with suppress(TypeError, ValueError, OverflowError, OSError):
             kept["exif"] = exif.tobytes().removeprefix(b"Exif\0\0")
-        except (TypeError, ValueError, OverflowError, OSError):
-            # Cameras write broken tags; the picture matters more than its diary.
-            pass
     return kept, orientation
 
 

@@ -10,6 +10,7 @@ tile    the prior works on overlapping tiles of its size (`ipt.priors.tiled`); n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -90,7 +91,7 @@ def fit(pixels: Tensor, prior: Prior, choice: str = "error") -> Fitted:
 def accepted_side(prior: Prior, channels: int, at_most: int, largest: int = 2048) -> int | None:
     """The largest side up to `at_most` of a square that the prior takes without padding, else the smallest above it up
     to `largest`; None if there is none."""
-    for side in [*range(at_most, 7, -1), *range(at_most + 1, largest + 1)]:
+    for side in chain(range(at_most, 7, -1), range(at_most + 1, largest + 1)):
         try:
             if prior.chart((channels, side, side)).shape == (channels, side, side):
                 return side

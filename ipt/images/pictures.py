@@ -28,7 +28,7 @@ def kernel_picture(kernel: Tensor) -> np.ndarray:
     if values.ndim != 3 or len(values) != 1:
         raise ValueError(f"a kernel is (1, height, width), not {values.shape}")
     top = values.max()
-    grey = np.rint(255 * np.clip(values[0] / (top if top > 0 else 1), 0, 1)).astype(np.uint8)
+    grey: np.ndarray = np.rint(255 * np.clip(values[0] / (top if top > 0 else 1), 0, 1)).astype(np.uint8)
     times = -(-KERNEL_SIDE // min(grey.shape))
     return grey.repeat(times, 0).repeat(times, 1)
 
@@ -63,7 +63,8 @@ def coloured(shares: np.ndarray) -> np.ndarray:
     place = np.clip(shares, 0, 1) * (len(_COLOURS) - 1)
     below = np.minimum(place.astype(int), len(_COLOURS) - 2)
     part = (place - below)[..., None]
-    return np.rint(_COLOURS[below] * (1 - part) + _COLOURS[below + 1] * part).astype(np.uint8)
+    colours: np.ndarray = np.rint(_COLOURS[below] * (1 - part) + _COLOURS[below + 1] * part).astype(np.uint8)
+    return colours
 
 
 def sheet_of_frames(pictures: Sequence[np.ndarray], cell: int = 256, across: int = 4) -> np.ndarray:

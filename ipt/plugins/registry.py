@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ipt.core.errors import IptError, Misuse
 from ipt.plugins.component import HOOKS, Component
@@ -67,11 +67,11 @@ class Entry:
                 f"{self.kind} {self.name!r} of {self.owner} cannot be imported from {factory}: {one_line(error)}\n"
                 f"Reinstall or update {self.owner}, or remove it."
             ) from error
-        if not callable(found):
-            raise IptError(
-                f"{self.kind} {self.name!r} of {self.owner}: {factory} is not callable\nReport it to its authors."
-            )
-        return found
+        if callable(found):
+            return cast("Callable[..., Any]", found)
+        raise IptError(
+            f"{self.kind} {self.name!r} of {self.owner}: {factory} is not callable\nReport it to its authors."
+        )
 
 
 @dataclass(frozen=True)

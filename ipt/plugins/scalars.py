@@ -7,7 +7,7 @@ text. Here whole numbers are decimal, numbers are those of Python's `float` (and
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -21,7 +21,7 @@ _NUMBER = re.compile(
 class _Numbers:
     """What text is a number, for the loader and for the dumper, which quotes text that would be read as one."""
 
-    yaml_implicit_resolvers = {
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
         first: [(tag, regexp) for tag, regexp in found if tag.rpartition(":")[2] not in _NOT_READ]
         for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }

@@ -19,7 +19,7 @@ CARD = "card.md"
 _LEARNT = "What it started from learnt from:"
 
 
-def export(folder: str | os.PathLike, about: str = "", source: Source | None = None) -> list[Path]:
+def export(folder: str | os.PathLike[str], about: str = "", source: Source | None = None) -> list[Path]:
     """Write config.json, diffusion_pytorch_model.safetensors and card.md beside `folder`/state.pt; the files written.
 
     about: what the training data is and its licence, for the card. source: the training examples, where they are at

@@ -181,11 +181,12 @@ def _generator(name: str, options: Mapping[str, Any]) -> Generator:
     except (ImportError, AttributeError) as error:
         raise Misuse(f"the generator {name!r} cannot be imported ({error}): check its name") from None
     try:
-        return factory(**options)
+        drawn: Generator = factory(**options)
     except (TypeError, ValueError) as error:
         raise IptError(
             f"the generator {name!r} refuses its options ({error}): `ipt show generator NAME` lists them"
         ) from None
+    return drawn
 
 
 def _network(values: Mapping[str, Any], channels: int) -> UNetConfig:

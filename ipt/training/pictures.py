@@ -28,8 +28,8 @@ _THREADS = min(8, os.cpu_count() or 1)
 
 
 def load(
-    path: str | os.PathLike,
-    cache: str | os.PathLike,
+    path: str | os.PathLike[str],
+    cache: str | os.PathLike[str],
     size: int | None = None,
     channels: int | None = None,
     say: Callable[[str], None] = lambda line: None,
@@ -72,7 +72,8 @@ def load(
         for old in target.parent.glob("pictures-*"):
             if old != target and old.suffix in (".npy", ".partial"):
                 old.unlink()
-    return np.load(target, mmap_mode="r")
+    array: np.ndarray = np.load(target, mmap_mode="r")
+    return array
 
 
 def usual_held_out(count: int) -> int:
@@ -94,7 +95,7 @@ def square(pixels: Tensor, side: int) -> Tensor:
 
 def _array(file: Path, size: int | None, channels: int | None) -> np.ndarray:
     try:
-        array = np.load(file, mmap_mode="r")
+        array: np.ndarray = np.load(file, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise IptError(f"{file} is no readable .npy array ({error}): make it anew with numpy.save") from None
     if array.ndim == 3:

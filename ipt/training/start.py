@@ -38,7 +38,7 @@ class Start:
     network: NetworkConfig
     sigma_data: float
     parameters: Mapping[str, Tensor]
-    history: Sequence[dict] = ()
+    history: Sequence[dict[str, Any]] = ()
 
     def check(self, network: NetworkConfig, options: TrainingOptions) -> None:
         """IptError, naming the difference, where a training cannot begin with these weights."""
@@ -141,7 +141,7 @@ def _images(config: Mapping[str, Any], prior: NetworkPrior) -> int:
     return images
 
 
-def _history(config: Mapping[str, Any], images: int) -> list[dict]:
+def _history(config: Mapping[str, Any], images: int) -> list[dict[str, Any]]:
     """The validation of the config as the first entry of a history; no loss is known there."""
     found = {float(sigma): float(error) for sigma, error in config.get("validation", {}).items()}
     return [{"images": images, "loss": None, "validation": found}] if found else []

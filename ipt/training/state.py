@@ -55,7 +55,7 @@ class About:
 
     network: NetworkConfig
     options: TrainingOptions
-    history: Sequence[dict]
+    history: Sequence[dict[str, Any]]
     images: int
     loss: float
     source: Mapping[str, Any] | None = None

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,7 +76,7 @@ class Trainer:
         network: NetworkConfig,
         source: Source,
         options: TrainingOptions,
-        folder: str | os.PathLike,
+        folder: str | os.PathLike[str],
         accept_changes: bool = False,
         start: Start | None = None,
         base: Start | None = None,
@@ -84,7 +85,7 @@ class Trainer:
         self.network, self.source, self.options = network, source, options
         self.folder = Path(folder)
         self.images = 0
-        self.history: list[dict] = []
+        self.history: list[dict[str, Any]] = []
         self.origin: states.Origin | None = None
         self.base: states.Origin | None = None
         self.device = torch.device(options.device)
