@@ -34,7 +34,7 @@ CASES = {
 def solved(operator: str, settings: dict, steps: int, options: argparse.Namespace) -> dict:
     import ipt
     from ipt.core.randomness import image_seed
-    from ipt.simulate.simulating import generator_names, generators_for, simulate
+    from ipt.simulate.simulation import generator_names, generators_for, simulate
     from ipt.solve import metrics
 
     common = {"operator": operator, "prior": "faces", "settings": settings, "steps": steps, "precision": "bf16"}

@@ -32,7 +32,7 @@ from ipt.images.fit import as_colour, resized
 from ipt.images.parameters import parameter_file, write_parameter
 from ipt.plugins.building import build_component
 from ipt.plugins.scalars import dump_yaml
-from ipt.simulate.simulating import simulate
+from ipt.simulate.simulation import simulate
 from ipt.solve.example import NAME, face
 
 CHANNELS = 3
@@ -113,7 +113,7 @@ def cases_of(protocol: Protocol) -> Cases:
             something is asked that it does not do.
     """
     if not protocol.pictures:
-        raise IptError(f"protocol {protocol.name} brings no pictures; name a folder of them with --images")
+        raise IptError(f"protocol {protocol.name} brings no pictures; name a folder of them (pictures=)")
     operator: ParametricOperator = build_component("operator", protocol.operator.name, protocol.operator.options)
     generators = {
         name: build_component("generator", spec.name, spec.options) for name, spec in protocol.generators.items()

@@ -83,8 +83,7 @@ class _Run:
             keys.append(key)
             if self.rows.digest(case.stem) not in (None, case.digest):
                 raise IptError(
-                    f"{self.out} has results on other data (case {case.stem} was another); "
-                    f"choose another folder with -o"
+                    f"{self.out} has results on other data (case {case.stem} was another); choose another folder (out=)"
                 )
             if not self._done(spec, case, key):
                 todo.append((case, key))

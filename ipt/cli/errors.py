@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -25,6 +26,11 @@ from ipt.cli.console import notes
 from ipt.core.errors import IptError, Misuse
 
 DONE, ERROR, USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+
+_SAME = "border depth device engine fit force frames generator known noise precision prior reference samples seed shard"
+_OPTIONS = {"out": "-o", "pictures": "--images", **{name: f"--{name}" for name in [*_SAME.split(), "steps"]}}
+"""Arguments of the library that messages name, as options of the command line."""
+_ARGUMENT = re.compile(rf"\b({'|'.join(_OPTIONS)})=(True\b|[\w:+/]*(?:\.\w+)*)")
 
 
 def exit_code_of(call: Callable[[], Any]) -> int:
@@ -59,10 +65,20 @@ def _reported(error: BaseException) -> int:
     return error.exit_code if isinstance(error, click.ClickException) else ERROR
 
 
+def with_options(message: str) -> str:
+    """A message in which arguments of the library, `fit=crop` or `force=True`, are options, `--fit crop`, `--force`."""
+
+    def option(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        return _OPTIONS[name] if value in ("", "True") else f"{_OPTIONS[name]} {value}"
+
+    return _ARGUMENT.sub(option, message)
+
+
 def message_of(error: BaseException) -> str:
     """What to tell a person of an exception: one or two lines, what happened and what to do next."""
     if isinstance(error, IptError):
-        return str(error)
+        return with_options(str(error))
     if isinstance(error, click.ClickException):
         return error.format_message()
     if isinstance(error, MemoryError) or _is_torch_memory(error):

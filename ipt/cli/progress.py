@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ipt.cli.console import notes
+from ipt.cli.errors import with_options
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -80,7 +81,7 @@ class Reporter:
             self._said(outcome)
 
     def note(self, text: str, style: str = "") -> None:
-        self._console.print(text, style=style, soft_wrap=True)
+        self._console.print(with_options(text), style=style, soft_wrap=True)
 
     def _advance(self, within: float) -> None:
         """The pictures done with, and of those in the batch the share of their steps."""

@@ -118,7 +118,7 @@ def simulate(
         origins=origins(),
     )
     from ipt.cli.progress import Reporter
-    from ipt.simulate.simulations import simulate_all
+    from ipt.simulate.dataset import simulate_all
 
     with Reporter() as reporter:
         outcomes = list(simulate_all(options, out, force, reporter))

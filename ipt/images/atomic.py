@@ -39,8 +39,8 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 def write_error(path: Path, error: OSError) -> IptError:
     """What the user reads when `path` could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return IptError(f"{path}: no space left on the disk; free some, or choose another output folder with -o")
-    return IptError(f"{path} cannot be written ({error.strerror or error}); choose another output folder with -o")
+        return IptError(f"{path}: no space left on the disk; free some, or choose another output folder (out=)")
+    return IptError(f"{path} cannot be written ({error.strerror or error}); choose another output folder (out=)")
 
 
 def check_folder(out: str | os.PathLike[str]) -> Path:
@@ -50,7 +50,7 @@ def check_folder(out: str | os.PathLike[str]) -> Path:
     """
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
-        raise IptError(f"{folder} is a file, and the output is a folder; choose another name with -o")
+        raise IptError(f"{folder} is a file, and the output is a folder; choose another name (out=)")
     probe = folder / f".{secrets.token_hex(4)}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)

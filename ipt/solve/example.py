@@ -15,7 +15,7 @@ from ipt.core.errors import IptError
 from ipt.core.interfaces import ParametricOperator, Prior
 from ipt.images.files import Picture
 from ipt.images.fit import accepted_side
-from ipt.simulate.simulating import generators_for, simulate
+from ipt.simulate.simulation import generators_for, simulate
 from ipt.solve.truth import Truth
 
 NAME = "astronaut.png"

@@ -58,7 +58,7 @@ def test_what_cannot_be_used(tiny, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(IptError, match="holds no pictures"):
         cases_of(tiny.changed(pictures=str(tmp_path / "empty")))
-    with pytest.raises(IptError, match="brings no pictures; name a folder of them with --images"):
+    with pytest.raises(IptError, match="brings no pictures; name a folder of them"):
         cases_of(replace(tiny, pictures=""))
     path = saved(tmp_path / "in" / "small.png", torch.rand(3, 31, 64))
     with pytest.raises(IptError, match="small.png is 64 x 31 px and the protocol wants 32 x 32"):

@@ -94,7 +94,7 @@ solvers:
         (["small", "-o", "out", "--prior", "kernel="], 2, "give text for 'kernel'"),
         (["small", "-o", "out", "--solvers", "dsp"], 2, "has no solver 'dsp'; did you mean 'dps'"),
         (["small", "-o", "out", "--images", "nowhere"], 1, "nowhere does not exist"),
-        (["paper-deblur-motion", "-o", "out"], 1, "brings no pictures; name a folder of them with --images"),
+        (["paper-deblur-motion", "-o", "out"], 1, "brings no pictures; name a folder of them (--images)"),
         (["small", "-o", "out", "--prior", "gausian"], 2, "no prior is called 'gausian'"),
         (["small", "-o", "out", "--count", "0"], 2, "--count"),
     ],

@@ -10,7 +10,8 @@ import sys
 import click
 import pytest
 
-from ipt.cli.errors import exit_code_of
+from ipt.cli.errors import _OPTIONS, exit_code_of
+from ipt.cli.main import COMMANDS, cli
 from ipt.core.errors import IptError
 
 
@@ -106,3 +107,28 @@ def test_a_closed_pipe_is_no_fault():
     done = subprocess.run([sys.executable, "-m", "ipt", "list"], stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
     assert done.returncode == 1 and done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("message", "typed"),
+    [
+        ("another folder (out=), or replace it (force=True)", "another folder (-o), or replace it (--force)"),
+        ("choose fit=crop, fit=resize or precision=bf16.", "choose --fit crop, --fit resize or --precision bf16."),
+        ("more than noise: noise=0.017; another seed=", "more than noise: --noise 0.017; another --seed"),
+        ("name a folder of them (pictures=), engine=local:1", "name a folder of them (--images), --engine local:1"),
+        ("kernel=NAME, operator.kernel_size=9, outfit=3", "kernel=NAME, operator.kernel_size=9, outfit=3"),
+    ],
+)  # fmt: skip
+def test_arguments_of_the_library_are_options_on_the_command_line(message, typed, capsys):
+    assert exit_code_of(raising(IptError(message))) == 1
+    assert capsys.readouterr().err == f"Error: {typed}\n"
+
+
+def test_they_are_options_of_some_command():
+    options = {
+        name
+        for command in COMMANDS
+        for param in cli.get_command(click.Context(cli), command).params
+        for name in (*param.opts, *param.secondary_opts)
+    }
+    assert set(_OPTIONS.values()) <= options

@@ -31,7 +31,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
         return []
 
     monkeypatch.setattr("ipt.folder.jobs.solve_all", take)
-    monkeypatch.setattr("ipt.simulate.simulations.simulate_all", take)
+    monkeypatch.setattr("ipt.simulate.dataset.simulate_all", take)
 
     def run(*arguments: Any) -> Any:
         passed.clear()

@@ -199,7 +199,7 @@ def test_all_or_nothing(picture, tmp_path, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ipt.simulate.simulations.json_text", full)
+    monkeypatch.setattr("ipt.simulate.dataset.json_text", full)
     result = run(picture, "-o", tmp_path / "out", *SMALL)
     assert result.exit_code == 1 and "no space left on the disk" in result.stderr
     assert not (tmp_path / "out").exists()

@@ -19,7 +19,7 @@ from ipt.images.files import ROUNDING_NOISE, Picture
 from ipt.images.outcomes import Progress
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import BoxPrior, GaussianPrior
-from ipt.simulate.simulating import generators_for, simulate
+from ipt.simulate.simulation import generators_for, simulate
 from ipt.solve.assessment import against_truth, margins, verdict
 from ipt.solve.noise import LEAST
 from ipt.solve.solving import sample_seeds, solve_picture

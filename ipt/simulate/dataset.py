@@ -1,0 +1,211 @@
+"""`ipt simulate`: measurements of clean pictures in a folder, the truth in a folder beside them.
+
+    OUT/a.png                 the measurement
+    OUT/truth/a.png           the clean picture, as it was used
+    OUT/truth/a.kernel.npy    each true parameter, and a.kernel.png, a picture of it
+    OUT/truth/a.json          how it was made
+    OUT/run.yaml              the options
+
+So `ipt solve OUT -o RESULTS --reference OUT/truth` compares with all of the truth. Of several exposures, the
+measurement is a folder, OUT/a/01.png ..., and each parameter (frames, C, H, W); `ipt solve OUT/a --frames` takes it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ipt.core.errors import IptError
+from ipt.core.interfaces import Generator, ParametricOperator
+from ipt.core.randomness import image_seed
+from ipt.images import files
+from ipt.images.atomic import atomic, check_folder
+from ipt.images.fields import parameter_picture
+from ipt.images.files import ROUNDING_NOISE, Picture
+from ipt.images.outcomes import Outcome, Watcher
+from ipt.images.parameters import parameter_file, write_parameter
+from ipt.images.pictures import sheet_of_frames
+from ipt.images.records import file_hash, json_text, versions, write_run_yaml
+from ipt.operators.compose import nominal_parameters
+from ipt.plugins.building import build_component
+from ipt.plugins.registry import one_line
+from ipt.simulate.options import SimulateOptions
+from ipt.simulate.simulation import Simulation, generator_names, generators_for, section, simulate
+
+
+def simulate_all(options: SimulateOptions, out: str, force: bool, listener: Watcher) -> Iterator[Outcome]:
+    """Degrade every picture of `options.input`, a file or a folder.
+
+    Args:
+        options: How.
+        out: The folder for measurements and truth.
+        force: Replace files that are there.
+        listener: Hears of every picture.
+
+    Yields:
+        What became of each picture.
+
+    Raises:
+        IptError: What cannot be built or written, and what is wrong with a single picture; in a folder that is an
+            outcome.
+    """
+    paths = files.inputs(options.input)
+    settings = options.settings()
+    operator = build_component("operator", options.operator, section(settings, "operator"))
+    names = generator_names(options.generator, nominal_parameters(operator))
+    generators = generators_for(names, settings)
+    with _removed_if_empty(Path(out), Path(out, "truth")):
+        folder = check_folder(out)
+        dataset = _Dataset(options, operator, names, generators, folder, check_folder(folder / "truth"))
+        for path in paths:
+            dataset.check_place(path, force)
+        for number, path in enumerate(paths, 1):
+            listener.begin(path.name, number, len(paths))
+            try:
+                outcome = Outcome(path.name, "done", dataset.add(path, listener))
+            except Exception as error:
+                if len(paths) == 1 and path == options.input:
+                    raise
+                reason = str(error) if isinstance(error, IptError) else one_line(error)
+                outcome = Outcome(path.name, "failed", reason=reason)
+            write_run_yaml(folder, options.plain())
+            listener.end(outcome)
+            yield outcome
+
+
+@dataclass(frozen=True)
+class _Dataset:
+    """The folders, and what measurements are made with. names: of the generators."""
+
+    options: SimulateOptions
+    operator: ParametricOperator
+    names: Mapping[str, str]
+    generators: Mapping[str, Generator]
+    folder: Path
+    truth: Path
+
+    def check_place(self, path: Path, force: bool) -> None:
+        """IptError where a picture's files would fall on something else."""
+        exposures, frames = self.folder / path.stem, self.options.frames
+        if frames and path.stem == self.truth.name:
+            raise IptError(f"the exposures of {path.name} would be in {self.truth}, where the truth goes; rename it")
+        there = [one.name for one in exposures.iterdir()] if frames and exposures.is_dir() else []
+        if not all(re.fullmatch(r"\d+\.png", name) for name in there):
+            raise IptError(f"{exposures} holds other files than exposures; choose another folder (out=)")
+        if path.parent.resolve() in (self.folder.resolve(), self.truth.resolve()):
+            raise IptError(
+                f"the measurements would replace the clean pictures in {path.parent}; choose another folder (out=)"
+            )
+        for place in (exposures if frames else self.folder / f"{path.stem}.png", self.truth / f"{path.stem}.png"):
+            if os.path.lexists(place) and not force:
+                raise IptError(f"{place} is there already; choose another folder (out=), or replace it (force=True)")
+
+    def add(self, path: Path, listener: Watcher) -> dict[str, Any]:
+        """Make and write one measurement; its record."""
+        options = self.options
+        picture = files.read(path)
+        clean = picture if options.depth == "input" else replace(picture, depth=int(options.depth))
+        try:
+            self.operator.parameters(clean.shape)
+        except ValueError as error:
+            raise IptError(f"{path.name}: {error}") from error
+        seed = image_seed(options.seed, path.name)
+        frames = options.frames or 1
+        seeds = [seed] if frames == 1 else [image_seed(seed, f"frame {number}") for number in range(1, frames + 1)]
+        made = [simulate(clean.pixels, self.operator, self.generators, options.noise, one) for one in seeds]
+        measured = torch.stack([one.measurement for one in made])
+        if clean.depth == 8 and 0 < options.noise < 4 * ROUNDING_NOISE:
+            listener.note(
+                f"{path.name}: 8 bits, as the input; rounding adds noise of {ROUNDING_NOISE:.4f} to yours of "
+                f"{options.noise:g}. depth=16 keeps it."
+            )
+        record = {
+            "input": path.name,
+            "input_sha256": file_hash(path),
+            "seed": seed,
+            "noise": options.noise,
+            "depth": clean.depth,
+            "generators": self.names,
+            "frames": frames,
+            "shape": list(measured.shape[1:]),
+            "clipped": float(((measured < 0) | (measured > 1)).double().mean()),
+            "options": options.record(),
+            "versions": versions(),
+        }
+        self._write(path.stem, clean, made, record)
+        return record
+
+    def _write(self, stem: str, clean: Picture, made: Sequence[Simulation], record: Mapping[str, Any]) -> None:
+        """All files of one measurement, or none; the measurement last, so that where it is, the truth is."""
+        several = len(made) > 1
+        with _undone_on_error() as written:
+            picture = written(self.truth / f"{stem}.png")
+            files.write(picture, clean)
+            for name in made[0].parameters:
+                each = [one.parameters[name] for one in made]
+                write_parameter(written(parameter_file(picture, name)), torch.stack(each) if several else each[0])
+                shown = [drawn for value in each if (drawn := parameter_picture(value)) is not None]
+                if shown:
+                    sheet = sheet_of_frames(shown) if several else shown[0]
+                    files.write(written(picture.with_name(f"{stem}.{name}.png")), sheet)
+            with atomic(written(self.truth / f"{stem}.json")) as file:
+                file.write(json_text(record).encode())
+            if not several:
+                files.write(written(self.folder / f"{stem}.png"), clean.with_pixels(made[0].measurement))
+                return
+            with _frames_folder(self.folder / stem) as place:
+                for number, one in enumerate(made, 1):
+                    path = place / f"{number:0{max(2, len(str(len(made))))}}.png"
+                    files.write(path, clean.with_pixels(one.measurement))
+
+
+@contextmanager
+def _frames_folder(place: Path) -> Iterator[Path]:
+    """A hidden folder that takes the place of `place` when all went well, and else is removed."""
+    fresh = Path(tempfile.mkdtemp(prefix=f".{place.name[:100]}.", suffix=".partial", dir=place.parent))
+    try:
+        yield fresh
+        fresh.chmod(place.parent.stat().st_mode)
+        # Only with `force` is there one.
+        shutil.rmtree(place, ignore_errors=True)
+        fresh.rename(place)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+@contextmanager
+def _removed_if_empty(*folders: Path) -> Iterator[None]:
+    """Folders, a folder before what is in it, that are removed if they were not there before and hold nothing."""
+    fresh = [folder for folder in folders if not folder.exists()]
+    try:
+        yield
+    finally:
+        for folder in reversed(fresh):
+            with suppress(OSError):
+                folder.rmdir()
+
+
+@contextmanager
+def _undone_on_error() -> Iterator[Callable[[Path], Path]]:
+    """A function that takes note of a path that is about to be written; on an error, Ctrl-C too, all are removed."""
+    paths: list[Path] = []
+
+    def written(path: Path) -> Path:
+        paths.append(path)
+        return path
+
+    try:
+        yield written
+    except BaseException:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
