@@ -251,7 +251,7 @@ class Solver:
         solver, measurement = replace(self, operator=half.operator), halved(problem.measurement)
         try:
             small = solver.problem(measurement, problem.noise)
-        except IptError:
+        except ValueError:
             # A prior that takes no such pictures, or parameters.
             return None
 
