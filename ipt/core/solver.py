@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ipt.core.charts import Chart
 from ipt.core.copies import Copies
 from ipt.core.errors import IptError
 from ipt.core.interfaces import (
@@ -148,7 +149,7 @@ class Solver:
             measurement=measurement,
             noise=level.expand(len(measurement), 1, 1, 1),
             operator=self.operator,
-            charts={name: priors[name].chart(shape) for name, shape in shapes.items()},
+            charts={name: _chart(name, priors[name], shape) for name, shape in shapes.items()},
             known=known,
         )
 
@@ -251,7 +252,7 @@ class Solver:
         solver, measurement = replace(self, operator=half.operator), halved(problem.measurement)
         try:
             small = solver.problem(measurement, problem.noise)
-        except ValueError:
+        except IptError:
             # A prior that takes no such pictures, or parameters.
             return None
 
@@ -319,3 +320,13 @@ class Solver:
             corrected[name] = replace(estimate, clean=clean, variance_mix=None if mix is None else mix.detach())
         shift = {name: value.detach() for name, value in correction.shift.items()}
         return corrected, Correction({}, shift)
+
+
+def _chart(name: str, prior: Prior, shape: tuple[int, ...]) -> Chart:
+    """A prior's chart; IptError, naming the unknown, where it refuses the shape, as it may do by any ValueError."""
+    try:
+        return prior.chart(shape)
+    except IptError:
+        raise
+    except ValueError as error:
+        raise IptError(f"the prior of {name!r} does not take {tuple(shape)}: {error}") from error

@@ -51,9 +51,3 @@ def test_a_solve_in_tiles_begins_with_the_smallest_size_that_tiles_fit_into(prio
     solution = solver.solve(fitted.pixels[None], 0.01)
     assert solution.image.shape == (1, 3, *size) and torch.isfinite(solution.image).all()
     assert [tuple(found[:2]) for found in solution.sizes] == sizes
-
-
-def test_a_parameter_s_prior_that_takes_no_smaller_one_leaves_the_solve_at_full_size():
-    priors = {"image": GaussianPrior(), "kernel": Squares(64, at_least=20)}
-    solution = Solver(Blur(25, "reflect"), priors, Proximal(), Karras(6)).solve(blurred(64, 64)[None], 0.01)
-    assert [tuple(found[:2]) for found in solution.sizes] == [(64, 64)]

@@ -1,0 +1,40 @@
+"""A prior refuses a shape by ValueError, as its contract says; a plugin's knows no IptError."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ipt.core.charts import Chart
+from ipt.core.errors import IptError
+from ipt.core.schedules import Karras
+from ipt.core.solver import Solver
+from ipt.guidance.proximal import Proximal
+from ipt.operators.blur import Blur
+from ipt.priors.analytic import GaussianPrior
+
+MEASUREMENT = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+class Large(GaussianPrior):
+    """Of at least 20 pixels."""
+
+    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
+        if physical_shape[-1] < 20:
+            raise ValueError("at least 20 px")
+        return super().chart(physical_shape)
+
+
+def solver(kernel_size: int) -> Solver:
+    priors = {"image": GaussianPrior(), "kernel": Large()}
+    return Solver(Blur(kernel_size, "reflect"), priors, Proximal(), Karras(6))
+
+
+def test_a_refusal_is_an_ipt_error_that_names_the_unknown():
+    with pytest.raises(IptError, match=r"the prior of 'kernel' does not take \(1, 15, 15\): at least 20 px"):
+        solver(15).solve(MEASUREMENT)
+
+
+def test_a_solve_stays_at_the_sizes_that_every_prior_takes():
+    solution = solver(25).solve(MEASUREMENT, 0.01)
+    assert [tuple(found[:2]) for found in solution.sizes] == [(64, 64)]
