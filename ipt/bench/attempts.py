@@ -130,8 +130,9 @@ class Bench:
     def attempt(
         self, solver: Solver, spec: SolverSpec, cases: Sequence[Case], on_step: Callable[[Progress], None]
     ) -> list[Attempt]:
-        """Every case solved `samples` times, an Attempt a case; a draw depends on the run's seed, the case and the
-        sample alone, not on the batch.
+        """Every case solved `samples` times, an Attempt a case.
+
+        A draw depends on the run's seed, the case and the sample alone, not on the batch.
 
         Raises:
             IptError: A solve that diverges.
@@ -181,8 +182,10 @@ class Bench:
 
 
 class PeakMemory:
-    """Peak memory since it was made: of a GPU, what torch allocated; else the process's resident memory, with Python
-    and all weights in it (Linux)."""
+    """Peak memory since it was made.
+
+    Of a GPU, what torch allocated; else the process's resident memory, with Python and all weights in it (Linux).
+    """
 
     def __init__(self, device: str):
         self._gpu = device if device.startswith("cuda") else ""

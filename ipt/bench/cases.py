@@ -123,8 +123,9 @@ def cases_of(protocol: Protocol) -> Cases:
 
 
 def export(protocol: Protocol, folder: str) -> int:
-    """Write the cases of a protocol as files; of one without pictures, the parameters alone, which are the same for
-    all pictures.
+    """Write the cases of a protocol as files.
+
+    Of a protocol without pictures, the parameters alone, which are the same for all pictures.
 
     Returns:
         How many cases.

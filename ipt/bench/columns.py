@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 SECTIONS = ("Quality", "Parameters", "Calibration", "Cost")
 
@@ -14,9 +13,6 @@ class Column:
     """A number of a benchmark.
 
     Attributes:
-        key: In a row.
-        title: In the tables.
-        section: Of SECTIONS.
         form: Of `format`.
         better: "high", "low", or "" where neither is.
         interval: Whether its mean has one that says something.
@@ -67,21 +63,17 @@ _OF_AN_UNKNOWN = (
 def columns(keys: Iterable[str]) -> list[Column]:
     """The columns of those keys that have one, in the order of the tables."""
     wanted = list(dict.fromkeys(keys))
-    fixed = MappingProxyType({column.key: column for column in _FIXED})
     found = [column for column in _FIXED if column.key in wanted]
-    for key in wanted:
-        if key in fixed:
-            continue
+    fixed = {column.key for column in found}
+    for key in (key for key in wanted if key not in fixed):
         matches = [column for column in _OF_AN_UNKNOWN if key.endswith(column.key)]
         if matches:
             column = max(matches, key=lambda match: len(match.key))
-            title = column.title.format(key.removesuffix(column.key))
-            found.append(Column(key, title, column.section, column.form, column.better, column.interval, column.scale))
+            found.append(replace(column, key=key, title=column.title.format(key.removesuffix(column.key))))
     return found
 
 
-def by_section(found: Iterable[Column]) -> Mapping[str, list[Column]]:
+def by_section(found: Sequence[Column]) -> Mapping[str, list[Column]]:
     """Those sections that have columns, in order."""
-    listed = list(found)
-    groups = {section: [column for column in listed if column.section == section] for section in SECTIONS}
+    groups = {section: [column for column in found if column.section == section] for section in SECTIONS}
     return {section: group for section, group in groups.items() if group}

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from scipy import linalg
 from torch import Tensor
 
 from ipt.bench.rows import Row, Rows
+from ipt.core.errors import Lacking
 from ipt.images import files
 from ipt.images.records import identity
 from ipt.plugins.registry import one_line
@@ -36,20 +36,17 @@ _INCEPTION_BATCH = 16
 """Pictures at a time."""
 
 
-@dataclass(frozen=True)
-class Missing:
-    """Why a metric cannot be had, in one line."""
-
-    reason: str
-
-
 def weights_folder() -> Path:
     """Where weights are looked for: IPT_METRIC_WEIGHTS, or torch hub's folder."""
     return Path(os.environ.get("IPT_METRIC_WEIGHTS") or Path(torch.hub.get_dir()) / "checkpoints").expanduser()
 
 
-def lpips_metric(device: str = "cpu") -> Callable[[Tensor, Tensor], float] | Missing:
-    """The distance of two pictures (3, H, W) in 0..1, or why there is none."""
+def lpips_metric(device: str = "cpu") -> Callable[[Tensor, Tensor], float]:
+    """The distance of two pictures (3, H, W) in 0..1.
+
+    Raises:
+        Lacking: The library or its weights are not at hand.
+    """
     try:
         import lpips  # type: ignore[import-not-found, unused-ignore]
 
@@ -59,12 +56,12 @@ def lpips_metric(device: str = "cpu") -> Callable[[Tensor, Tensor], float] | Mis
             network = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False)
     # A torchvision that was built for another torch fails with a RuntimeError.
     except (ImportError, RuntimeError, AttributeError) as error:
-        return _unusable("LPIPS", error)
+        raise _unusable("LPIPS", error) from error
     path = weights_folder() / VGG
     try:
         network.net.load_state_dict(_trunk(network, torch.load(path, map_location="cpu", weights_only=True)))
     except Exception as error:
-        return _unreadable("LPIPS", path, error)
+        raise _unreadable("LPIPS", path, error) from error
     network = network.eval().requires_grad_(False).to(device)
 
     def distance(first: Tensor, second: Tensor) -> float:
@@ -74,23 +71,25 @@ def lpips_metric(device: str = "cpu") -> Callable[[Tensor, Tensor], float] | Mis
     return distance
 
 
-def inception_features(device: str = "cpu") -> Callable[[Tensor], Features] | Missing:
-    """The 2048 features of each of some pictures, (B, 3, H, W) uint8 -> (B, 2048), or why there are none."""
+def inception_features(device: str = "cpu") -> Callable[[Tensor], Features]:
+    """The 2048 features of each of some pictures, (B, 3, H, W) uint8 -> (B, 2048).
+
+    Raises:
+        Lacking: The library or its weights are not at hand.
+    """
     path = weights_folder() / INCEPTION
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import (  # type: ignore[import-not-found, unused-ignore]
             FeatureExtractorInceptionV3,
         )
     except (ImportError, RuntimeError, AttributeError) as error:
-        return _unusable("FID", error)
-    if not path.is_file():
-        return _unreadable("FID", path, FileNotFoundError())
+        raise _unusable("FID", error) from error
     try:
         # The library reads any pickle; that this one holds nothing but tensors is made sure of first.
         torch.load(path, map_location="cpu", weights_only=True)
         network = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(path))
     except Exception as error:
-        return _unreadable("FID", path, error)
+        raise _unreadable("FID", path, error) from error
     network = network.eval().requires_grad_(False).to(device)
 
     def features(pictures: Tensor) -> Features:
@@ -127,7 +126,7 @@ class PerceptualScores:
     def __init__(self, log: Rows, pictures: Path, device: str):
         self.reasons: list[str] = []
         self._log, self._pictures, self._device = log, pictures, device
-        self._network: Callable[[Tensor], Features] | Missing | None = None
+        self._network: Callable[[Tensor], Features] | None = None
         self._clean: dict[str, Features] = {}
 
     def add_lpips(self, rows: Sequence[Row]) -> None:
@@ -135,9 +134,10 @@ class PerceptualScores:
         missing = [row for row in rows if "lpips" not in row]
         if not missing:
             return
-        metric = lpips_metric(self._device)
-        if isinstance(metric, Missing):
-            self.reasons.append(metric.reason)
+        try:
+            metric = lpips_metric(self._device)
+        except Lacking as error:
+            self.reasons.append(str(error))
             return
         for row in missing:
             result, clean = (self._picture(row["case"], name) for name in (row["solver"], "clean"))
@@ -150,16 +150,16 @@ class PerceptualScores:
         key = identity({"fid": [row["identity"] for row in rows]})
         if key in self._log:
             return float(self._log[key]["fid"])
-        if self._network is None:
-            self._network = inception_features(self._device)
-        if isinstance(self._network, Missing):
-            self.reasons.append(self._network.reason)
+        try:
+            network = self._network = self._network or inception_features(self._device)
+        except Lacking as error:
+            self.reasons.append(str(error))
             return None
         stems = [row["case"] for row in rows]
         for stem in stems:
             if stem not in self._clean:
-                self._clean[stem] = next(self._features(self._network, [stem], "clean"))
-        own = self._features(self._network, stems, solver)
+                self._clean[stem] = next(self._features(network, [stem], "clean"))
+        own = self._features(network, stems, solver)
         distance = frechet_distance(own, [self._clean[stem] for stem in stems])
         self._log.add(key, {"fid": distance, "solver": solver})
         return distance
@@ -174,15 +174,15 @@ class PerceptualScores:
 
 
 def _trunk(network: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's VGG16 ("features.0.weight", ...) as lpips names it ("slice1.0.weight", ...)."""
+    """The VGG16 of torchvision ("features.0.weight", ...) as lpips names it ("slice1.0.weight", ...)."""
     return {key: state[f"features.{key.partition('.')[2]}"] for key in network.net.state_dict()}
 
 
-def _unusable(metric: str, error: Exception) -> Missing:
+def _unusable(metric: str, error: Exception) -> Lacking:
     how = "install the extra `metrics`, with a torchvision that was built for this torch"
-    return Missing(f"{metric} was not computed: {one_line(error)}; {how}")
+    return Lacking(f"{metric} was not computed: {one_line(error)}; {how}")
 
 
-def _unreadable(metric: str, path: Path, error: Exception) -> Missing:
+def _unreadable(metric: str, path: Path, error: Exception) -> Lacking:
     state = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be used ({one_line(error)})"
-    return Missing(f"{metric} was not computed: {path} {state}; {_HOW}")
+    return Lacking(f"{metric} was not computed: {path} {state}; {_HOW}")

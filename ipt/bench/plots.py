@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -28,9 +27,9 @@ _EMPTY = Cell(np.full((8, 8), 255, np.uint8))
 
 @dataclass(frozen=True)
 class Line:
-    """A solver in a panel: its cases, mean and interval as places from the left."""
+    """A solver in a panel: its cases, their mean and its interval, as places from the left, 0..1."""
 
-    solver: str
+    name: str
     cases: Sequence[float]
     mean: Mark | None
     interval: tuple[float, float] | None
@@ -38,13 +37,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One number of all solvers, from `top` to `bottom`."""
+    """One number of all solvers."""
 
     title: str
-    top: int
-    bottom: int
     ticks: Sequence[Mark]
     lines: Sequence[Line]
+
+    @property
+    def size(self) -> int:
+        """How many lines there are."""
+        return len(self.lines)
 
 
 @dataclass(frozen=True)
@@ -52,46 +54,23 @@ class Histogram:
     """Of the truth's ranks among the samples: shares that sum to 1."""
 
     title: str
-    top: int
-    shares: Sequence[float]
-
-
-@dataclass(frozen=True)
-class Plots:
-    """What the template `plots.svg.jinja` draws, in pixels."""
-
-    EDGE: ClassVar[int] = 16
-    LEFT: ClassVar[int] = 246
-    PLOT: ClassVar[int] = 420
-    WIDTH: ClassVar[int] = 682
-    LINE: ClassVar[int] = 24
-    HEAD: ClassVar[int] = 34
-    FOOT: ClassVar[int] = 30
-    BARS: ClassVar[int] = 90
-
-    title: str
-    height: int
-    panels: Sequence[Panel]
-    histograms: Sequence[Histogram]
+    shares: list[float]
 
 
 def plots(title: str, summaries: Sequence[SolverSummary], rows: Sequence[Row]) -> str:
-    """An SVG: every case as a pale dot, the mean with its interval in dark; below, where there are samples, the
-    histograms of the truth's ranks, flat (dashed) where calibrated."""
-    panels: list[Panel] = []
-    top = Plots.HEAD
-    for column in columns(key for row in rows for key in row):
-        numbers = {one.solver: _numbers(rows, one.solver, column.key) for one in summaries}
-        shown = [one for one in summaries if numbers[one.solver]]
-        if column.key in SHOWN and shown:
-            panels.append(_panel(column, shown, [numbers[one.solver] for one in shown], top))
-            top = panels[-1].bottom + Plots.FOOT
-    histograms = []
-    for one in summaries:
-        for name, shares in one.histograms.items():
-            histograms.append(Histogram(f"{one.solver}: ranks of the true {name}", top, list(shares)))
-            top += Plots.HEAD + Plots.BARS + Plots.FOOT
-    return template("plots.svg.jinja", "ipt.bench").render(plots=Plots(title, top, panels, histograms)) + "\n"
+    """An SVG: every case as a pale dot, the mean with its interval in dark.
+
+    Below, where there are samples, the histograms of the truth's ranks, flat (dashed) where calibrated.
+    """
+    shown = [column for column in columns(key for row in rows for key in row) if column.key in SHOWN]
+    panels = [panel for column in shown if (panel := _panel(column, summaries, rows)) is not None]
+    histograms = [
+        Histogram(f"{one.solver}: ranks of the true {name}", list(shares))
+        for one in summaries
+        for name, shares in one.histograms.items()
+    ]
+    drawn = template("plots.svg.jinja", "ipt.bench").render(title=title, panels=panels, histograms=histograms)
+    return f"{drawn}\n"
 
 
 def contact_sheet_of(folder: Path, stems: Sequence[str], solvers: Sequence[str]) -> np.ndarray | None:
@@ -116,33 +95,33 @@ def contact_sheet_of(folder: Path, stems: Sequence[str], solvers: Sequence[str])
     return contact_sheet(rows, cell=144) if rows else None
 
 
-def _numbers(rows: Sequence[Row], solver: str, key: str) -> list[float]:
-    found = (row.get(key) for row in rows if row["solver"] == solver and row["status"] == "done")
-    return [value for value in found if isinstance(value, int | float) and math.isfinite(value)]
-
-
-def _panel(column: Column, summaries: Sequence[SolverSummary], numbers: Sequence[Sequence[float]], top: int) -> Panel:
-    every = [value for values in numbers for value in values]
+def _panel(column: Column, summaries: Sequence[SolverSummary], rows: Sequence[Row]) -> Panel | None:
+    numbers: dict[str, list[float]] = {one.solver: [] for one in summaries}
+    for row in rows:
+        value = row.get(column.key) if row["status"] == "done" else None
+        if value is not None and math.isfinite(value):
+            numbers[row["solver"]].append(value)
+    every = [value for values in numbers.values() for value in values]
+    if not every:
+        return None
     low, high = min(every), max(every)
     margin = 0.04 * (high - low) or 0.05 * abs(high) or 1.0
     low, high = low - margin, high + margin
 
     def x(value: float) -> float:
-        return Plots.LEFT + (value - low) / (high - low) * Plots.PLOT
+        return (value - low) / (high - low)
 
     lines = []
-    for summary, values in zip(summaries, numbers, strict=True):
-        mean, interval = summary.values.get(column.key), None
-        if mean is None or not math.isfinite(mean.mean):
-            lines.append(Line(summary.solver, [x(value) for value in values], None, None))
-            continue
-        if mean.low is not None and mean.high is not None:
+    for one in summaries:
+        mean, mark, interval = one.values.get(column.key), None, None
+        if mean is not None and math.isfinite(mean.mean):
+            mark = Mark(x(mean.mean), column.written(mean.mean))
+        if mean is not None and mean.low is not None and mean.high is not None:
             interval = x(mean.low), x(mean.high)
-        mark = Mark(x(mean.mean), column.written(mean.mean))
-        lines.append(Line(summary.solver, [x(value) for value in values], mark, interval))
+        lines.append(Line(one.solver, [x(value) for value in numbers[one.solver]], mark, interval))
     better = {"high": ", higher is better", "low": ", lower is better"}.get(column.better, "")
     ticks = [Mark(x(tick), f"{tick:g}") for tick in _ticks(low, high)]
-    return Panel(column.title + better, top, top + Plots.HEAD + Plots.LINE * len(lines), ticks, lines)
+    return Panel(column.title + better, ticks, [line for line in lines if line.cases])
 
 
 def _ticks(low: float, high: float) -> list[float]:

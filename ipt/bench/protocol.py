@@ -194,10 +194,7 @@ def load(spec: str) -> Protocol:
 
 
 def parsed(values: object, name: str, where: str) -> Protocol:
-    """The protocol that YAML values describe.
-
-    Args:
-        where: What to call the file in messages.
+    """The protocol that YAML values describe; `where` is what messages call their file.
 
     Raises:
         IptError: An unknown key (with a suggestion), a value that cannot be.

@@ -78,8 +78,7 @@ def report(bench: Bench, cases: Cases, keys: Sequence[str], log: Rows, out: Path
 
 
 def markdown(title: str, summaries: Sequence[SolverSummary], notes: Sequence[str]) -> str:
-    """The table in Markdown, which a terminal shows as well: a part for each kind of number, padded columns of
-    mean (low .. high), and the notes below."""
+    """The table in Markdown: a part for each kind of number, padded columns of mean (low .. high), and the notes."""
     found = columns(key for one in summaries for key in one.values)
     lines = [f"# {title}", ""]
     for section, group in by_section(found).items():

@@ -57,8 +57,11 @@ def run_bench(bench: Bench, out: str, listener: Watcher) -> Report:
 
 
 def _weights(bench: Bench, spec: SolverSpec) -> dict[str, str]:
-    """Hashes of a solver's networks. It is built for that and dropped, so that all solvers are known to be possible
-    before the first is run, and only one is in memory at a time."""
+    """Hashes of a solver's networks.
+
+    It is built for that and dropped, so that all solvers are known to be possible before the first is run, and only one
+    is in memory at a time.
+    """
     return {} if spec.baseline else weight_hashes(bench.solver(spec).priors)
 
 

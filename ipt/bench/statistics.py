@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def calibration(samples: Tensor, truth: Tensor) -> Calibration | None:
     high = ((drawn <= true).sum(0) + 1) / count
     coverage = {level: float(_share(low, high, (1 - level) / 2, (1 + level) / 2).mean()) for level in LEVELS}
     edges = np.linspace(0, 1, BINS + 1)
-    histogram = [float(_share(low, high, a, b).mean()) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    histogram = [float(_share(low, high, a, b).mean()) for a, b in pairwise(edges)]
     return Calibration(coverage, tuple(histogram))
 
 
@@ -159,8 +160,9 @@ def summary(solver: str, rows: Sequence[Mapping[str, Any]], extra: Mapping[str, 
 
 
 def mean(numbers: Sequence[float]) -> Value:
-    """The mean and its 95 % percentile bootstrap interval over cases, 2000 draws of fixed seed; a single number, or one
-    that is infinite, has no interval.
+    """The mean and its 95 % percentile bootstrap interval over cases, 2000 draws of fixed seed.
+
+    A single number, or one that is infinite, has no interval.
 
     References:
         Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7, 1979.

@@ -1,18 +1,15 @@
-"""The curve of convergence: where its lines, ticks and labels lie in the drawing."""
+"""The curve of convergence: where its lines, ticks and labels lie."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
-
-Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A labelled place on an axis; position in the drawing's units."""
+    """A labelled place on an axis, 0..1."""
 
     position: float
     label: str
@@ -20,30 +17,23 @@ class Mark:
 
 @dataclass(frozen=True)
 class Curve:
-    """What the template `curve.svg.jinja` draws, in units of its view box.
+    """What the template `curve.svg.jinja` draws; places are 0..1 from the left and from the top.
 
     Attributes:
         description: In words, for readers that do not see it.
-        levels: Round residuals, by height (logarithmic).
+        levels: Round residuals on the logarithmic axis from the top.
         steps: Round numbers of steps, from the left.
-        noise: The noise level, by height.
+        noise: The noise level, from the top.
         sizes: Where a solve from coarse to fine began another size; empty where there was one.
         lines: The residual after each step, a line for each run of consecutive steps that have one.
     """
-
-    WIDTH: ClassVar[int] = 640
-    HEIGHT: ClassVar[int] = 260
-    LEFT: ClassVar[int] = 58
-    RIGHT: ClassVar[int] = 626
-    TOP: ClassVar[int] = 14
-    BOTTOM: ClassVar[int] = 220
 
     description: str
     levels: Sequence[Mark]
     steps: Sequence[Mark]
     noise: Mark | None
     sizes: Sequence[Mark]
-    lines: Sequence[Sequence[Point]]
+    lines: Sequence[Sequence[tuple[float, float]]]
 
 
 def convergence_curve(
@@ -71,12 +61,12 @@ def convergence_curve(
     last = max(len(trace), 2)
 
     def x(step: float) -> float:
-        return Curve.LEFT + (step - 1) / (last - 1) * (Curve.RIGHT - Curve.LEFT)
+        return (step - 1) / (last - 1)
 
     def y(value: float) -> float:
-        return Curve.TOP + (high - math.log10(value)) / (high - low) * (Curve.BOTTOM - Curve.TOP)
+        return (high - math.log10(value)) / (high - low)
 
-    lines: list[list[Point]] = []
+    lines: list[list[tuple[float, float]]] = []
     for step, value in values.items():
         if step - 1 not in values:
             lines.append([])

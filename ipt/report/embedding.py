@@ -20,14 +20,14 @@ _PIXELATED = 256
 
 @dataclass(frozen=True)
 class EmbeddedImage:
-    """What an <img> needs. uri: a data: URI. width, height: in pixels. alt: what it shows. classes: of the style sheet,
-    separated by spaces."""
+    """What an <img> needs: a data: URI, its size in pixels, what it shows, classes of the style sheet; a caption."""
 
     uri: str
     width: int
     height: int
     alt: str
     classes: str
+    caption: str
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ResultFiles:
         with Image.open(path) as file:
             return file.size
 
-    def embed(self, role: str, side: int, alt: str, classes: str = "") -> EmbeddedImage | None:
+    def embed(self, role: str, side: int, alt: str, classes: str = "", caption: str = "") -> EmbeddedImage | None:
         """A picture, with at most `side` pixels on its longer side; None where there is no such file."""
         path = self.path(role)
         if path is None:
@@ -61,7 +61,7 @@ class ResultFiles:
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
         pixelated = "few" if max(image.size) <= _PIXELATED else ""
         joined = " ".join(filter(None, (classes, pixelated)))
-        return EmbeddedImage(_data_uri(image, side), image.width, image.height, alt, joined)
+        return EmbeddedImage(_data_uri(image, side), image.width, image.height, alt, joined, caption)
 
 
 def _eight_bits(file: Image.Image) -> Image.Image:

@@ -32,8 +32,14 @@ _RATIO, _SECONDS = "residual / noise", "seconds"
 
 @dataclass(frozen=True)
 class Row:
-    """What is kept in memory of a picture: its line in the table. The rest is read from `path`, its json, as the page
-    is written. result: the result's file name. values: by column."""
+    """What is kept in memory of a picture, its line in the table; the rest is read as the page is written.
+
+    Attributes:
+        path: Of its json.
+        failed: Whether it has no result.
+        result: The result's file name.
+        values: By column.
+    """
 
     path: Path
     failed: bool
@@ -63,8 +69,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Page:
-    """What the template `report.html.jinja` shows. columns: of the table, none where there is no table. pictures:
-    gathered one at a time, while the page is written."""
+    """What the template `report.html.jinja` shows; pictures are gathered one at a time, while the page is written."""
 
     title: str
     subtitle: str

@@ -44,14 +44,6 @@ class Quantity:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A picture with its caption."""
-
-    image: EmbeddedImage
-    caption: str
-
-
-@dataclass(frozen=True)
 class OptionRow:
     """An option, or what else a result was made with: its value in full, and who gave it."""
 
@@ -61,17 +53,18 @@ class OptionRow:
 
 
 @dataclass(frozen=True)
-class Link:
-    """A file beside the page; address: relative, quoted."""
-
-    role: str
-    address: str
-
-
-@dataclass(frozen=True)
 class Picture:
-    """Everything about one solved picture. stem, anchor: the name of its files, the id of its section. before, after:
-    input and result, and whether both are of one format, so that one can lie on the other."""
+    """Everything about one solved picture.
+
+    Attributes:
+        stem: The name of its files.
+        anchor: The id of its section.
+        before: The input.
+        after: The result.
+        comparable: Whether both are of one format, so that one can lie on the other.
+        figures: Parameters, residual and what else there is.
+        links: To the files beside the page, by role.
+    """
 
     stem: str
     anchor: str
@@ -80,12 +73,12 @@ class Picture:
     before: EmbeddedImage | None
     after: EmbeddedImage | None
     comparable: bool
-    figures: Sequence[Figure]
-    samples: Sequence[Figure]
+    figures: Sequence[EmbeddedImage]
+    samples: Sequence[EmbeddedImage]
     curve: Curve | None
     numbers: Sequence[Quantity]
     options: Sequence[OptionRow]
-    links: Sequence[Link]
+    links: Mapping[str, str]
 
 
 def picture_section(out: Path, stem: str, record: Record, side: int, common: Record | None = None) -> Picture:
@@ -100,24 +93,23 @@ def picture_section(out: Path, stem: str, record: Record, side: int, common: Rec
             and samples are links.
     """
     files = ResultFiles(out, record.get("files") or {})
-    alone = common is None
-    sizes = files.size("measurement"), files.size("result")
-    before = files.embed("measurement", side, "the input", "before")
-    after = files.embed("result", side, "the result")
+    before, after = files.size("measurement"), files.size("result")
+    samples = [role for role in files.names if role.startswith("sample ")] if common is None else []
+    paths = {role: files.path(role) for role in files.names} if common is not None else {}
     return Picture(
         stem=stem,
         anchor=anchor(stem),
         description=_description(record),
         key_numbers=_key_numbers(record),
-        before=before,
-        after=after,
-        comparable=_one_format(*sizes),
-        figures=_figures(files, record, min(side, 512)),
-        samples=_samples(files, min(side, 320)) if alone else [],
+        before=files.embed("measurement", side, "the input", "before"),
+        after=files.embed("result", side, "the result"),
+        comparable=before is not None and after is not None and before[0] * after[1] == after[0] * before[1],
+        figures=_embedded(files, _captions(files, record), min(side, 512)),
+        samples=_embedded(files, {role: role for role in samples}, min(side, 320)),
         curve=convergence_curve(record.get("trace") or [], record.get("noise"), record.get("solved_sizes") or ()),
         numbers=_numbers(record),
         options=option_rows(record, common or {}),
-        links=[] if alone else _links(files),
+        links={role: quote(path.name) for role, path in paths.items() if path is not None},
     )
 
 
@@ -127,8 +119,7 @@ def anchor(stem: str) -> str:
 
 
 def residual_ratio(record: Record) -> float | None:
-    """The residual over the noise, away from the borders where that was measured: there the forward model may be wrong
-    of what lies outside the frame."""
+    """The residual over the noise; where it was measured, away from the borders, of which the model may be wrong."""
     residual, noise = record.get("residual_inside", record.get("residual")), record.get("noise")
     return float(residual / noise) if residual is not None and noise else None
 
@@ -183,11 +174,8 @@ def _metric(name: str, value: float | None) -> Quantity:
     return Quantity(label, value, unit)
 
 
-def _one_format(first: tuple[int, int] | None, second: tuple[int, int] | None) -> bool:
-    return first is not None and second is not None and first[0] * second[1] == second[0] * first[1]
-
-
-def _figures(files: ResultFiles, record: Record, side: int) -> list[Figure]:
+def _captions(files: ResultFiles, record: Record) -> dict[str, str]:
+    """By role, of the pictures beside the result."""
     captions = {role: f"{role} of the frames, without a solver" for role in ("mean", "median")}
     for role in files.names:
         if role in (record.get("sizes") or {}):
@@ -199,14 +187,12 @@ def _figures(files: ResultFiles, record: Record, side: int) -> list[Figure]:
     top = record.get("spread_top")
     palest = f", palest at {top:.3g}" if isinstance(top, float) else ""
     captions["spread"] = f"spread of the samples: dark where they agree{palest}"
-    captions["reference"] = "reference: the truth that was given"
-    shown = ((caption, files.embed(role, side, role)) for role, caption in captions.items())
-    return [Figure(image, caption) for caption, image in shown if image is not None]
+    return {**captions, "reference": "reference: the truth that was given"}
 
 
-def _samples(files: ResultFiles, side: int) -> list[Figure]:
-    images = (files.embed(role, side, role) for role in files.names if role.startswith("sample "))
-    return [Figure(image, image.alt) for image in images if image is not None]
+def _embedded(files: ResultFiles, captions: Mapping[str, str], side: int) -> list[EmbeddedImage]:
+    images = [files.embed(role, side, role, caption=caption) for role, caption in captions.items()]
+    return [image for image in images if image is not None]
 
 
 def _numbers(record: Record) -> list[Quantity]:
@@ -220,8 +206,3 @@ def _numbers(record: Record) -> list[Quantity]:
     rows += [Quantity(f"network calls, {name}", count) for name, count in (record.get("calls") or {}).items()]
     rows += [_metric(name, value) for name, value in (record.get("metrics") or {}).items()]
     return [row for row in rows if row.value is not None]
-
-
-def _links(files: ResultFiles) -> list[Link]:
-    found = {role: files.path(role) for role in files.names}
-    return [Link(role, quote(path.name)) for role, path in found.items() if path is not None]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +10,8 @@ import torch
 from scipy import linalg
 
 from ipt.bench import perceptual
-from ipt.bench.perceptual import Missing, frechet_distance, inception_features, lpips_metric
+from ipt.bench.perceptual import frechet_distance, inception_features, lpips_metric
+from ipt.core.errors import Lacking
 
 
 @pytest.mark.parametrize("counts", [(200, 150), (8, 12)])
@@ -35,9 +38,15 @@ def test_more_features_than_pictures():
 )
 def test_a_missing_library_is_said(library, metric, name, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
-    found = metric()
-    assert isinstance(found, Missing) and found.reason.startswith(f"{name} was not computed: ModuleNotFoundError")
-    assert "install the extra `metrics`" in found.reason and "\n" not in found.reason
+    with pytest.raises(Lacking, match=f"^{name} was not computed: ModuleNotFoundError.*install the extra `metrics`"):
+        metric()
+
+
+def at_hand(metric: Callable[[], Any]) -> Any:
+    try:
+        return metric()
+    except Lacking as error:
+        pytest.skip(str(error))
 
 
 def usable(library: str) -> None:
@@ -53,18 +62,16 @@ def usable(library: str) -> None:
 def test_missing_and_damaged_weights_are_said(library, metric, file, tmp_path, monkeypatch):
     usable(library)
     monkeypatch.setenv("IPT_METRIC_WEIGHTS", str(tmp_path))
-    found = metric()
-    assert isinstance(found, Missing) and f"{tmp_path / file} is not there" in found.reason
+    with pytest.raises(Lacking, match=f"{tmp_path / file} is not there"):
+        metric()
     (tmp_path / file).write_bytes(b"no weights")
-    found = metric()
-    assert isinstance(found, Missing) and "cannot be used" in found.reason
+    with pytest.raises(Lacking, match="cannot be used"):
+        metric()
 
 
 def test_lpips_of_equal_pictures_is_none():
     usable("lpips")
-    metric = lpips_metric()
-    if isinstance(metric, Missing):
-        pytest.skip(metric.reason)
+    metric = at_hand(lpips_metric)
     picture = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
     slightly, much = (picture + level * torch.randn(3, 64, 64) for level in (0.02, 0.2))
     assert metric(picture, picture) == 0 < metric(slightly, picture) < metric(much, picture) < 2
@@ -72,9 +79,7 @@ def test_lpips_of_equal_pictures_is_none():
 
 def test_inception_features():
     usable("torch_fidelity")
-    features = inception_features()
-    if isinstance(features, Missing):
-        pytest.skip(features.reason)
+    features = at_hand(inception_features)
     pictures = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     found = features(pictures)
     assert found.shape == (2, 2048) and np.allclose(features(pictures[:1]), found[:1], atol=1e-4)

@@ -10,9 +10,9 @@ from ipt.report.templating import template
 
 
 def test_values_are_escaped():
-    curve = Curve('<b>&"', [], [Mark(1.0, "<i>")], None, [], [[(1.0, 2.0)]])
+    curve = Curve('<b>&"', [], [Mark(0.5, "<i>")], None, [], [[(0.0, 1.0)]])
     text = template("curve.svg.jinja").render(curve=curve)
-    assert "<b>" not in text and "<i>" not in text and "&lt;b&gt;&amp;&#34;" in text and 'cx="1.0"' in text
+    assert "<b>" not in text and "<i>" not in text and "&lt;b&gt;&amp;&#34;" in text and 'cx="58.0"' in text
 
 
 def test_a_value_that_is_missing_is_an_error():
