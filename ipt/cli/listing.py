@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,9 +15,12 @@ from ipt.cli.main import COMMANDS
 from ipt.plugins.citations import readable
 from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover
-from ipt.plugins.options import Option, signature_of
+from ipt.plugins.options import Option, Signature, signature_of
 from ipt.plugins.registry import Entry, Registry
 from ipt.plugins.suggestions import advice
+
+if TYPE_CHECKING:
+    from ipt.plugins.documentation import Documentation
 
 
 def kind_of(value: str) -> str:
@@ -59,27 +62,24 @@ def show_component(kind: str, name: str, as_json: bool) -> None:
     entry = registry.find(kind, name)
     factory = entry.load()
     signature = signature_of(factory)
-    card = card_of(entry)
+    # `ipt list` does not wait for what parses docstrings.
+    from ipt.plugins.documentation import documentation_of
+
+    found, card = documentation_of(factory), card_of(entry)
     if as_json:
-        options = [{**asdict(option), "default": _plain(option.default)} for option in signature.options]
-        echo_json({**_summary(registry, entry), "options": options, "open": signature.open, "card": card})
+        options = [
+            {**asdict(option), "default": _plain(option.default), "help": found.options.get(option.name, "")}
+            for option in signature.options
+        ]
+        told = {"description": found.description, "raises": found.raises, "references": found.references}
+        echo_json({**_summary(registry, entry), **told, "options": options, "open": signature.open, "card": card})
         return
-    console = data()
-    console.print(f"{kind} {name}: {entry.component.summary}")
-    console.print(f"from {entry.owner}, {entry.factory_name}")
-    if entry.component.citation:
-        console.print(f"cite {readable(entry.component.citation)} (BibTeX: ipt cite {name})")
-    console.print()
-    if signature.options:
-        console.print(f"Options (--set {kind}.NAME=VALUE)" if kind != "generator" else "Options")
-        table(("name", "default", "type", "meaning"), [_option_row(option) for option in signature.options])
-    else:
-        console.print("It takes any options." if signature.open else "It takes no options.")
+    _explain(entry, signature, found)
     if card:
         from rich.markdown import Markdown
 
-        console.print()
-        console.print(Markdown(card) if sys.stdout.isatty() else card)
+        data().print()
+        data().print(Markdown(card) if sys.stdout.isatty() else card)
 
 
 @click.command("plugins")
@@ -121,8 +121,31 @@ def _summary(registry: Registry, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _option_row(option: Option) -> tuple[str, ...]:
-    return option.name, "(required)" if option.required else repr(option.default), option.type, option.help
+def _explain(entry: Entry, signature: Signature, found: Documentation) -> None:
+    """What `ipt show` prints of a component besides its card."""
+    console, kind, component = data(), entry.kind, entry.component
+    console.print(f"{kind} {entry.name}: {component.summary}")
+    console.print(f"from {entry.owner}, {entry.factory_name}")
+    if component.citation:
+        console.print(f"cite {readable(component.citation)} (BibTeX: ipt cite {entry.name})")
+    if found.references:
+        console.print(f"after {found.references}")
+    console.print(f"\n{found.description}\n" if found.description else "")
+    if signature.options:
+        console.print(f"Options (--set {kind}.NAME=VALUE)" if kind != "generator" else "Options")
+        table(
+            ("name", "default", "type", "meaning"),
+            [_option_row(option, found.options) for option in signature.options],
+        )
+    else:
+        console.print("It takes any options." if signature.open else "It takes no options.")
+    for error, when in found.raises.items():
+        console.print(f"{error}: {when}")
+
+
+def _option_row(option: Option, helps: Mapping[str, str]) -> tuple[str, ...]:
+    default = "(required)" if option.required else repr(option.default)
+    return option.name, default, option.type, helps.get(option.name, "")
 
 
 def _plain(value: Any) -> Any:

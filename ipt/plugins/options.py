@@ -1,4 +1,4 @@
-"""The options of a factory, read off its signature and docstring, and the values that people type for them."""
+"""The options of a factory, read off its signature, and the values that people type for them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ _NOT_TEXT = frozenset({"int", "float", "bool", "tuple", "list", "dict", "Sequenc
 
 @dataclass(frozen=True)
 class Option:
-    """One option: name, type as written, default (None where `required`), and what the docstring says of it."""
+    """One option: name, type as written, and default (None where `required`)."""
 
     name: str
     type: str
     default: Any
     required: bool
-    help: str
 
 
 @dataclass(frozen=True)
@@ -47,14 +46,12 @@ def signature_of(factory: Callable[..., Any]) -> Signature:
         # Some callables of compiled modules have no signature: let them judge their options themselves.
         return Signature((), open=True)
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    helps = _helps(factory, [p.name for p in named])
     options = (
         Option(
             name=p.name,
             type="" if p.annotation is p.empty else _written(p.annotation),
             default=None if p.default is p.empty else p.default,
             required=p.default is p.empty,
-            help=helps.get(p.name, ""),
         )
         for p in named
     )
@@ -75,27 +72,6 @@ def _written(annotation: Any) -> str:
     if isinstance(annotation, str):
         return annotation
     return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
-
-
-def _helps(factory: Callable[..., Any], names: list[str]) -> dict[str, str]:
-    """What the docstrings of a factory (and of its __init__) say after `name:` or `name, other:`, up to the next such
-    place or the end of the paragraph."""
-    texts = [inspect.getdoc(factory) or ""]
-    if inspect.isclass(factory):
-        texts.append(inspect.getdoc(factory.__init__) or "" if "__init__" in vars(factory) else "")
-    if not names:
-        return {}
-    one = "|".join(map(re.escape, names))
-    place = re.compile(rf"(?:^|(?<=[.;]\s))\s*((?:{one})(?:, (?:{one}))*):\s", re.MULTILINE)
-    found: dict[str, str] = {}
-    for paragraph in re.split(r"\n\s*\n", "\n\n".join(texts)):
-        places = list(place.finditer(paragraph))
-        ends = [*(match.start() for match in places), len(paragraph)][1:]
-        for match, end in zip(places, ends, strict=True):
-            text = " ".join(paragraph[match.end() : end].split())
-            for name in match[1].split(", "):
-                found.setdefault(name, text)
-    return found
 
 
 def grouped(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -21,7 +21,7 @@ from ipt.plugins import builtins
 from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover
 
-HEAVY = ("torch", "numpy", "scipy", "skimage", "PIL", "huggingface_hub", "safetensors")
+HEAVY = ("torch", "numpy", "scipy", "skimage", "PIL", "huggingface_hub", "safetensors", "docstring_parser")
 SUMMARY_KEYS = {"kind", "name", "summary", "owner", "factory", "citation", "conflict"}
 
 PLUGIN = """
@@ -33,7 +33,17 @@ def ipt_priors():
     yield ipt.Component("box", "clouds_prior:make", "the same name as a built-in")
 
 def make(size: int, colour="grey", **more):
-    \"\"\"size: of the cloud [m].\"\"\"
+    \"\"\"A cloud.
+
+    Args:
+        size: of the cloud [m].
+
+    Raises:
+        ValueError: it rains.
+
+    References:
+        Luke Howard.
+    \"\"\"
 """
 
 
@@ -173,14 +183,25 @@ def test_plugins_in_json(install):
 def test_show_a_third_party_component(install):
     install("clouds-prior", PLUGIN)
     shown = json.loads(run("show", "prior", "clouds", "--json").stdout)
-    assert set(shown) == SUMMARY_KEYS | {"options", "open", "card"}
+    assert set(shown) == SUMMARY_KEYS | {"options", "open", "card", "description", "raises", "references"}
     assert shown["owner"] == "clouds-prior" and shown["factory"] == "clouds_prior:make" and shown["open"]
     assert shown["options"] == [
         {"name": "size", "type": "int", "default": None, "required": True, "help": "of the cloud [m]."},
         {"name": "colour", "type": "", "default": "grey", "required": False, "help": ""},
     ]
+    assert (shown["description"], shown["raises"]) == ("A cloud.", {"ValueError": "it rains."})
     text = run("show", "priors", "clouds").stdout
-    for part in ("prior clouds: skies", "clouds-prior", "Luke Howard", "--set prior.", "(required)", "the cloud [m]."):
+    for part in (
+        "after Luke Howard.",
+        "\nA cloud.\n",
+        "ValueError: it rains.",
+        "prior clouds: skies",
+        "clouds-prior",
+        "Luke Howard",
+        "--set prior.",
+        "(required)",
+        "the cloud [m].",
+    ):
         assert part in text
 
 

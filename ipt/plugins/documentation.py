@@ -1,0 +1,95 @@
+"""What the docstrings of a factory say, for `ipt show`: Google sections, and those of numpydoc and reST."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import docstring_parser
+from docstring_parser.attrdoc import add_attribute_docstrings
+from docstring_parser.google import DEFAULT_SECTIONS, GoogleParser, Section, SectionType
+
+from ipt.plugins.options import signature_of
+
+_REFERENCES = "references"
+_GOOGLE = GoogleParser([*DEFAULT_SECTIONS, Section("References", _REFERENCES, SectionType.SINGULAR)])
+
+
+@dataclass(frozen=True)
+class Documentation:
+    """The docstring of a factory, and for a class those of its bases, its `__init__` and its attributes.
+
+    Attributes:
+        description: the text before the sections, paragraph by paragraph.
+        options: what an argument or attribute is, by name.
+        raises: when an exception is raised, by its type.
+        references: the works that it follows.
+    """
+
+    description: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    raises: Mapping[str, str] = field(default_factory=dict)
+    references: str = ""
+
+
+def documentation_of(factory: Callable[..., Any]) -> Documentation:
+    """The documentation of a factory; one whose docstring has no sections, or malformed ones, has a description."""
+    own, *others = [_parsed(text) for text in _texts(factory)]
+    if inspect.isclass(factory):
+        # There is no source of what was compiled or typed in.
+        with suppress(TypeError, SyntaxError):
+            add_attribute_docstrings(factory, own)
+    options: dict[str, str] = {}
+    for found in (own, *others):
+        for param in found.params:
+            for name in param.arg_name.split(","):
+                options.setdefault(name.strip().lstrip("*"), _line(param.description))
+    older = _from_paragraphs("\n\n".join(_texts(factory)), signature_of(factory).names())
+    return Documentation(
+        # An older docstring's paragraphs are its options.
+        description="" if older else (own.description or "").strip(),
+        options={**older, **options},
+        raises={each.type_name or "": _line(each.description) for each in own.raises},
+        references=_line(next((each.description for each in own.meta if each.args[:1] == [_REFERENCES]), "")),
+    )
+
+
+def _texts(factory: Callable[..., Any]) -> list[str]:
+    """The docstrings that describe the options, the factory's own first; those of a class and of its bases."""
+    kinds = [kind for kind in factory.__mro__ if kind is not object] if inspect.isclass(factory) else []
+    owners = [each for kind in kinds for each in (kind, vars(kind).get("__init__"))] or [factory]
+    texts = [inspect.cleandoc(getattr(each, "__doc__", None) or "") for each in owners]
+    # What a dataclass without a docstring has is its signature.
+    return ["" if text.startswith(f"{getattr(factory, '__name__', '')}(") else text for text in texts]
+
+
+def _from_paragraphs(text: str, names: list[str]) -> dict[str, str]:
+    """What is said after `name:` or `name, other:`, up to the next such place or the end of the paragraph."""
+    one = "|".join(map(re.escape, names)) or "(?!)"
+    place = re.compile(rf"(?:^|(?<=[.;]\s))\s*((?:{one})(?:, (?:{one}))*):\s", re.MULTILINE)
+    found: dict[str, str] = {}
+    for paragraph in re.split(r"\n\s*\n", text):
+        places = [] if re.match(r"(Args|Attributes):\n", paragraph) else list(place.finditer(paragraph))
+        ends = [*(match.start() for match in places), len(paragraph)][1:]
+        for match, end in zip(places, ends, strict=True):
+            for name in match[1].split(", "):
+                found.setdefault(name, _line(paragraph[match.end() : end]))
+    return found
+
+
+def _parsed(text: str) -> docstring_parser.Docstring:
+    try:
+        found = _GOOGLE.parse(text)
+        return found if found.meta else docstring_parser.parse(text)
+    except docstring_parser.ParseError:
+        plain = docstring_parser.Docstring()
+        plain.short_description = text
+        return plain
+
+
+def _line(text: str | None) -> str:
+    return " ".join((text or "").split())
