@@ -39,7 +39,7 @@ def test_what_the_prior_takes_is_untouched() -> None:
 
 
 def test_an_error_names_the_choices() -> None:
-    with pytest.raises(IptError, match="--fit resize.*--fit crop.*--fit tile"):
+    with pytest.raises(IptError, match="fit=resize.*fit=crop.*fit=tile"):
         fit(smooth(40, 20), Square())
     with pytest.raises(ValueError, match="error, resize, crop, tile"):
         fit(smooth(40, 20), Square(), "squeeze")
@@ -62,7 +62,7 @@ def test_resize_enlarges_where_it_must() -> None:
 
     fitted = fit(smooth(20, 16), Exactly(), "resize")
     assert fitted.pixels.shape == (3, 32, 32) and fitted.restore(fitted.pixels).shape == (3, 20, 16)
-    with pytest.raises(IptError, match="--fit resize enlarges"):
+    with pytest.raises(IptError, match="fit=resize enlarges"):
         fit(smooth(20, 16), Exactly(), "tile")
 
 
