@@ -177,8 +177,8 @@ class Quiet:
 
 
 def solve(folder: Path, out: Path, each: Callable[[Any], None] = lambda outcome: None, **given: Any) -> None:
-    from ipt.folder.jobs import solve_all
     from ipt.folder.options import ExecutionOptions
+    from ipt.folder.run import solve_all
     from ipt.solve.options import SolveOptions
 
     how = {name: given.pop(name) for name in ("batch", "engine", "save_every") if name in given}

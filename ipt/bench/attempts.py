@@ -15,15 +15,13 @@ from ipt.bench.cases import CHANNELS, Case
 from ipt.bench.protocol import Protocol, SolverSpec
 from ipt.core.errors import IptError, Misuse
 from ipt.core.interfaces import IMAGE, ParametricOperator
-from ipt.core.problem import rms
 from ipt.core.solver import Solution, Solver
 from ipt.images.fit import fit
 from ipt.images.outcomes import Progress
 from ipt.plugins.building import build
-from ipt.solve.assessment import margins
-from ipt.solve.memory import Room
-from ipt.solve.solving import sample_seeds
-from ipt.solve.tasks import Task, solve_tasks
+from ipt.solve.batches import BatchSizer, SamplingTask, solve_tasks
+from ipt.solve.prepare import sample_seeds
+from ipt.solve.verdict import interior_rms
 
 _DIVERGED = 100.0
 """No picture in 0..1 and no parameter comes near it."""
@@ -86,7 +84,7 @@ class Bench:
     def cases_together(self) -> int:
         """How many cases make a batch."""
         side = self.protocol.size
-        return max(1, self._room().draws((CHANNELS, side, side)) // self.options.samples)
+        return max(1, self._sizer().size((CHANNELS, side, side)) // self.options.samples)
 
     def solver(self, spec: SolverSpec) -> Solver:
         """A solver, tried on the protocol's size.
@@ -139,7 +137,7 @@ class Bench:
         """
         options = self.options
         tasks = [
-            Task(
+            SamplingTask(
                 solver=solver,
                 measurement=case.measurement[None].to(options.device),
                 noise=self.protocol.noise,
@@ -149,15 +147,15 @@ class Bench:
             for case in cases
         ]
         peak, began = PeakMemory(options.device), time.perf_counter()
-        solutions = solve_tasks(tasks, self._room(), on_step)
+        solutions = solve_tasks(tasks, self._sizer(), on_step)
         seconds, memory = (time.perf_counter() - began) / len(cases), peak.bytes()
         return [
             replace(self._attempt(solver.operator, case, spec.known, solution), seconds=seconds, memory=memory)
             for case, solution in zip(cases, solutions, strict=True)
         ]
 
-    def _room(self) -> Room:
-        return Room(self.options.batch, self.options.device)
+    def _sizer(self) -> BatchSizer:
+        return BatchSizer(self.options.batch, self.options.device)
 
     def _attempt(self, operator: ParametricOperator, case: Case, known: Sequence[str], solution: Solution) -> Attempt:
         drawn = {IMAGE: solution.image.cpu(), **{name: v.cpu() for name, v in solution.parameters.items()}}
@@ -169,14 +167,12 @@ class Bench:
         parameters = operator.constrain(means)
         with torch.no_grad():
             residual = case.measurement - operator.forward(image, **parameters)[0]
-        local = {name: v[0] for name, v in parameters.items() if v.shape[-2:] != residual.shape[-2:]}
-        down, right = margins(local, residual)
-        inside = residual[None, :, down : residual.shape[1] - down, right : residual.shape[2] - right]
+        found = {name: value[0] for name, value in parameters.items()}
         return Attempt(
             image=image[0],
-            parameters={name: value[0] for name, value in parameters.items() if name not in known},
+            parameters={name: value for name, value in found.items() if name not in known},
             samples={name: value for name, value in drawn.items() if name not in known},
-            residual=float(rms(inside)[0]) / self.protocol.noise,
+            residual=interior_rms(residual, found, image.shape[1:]) / self.protocol.noise,
             calls=sum(solution.calls.values()),
         )
 

@@ -23,16 +23,15 @@ from ipt.core.errors import IptError
 from ipt.core.solver import Solver
 from ipt.images import files
 from ipt.images.atomic import check_folder
-from ipt.images.outcomes import Outcome, Watcher
+from ipt.images.outcomes import Outcome, ProgressListener
 from ipt.images.parameters import write_parameter
-from ipt.images.records import identity
+from ipt.images.records import identity, weight_hashes
 from ipt.plugins.registry import one_line
-from ipt.solve.provenance import weight_hashes
 
 _PICTURES = "pictures"
 
 
-def run_bench(bench: Bench, out: str, listener: Watcher) -> Report:
+def run_bench(bench: Bench, out: str, listener: ProgressListener) -> Report:
     """Run what is not done yet, and report all of it.
 
     An attempt that fails is recorded, and tried again by the next run; the others go on.
@@ -72,7 +71,7 @@ class _Run:
     weights: Mapping[str, Mapping[str, str]]
     out: Path
     rows: Rows
-    listener: Watcher
+    listener: ProgressListener
 
     def solve(self, spec: SolverSpec) -> list[str]:
         """Run one solver on the cases that it has not done; the identities of all its rows."""

@@ -86,7 +86,7 @@ def bench(
         return DONE
     from ipt.bench.attempts import Bench, BenchOptions
     from ipt.bench.runner import run_bench
-    from ipt.solve.provenance import choose_device
+    from ipt.solve.devices import choose_device
 
     options = BenchOptions(seed, samples, batch, choose_device(device), precision, fit == "tile")
     with Reporter() as reporter:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """A `ipt.images.outcomes.Watcher` for people; a context, so that the live line goes whatever happens."""
+    """A `ipt.images.outcomes.ProgressListener` for people; a context, so that the live line goes whatever happens."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn

@@ -223,7 +223,9 @@ def solve(
     execution = ExecutionOptions(batch, save_every, shard, engine, force)
     # Torch is loaded only now: a mistyped option has been reported already.
     from ipt.cli.progress import Reporter
-    from ipt.folder.jobs import solve_all
+    from ipt.folder.run import solve_all
+    from ipt.folder.status import shards_running
+    from ipt.report.report import write_report
 
     count, failed, documents = 0, 0, []
     with Reporter() as reporter:
@@ -232,6 +234,9 @@ def solve(
             # Records are kept only where they are asked for: memory does not grow with the folder.
             if as_json:
                 documents.append(_document(outcome))
+        # The last of several shards writes it.
+        if count and not shards_running(Path(out)):
+            write_report(out)
         if failed:
             reporter.note(f"{failed} of {count} pictures failed; {out}/report.html says why.")
         elif count:

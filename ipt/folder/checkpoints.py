@@ -9,8 +9,9 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -19,73 +20,94 @@ from ipt.core.errors import IptError
 from ipt.core.solver import State
 from ipt.images.atomic import atomic
 from ipt.images.records import identity
-from ipt.solve.tasks import Part
+from ipt.solve.batches import Batch
 
 FOLDER = ".state"
 
 
 @dataclass(frozen=True)
-class Saved:
-    """members: identity of each picture of the batch by its name, in the batch's order. parts: how far its draws are.
-    seconds: spent so far."""
+class Checkpoint:
+    """Where the solve of some pictures stands.
+
+    Attributes:
+        members: identity of each picture by its name, in order.
+        batches: how far their draws are.
+        seconds: spent so far.
+    """
 
     members: Mapping[str, str]
-    parts: Sequence[Part]
+    batches: Sequence[Batch]
     seconds: float
 
 
-@dataclass
-class Checkpoint:
-    """Writes a batch's state every so many seconds; a `ipt.solve.tasks.Keeper`, and a context that begins it.
+class Checkpointer:
+    """A context in which the state of a solve is written every so often, and removed at its end.
 
-    members: as in `Saved`. spent: seconds of earlier processes. The file stays until `remove`.
+    It stays on disk where the context is left by an interruption (Ctrl-C, or a generator that is closed), as it does
+    where the process is killed: the next process goes on from it. After an error it is removed.
+
+    Args:
+        out: the folder of the results.
+        members: as of a `Checkpoint`.
+        every: seconds between two states.
+        spent: seconds of earlier processes.
     """
 
-    out: Path
-    members: Mapping[str, str]
-    every: float
-    spent: float = 0.0
-    _started: float = field(default_factory=time.monotonic)
-    _written: float = field(default_factory=time.monotonic)
+    def __init__(self, out: Path, members: Mapping[str, str], every: float, spent: float = 0.0):
+        self.path = out / FOLDER / f"{identity(dict(members))}.pt"
+        self.members, self.every, self.spent = members, every, spent
+        self._entered = self._written = time.monotonic()
 
-    @property
-    def path(self) -> Path:
-        return self.out / FOLDER / f"{identity(dict(self.members))}.pt"
+    def __enter__(self) -> Checkpointer:
+        self._entered = self._written = time.monotonic()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or issubclass(kind, Exception):
+            remove(self.path)
 
     @property
     def seconds(self) -> float:
-        return self.spent + time.monotonic() - self._started
+        """Spent on this solve, in all processes."""
+        return self.spent + time.monotonic() - self._entered
 
-    def __call__(self, parts: Sequence[Part], finished: bool) -> None:
+    def save(self, batches: Sequence[Batch], finished: bool) -> None:
+        """Write the state if it is time to; an `ipt.solve.batches.SaveState`."""
         # The results of several pictures are not written in one stroke. A process that is killed between them finds
         # the others here: solved anew, in a smaller batch, they would differ in the last digits.
         unwritten = finished and len(self.members) > 1
         if unwritten or (not finished and time.monotonic() - self._written >= self.every):
-            write(self.path, Saved(self.members, parts, self.seconds))
+            write(self.path, Checkpoint(self.members, batches, self.seconds))
             self._written = time.monotonic()
 
-    def remove(self) -> None:
-        """The batch is done with: its state goes, and the folder with the last one."""
-        remove(self.path)
+
+def paths(out: Path) -> list[Path]:
+    """The files of all states in a folder of results."""
+    return sorted((out / FOLDER).glob("*.pt"))
 
 
-def write(path: Path, saved: Saved) -> None:
+def write(path: Path, checkpoint: Checkpoint) -> None:
     """Write a state, whole or not at all; IptError where that fails."""
     try:
         path.parent.mkdir(exist_ok=True)
         with atomic(path) as file:
-            parts = [{**_plain(part), "trace": list(part.trace), "state": _plain(part.state)} for part in saved.parts]
-            torch.save({"members": dict(saved.members), "parts": parts, "seconds": saved.seconds}, file)
+            batches = [
+                {**_plain(one), "trace": list(one.trace), "state": _plain(one.state)} for one in checkpoint.batches
+            ]
+            values = {"members": dict(checkpoint.members), "batches": batches, "seconds": checkpoint.seconds}
+            torch.save(values, file)
     except (OSError, RuntimeError) as error:
-        raise IptError(f"{path} cannot be written ({error}); free some space, or choose another -o") from error
+        raise IptError(f"{path} cannot be written ({error}); free some space, or choose another out=") from error
 
 
-def read(path: Path, device: str = "cpu") -> Saved | None:
+def read(path: Path, device: str = "cpu") -> Checkpoint | None:
     """The state in a file, to go on with on `device`; None if it is damaged."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-        parts = [_on(Part(**{**part, "state": State(**part["state"])}), device) for part in found["parts"]]
-        return Saved(dict(found["members"]), parts, float(found["seconds"]))
+        batches = [_on(Batch(**{**one, "state": State(**one["state"])}), device) for one in found["batches"]]
+        return Checkpoint(dict(found["members"]), batches, float(found["seconds"]))
     except (OSError, RuntimeError, EOFError, ValueError, TypeError, KeyError, AttributeError, pickle.UnpicklingError):
         return None
 
@@ -105,12 +127,12 @@ def _plain(record: Any) -> dict[str, Any]:
     return {item.name: getattr(record, item.name) for item in fields(record)}
 
 
-def _on(part: Part, device: str) -> Part:
-    """The random streams' states stay on the CPU, where they are drawn."""
+def _on(batch: Batch, device: str) -> Batch:
+    """A batch on a device; the random streams' states stay on the CPU, where they are drawn."""
     state = replace(
-        part.state,
-        noisy={name: value.to(device) for name, value in part.state.noisy.items()},
-        clean={name: value.to(device) for name, value in part.state.clean.items()},
-        residual=part.state.residual.to(device),
+        batch.state,
+        noisy={name: value.to(device) for name, value in batch.state.noisy.items()},
+        clean={name: value.to(device) for name, value in batch.state.clean.items()},
+        residual=batch.state.residual.to(device),
     )
-    return replace(part, state=state, trace=tuple(value.to(device) for value in part.trace))
+    return replace(batch, state=state, trace=tuple(value.to(device) for value in batch.trace))

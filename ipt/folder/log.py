@@ -61,7 +61,7 @@ class Log:
         if lock == "taken":
             self._file.close()
             raise IptError(
-                f"another process is solving shard {shard} into {out}; wait for it, or give this one another --shard"
+                f"another process is solving shard {shard} into {out}; wait for it, or give this one another shard="
             )
         if not _ends_a_line(self._file):
             # The last process was killed in the middle of a line.

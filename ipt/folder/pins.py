@@ -1,6 +1,6 @@
 """One folder, one set of options: OUT/run.yaml says what its results were made with, and a run that differs is refused.
 
-run.yaml holds the options, as `--config` reads them, and under "pinned" the versions and the weights.
+run.yaml holds the options, as a config file has them, and under "pinned" the versions and the weights.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import yaml
 
 from ipt.core.errors import IptError
 from ipt.core.interfaces import Prior
-from ipt.images.records import run_yaml, versions, write_run_yaml
+from ipt.images.records import run_yaml, versions, weight_hashes, write_run_yaml
 from ipt.plugins.options import flat
 from ipt.plugins.scalars import load_yaml
 from ipt.solve.options import PINNED, SolveOptions
-from ipt.solve.provenance import weight_hashes
 
 FREE = ("input", "device", f"{PINNED}.versions.python")
 """What may differ: a folder may be moved, be solved on several machines, and no number depends on Python's version."""
@@ -38,7 +37,7 @@ def check(out: Path, wanted: Mapping[str, Any], force: bool) -> None:
     except (OSError, ValueError, yaml.YAMLError):
         there = None
     if not isinstance(there, dict):
-        raise IptError(f"{path} holds no options of a run; choose another folder with -o, or replace it with --force")
+        raise IptError(f"{path} holds no options of a run; choose another folder (out=), or replace it (force=True)")
     old, new = flat(there), flat(load_yaml(run_yaml(wanted)))
     names = [name for name in {**old, **new} if name not in FREE and old.get(name) != new.get(name)]
     if names:
@@ -47,7 +46,7 @@ def check(out: Path, wanted: Mapping[str, Any], force: bool) -> None:
         )
         raise IptError(
             f"{out} was begun with other options: {said}.\n"
-            "Choose another folder with -o, or solve all of it again with --force."
+            "Choose another folder (out=), or solve all of it again (force=True)."
         )
 
 

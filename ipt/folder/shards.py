@@ -1,4 +1,4 @@
-"""Which of a folder's pictures a process solves: `--shard 3/64`, or what torchrun or Slurm tell it.
+"""Which of a folder's pictures a process solves: 3/64, or what torchrun or Slurm say.
 
 Shards count from 1, so 1/64 is the first and 64/64 the last. Shard k of n has the pictures k, k + n, k + 2 n, ... in
 the order of their names. What the environment counts from 0 is raised by one: torchrun's RANK 0 is shard 1.
@@ -15,6 +15,7 @@ from ipt.core.errors import IptError
 
 Item = TypeVar("Item")
 NONE = "none"
+ASKED = "as asked"
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,11 @@ class Shard:
 def parsed(text: str) -> Shard:
     """The shard that "3/64" means, or "none" (all of it); ValueError if it means none."""
     if text == NONE:
-        return Shard(origin="--shard")
+        return Shard(origin=ASKED)
     found = re.fullmatch(r"(\d+)/(\d+)", text)
     if found is None:
         raise ValueError(f"a shard is K/N, not {text!r}")
-    return Shard(int(found[1]), int(found[2]), "--shard")
+    return Shard(int(found[1]), int(found[2]), ASKED)
 
 
 def shard_from(environment: Mapping[str, str]) -> Shard:
@@ -78,7 +79,7 @@ def _place_in_array(environment: Mapping[str, str]) -> tuple[int, int]:
     if last != first + step * (count - 1) or (number - first) % step:
         raise IptError(
             f"this Slurm array has {count} tasks between {first} and {last} that are not evenly spaced; "
-            f"use an array such as 1-{count}, or give --shard K/N"
+            f"use an array such as 1-{count}, or give shard=K/N"
         )
     return (number - first) // step, count
 
@@ -89,7 +90,7 @@ def _shard(environment: Mapping[str, str], who: str, position: int, count: int, 
         return Shard(position + 1, count, f"{who}: {said}" if told else "")
     except ValueError:
         raise IptError(
-            f"{who} says {said}, which is no shard; mend the environment, or give --shard K/N or --shard none"
+            f"{who} says {said}, which is no shard; mend the environment, or give shard=K/N or shard=none"
         ) from None
 
 
@@ -102,5 +103,5 @@ def _whole(environment: Mapping[str, str], name: str, default: int | None = None
     if text is None and default is not None:
         return default
     if text is None or not text.isascii() or not text.isdigit():
-        raise IptError(f"{name} in the environment is {text!r}, not a number from 0 up; give --shard K/N, or none")
+        raise IptError(f"{name} in the environment is {text!r}, not a number from 0 up; give shard=K/N, or none")
     return int(text)

@@ -93,6 +93,11 @@ def read_status(out_dir: str | Path) -> Status:
     )
 
 
+def shards_running(out: Path) -> bool:
+    """Whether a process is at work on the folder; false also where there is no log."""
+    return any(is_alive(path, _events(path)) for path in out.glob(f"{FOLDER}/*.jsonl"))
+
+
 def _events(path: Path) -> list[dict[str, Any]]:
     """The lines of a log from its first start on that are whole."""
     found: list[dict[str, Any]] = []

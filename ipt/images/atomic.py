@@ -15,12 +15,10 @@ from ipt.core.errors import IptError
 
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a binary file that replaces `path` when the block ends without an error, and is removed otherwise.
+    """A binary file to write to; `path` is replaced by it when the block ends well, and left alone when it does not.
 
-    The bytes go to a hidden file in the same folder, which is flushed to the disk and renamed. Ctrl-C is an error, too.
-
-    Raises:
-        IptError: The disk is full, or the folder cannot be written to.
+    The bytes go to a hidden file in the same folder, which is flushed to the disk and renamed. On any error, Ctrl-C
+    included, the hidden file is removed. IptError: the disk is full, or the folder cannot be written to.
     """
     target = Path(path)
     partial = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.partial")
@@ -30,7 +28,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(target)
+        os.replace(partial, target)
     except BaseException as error:
         partial.unlink(missing_ok=True)
         if isinstance(error, OSError):
@@ -39,17 +37,16 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def write_error(path: Path, error: OSError) -> IptError:
-    """The error to raise where `path` could not be written."""
+    """What the user reads when `path` could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return IptError(f"{path}: no space left on the disk; free some, or choose another output folder (out=)")
     return IptError(f"{path} cannot be written ({error.strerror or error}); choose another output folder (out=)")
 
 
 def check_folder(out: str | os.PathLike[str]) -> Path:
-    """Make the output folder if it is missing, and write to it: a long run is not to fail at its end.
+    """The output folder, made if it is missing and tried by writing to it, so that a long run does not fail at its end.
 
-    Raises:
-        IptError: It is a file, cannot be made, or cannot be written to.
+    IptError: it is a file, cannot be made, or cannot be written to.
     """
     folder = Path(out)
     if folder.exists() and not folder.is_dir():

@@ -1,4 +1,4 @@
-"""What becomes of the pictures of a run, and who is told."""
+"""What becomes of the pictures of a run, and who listens."""
 
 from __future__ import annotations
 
@@ -9,13 +9,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a solve is.
-
-    Attributes:
-        done: steps.
-        total: steps.
-        residual: root mean square, over the noise level.
-    """
+    """done of total steps of what is being solved; residual: root mean square, over the noise level."""
 
     done: int
     total: int
@@ -24,13 +18,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of one picture.
-
-    Attributes:
-        name: of the picture.
-        status: "done", "skipped" (it was done before) or "failed".
-        record: what its .json holds.
-        reason: why it failed.
+    """What became of one picture: "done", "skipped" (it was done before) or "failed", with the record of its json, or
+    why.
     """
 
     name: str
@@ -39,8 +28,8 @@ class Outcome:
     reason: str = ""
 
 
-class Watcher(Protocol):
-    """Who is told how a run goes."""
+class ProgressListener(Protocol):
+    """What a run tells while it goes."""
 
     def begin(self, name: str, number: int, total: int, count: int = 1) -> None:
         """Picture `number` (from 1) of `total` is next, or a batch of `count` pictures; `name` says which."""

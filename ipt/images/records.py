@@ -1,4 +1,5 @@
-"""Records in JSON, options in YAML, and the versions and hashes that make a result reproducible."""
+"""What is written beside pictures: records in JSON, options in YAML, and the versions and hashes that make a result
+reproducible."""
 
 from __future__ import annotations
 
@@ -17,12 +18,13 @@ from torch import Tensor
 
 from ipt import __version__
 from ipt.core.errors import IptError
+from ipt.core.interfaces import Prior
 from ipt.images.atomic import atomic
 from ipt.plugins.scalars import dump_yaml
 
 
 def write_run_yaml(out_dir: str | os.PathLike[str], options: Mapping[str, Any]) -> Path:
-    """Write OUT/run.yaml, the options of a run in the order given, and return its path."""
+    """OUT/run.yaml: options that `--config` reads, in the order given; plain values only."""
     path = Path(out_dir) / "run.yaml"
     with atomic(path) as file:
         file.write(run_yaml(options).encode())
@@ -49,8 +51,14 @@ def versions() -> dict[str, str]:
     }
 
 
+def weight_hashes(priors: Mapping[str, Prior]) -> dict[str, str]:
+    """sha256 of the weights of every prior that has some, by unknown."""
+    hashes = {name: getattr(prior, "weights_hash", "") for name, prior in priors.items()}
+    return {name: str(value) for name, value in hashes.items() if value}
+
+
 def file_hash(path: str | os.PathLike[str]) -> str:
-    """The sha256 of a file; IptError where it cannot be read."""
+    """sha256 of a file; IptError if it cannot be read."""
     try:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -59,7 +67,7 @@ def file_hash(path: str | os.PathLike[str]) -> str:
 
 
 def identity(values: Mapping[str, Any]) -> str:
-    """A digest of values: equal values have equal digests."""
+    """A short name of all that determines a result; equal values, equal names."""
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 

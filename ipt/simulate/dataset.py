@@ -31,7 +31,7 @@ from ipt.images import files
 from ipt.images.atomic import atomic, check_folder
 from ipt.images.fields import parameter_picture
 from ipt.images.files import ROUNDING_NOISE, Picture
-from ipt.images.outcomes import Outcome, Watcher
+from ipt.images.outcomes import Outcome, ProgressListener
 from ipt.images.parameters import parameter_file, write_parameter
 from ipt.images.pictures import sheet_of_frames
 from ipt.images.records import file_hash, json_text, versions, write_run_yaml
@@ -42,7 +42,7 @@ from ipt.simulate.options import SimulateOptions
 from ipt.simulate.simulation import Simulation, generator_names, generators_for, section, simulate
 
 
-def simulate_all(options: SimulateOptions, out: str, force: bool, listener: Watcher) -> Iterator[Outcome]:
+def simulate_all(options: SimulateOptions, out: str, force: bool, listener: ProgressListener) -> Iterator[Outcome]:
     """Degrade every picture of `options.input`, a file or a folder.
 
     Args:
@@ -109,7 +109,7 @@ class _Dataset:
             if os.path.lexists(place) and not force:
                 raise IptError(f"{place} is there already; choose another folder (out=), or replace it (force=True)")
 
-    def add(self, path: Path, listener: Watcher) -> dict[str, Any]:
+    def add(self, path: Path, listener: ProgressListener) -> dict[str, Any]:
         """Make and write one measurement; its record."""
         options = self.options
         picture = files.read(path)

@@ -31,7 +31,7 @@ def with_usual_prior(options: SolveOptions) -> tuple[SolveOptions, str]:
     name = ANY if why else USUAL
     origins = {**options.origins, f"prior.{IMAGE}": f"{DEFAULT}: {why}" if why else DEFAULT}
     chosen = replace(options, prior={IMAGE: name, **options.prior}, origins=origins)
-    return chosen, f"Prior {ANY}, since {why}; --prior names another." if why else ""
+    return chosen, f"Prior {ANY}, since {why}." if why else ""
 
 
 def _reason(options: SolveOptions, place: Path) -> str:

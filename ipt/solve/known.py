@@ -14,7 +14,7 @@ _LEAST_TILT = 1e-3
 """Pixels; a field that nowhere exceeds it is in another unit, or no tilt."""
 
 
-def given(
+def checked(
     known: Mapping[str, Tensor], operator: ParametricOperator, image_shape: tuple[int, ...], frames: int = 1
 ) -> dict[str, Tensor]:
     """Known parameters as a solve of one image of `frames` frames takes them, (1, frames * C, H, W) each.

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import fft, optimize
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
 Values = Tensor | ArrayLike
+Array = NDArray[np.float64]
+_SSIM_SIDE = 11
+"""SSIM looks at windows of this side."""
 
 
 def psnr(image: Values, reference: Values) -> float:
@@ -25,8 +29,10 @@ def psnr(image: Values, reference: Values) -> float:
 def ssim(image: Values, reference: Values) -> float:
     """Structural similarity (Wang et al., 2004), the mean over channels; Gaussian weights of standard deviation 1.5."""
     first, second = _pair(image, reference)
-    if min(first.shape[1:]) < 11:
-        raise ValueError(f"SSIM looks at windows of 11 px; the picture has {first.shape[2]} x {first.shape[1]}")
+    if min(first.shape[1:]) < _SSIM_SIDE:
+        raise ValueError(
+            f"SSIM looks at windows of {_SSIM_SIDE} px; the picture has {first.shape[2]} x {first.shape[1]}"
+        )
     return float(
         structural_similarity(
             first, second, data_range=1.0, channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
@@ -39,9 +45,9 @@ class Registered:
     """image: moved by `shift` (rows, columns; in pixels) to lie on `reference` as well as it can; before: not moved.
     All are cropped alike, so that psnr(image, reference) - psnr(before, reference) is what the drift costs."""
 
-    image: np.ndarray
-    before: np.ndarray
-    reference: np.ndarray
+    image: Array
+    before: Array
+    reference: Array
     shift: tuple[float, float]
 
 
@@ -75,10 +81,10 @@ def registered(image: Values, reference: Values, max_shift: float = 8.0) -> Regi
     sample, target = moving[:, *middle], fixed[:, *middle]
     spectrum = _spectrum(sample)
 
-    def cropped(values: np.ndarray) -> np.ndarray:
+    def cropped(values: Array) -> Array:
         return values[:, border:-border, border:-border]
 
-    def difference(shift: np.ndarray) -> float:
+    def difference(shift: Array) -> float:
         return float(np.square(cropped(_moved(spectrum, sample.shape, shift) - target)).mean())
 
     bounds = [(max(-max_shift, value - 1), min(max_shift, value + 1)) for value in start]
@@ -93,13 +99,13 @@ def registered(image: Values, reference: Values, max_shift: float = 8.0) -> Regi
     return Registered(after, before, inner, (float(found[0]), float(found[1])))
 
 
-def _spectrum(values: np.ndarray) -> np.ndarray:
+def _spectrum(values: Array) -> Array:
     """The Fourier transform of (C, H, W) mirrored at its lower and right edges, where it would else jump."""
     height, width = values.shape[1:]
     return fft.rfft2(np.pad(values, ((0, 0), (0, height), (0, width)), mode="symmetric"))
 
 
-def _moved(spectrum: np.ndarray, shape: tuple[int, ...], shift: np.ndarray) -> np.ndarray:
+def _moved(spectrum: Array, shape: tuple[int, ...], shift: Array) -> Array:
     """The picture behind a `_spectrum`, moved by (rows, columns)."""
     height, width = shape[1:]
     rows = np.exp(-2j * np.pi * shift[0] * fft.fftfreq(2 * height))[:, None]
@@ -147,20 +153,16 @@ def endpoint_error(field: Values, reference: Values, register: bool = False) -> 
     return float(np.hypot(*difference).mean())
 
 
-def residual_over_noise(residual: Values, noise: float) -> float:
-    """Root mean square of measurement - prediction over the noise level: about 1 when all is explained but the
-    noise."""
-    return float(np.sqrt(np.square(_array(residual)).mean()) / noise)
-
-
 def against_reference(image: Values, reference: Values, max_shift: float = 8.0) -> dict[str, float]:
-    """What is said of a result when the truth is known: psnr, ssim, psnr_registered, drift (pixels) and drift_cost
-    (dB).
+    """A result against the truth: psnr, ssim, psnr_registered, drift (pixels) and drift_cost (dB).
 
-    The last three only where the picture is large enough to search `max_shift` pixels.
+    The last three only where the picture is large enough to search `max_shift` pixels, ssim only from 11 pixels on.
     """
-    numbers = {"psnr": psnr(image, reference), "ssim": ssim(image, reference)}
-    if min(_array(reference).shape[1:]) > 2 * (math.ceil(max_shift) + 2) + 1:
+    numbers = {"psnr": psnr(image, reference)}
+    side = min(_array(reference).shape[1:])
+    if side >= _SSIM_SIDE:
+        numbers["ssim"] = ssim(image, reference)
+    if side > 2 * (math.ceil(max_shift) + 2) + 1:
         match = registered(image, reference, max_shift)
         numbers["psnr_registered"] = psnr(match.image, match.reference)
         numbers["drift"] = math.hypot(*match.shift)
@@ -168,13 +170,68 @@ def against_reference(image: Values, reference: Values, max_shift: float = 8.0) 
     return numbers
 
 
-def _array(values: Values) -> np.ndarray:
+def against_truth(
+    result: Tensor,
+    clean: Tensor,
+    others: Mapping[str, Tensor],
+    parameters: Mapping[str, Tensor],
+    true_parameters: Mapping[str, Tensor],
+    frames: int = 1,
+) -> dict[str, float]:
+    """A result against all of the truth, as written: clipped to 0..1.
+
+    Args:
+        result: (C, H, W).
+        clean: the true picture, (C, H, W).
+        others: what else is compared with it where it has its size, by name: "input" becomes "psnr_input".
+        parameters: that were found, by name; of several frames (frames * C, H, W).
+        true_parameters: by name, as far as they are known; of several frames (frames, C, H, W).
+        frames: of which the numbers of parameters are the mean.
+
+    Returns:
+        The numbers of `against_reference`, and of each parameter its mnc and mse where it is a kernel, else its error:
+        the root mean square difference, in its unit (of a field: the mean distance).
+    """
+    result, clean = result.clamp(0, 1), clean.clamp(0, 1)
+    numbers = against_reference(result, clean)
+    for name, other in others.items():
+        if other.shape == clean.shape:
+            numbers[f"psnr_{name}"] = psnr(other.clamp(0, 1), clean)
+    for name, value in parameters.items():
+        if name in true_parameters:
+            each, true = value.reshape(frames, -1, *value.shape[1:]), true_parameters[name]
+            numbers |= {f"{name}_{kind}": number for kind, number in _mean_numbers(each, true).items()}
+    return numbers
+
+
+def _mean_numbers(values: Tensor, true: Tensor) -> dict[str, float]:
+    """Of a parameter's frames (F, C, H, W) against the true ones; none where there are not as many."""
+    each = true if true.ndim == 4 else true[None]
+    if len(each) != len(values):
+        return {}
+    numbers = [_numbers(value, one) for value, one in zip(values, each, strict=True)]
+    return {kind: sum(of[kind] for of in numbers) / len(numbers) for kind in numbers[0]}
+
+
+def _numbers(value: Tensor, true: Tensor) -> dict[str, float]:
+    """Of a parameter (C, H, W) against the true one; none where the two cannot be compared."""
+    plane = min(*value.shape[1:], *true.shape[1:]) > 1
+    if plane and len(value) == len(true) == 1:
+        return {"mnc": kernel_mnc(value, true), "mse": kernel_mse(value, true)}
+    if value.shape != true.shape:
+        return {}
+    if plane and len(value) == 2:
+        return {"error": endpoint_error(value, true)}
+    return {"error": float((value - true).square().mean().sqrt())}
+
+
+def _array(values: Values) -> Array:
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
     return np.asarray(values, dtype=np.float64)
 
 
-def _pair(image: Values, reference: Values) -> tuple[np.ndarray, np.ndarray]:
+def _pair(image: Values, reference: Values) -> tuple[Array, Array]:
     first, second = _array(image), _array(reference)
     if first.shape != second.shape or first.ndim != 3:
         raise ValueError(
@@ -183,7 +240,7 @@ def _pair(image: Values, reference: Values) -> tuple[np.ndarray, np.ndarray]:
     return first, second
 
 
-def _kernel(values: Values) -> np.ndarray:
+def _kernel(values: Values) -> Array:
     kernel = _array(values)
     if kernel.ndim == 3 and len(kernel) == 1:
         kernel = kernel[0]
@@ -192,25 +249,25 @@ def _kernel(values: Values) -> np.ndarray:
     return kernel
 
 
-def _together(kernel: Values, reference: Values) -> tuple[np.ndarray, np.ndarray]:
+def _together(kernel: Values, reference: Values) -> tuple[Array, Array]:
     """Two kernels on one canvas, their centre pixels together."""
     first, second = _kernel(kernel), _kernel(reference)
     height, width = np.maximum(first.shape, second.shape)
     return _centred(first, height, width), _centred(second, height, width)
 
 
-def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def _correlation(first: Array, second: Array) -> Array:
     """Of two kernels, at every shift by whole pixels."""
     return _convolved(first, second[::-1, ::-1])
 
 
-def _convolved(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def _convolved(first: Array, second: Array) -> Array:
     """In full. (scipy.signal has it too, and takes long to load.)"""
     shape = [a + b - 1 for a, b in zip(first.shape, second.shape, strict=True)]
     return fft.irfft2(fft.rfft2(first, shape) * fft.rfft2(second, shape), shape)
 
 
-def _centred(kernel: np.ndarray, height: int, width: int) -> np.ndarray:
+def _centred(kernel: Array, height: int, width: int) -> Array:
     top, left = height // 2 - kernel.shape[0] // 2, width // 2 - kernel.shape[1] // 2
     canvas = np.zeros((height, width))
     canvas[top : top + kernel.shape[0], left : left + kernel.shape[1]] = kernel

@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: the results of an image, whole or not at all, and run.yaml.
+"""The files of a result, written whole or not at all.
 
 For an input a.png: a.png (the result), a.measurement.png, a.residual.png, and a.kernel.npy for a parameter named
 "kernel", with a picture a.kernel.png if it has one channel (or two: a field); with samples a.sample1.png ...,
@@ -15,7 +15,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from glob import escape
 from pathlib import Path
@@ -27,50 +26,44 @@ from torch import Tensor
 from ipt.core.errors import IptError
 from ipt.images.atomic import atomic, write_error
 from ipt.images.fields import parameter_picture
-from ipt.images.files import Picture, write
+from ipt.images.files import write
 from ipt.images.parameters import write_parameter
 from ipt.images.pictures import residual_picture, sheet_of_frames, spread_picture
 from ipt.images.records import json_text
+from ipt.solve.result import ImageResult
 
 _REPLACED = "replaced"
 """The json of an older result, while the newer one is moved to its place."""
 
 
-@dataclass(frozen=True)
-class ImageResult:
-    """All that is known of one solved image.
+def roles(parameters: Iterable[str], samples: int = 1, frames: bool = False, reference: bool = False) -> set[str]:
+    """What the files of a picture are for: of a.png, "kernel" is a.kernel.npy and a.kernel.png.
 
-    picture: the result, with the input's depth, alpha and metadata. measurement: what was solved. parameters: by name,
-    (C, H, W) in physical units. residual: measurement - prediction, (C, H, W). noise: its standard deviation, in 0..1.
-    trace: root mean square of the residual after every step. samples: (K, C, H, W), and spread: their standard
-    deviation (C, H, W). reference: the truth. frames: with several, parameters and residual are (frames * C, H, W),
-    and `combined` is what is made of the frames without solving, by name. record: what else a.json says; the report
-    shows "input", "seconds", "calls" {unknown: count, of all samples}, "solved_sizes" [[height, width, steps], ...],
-    "metrics" {name: number}, "options" {name: {"value": ..., "from": ...}}, "seed", "versions" and "weights".
+    Args:
+        parameters: of the operator.
+        samples: draws.
+        frames: whether there are several exposures.
+        reference: whether there is a truth.
     """
-
-    picture: Picture
-    measurement: Picture
-    parameters: Mapping[str, Tensor]
-    residual: Tensor
-    noise: float
-    trace: Sequence[float]
-    samples: Tensor | None = None
-    spread: Tensor | None = None
-    reference: Picture | None = None
-    frames: int = 1
-    combined: Mapping[str, Picture] = field(default_factory=dict)
-    record: Mapping[str, Any] = field(default_factory=dict)
+    drawn = {"spread", *(f"sample{number}" for number in range(1, samples + 1))} if samples > 1 else set()
+    others = {"mean", "median"} if frames else set()
+    return {"measurement", "residual", "failed", *parameters, *drawn, *others, *(["reference"] if reference else [])}
 
 
-def write_result(out_dir: str | os.PathLike[str], stem: str, result: ImageResult) -> Path:
+def read_record(out: Path, stem: str) -> dict[str, Any]:
+    """The json of a picture's result in a folder; empty where there is none, or a file that is not ours."""
+    return _record(out / f"{stem}.json")
+
+
+def write_result(out: Path, stem: str, result: ImageResult) -> Path:
     """Write everything of one image and return the path of its json.
 
-    All is prepared in a hidden folder within `out_dir` and moved when it is complete; an older result of that name is
-    replaced, its files that the new one lacks removed. IptError: the disk is full, the folder is not writable, the
-    result has NaN.
+    All is prepared in a hidden folder within `out` and moved when it is complete; an older result of that name is
+    replaced, its files that the new one lacks removed, but for those that another picture's result has.
+
+    Raises:
+        IptError: the disk is full, the folder is not writable, the result has NaN.
     """
-    out = Path(out_dir)
     files = _Files(stem)
     with _prepared(out, stem) as folder:
         files.write_all(folder, result)
@@ -92,10 +85,9 @@ def write_result(out_dir: str | os.PathLike[str], stem: str, result: ImageResult
         return _moved(folder, out, stem)
 
 
-def settle(out_dir: str | os.PathLike[str], stems: Iterable[str], pages: bool = False) -> None:
+def settle(out: Path, stems: Iterable[str], pages: bool = False) -> None:
     """Finish what a process was writing of these images when it was killed, if all of it was there, and remove the
     rest. Nothing else may be writing them. pages: the same for run.yaml and the report."""
-    out = Path(out_dir)
     names = {name[:100] for stem in stems for name in (stem, f"{stem}.json", f"{stem}.failed.json")}
     names |= {"run.yaml", "report.html"} if pages else set()
     for left in out.glob(".*.partial"):
@@ -110,9 +102,9 @@ def settle(out_dir: str | os.PathLike[str], stems: Iterable[str], pages: bool = 
         shutil.rmtree(left, ignore_errors=True)
 
 
-def left_over(out_dir: str | os.PathLike[str], stem: str) -> bool:
+def left_over(out: Path, stem: str) -> bool:
     """Whether a process was killed while it wrote this image's result, so that there may be files without a json."""
-    return any(Path(out_dir).glob(f".{escape(stem[:100])}.*.partial"))
+    return any(out.glob(f".{escape(stem[:100])}.*.partial"))
 
 
 def _moved(folder: Path, out: Path, stem: str) -> Path:
@@ -127,18 +119,17 @@ def _moved(folder: Path, out: Path, stem: str) -> Path:
         if (folder / name).exists():
             os.replace(folder / name, out / name)
     for name in _files_of(replaced, stem) - names:
-        (out / name).unlink(missing_ok=True)
+        if not _is_of_another(out, name, stem):
+            (out / name).unlink(missing_ok=True)
     (out / f"{stem}.failed.json").unlink(missing_ok=True)
     os.replace(folder / final.name, final)
     return final
 
 
-def write_failure(
-    out_dir: str | os.PathLike[str], stem: str, reason: str, record: Mapping[str, Any] | None = None
-) -> Path:
+def write_failure(out: Path, stem: str, reason: str, record: Mapping[str, Any] | None = None) -> Path:
     """Say in a.failed.json why an image has no result: for the report, and for the next run. A later result removes
     it."""
-    path = Path(out_dir) / f"{stem}.failed.json"
+    path = out / f"{stem}.failed.json"
     with atomic(path) as file:
         file.write(json_text({**(record or {}), "status": "failed", "reason": reason}).encode())
     return path
@@ -182,7 +173,7 @@ class _Files:
 
 def _apart(stacked: Tensor, frames: int) -> Tensor:
     """(frames * C, H, W) -> (frames, C, H, W)."""
-    return stacked.unflatten(0, (frames, -1))
+    return stacked.reshape(frames, -1, *stacked.shape[1:])
 
 
 def _sheet(pictures: Sequence[np.ndarray]) -> np.ndarray:
@@ -218,8 +209,21 @@ def _prepared(out: Path, stem: str) -> Iterator[Path]:
 
 def _files_of(path: Path, stem: str) -> set[str]:
     """The names that an image's json lists; none if there is none, or it is not ours."""
-    try:
-        names = set(json.loads(path.read_text(encoding="utf-8"))["files"].values())
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        return set()
+    names = _record(path).get("files", {}).values()
     return {name for name in names if isinstance(name, str) and name.startswith(f"{stem}.") and "/" not in name}
+
+
+def _is_of_another(out: Path, name: str, stem: str) -> bool:
+    """Whether a file is of the result of another picture than `stem`: a.sample1.png may be of a.png and of itself."""
+    words = name.split(".")
+    others = {".".join(words[:count]) for count in range(1, len(words))} - {stem}
+    return any(name in _files_of(out / f"{other}.json", other) for other in others)
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    ours = isinstance(record, dict) and record.get("status") == "done" and isinstance(record.get("files"), dict)
+    return record if ours else {}

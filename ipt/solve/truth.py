@@ -37,7 +37,7 @@ def truth_file(reference: str | os.PathLike[str], stem: str, usual: str = "") ->
     for suffix in (usual, *files.SUFFIXES):
         if (place / f"{stem}{suffix}").is_file():
             return place / f"{stem}{suffix}"
-    raise IptError(f"{place} has no picture called {stem}; name the references as the inputs, or leave out --reference")
+    raise IptError(f"{place} has no picture called {stem}; name the references as the inputs, or leave out reference=")
 
 
 def read_truth(file: Path, parameters: Iterable[str]) -> Truth:

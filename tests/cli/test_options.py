@@ -30,7 +30,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
         passed.append(arguments)
         return []
 
-    monkeypatch.setattr("ipt.folder.jobs.solve_all", take)
+    monkeypatch.setattr("ipt.folder.run.solve_all", take)
     monkeypatch.setattr("ipt.simulate.dataset.simulate_all", take)
 
     def run(*arguments: Any) -> Any:
@@ -78,7 +78,7 @@ def test_values_have_their_types(given, tmp_path, monkeypatch):
         precision="bf16",
     )
     execution = given.execution("--batch", "4", "--save-every", "0", "--shard", "3/64", "--engine", "ray", "--force")
-    assert execution == ExecutionOptions(4, 0.0, Shard(3, 64, "--shard"), "ray", True)
+    assert execution == ExecutionOptions(4, 0.0, Shard(3, 64, "as asked"), "ray", True)
 
 
 def test_sources_are_merged_pair_by_pair(given, file, monkeypatch):

@@ -18,6 +18,7 @@ import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from ipt.cli.errors import with_options
 from ipt.cli.main import cli
 from ipt.solve.options import SolveOptions
 
@@ -57,7 +58,7 @@ def test_what_is_written(picture, tmp_path):
     assert len(record["trace"]) == 3 and record["seconds"] > 0 and set(record["versions"]) > {"ipt", "torch"}
     assert record["noise_from"] == "estimated"
     assert f"noise {record['noise_of_input']:.4f} estimated" in result.stderr
-    assert record["verdict"] in result.stderr
+    assert with_options(record["verdict"]) in result.stderr
 
 
 def test_a_picture_with_little_noise_is_said_to_be_taken_for_one_with_more(tmp_path):
@@ -275,7 +276,7 @@ def test_an_output_folder_that_cannot_be_written_is_found_before_solving(picture
     def solved(*_: object, **__: object) -> None:
         raise AssertionError("it was solved before the folder was tried")
 
-    monkeypatch.setattr("ipt.folder.work.solve_tasks", solved)
+    monkeypatch.setattr("ipt.folder.pipeline.solve_tasks", solved)
     (tmp_path / "file").write_text("")
     result = run("solve", picture, "-o", tmp_path / "file" / "out", *QUICK)
     assert result.exit_code == 1 and "-o" in result.stderr and len(result.stderr.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""The direction of dependence: cli -> folder, bench, report -> solve, simulate -> plugins, images, training ->
+"""The direction of dependence: cli -> report, bench, folder -> solve -> simulate -> images, training -> plugins ->
 operators, priors, guidance -> core."""
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ALLOWED = {
     "solve": MIDDLE | {"simulate"},
     "simulate": MIDDLE,
     "report": MIDDLE,
-    "folder": MIDDLE | {"solve", "report"},
+    "folder": MIDDLE | {"solve"},
     "bench": MIDDLE | {"solve", "simulate", "report"},
     "testing": MIDDLE,
     "cli": MIDDLE | RUNS | {"testing"},

@@ -18,7 +18,7 @@ from skimage import data
 
 from ipt.cli.main import cli
 from ipt.folder.checkpoints import write as checkpoints_write
-from ipt.solve.tasks import solve_tasks
+from ipt.solve.batches import solve_tasks
 
 QUICK = ("--prior", "gaussian", "--prior", "kernel=gaussian", "--set", "operator.kernel_size=7", "--steps", "3")
 RESULTS = ("*.png", "*.npy")
@@ -140,9 +140,9 @@ DIE = "os.kill(os.getpid(), signal.SIGKILL)"
 AT_A_STEP = f"""
 import ipt.folder.checkpoints as c
 write = c.write
-def stopping(path, saved):
-    write(path, saved)
-    if sum(part.state.index for part in saved.parts) == %d:
+def stopping(path, checkpoint):
+    write(path, checkpoint)
+    if sum(batch.state.index for batch in checkpoint.batches) == %d:
         {DIE}
 c.write = stopping
 """
@@ -235,7 +235,7 @@ def test_one_picture_that_breaks_its_batch_is_recorded_and_the_others_are_solved
             raise RuntimeError("an operator's own trouble")
         return solve_tasks(tasks, *arguments, **options)
 
-    monkeypatch.setattr("ipt.folder.work.solve_tasks", breaking)
+    monkeypatch.setattr("ipt.folder.pipeline.solve_tasks", breaking)
     result = run("solve", folder, "-o", tmp_path / "out", *QUICK, "--json")
     assert result.exit_code == 3
     images = json.loads(result.stdout)["images"]

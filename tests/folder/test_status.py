@@ -133,5 +133,5 @@ def test_no_logs(tmp_path):
     with pytest.raises(IptError, match="no logs"):
         read_status(tmp_path)
     os.makedirs(tmp_path / "log")
-    with pytest.raises(IptError, match="ipt solve FOLDER"):
+    with pytest.raises(IptError, match="no logs"):
         read_status(tmp_path)

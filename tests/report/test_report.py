@@ -15,7 +15,8 @@ from PIL import Image
 from ipt.core.errors import IptError
 from ipt.images.files import Picture
 from ipt.report.report import write_report
-from ipt.solve.outputs import ImageResult, write_failure, write_result
+from ipt.solve.outputs import write_failure, write_result
+from ipt.solve.result import ImageResult
 
 VOID = {"meta", "link", "img", "input", "br"}
 

@@ -17,7 +17,8 @@ import torch
 
 from ipt.images.files import Picture
 from ipt.report.report import write_report
-from ipt.solve.outputs import ImageResult, write_failure, write_result
+from ipt.solve.outputs import write_failure, write_result
+from ipt.solve.result import ImageResult
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here (Debian: apt install chromium)")

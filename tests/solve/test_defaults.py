@@ -61,7 +61,7 @@ def test_one_of_another_size_decides_for_its_folder(folder):
     found, said = with_usual_prior(SolveOptions(input=folder, prior={"kernel": "box"}))
     why = "faces does not take the 72 x 40 px of c.png"
     assert found.prior == {"image": "natural", "kernel": "box"}
-    assert said == f"Prior natural, since {why}; --prior names another."
+    assert said == f"Prior natural, since {why}."
     assert found.record()["prior.image"] == {"value": "natural", "from": f"default: {why}"}
     assert found.record()["prior.kernel"] == {"value": "box", "from": "default"}
 

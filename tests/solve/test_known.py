@@ -7,7 +7,7 @@ import torch
 
 from ipt.core.errors import IptError
 from ipt.operators.turbulence import Turbulence
-from ipt.solve.known import given
+from ipt.solve.known import checked
 
 IMAGE = (1, 16, 20)
 OPERATOR = Turbulence(5)
@@ -16,10 +16,10 @@ TILT = torch.full((2, 16, 20), 0.7)
 
 def test_one_value_serves_every_frame_or_each_has_its_own():
     kernels = torch.rand(3, 1, 5, 5)
-    found = given({"kernel": kernels, "tilt": TILT}, OPERATOR, IMAGE, 3)
+    found = checked({"kernel": kernels, "tilt": TILT}, OPERATOR, IMAGE, 3)
     assert torch.equal(found["kernel"], kernels.reshape(1, 3, 5, 5))
     assert torch.equal(found["tilt"], TILT.repeat(3, 1, 1)[None])
-    assert given({}, OPERATOR, IMAGE) == {}
+    assert checked({}, OPERATOR, IMAGE) == {}
 
 
 @pytest.mark.parametrize(
@@ -38,4 +38,4 @@ def test_one_value_serves_every_frame_or_each_has_its_own():
 )
 def test_what_cannot_be_is_said(name, value, frames, said):
     with pytest.raises(IptError, match=said):
-        given({name: value}, OPERATOR, IMAGE, frames)
+        checked({name: value}, OPERATOR, IMAGE, frames)

@@ -77,10 +77,6 @@ def test_kernel_numbers() -> None:
     assert metrics.kernel_mse(kernel, other) == pytest.approx(float((kernel - other).square().mean()))
 
 
-def test_residual_over_noise() -> None:
-    assert metrics.residual_over_noise(torch.full((1, 4, 4), -0.03), 0.01) == pytest.approx(3)
-
-
 def test_large_pictures_are_refined_on_their_middle() -> None:
     large = data.astronaut()[:300, :400].transpose(2, 0, 1)[:1] / 255
     match = metrics.registered(np.roll(large, (2, -3), axis=(1, 2)), large, 4)
@@ -112,3 +108,21 @@ def test_the_error_of_a_field_is_the_distance_of_its_ends() -> None:
     assert metrics.endpoint_error(np.zeros((2, 5, 6)), field) == pytest.approx(np.linalg.norm(field, axis=0).mean())
     with pytest.raises(ValueError, match="field of displacements"):
         metrics.endpoint_error(field[:1], field[:1])
+
+
+def test_numbers_of_a_small_picture():
+    clean = torch.rand(3, 9, 9, generator=torch.Generator().manual_seed(0))
+    numbers = metrics.against_truth(clean + 0.001, clean, {"input": clean}, {}, {})
+    assert set(numbers) == {"psnr", "psnr_input"} and numbers["psnr_input"] == math.inf
+
+
+def test_parameters_are_compared_as_what_they_are():
+    clean, kernel = torch.rand(3, 24, 24), torch.rand(1, 5, 5)
+    values = {"kernel": kernel, "tilt": torch.zeros(2, 6, 6), "shift": torch.zeros(1, 24, 1)}
+    values["other"] = torch.ones(3, 4, 4)
+    offset = torch.tensor([3.0, 4.0])[:, None, None]
+    true = {**values, "tilt": values["tilt"] + offset, "shift": values["shift"] + 0.5, "other": torch.ones(3, 5, 5)}
+    numbers = metrics.against_truth(clean, clean, {}, values, true)
+    assert numbers["kernel_mnc"] == pytest.approx(1) and numbers["kernel_mse"] == 0
+    assert numbers["tilt_error"] == pytest.approx(5) and numbers["shift_error"] == pytest.approx(0.5)
+    assert not [name for name in numbers if name.startswith("other")]

@@ -13,7 +13,8 @@ import torch
 from ipt.core.errors import IptError
 from ipt.images.files import Picture, read
 from ipt.solve import outputs
-from ipt.solve.outputs import ImageResult, left_over, settle, write_failure, write_result
+from ipt.solve.outputs import left_over, roles, settle, write_failure, write_result
+from ipt.solve.result import ImageResult
 
 
 def result(samples: int = 0, side: int = 12) -> ImageResult:
@@ -141,3 +142,24 @@ def test_what_was_stopped_before_it_was_complete_is_removed(tmp_path: Path) -> N
     assert names(tmp_path) == ALWAYS | {".run.yaml.0123abcd.partial", ".report.html.0123abcd.partial"}
     settle(tmp_path, ["a"], pages=True)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("older_first", [True, False])
+def test_what_is_another_picture_s_stays(tmp_path: Path, older_first: bool) -> None:
+    write_result(tmp_path, "a", result(3))
+    if older_first:
+        write_result(tmp_path, "a.sample1", result())
+        write_result(tmp_path, "a", result())
+    else:
+        write_result(tmp_path, "a", result())
+        write_result(tmp_path, "a.sample1", result())
+    assert {"a.sample1.png", "a.sample1.kernel.npy"} <= names(tmp_path)
+    assert "a.sample2.png" not in names(tmp_path) and "a.spread.npy" not in names(tmp_path)
+
+
+@pytest.mark.parametrize("samples", [0, 2])
+def test_roles_are_what_is_written(tmp_path: Path, samples: int) -> None:
+    solved = replace(result(samples), reference=Picture(torch.rand(3, 12, 12)) if samples else None)
+    write_result(tmp_path, "a", solved)
+    written = {name.removeprefix("a.").rpartition(".")[0] for name in names(tmp_path)} - {""}
+    assert written == roles(["kernel", "tilt"], samples, reference=bool(samples)) - {"failed"}

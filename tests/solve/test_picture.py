@@ -20,9 +20,9 @@ from ipt.images.outcomes import Progress
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import BoxPrior, GaussianPrior
 from ipt.simulate.simulation import generators_for, simulate
-from ipt.solve.assessment import against_truth, margins, verdict
 from ipt.solve.noise import LEAST
-from ipt.solve.solving import sample_seeds, solve_picture
+from ipt.solve.picture import solve_picture
+from ipt.solve.prepare import ImageTask
 from ipt.solve.truth import Truth
 
 PRIORS = {"image": GaussianPrior(), "kernel": GaussianPrior()}
@@ -38,7 +38,7 @@ def picture(channels: int = 3, side: int = 24, source: str = "PNG RGB") -> Pictu
 
 def test_it_is_the_solver_with_the_seed_of_the_picture():
     given = picture()
-    result = solve_picture(SOLVER, given, "a.png", noise=0.02, seed=7)
+    result = solve_picture(SOLVER, ImageTask(given, "a.png", noise=0.02, seed=7))
     solution = SOLVER.solve(given.pixels[None], 0.02, seeds=[image_seed(7, "a.png")])
     torch.testing.assert_close(result.picture.pixels, solution.image[0])
     torch.testing.assert_close(result.parameters["kernel"], solution.parameters["kernel"][0])
@@ -49,8 +49,8 @@ def test_it_is_the_solver_with_the_seed_of_the_picture():
 
 
 def test_samples_are_the_same_in_one_batch_and_in_parts():
-    whole = solve_picture(SOLVER, picture(), noise=0.02, samples=3)
-    parts = solve_picture(SOLVER, picture(), noise=0.02, samples=3, batch=2)
+    whole = solve_picture(SOLVER, ImageTask(picture(), noise=0.02, samples=3))
+    parts = solve_picture(SOLVER, ImageTask(picture(), noise=0.02, samples=3), batch=2)
     torch.testing.assert_close(whole.samples, parts.samples, atol=1e-4, rtol=0)
     torch.testing.assert_close(whole.spread, whole.samples.std(0))
     torch.testing.assert_close(whole.picture.pixels, whole.samples.mean(0))
@@ -59,25 +59,20 @@ def test_samples_are_the_same_in_one_batch_and_in_parts():
     assert float(whole.parameters["kernel"].sum()) == pytest.approx(1, abs=1e-5)
 
 
-def test_more_samples_keep_those_there_were():
-    assert sample_seeds(1, "a.png", 3)[:1] == sample_seeds(1, "a.png", 1) == (image_seed(1, "a.png"),)
-    assert len(set(sample_seeds(1, "a.png", 50)) | set(sample_seeds(1, "b.png", 50))) == 100
-
-
 def test_progress_is_told_step_by_step_over_all_parts():
     told: list[Progress] = []
-    solve_picture(SOLVER, picture(), noise=0.02, samples=2, batch=1, watch=told.append)
+    solve_picture(SOLVER, ImageTask(picture(), noise=0.02, samples=2), batch=1, progress=told.append)
     assert [progress.done for progress in told] == list(range(1, 9)) and {progress.total for progress in told} == {8}
     assert all(progress.residual > 0 for progress in told)
 
 
 def test_noise_is_estimated_unless_given():
-    found = solve_picture(SOLVER, picture(side=64), noise=None)
+    found = solve_picture(SOLVER, ImageTask(picture(side=64), noise=None))
     assert found.noise == pytest.approx(0.02, rel=0.15) and found.record["noise_from"] == "estimated"
-    flat = solve_picture(SOLVER, replace(picture(), pixels=torch.full((3, 24, 24), 0.5)))
+    flat = solve_picture(SOLVER, ImageTask(replace(picture(), pixels=torch.full((3, 24, 24), 0.5))))
     assert flat.noise == LEAST and flat.record["noise_of_input"] == ROUNDING_NOISE
-    assert solve_picture(SOLVER, picture(), noise=0.001).noise == 0.001
-    assert solve_picture(SOLVER, picture(), noise=0.3).record["noise_from"] == "given"
+    assert solve_picture(SOLVER, ImageTask(picture(), noise=0.001)).noise == 0.001
+    assert solve_picture(SOLVER, ImageTask(picture(), noise=0.3)).record["noise_from"] == "given"
 
 
 @dataclass(frozen=True)
@@ -105,7 +100,7 @@ def test_a_grey_picture_comes_back_grey_and_counts_once():
             return super().correct(step, problem)
 
     solver = replace(SOLVER, priors={**SOLVER.priors, "image": Colour(24)}, rule=Told())
-    result = solve_picture(solver, grey, noise=0.02)
+    result = solve_picture(solver, ImageTask(grey, noise=0.02))
     assert result.picture.pixels.shape == (1, 24, 24) and result.noise == 0.02
     assert levels == pytest.approx([0.02 * math.sqrt(3)] * 4)
 
@@ -115,10 +110,10 @@ def test_fitting_scales_the_noise_and_shows_its_window(choice, window):
     given = picture(side=40)
     given = replace(given, pixels=given.pixels[:, :30])
     solver = replace(SOLVER, priors={**SOLVER.priors, "image": Colour(16)})
-    with pytest.raises(IptError, match="--fit resize"):
-        solve_picture(solver, given, noise=0.02)
+    with pytest.raises(IptError, match="fit=resize"):
+        solve_picture(solver, ImageTask(given, noise=0.02))
     truth = Truth(given, {"kernel": torch.ones(1, 5, 5) / 25})
-    result = solve_picture(solver, given, noise=0.02, fit_choice=choice, truth=truth)
+    result = solve_picture(solver, ImageTask(given, noise=0.02, fit=choice, truth=truth))
     top, left, height, width = window
     assert result.picture.shape == result.measurement.shape == (3, height, width)
     torch.testing.assert_close(result.measurement.pixels, given.pixels[:, top : top + height, left : left + width])
@@ -132,22 +127,23 @@ def test_the_truth_measures_the_result():
     clean = picture(side=48)
     made = simulate(clean.pixels, SOLVER.operator, generators_for({"kernel": "motion"}, {}), 0.01, 5)
     measured = replace(clean, pixels=made.measurement)
-    known = solve_picture(SOLVER, measured, noise=0.01, known=made.parameters, truth=Truth(clean, made.parameters))
+    truth = Truth(clean, made.parameters)
+    known = solve_picture(SOLVER, ImageTask(measured, noise=0.01, known=made.parameters, truth=truth))
     numbers = known.record["metrics"]
     error = float((clean.pixels - measured.pixels.clamp(0, 1)).square().mean())
     assert numbers["psnr_input"] == pytest.approx(-10 * math.log10(error))
     assert "kernel_mnc" not in numbers and {"psnr", "ssim", "psnr_registered"} <= set(numbers)
-    blind = solve_picture(SOLVER, measured, noise=0.01, truth=Truth(clean, made.parameters))
+    blind = solve_picture(SOLVER, ImageTask(measured, noise=0.01, truth=truth))
     assert 0 < blind.record["metrics"]["kernel_mnc"] <= 1 and blind.record["metrics"]["kernel_mse"] > 0
     assert torch.equal(blind.reference.pixels, clean.pixels)
 
 
 def test_references_that_cannot_be_compared():
     with pytest.raises(IptError, match="same size"):
-        solve_picture(SOLVER, picture(), noise=0.02, truth=Truth(picture(side=25)))
+        solve_picture(SOLVER, ImageTask(picture(), noise=0.02, truth=Truth(picture(side=25))))
     with pytest.raises(IptError, match="grey reference"):
-        solve_picture(SOLVER, picture(1), noise=0.02, truth=Truth(picture(3)))
-    grey = solve_picture(SOLVER, picture(3), noise=0.02, truth=Truth(picture(1)))
+        solve_picture(SOLVER, ImageTask(picture(1), noise=0.02, truth=Truth(picture(3))))
+    grey = solve_picture(SOLVER, ImageTask(picture(3), noise=0.02, truth=Truth(picture(1))))
     assert grey.reference.shape == (3, 24, 24)
 
 
@@ -164,27 +160,6 @@ def test_simulation_draws_everything_from_its_own_streams():
     assert abs(float((drawn * start).mean())) < 0.1 and float(drawn.std()) == pytest.approx(1, rel=0.1)
     with pytest.raises(IptError, match="'kernel' has no generator"):
         simulate(clean, SOLVER.operator, {}, 0.01, 1)
-
-
-def test_verdicts():
-    assert verdict(1.0, 0.01).startswith("fits:") and verdict(1.4, 0.01).startswith("fits:")
-    assert "--border" in verdict(2.0, 0.004) and "2.00 times" in verdict(2.0, 0.004)
-    assert verdict(2.0, 0.004).endswith("try --noise 0.008") and "--seed" in verdict(2.0, 0.004)
-    assert "smaller --noise" in verdict(0.3, 0.01)
-
-
-def test_margins_are_what_a_kernel_reaches():
-    kernel = torch.zeros(1, 9, 9)
-    kernel[0, 4, 4], kernel[0, 2, 4], kernel[0, 4, 7], kernel[0, 0, 0] = 1, 0.5, 0.5, 1e-5
-    assert margins({"kernel": kernel}, torch.zeros(3, 40, 40)) == (2, 3)
-    assert margins({"kernel": kernel}, torch.zeros(3, 40, 8)) == (2, 2)
-    assert margins({}, torch.zeros(3, 40, 40)) == (0, 0)
-
-
-def test_numbers_of_a_small_picture():
-    clean = torch.rand(3, 9, 9, generator=torch.Generator().manual_seed(0))
-    numbers = against_truth(clean + 0.001, clean, {"input": clean}, {}, {})
-    assert set(numbers) == {"psnr", "psnr_input"} and numbers["psnr_input"] == math.inf
 
 
 class Stacked(ParametricOperator):
@@ -208,7 +183,7 @@ def test_a_measurement_of_another_size_than_the_picture():
     clean = picture()
     gain = torch.full((1, 1, 1), 0.4)
     measured = Picture(STACKED.operator.forward(clean.pixels[None], gain=gain[None])[0])
-    result = solve_picture(STACKED, measured, noise=0.02, truth=Truth(clean, {"gain": gain}))
+    result = solve_picture(STACKED, ImageTask(measured, noise=0.02, truth=Truth(clean, {"gain": gain})))
     assert result.picture.shape == clean.shape and result.measurement.shape == (3, 48, 24)
     told = result.record["parameters"]["gain"]
     assert told["values"] == pytest.approx([0.4], abs=0.02)
@@ -217,7 +192,7 @@ def test_a_measurement_of_another_size_than_the_picture():
     assert numbers["gain_error"] == pytest.approx(abs(told["values"][0] - 0.4), abs=1e-6)
     assert "psnr_input" not in numbers and "gain_mnc" not in numbers and numbers["psnr"] > 30
     with pytest.raises(IptError, match="the reference is 24 x 48 px and the picture 24 x 24"):
-        solve_picture(STACKED, measured, noise=0.02, truth=Truth(measured))
+        solve_picture(STACKED, ImageTask(measured, noise=0.02, truth=Truth(measured)))
 
 
 class Only64(GaussianPrior):
@@ -230,22 +205,9 @@ class Only64(GaussianPrior):
 def test_the_prior_is_asked_for_the_picture_not_for_the_measurement():
     solver = replace(STACKED, priors={**STACKED.priors, "image": Only64()}, schedule=Karras(2))
     grey = Picture(torch.rand(1, 128, 64, generator=torch.Generator().manual_seed(0)))
-    assert solve_picture(solver, grey, noise=0.02).picture.shape == (1, 64, 64)
+    assert solve_picture(solver, ImageTask(grey, noise=0.02)).picture.shape == (1, 64, 64)
     large = Picture(torch.rand(3, 160, 80, generator=torch.Generator().manual_seed(0)))
-    assert solve_picture(solver, large, noise=0.02, fit_choice="tile").picture.shape == (3, 80, 80)
+    assert solve_picture(solver, ImageTask(large, noise=0.02, fit="tile")).picture.shape == (3, 80, 80)
     for choice in ("crop", "resize"):
-        with pytest.raises(IptError, match="a picture of 80 x 80 px.*--fit tile"):
-            solve_picture(solver, large, noise=0.02, fit_choice=choice)
-
-
-def test_parameters_are_compared_as_what_they_are():
-    clean, kernel = picture().pixels, torch.rand(1, 5, 5)
-    values = {"kernel": kernel, "tilt": torch.zeros(2, 6, 6), "shift": torch.zeros(1, 24, 1)}
-    values["other"] = torch.ones(3, 4, 4)
-    offset = torch.tensor([3.0, 4.0])[:, None, None]
-    true = {**values, "tilt": values["tilt"] + offset, "shift": values["shift"] + 0.5, "other": torch.ones(3, 5, 5)}
-    numbers = against_truth(clean, clean, {}, values, true)
-    assert numbers["kernel_mnc"] == pytest.approx(1) and numbers["kernel_mse"] == 0
-    assert numbers["tilt_error"] == pytest.approx(5) and numbers["shift_error"] == pytest.approx(0.5)
-    assert not [name for name in numbers if name.startswith("other")]
-    assert margins({"shift": values["shift"] + 1, "number": torch.ones(1, 1, 1)}, clean) == (0, 0)
+        with pytest.raises(IptError, match="a picture of 80 x 80 px.*fit=tile"):
+            solve_picture(solver, ImageTask(large, noise=0.02, fit=choice))

@@ -20,14 +20,14 @@ from PIL import Image
 from skimage import data
 
 from ipt.core.errors import IptError
-from ipt.folder.engines.choosing import choose_team, local_devices
-from ipt.folder.engines.cluster import RayTeam, _Actor
-from ipt.folder.engines.crew import Crew
-from ipt.folder.engines.worker import Begun, Broken, Idle, Lost, Report, Setup
-from ipt.folder.jobs import solve_all
+from ipt.folder.inputs import InputImage
 from ipt.folder.options import ExecutionOptions
 from ipt.folder.pins import pins
-from ipt.folder.work import Job
+from ipt.folder.run import solve_all
+from ipt.folder.workers.choosing import choose_pool, local_devices
+from ipt.folder.workers.pool import PoolBackend
+from ipt.folder.workers.ray import RayPool, _Actor
+from ipt.folder.workers.worker import BatchStarted, Fatal, Idle, Lost, Message, WorkerSetup
 from ipt.images.outcomes import Outcome, Progress
 from ipt.images.records import run_yaml
 from ipt.solve.options import SolveOptions
@@ -36,7 +36,7 @@ QUICK = {"prior": {"image": "gaussian", "kernel": "gaussian"}, "set": {"operator
 
 
 class Silent:
-    """A watcher that remembers."""
+    """A listener that remembers."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -75,10 +75,10 @@ def options(folder: Path, **given: Any) -> SolveOptions:
     return SolveOptions(**{"input": folder, **QUICK, **given})
 
 
-def solved(folder: Path, out: Path, watcher: Any = None, *, engine: str = "local", **given: Any) -> dict[str, str]:
+def solved(folder: Path, out: Path, listener: Any = None, *, engine: str = "local", **given: Any) -> dict[str, str]:
     """The status of each picture, each said once."""
     execution = ExecutionOptions(batch=1, engine=engine)
-    outcomes = list(solve_all(options(folder, **given), execution, out, watcher or Silent()))
+    outcomes = list(solve_all(options(folder, **given), execution, out, listener or Silent()))
     assert len({outcome.name for outcome in outcomes}) == len(outcomes)
     return {outcome.name: outcome.status for outcome in outcomes}
 
@@ -100,9 +100,9 @@ def test_two_workers_give_what_one_process_gives(folder, tmp_path):
     (folder / "4.png").write_bytes(b"no picture")
     alone = solved(folder, tmp_path / "alone")
     assert alone.pop("4.png") == "failed" and set(alone.values()) == {"done"}
-    watcher = Silent()
-    shared = solved(folder, tmp_path / "shared", watcher, engine="local:2")
-    assert shared == {**alone, "4.png": "failed"} and watcher.begun == 5 and not watcher.notes
+    listener = Silent()
+    shared = solved(folder, tmp_path / "shared", listener, engine="local:2")
+    assert shared == {**alone, "4.png": "failed"} and listener.begun == 5 and not listener.notes
     assert results(tmp_path / "shared") == results(tmp_path / "alone") and tidy(tmp_path / "shared")
     assert ended(tmp_path / "shared") == sorted(shared)
     assert not multiprocessing.active_children()
@@ -117,11 +117,11 @@ def test_a_killed_worker_s_pictures_are_solved_again(folder, tmp_path):
             if self.begun == 2:
                 os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
-    watcher = Killer()
-    assert set(solved(folder, tmp_path / "killed", watcher, engine="local:2", steps=20).values()) == {"done"}
+    listener = Killer()
+    assert set(solved(folder, tmp_path / "killed", listener, engine="local:2", steps=20).values()) == {"done"}
     solved(folder, tmp_path / "alone", steps=20)
     assert results(tmp_path / "killed") == results(tmp_path / "alone") and tidy(tmp_path / "killed")
-    assert len(watcher.notes) == 1 and "lost (signal SIGKILL)" in watcher.notes[0]
+    assert len(listener.notes) == 1 and "lost (signal SIGKILL)" in listener.notes[0]
     assert len(ended(tmp_path / "killed")) == 6
 
 
@@ -166,93 +166,93 @@ def alive(process: int) -> bool:
 
 
 def test_a_worker_that_cannot_start_says_why(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("ipt.folder.jobs.pins.write", lambda *arguments: None)
+    monkeypatch.setattr("ipt.folder.run.pins.write", lambda *arguments: None)
     with pytest.raises(IptError, match="a worker does not see .*out; all machines need"):
         solved(folder, tmp_path / "out", engine="local:2")
     assert not multiprocessing.active_children()
 
 
-class Play:
-    """A team of made-up workers; each picture of `poison` ends whoever solves it, so many times."""
+class ScriptedPool:
+    """A pool of made-up workers; each picture of `poison` ends whoever solves it, so many times."""
 
     kind = "cpu"
 
     def __init__(self, size: int, poison: dict[str, int], stillborn: int = 0):
         self.size, self.poison, self.stillborn = size, dict(poison), stillborn
-        self.reports: deque[tuple[int, Report]] = deque()
+        self.messages: deque[tuple[int, Message]] = deque()
         self.given: list[tuple[list[str], bool]] = []
-        self.hired = 0
+        self.started = 0
         self.closed = False
 
-    def hire(self, number: int) -> None:
-        self.hired += 1
+    def start(self, number: int) -> None:
+        self.started += 1
         self.stillborn -= 1
-        self.reports.append((number, Lost("no library") if self.stillborn >= 0 else Idle()))
+        self.messages.append((number, Lost("no library") if self.stillborn >= 0 else Idle()))
 
-    def assign(self, number: int, jobs: Sequence[Job], resume: bool) -> None:
-        self.given.append(([job.name for job in jobs], resume))
-        self.reports.append((number, Begun(tuple(job.name for job in jobs))))
-        for job in jobs:
-            if self.poison.get(job.name, 0) > 0:
-                self.poison[job.name] -= 1
-                self.reports.append((number, Lost("signal SIGKILL")))
+    def submit(self, number: int, inputs: Sequence[InputImage], resume: bool) -> None:
+        self.given.append(([image.name for image in inputs], resume))
+        self.messages.append((number, BatchStarted(tuple(image.name for image in inputs))))
+        for image in inputs:
+            if self.poison.get(image.name, 0) > 0:
+                self.poison[image.name] -= 1
+                self.messages.append((number, Lost("signal SIGKILL")))
                 return
-            self.reports.append((number, Outcome(job.name, "done")))
-        self.reports.append((number, Idle()))
+            self.messages.append((number, Outcome(image.name, "done")))
+        self.messages.append((number, Idle()))
 
-    def next(self) -> tuple[int, Report]:
-        return self.reports.popleft()
+    def receive(self) -> tuple[int, Message]:
+        return self.messages.popleft()
 
     def close(self) -> None:
         self.closed = True
 
 
-def crew(folder: Path, out: Path, team: Play, done: Sequence[str] = ()) -> Iterator[Outcome]:
+def pooled(folder: Path, out: Path, pool: ScriptedPool, done: Sequence[str] = ()) -> Iterator[Outcome]:
     out.mkdir()
     run: Any = SimpleNamespace(
         options=options(folder),
         execution=ExecutionOptions(batch=4),
         out=out,
-        finished=lambda job: {} if job.name in done else None,
-        failed=lambda job, error: Outcome(job.name, "failed", reason=str(error)),
+        finished=lambda image: {"status": "done"} if image.name in done else {},
+        failed=lambda image, error: Outcome(image.name, "failed", reason=str(error)),
     )
-    jobs = [Job(path.name, path) for path in sorted(folder.iterdir())]
-    return Crew(run, Silent(), lambda names: None, True, team).outcomes(jobs)
+    inputs = [InputImage(path.name, path) for path in sorted(folder.iterdir())]
+    return PoolBackend(run, Silent(), lambda names: None, True, pool).outcomes(inputs)
 
 
 def test_pictures_are_shared_out_in_smaller_and_smaller_lots(folder, tmp_path):
-    team = Play(2, {})
-    assert [outcome.status for outcome in crew(folder, tmp_path / "out", team)] == ["done"] * 6
-    assert [len(names) for names, _ in team.given] == [3, 2, 1] and team.closed and team.hired == 2
-    assert [name for names, _ in team.given for name in names] == [f"{number}.png" for number in range(6)]
+    pool = ScriptedPool(2, {})
+    assert [outcome.status for outcome in pooled(folder, tmp_path / "out", pool)] == ["done"] * 6
+    assert [len(names) for names, _ in pool.given] == [3, 2, 1] and pool.closed and pool.started == 2
+    assert [name for names, _ in pool.given for name in names] == [f"{number}.png" for number in range(6)]
 
 
 def test_what_is_left_falls_into_the_same_lots(folder, tmp_path):
-    team = Play(2, {})
-    outcomes = list(crew(folder, tmp_path / "out", team, done=["0.png", "3.png", "4.png"]))
+    pool = ScriptedPool(2, {})
+    outcomes = list(pooled(folder, tmp_path / "out", pool, done=["0.png", "3.png", "4.png"]))
     assert sorted(outcome.name for outcome in outcomes) == [f"{number}.png" for number in range(6)]
     assert [outcome.name for outcome in outcomes if outcome.status == "skipped"] == ["0.png", "3.png", "4.png"]
-    assert [names for names, _ in team.given] == [["1.png", "2.png"], ["5.png"]]
+    assert [names for names, _ in pool.given] == [["1.png", "2.png"], ["5.png"]]
 
 
 def test_a_picture_that_ends_its_workers_fails_and_no_other(folder, tmp_path):
-    team = Play(2, {"1.png": 9})
-    outcomes = {outcome.name: outcome for outcome in crew(folder, tmp_path / "out", team)}
+    pool = ScriptedPool(2, {"1.png": 9})
+    outcomes = {outcome.name: outcome for outcome in pooled(folder, tmp_path / "out", pool)}
     assert sorted(outcomes) == [f"{number}.png" for number in range(6)]
     assert [name for name, outcome in outcomes.items() if outcome.status == "failed"] == ["1.png"]
     assert "3 workers were lost over it (signal SIGKILL)" in outcomes["1.png"].reason
     # With those that it came with, twice, of which there may be a state; then alone.
-    assert [given for given in team.given if "1.png" in given[0]] == [
+    assert [given for given in pool.given if "1.png" in given[0]] == [
         (["0.png", "1.png", "2.png"], False), (["0.png", "1.png", "2.png"], True), (["1.png"], True)
     ]  # fmt: skip
 
 
 def test_workers_that_never_start(folder, tmp_path):
-    team = Play(2, {}, stillborn=99)
+    pool = ScriptedPool(2, {}, stillborn=99)
     with pytest.raises(IptError, match="workers end while they start \\(no library\\)"):
-        list(crew(folder, tmp_path / "out", team))
-    assert team.closed and team.hired < 9
-    assert len(list(crew(folder, tmp_path / "more", Play(2, {}, stillborn=3)))) == 6
+        list(pooled(folder, tmp_path / "out", pool))
+    assert pool.closed and pool.started < 9
+    assert len(list(pooled(folder, tmp_path / "more", ScriptedPool(2, {}, stillborn=3)))) == 6
 
 
 @pytest.mark.parametrize(
@@ -274,28 +274,28 @@ def test_the_workers_of_a_machine(device, count, gpus, environment, devices):
 
 @pytest.mark.parametrize("engine", ["slurm", "local:0", "ray:", "Local", "local:2:3"])
 def test_what_is_no_engine(folder, tmp_path, engine):
-    with pytest.raises(IptError, match="--engine is local, local:N, ray or ray:N"):
-        choose_team(options(folder), ExecutionOptions(engine=engine), tmp_path)
+    with pytest.raises(IptError, match="it is local, local:N, ray or ray:N"):
+        choose_pool(options(folder), ExecutionOptions(engine=engine), tmp_path)
 
 
 def test_ray_is_missing(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(IptError, match="pip install 'inverse-problem-toolkit\\[ray\\]'"):
-        choose_team(options(folder), ExecutionOptions(engine="ray"), tmp_path)
+        choose_pool(options(folder), ExecutionOptions(engine="ray"), tmp_path)
     # A single picture is solved here.
-    assert choose_team(options(folder / "0.png"), ExecutionOptions(engine="ray"), tmp_path) is None
+    assert choose_pool(options(folder / "0.png"), ExecutionOptions(engine="ray"), tmp_path) is None
 
 
 def test_an_actor_s_streams_tell_all(folder, tmp_path):
     (tmp_path / "run.yaml").write_text(run_yaml(pins(options(folder), {})))
     actor = _Actor()
-    assert list(actor.start(Setup(options(folder), ExecutionOptions(batch=1), tmp_path))) == [Idle()]
-    reports = list(actor.solve([Job("0.png", folder / "0.png")], False))
-    assert reports[0] == Begun(("0.png",)) and reports[-1] == Idle()
+    assert list(actor.start(WorkerSetup(options(folder), ExecutionOptions(batch=1), tmp_path))) == [Idle()]
+    reports = list(actor.solve([InputImage("0.png", folder / "0.png")], False))
+    assert reports[0] == BatchStarted(("0.png",)) and reports[-1] == Idle()
     assert [type(report) for report in reports[-3:]] == [Progress, Outcome, Idle]
     (tmp_path / "run.yaml").unlink()
-    (broken,) = _Actor().start(Setup(options(folder), ExecutionOptions(batch=1), tmp_path))
-    assert isinstance(broken, Broken) and "a worker does not see" in broken.text
+    (fatal,) = _Actor().start(WorkerSetup(options(folder), ExecutionOptions(batch=1), tmp_path))
+    assert isinstance(fatal, Fatal) and "a worker does not see" in fatal.text
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -313,16 +313,16 @@ def test_a_node_of_a_ray_cluster_is_killed(folder, tmp_path, monkeypatch):
         monkeypatch.setenv("RAY_ADDRESS", cluster.address)
 
         killed: list[str] = []
-        held: list[tuple[int, Report]] = []
-        following = RayTeam.next
+        held: list[tuple[int, Message]] = []
+        following = RayPool.receive
 
-        def together(team: RayTeam) -> tuple[int, Report]:
+        def together(pool: RayPool) -> tuple[int, Message]:
             """Nobody is given work before both are ready."""
-            while team._ready != {0, 1} and not killed:
-                held.append(following(team))
-            return held.pop(0) if held else following(team)
+            while pool._ready != {0, 1} and not killed:
+                held.append(following(pool))
+            return held.pop(0) if held else following(pool)
 
-        monkeypatch.setattr(RayTeam, "next", together)
+        monkeypatch.setattr(RayPool, "receive", together)
 
         class Killer(Silent):
             def begin(self, name: str, number: int, total: int, count: int = 1) -> None:
@@ -331,12 +331,12 @@ def test_a_node_of_a_ray_cluster_is_killed(folder, tmp_path, monkeypatch):
                     killed.append(name)
                     cluster.remove_node(second, allow_graceful=False)
 
-        watcher = Killer()
-        statuses = solved(folder, tmp_path / "ray", watcher, engine="ray", steps=100)
+        listener = Killer()
+        statuses = solved(folder, tmp_path / "ray", listener, engine="ray", steps=100)
     finally:
         cluster.shutdown()
     assert killed and list(statuses.values()) == ["done"] * 6
-    assert len(watcher.notes) == 1 and "A worker was lost" in watcher.notes[0]
+    assert len(listener.notes) == 1 and "A worker was lost" in listener.notes[0]
     solved(folder, tmp_path / "alone", steps=100)
     assert results(tmp_path / "ray") == results(tmp_path / "alone") and tidy(tmp_path / "ray")
     assert len(ended(tmp_path / "ray")) == 6

@@ -1,7 +1,7 @@
 """Workers on a Ray cluster: an actor each, with one model, on one GPU or, where the cluster has none, on one CPU.
 
-Ray's own ActorPool hands work to actors that are dead; here a lost one's work goes to the others (`crew`), and another
-actor is asked for, which starts as soon as the cluster has a place for it.
+Ray's own ActorPool hands work to actors that are dead; here a lost one's goes to the others (`PoolBackend`), and
+another actor is asked for, which starts as soon as the cluster has a place for it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ipt.core.errors import IptError
-from ipt.folder.engines.worker import Broken, Idle, Lost, Report, Setup, Worker
-from ipt.folder.work import Job
+from ipt.folder.inputs import InputImage
+from ipt.folder.workers.worker import Fatal, Idle, Lost, Message, Worker, WorkerSetup
 
 _PATIENCE = 300.0
 """Seconds that a run without any worker waits for the cluster to give it one."""
@@ -25,17 +25,17 @@ _PATIENCE = 300.0
 def load_ray() -> Any:
     """The package; IptError where it is missing."""
     if importlib.util.find_spec("ray") is None:
-        raise IptError("--engine ray needs Ray, which is not installed\npip install 'inverse-problem-toolkit[ray]'")
+        raise IptError("the engine ray needs Ray, which is not installed\npip install 'inverse-problem-toolkit[ray]'")
     return importlib.import_module("ray")
 
 
-class RayTeam:
-    """A `ipt.folder.engines.crew.Team` on the cluster that RAY_ADDRESS names or that runs here; else on this machine.
+class RayPool:
+    """A `WorkerPool` on the cluster that RAY_ADDRESS names or that runs here; else on this machine.
 
     asked: how many workers; None: as many as there are GPUs, or CPUs. IptError: there is no such cluster.
     """
 
-    def __init__(self, ray: Any, setup: Setup, asked: int | None):
+    def __init__(self, ray: Any, setup: WorkerSetup, asked: int | None):
         self._ray, self.setup = ray, setup
         self._ours = not ray.is_initialized()
         if self._ours:
@@ -50,14 +50,14 @@ class RayTeam:
         self._streams: dict[int, Any] = {}
         self._ready: set[int] = set()
 
-    def hire(self, number: int) -> None:
+    def start(self, number: int) -> None:
         self._actors[number] = self._actor.remote()
         self._streams[number] = self._actors[number].start.remote(self.setup)
 
-    def assign(self, number: int, jobs: Sequence[Job], resume: bool) -> None:
-        self._streams[number] = self._actors[number].solve.remote(tuple(jobs), resume)
+    def submit(self, number: int, inputs: Sequence[InputImage], resume: bool) -> None:
+        self._streams[number] = self._actors[number].solve.remote(tuple(inputs), resume)
 
-    def next(self) -> tuple[int, Report]:
+    def receive(self) -> tuple[int, Message]:
         while True:
             ready, _ = self._ray.wait(list(self._streams.values()), num_returns=1, timeout=_PATIENCE, fetch_local=True)
             if not ready:
@@ -71,18 +71,18 @@ class RayTeam:
             # The others first next time.
             stream = self._streams.pop(number)
             try:
-                report = self._ray.get(next(stream))
+                message = self._ray.get(next(stream))
             except StopIteration:
                 continue
             except self._ray.exceptions.RayError as error:
                 self._ready.discard(number)
                 self._ray.kill(self._actors.pop(number))
                 return number, Lost(" ".join(str(error).split())[:120])
-            if isinstance(report, Idle):
+            if isinstance(message, Idle):
                 self._ready.add(number)
             else:
                 self._streams[number] = stream
-            return number, report
+            return number, message
 
     def close(self) -> None:
         for actor in self._actors.values():
@@ -92,24 +92,24 @@ class RayTeam:
 
 
 class _Actor:
-    """Runs in a process of the cluster; its calls give their reports as a stream."""
+    """Runs in a process of the cluster; its calls give their messages as a stream."""
 
     def __init__(self) -> None:
-        self._reports: queue.Queue[Report] = queue.Queue()
-        self._worker = Worker(self._reports.put)
+        self._messages: queue.Queue[Message] = queue.Queue()
+        self._worker = Worker(self._messages.put)
 
-    def start(self, setup: Setup) -> Iterator[Report]:
+    def start(self, setup: WorkerSetup) -> Iterator[Message]:
         yield from self._stream(self._worker.start, setup)
 
-    def solve(self, jobs: Sequence[Job], resume: bool) -> Iterator[Report]:
-        yield from self._stream(self._worker.solve, jobs, resume)
+    def solve(self, inputs: Sequence[InputImage], resume: bool) -> Iterator[Message]:
+        yield from self._stream(self._worker.solve, inputs, resume)
 
-    def _stream(self, act: Callable[..., None], *arguments: Any) -> Iterator[Report]:
+    def _stream(self, act: Callable[..., None], *arguments: Any) -> Iterator[Message]:
         threading.Thread(target=act, args=arguments, daemon=True).start()
         while True:
-            report = self._reports.get()
-            yield report
-            if isinstance(report, Idle | Broken):
+            message = self._messages.get()
+            yield message
+            if isinstance(message, Idle | Fatal):
                 return
 
 

@@ -20,30 +20,30 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
-from ipt.folder.engines.worker import Lost, Report, Setup, Worker
-from ipt.folder.work import Job
+from ipt.folder.inputs import InputImage
+from ipt.folder.workers.worker import Lost, Message, Worker, WorkerSetup
 
 _GRACE = 5.0
 """Seconds that a process has to end when it is told to."""
 
 
 @dataclass(frozen=True)
-class _Member:
+class _Process:
     process: BaseProcess
     pipe: Connection
 
 
-class LocalTeam:
-    """A `ipt.folder.engines.crew.Team`; devices: of each worker. They share this process's number of threads."""
+class LocalPool:
+    """A `WorkerPool`; devices: of each worker. They share this process's number of threads."""
 
-    def __init__(self, setup: Setup, devices: Sequence[str]):
+    def __init__(self, setup: WorkerSetup, devices: Sequence[str]):
         self.setup, self.devices, self.size = setup, devices, len(devices)
         self.kind = torch.device(devices[0]).type
         self._threads = max(1, torch.get_num_threads() // len(devices))
-        self._members: dict[int, _Member] = {}
-        self._heard: deque[tuple[int, Report]] = deque()
+        self._processes: dict[int, _Process] = {}
+        self._received: deque[tuple[int, Message]] = deque()
 
-    def hire(self, number: int) -> None:
+    def start(self, number: int) -> None:
         spawning = multiprocessing.get_context("spawn")
         ours, theirs = spawning.Pipe()
         setup = replace(self.setup, options=replace(self.setup.options, device=self.devices[number]))
@@ -51,34 +51,34 @@ class LocalTeam:
         process.start()
         # Only the worker holds that end now, so its death shows here as the end of the pipe.
         theirs.close()
-        self._members[number] = _Member(process, ours)
+        self._processes[number] = _Process(process, ours)
 
-    def assign(self, number: int, jobs: Sequence[Job], resume: bool) -> None:
-        # One that is lost meanwhile is heard of next.
+    def submit(self, number: int, inputs: Sequence[InputImage], resume: bool) -> None:
+        # The loss of one that is gone meanwhile is received next.
         with suppress(OSError):
-            self._members[number].pipe.send((tuple(jobs), resume))
+            self._processes[number].pipe.send((tuple(inputs), resume))
 
-    def next(self) -> tuple[int, Report]:
-        while not self._heard:
-            numbers = {member.pipe: number for number, member in self._members.items()}
+    def receive(self) -> tuple[int, Message]:
+        while not self._received:
+            numbers = {member.pipe: number for number, member in self._processes.items()}
             for pipe in wait(list(numbers)):
                 assert isinstance(pipe, Connection)
                 number = numbers[pipe]
                 try:
-                    self._heard.append((number, pipe.recv()))
+                    self._received.append((number, pipe.recv()))
                 except (EOFError, OSError):
-                    self._heard.append((number, Lost(self._dismissed(number))))
-        return self._heard.popleft()
+                    self._received.append((number, Lost(self._ended(number))))
+        return self._received.popleft()
 
     def close(self) -> None:
-        for member in self._members.values():
+        for member in self._processes.values():
             member.process.terminate()
-        for number in list(self._members):
-            self._dismissed(number)
+        for number in list(self._processes):
+            self._ended(number)
 
-    def _dismissed(self, number: int) -> str:
+    def _ended(self, number: int) -> str:
         """How a worker ended, whose end is due."""
-        member = self._members.pop(number)
+        member = self._processes.pop(number)
         member.process.join(_GRACE)
         if member.process.exitcode is None:
             member.process.kill()
@@ -88,17 +88,17 @@ class LocalTeam:
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def _serve(pipe: Connection, setup: Setup, threads: int) -> None:
-    """A worker process: what comes through the pipe is solved, and reported through it."""
+def _serve(pipe: Connection, setup: WorkerSetup, threads: int) -> None:
+    """A worker process: what comes through the pipe is solved, and messages go back through it."""
     # Ctrl-C goes to all processes of a terminal; the one that started them ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
-    shares: queue.Queue[tuple[tuple[Job, ...], bool]] = queue.Queue()
+    chunks: queue.Queue[tuple[tuple[InputImage, ...], bool]] = queue.Queue()
 
     def receive() -> None:
         try:
             while True:
-                shares.put(pipe.recv())
+                chunks.put(pipe.recv())
         except (EOFError, OSError):
             os._exit(0)
 
@@ -106,4 +106,4 @@ def _serve(pipe: Connection, setup: Setup, threads: int) -> None:
     worker = Worker(pipe.send)
     worker.start(setup)
     while True:
-        worker.solve(*shares.get())
+        worker.solve(*chunks.get())

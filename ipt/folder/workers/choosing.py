@@ -1,4 +1,4 @@
-"""`--engine`: local, local:N, ray or ray:N."""
+"""Who solves a folder: this process, or a pool of workers here or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -11,36 +11,39 @@ from pathlib import Path
 import torch
 
 from ipt.core.errors import Misuse
-from ipt.folder.engines.crew import Team
-from ipt.folder.engines.local import LocalTeam
-from ipt.folder.engines.worker import Setup
+from ipt.folder.inputs import is_folder
 from ipt.folder.options import ExecutionOptions
-from ipt.folder.work import is_folder
+from ipt.folder.workers.local import LocalPool
+from ipt.folder.workers.pool import WorkerPool
+from ipt.folder.workers.worker import WorkerSetup
 from ipt.solve.options import SolveOptions
 
 _RANKS = ("LOCAL_RANK", "SLURM_LOCALID")
 
 
-def choose_team(options: SolveOptions, execution: ExecutionOptions, out: Path) -> Callable[[], Team] | None:
-    """What makes the workers for the folder `options.input`; None: this process solves, as it does a single picture.
+def choose_pool(options: SolveOptions, execution: ExecutionOptions, out: Path) -> Callable[[], WorkerPool] | None:
+    """What starts the workers for the folder `options.input`; None: this process solves, as it does a single picture.
 
-    local: a worker for each GPU, where there are several and neither a device is named nor torchrun or Slurm gave this
-    process one. IptError: no such engine, or Ray is missing.
+    The engine "local" has a worker for each GPU, where there are several and neither a device is named nor torchrun or
+    Slurm gave this process one.
+
+    Raises:
+        IptError: there is no such engine, or Ray is missing.
     """
     found = re.fullmatch(r"(local|ray)(?::([1-9]\d*))?", execution.engine)
     if found is None:
-        raise Misuse(f"there is no engine {execution.engine!r}; --engine is local, local:N, ray or ray:N")
+        raise Misuse(f"there is no engine {execution.engine!r}; it is local, local:N, ray or ray:N")
     name, count = found[1], int(found[2]) if found[2] else None
     if not is_folder(options):
         return None
-    setup = Setup(options, execution, out.absolute())
+    setup = WorkerSetup(options, execution, out.absolute())
     if name == "ray":
         # Ray takes a while to load, and is not everywhere.
-        from ipt.folder.engines.cluster import RayTeam, load_ray
+        from ipt.folder.workers.ray import RayPool, load_ray
 
-        return partial(RayTeam, load_ray(), setup, count)
+        return partial(RayPool, load_ray(), setup, count)
     devices = local_devices(options.device, count, torch.cuda.device_count(), os.environ)
-    return partial(LocalTeam, setup, devices) if len(devices) > 1 else None
+    return partial(LocalPool, setup, devices) if len(devices) > 1 else None
 
 
 def local_devices(device: str, count: int | None, gpus: int, environment: Mapping[str, str]) -> list[str]:

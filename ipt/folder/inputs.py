@@ -1,0 +1,101 @@
+"""The inputs of a run, and the names of their results."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ipt.core.errors import IptError
+from ipt.images import files
+from ipt.images.records import file_hash, identity
+from ipt.solve import example
+from ipt.solve.options import SolveOptions
+from ipt.solve.outputs import left_over, read_record
+
+
+@dataclass(frozen=True)
+class InputImage:
+    """What becomes one picture: a file, a folder (or file) of exposures, or, with the path None, the example."""
+
+    name: str
+    path: Path | None
+
+    @property
+    def stem(self) -> str:
+        """What the files of its result begin with."""
+        return self.name if self.path is not None and self.path.is_dir() else Path(self.name).stem
+
+    @property
+    def content(self) -> str:
+        """A hash of what is solved; the example has none."""
+        if self.path is None:
+            return self.name
+        if not self.path.is_dir():
+            return file_hash(self.path)
+        return identity({path.name: file_hash(path) for path in files.inputs(self.path)})
+
+
+def find_inputs(options: SolveOptions) -> list[InputImage]:
+    """All inputs of a run; IptError: there are none, or two would have the same name."""
+    if options.input is None:
+        return [InputImage(example.NAME, None)]
+    paths = [options.input] if options.frames else files.inputs(options.input)
+    return [InputImage(path.name, path) for path in paths]
+
+
+def is_folder(options: SolveOptions) -> bool:
+    """Whether the input is a folder of pictures, each to be solved by itself."""
+    return options.input is not None and not options.frames and options.input.is_dir()
+
+
+def check_names(inputs: Sequence[InputImage], own: Sequence[InputImage], out: Path, roles: Collection[str]) -> None:
+    """See to it that no result falls on an input, on a result of another picture, or on a file of somebody else.
+
+    Args:
+        inputs: of the whole run.
+        own: those that this process solves.
+        out: the folder of the results.
+        roles: as `ipt.solve.outputs.roles` has them for this run.
+
+    Raises:
+        IptError: one would.
+    """
+    stems = {each.stem for each in inputs}
+    there = {path.name.removesuffix(".json") for path in out.glob("*.json")} - stems
+    for each in own:
+        home = each.path and (each.path if each.path.is_dir() else each.path.parent)
+        if home is not None and home.resolve() == out.resolve():
+            raise IptError(f"the results would replace the inputs in {out}; choose another output folder (out=)")
+        for role in roles:
+            if f"{each.stem}.{role}" in stems:
+                raise IptError(
+                    f"{each.stem}.{role} would be a result of {each.name}, and is an input; "
+                    f"give a folder that holds pictures alone, not results of ipt"
+                )
+        for other in there & _rivals(each.stem, roles):
+            names = set(read_record(out, other).get("files", {}).values())
+            if names & {f"{each.stem}{ending}" for ending in _endings(roles)}:
+                raise IptError(
+                    f"{out} has results of {other} that those of {each.name} would replace; choose another out="
+                )
+
+
+def check_files(own: Iterable[InputImage], out: Path) -> None:
+    """IptError: a file in `out` has the name of a result and is none of ours."""
+    for each in own:
+        for path in (out / f"{each.stem}.png", out / f"{each.stem}.json"):
+            if path.exists() and not read_record(out, each.stem) and not left_over(out, each.stem):
+                raise IptError(
+                    f"{path} is there and no result of ipt; choose another folder (out=), or replace it (force=True)"
+                )
+
+
+def _rivals(stem: str, roles: Collection[str]) -> set[str]:
+    """Stems of pictures that may have files of the same names."""
+    words = stem.split(".")
+    return {".".join(words[:count]) for count in range(1, len(words))} | {f"{stem}.{role}" for role in roles}
+
+
+def _endings(roles: Collection[str]) -> set[str]:
+    return {".png", *(f".{role}{suffix}" for role in roles for suffix in (".png", ".npy"))}

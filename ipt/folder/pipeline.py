@@ -1,0 +1,266 @@
+"""From the inputs of a run to results on disk: prepared one at a time, solved in batches, written one at a time.
+
+Which inputs, in which order and in which process is up to the caller (`ipt.folder.run`, a backend). What becomes of a
+picture depends on none of that.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ipt.core.errors import IptError
+from ipt.core.interfaces import IMAGE
+from ipt.core.randomness import image_seed
+from ipt.core.solver import Solution, Solver
+from ipt.folder import checkpoints
+from ipt.folder.checkpoints import Checkpoint, Checkpointer
+from ipt.folder.inputs import InputImage, is_folder
+from ipt.folder.options import ExecutionOptions
+from ipt.images import files
+from ipt.images.exposures import read_exposures
+from ipt.images.outcomes import Outcome, ProgressListener
+from ipt.images.parameters import parameter_file, read_parameter
+from ipt.images.records import file_hash, identity, weight_hashes
+from ipt.plugins.building import build
+from ipt.plugins.registry import one_line
+from ipt.solve import example
+from ipt.solve.batches import BatchSizer, out_of_memory, solve_tasks
+from ipt.solve.devices import choose_device
+from ipt.solve.options import SolveOptions
+from ipt.solve.outputs import read_record, write_failure, write_result
+from ipt.solve.prepare import ImageTask, PreparedImage, prepare
+from ipt.solve.result import image_result
+from ipt.solve.truth import read_truth, truth_file
+
+
+@dataclass(frozen=True)
+class BatchMember:
+    """An input that is ready to be solved.
+
+    Attributes:
+        input: which one.
+        prepared: as the prior takes it.
+        identity: of all that its result depends on.
+        seconds: that preparing it took.
+        finished: its result is there already, and it is solved only because its batch goes on from a checkpoint.
+    """
+
+    input: InputImage
+    prepared: PreparedImage
+    identity: str
+    seconds: float
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What the options of a run build, and what it does to an input.
+
+    Attributes:
+        options: with a prior of the image.
+        execution: how the run goes.
+        out: the folder of the results.
+        solver: for pictures in general.
+        known: parameters that are given, by name.
+        parameters: names of the operator's, each either unknown, with a prior, or known.
+        device: a torch device.
+    """
+
+    options: SolveOptions
+    execution: ExecutionOptions
+    out: Path
+    solver: Solver
+    known: Mapping[str, Tensor]
+    parameters: tuple[str, ...]
+    device: str
+
+    @classmethod
+    def build(cls, options: SolveOptions, execution: ExecutionOptions, out: Path) -> Pipeline:
+        """The pipeline of a run; IptError: what the options name does not exist or cannot be."""
+        known = {name: read_parameter(path) for name, path in options.known.items()}
+        device = choose_device(options.device)
+        solver = build(
+            options.operator,
+            options.prior[IMAGE],
+            options.guidance,
+            parameters={name: spec for name, spec in options.prior.items() if name != IMAGE},
+            known=tuple(known),
+            settings=options.settings(),
+            steps=options.steps,
+            device=device,
+            precision=options.precision,
+        )
+        parameters = (*(name for name in solver.priors if name != IMAGE), *known)
+        return cls(options, execution, out, solver, known, parameters, device)
+
+    @cached_property
+    def of_folder(self) -> bool:
+        """Whether a picture's failure is written down; else it is raised."""
+        return is_folder(self.options)
+
+    def finished(self, image: InputImage, identity: str = "") -> dict[str, Any]:
+        """The record of an earlier result that is whole and was made with all the same; else empty.
+
+        Args:
+            image: whose result.
+            identity: the input's, where it is known already.
+        """
+        record = read_record(self.out, image.stem)
+        if not record or record.get("identity") != (identity or self.identity(image)):
+            return {}
+        return record if all((self.out / name).is_file() for name in record["files"].values()) else {}
+
+    def identity(self, image: InputImage) -> str:
+        """Names everything that the result of an input depends on, by content where it is a file."""
+        values = {**self._common, "input": image.content}
+        if self.options.reference:
+            truth = truth_file(self.options.reference, image.stem, Path(image.name).suffix)
+            beside = [parameter_file(truth, name) for name in self.parameters]
+            values["reference"] = [file_hash(path) for path in (truth, *beside) if path == truth or path.is_file()]
+        return identity(values)
+
+    @cached_property
+    def _common(self) -> dict[str, Any]:
+        values = self.options.plain()
+        for name in ("input", "reference", "known", "device", "border"):
+            values.pop(name)
+        values["set"] = self.options.settings()
+        values["known"] = {name: value.tolist() for name, value in self.known.items()}
+        values["weights"] = weight_hashes(self.solver.priors)
+        return values
+
+    def prepare(self, image: InputImage, again: bool = False) -> Outcome | BatchMember:
+        """An input made ready; or its outcome, if it was solved before (unless `again`) or cannot be."""
+        started = time.perf_counter()
+        try:
+            named = self.identity(image)
+            if not again and (record := self.finished(image, named)):
+                return Outcome(image.name, "skipped", record)
+            prepared = prepare(self.solver, self._task(image), self.device)
+            return BatchMember(image, prepared, named, time.perf_counter() - started)
+        except Exception as error:
+            return self.failed(image, error)
+
+    def solve(
+        self,
+        batch: Sequence[BatchMember],
+        sizer: BatchSizer,
+        listener: ProgressListener,
+        checkpoint: Checkpoint | None = None,
+    ) -> Iterator[Outcome]:
+        """Solve members of one shape together and write their results.
+
+        Args:
+            batch: what is solved.
+            sizer: says how many draws are solved at a time.
+            listener: gets every step.
+            checkpoint: of this very batch, to go on from.
+
+        Yields:
+            An outcome for each member whose result was not there, in their order.
+        """
+        members = {member.input.name: member.identity for member in batch}
+        spent, begun = (checkpoint.seconds, checkpoint.batches) if checkpoint else (0.0, ())
+        with Checkpointer(self.out, members, self.execution.save_every, spent) as checkpointer:
+            try:
+                tasks = [member.prepared.sampling for member in batch]
+                solutions = solve_tasks(tasks, sizer, listener.step, checkpointer.save, begun)
+            except Exception as error:
+                failure = error
+            else:
+                seconds = checkpointer.seconds / len(batch)
+                for member, solution in zip(batch, solutions, strict=True):
+                    if not member.finished:
+                        yield self._write(member, solution, member.seconds + seconds)
+                return
+        if len(batch) == 1:
+            yield self.failed(batch[0].input, failure)
+            return
+        # Which of them it is, shows when each is alone.
+        for member in batch:
+            yield from self.solve([member], sizer, listener)
+
+    def resumed(self, inputs: Mapping[str, InputImage], path: Path) -> tuple[list[BatchMember], Checkpoint] | None:
+        """The batch whose checkpoint is in a file.
+
+        Args:
+            inputs: by name.
+            path: the file.
+
+        Returns:
+            None where it is of other pictures than `inputs`, or of what they were before they or the options changed.
+
+        Raises:
+            IptError: the file is damaged.
+        """
+        checkpoint = checkpoints.read(path, self.device)
+        if checkpoint is None:
+            raise IptError(f"{path} is damaged")
+        members = []
+        for name, named in checkpoint.members.items():
+            member = self.prepare(inputs[name], again=True) if name in inputs else None
+            if not isinstance(member, BatchMember) or member.identity != named:
+                return None
+            members.append(replace(member, finished=bool(self.finished(member.input, named))))
+        return (members, checkpoint) if len({member.prepared.sampling.shape for member in members}) == 1 else None
+
+    def failed(self, image: InputImage, error: Exception) -> Outcome:
+        """An input that came to nothing: written down in a folder; else the error is raised."""
+        if not self.of_folder:
+            raise error
+        reason = str(error) if isinstance(error, IptError) else one_line(error)
+        if out_of_memory(error):
+            reason = "out of memory, even alone; take fit=crop or fit=resize, precision=bf16, or a larger device"
+        # Where not even this can be written (the disk is full), the run ends here.
+        write_failure(self.out, image.stem, reason, {"input": image.name, "options": self.options.record()})
+        return Outcome(image.name, "failed", reason=reason)
+
+    def _write(self, member: BatchMember, solution: Solution, seconds: float) -> Outcome:
+        try:
+            result = image_result(member.prepared, solution, seconds)
+            record = {**result.record, "options": self.options.record(), "identity": member.identity}
+            if member.input.path is not None:
+                record["input_sha256"] = member.input.content
+            path = write_result(self.out, member.input.stem, replace(result, record=record))
+            return Outcome(member.input.name, "done", json.loads(path.read_text(encoding="utf-8")))
+        except Exception as error:
+            return self.failed(member.input, error)
+
+    def _task(self, image: InputImage) -> ImageTask:
+        options = self.options
+        if image.path is None:
+            return self._example()
+        truth = None
+        if options.reference:
+            place = truth_file(options.reference, image.stem, Path(image.name).suffix)
+            truth = read_truth(place, self.parameters)
+        return ImageTask(
+            picture=read_exposures(image.path) if options.frames else files.read(image.path),
+            name=image.name,
+            noise=options.noise,
+            seed=options.seed,
+            samples=options.samples,
+            known=self.known,
+            truth=truth,
+            fit=options.fit,
+        )
+
+    def _example(self) -> ImageTask:
+        options = self.options
+        if self.parameters != ("kernel",) or self.known or options.reference or options.frames:
+            raise IptError(
+                "the example is one picture, blurred by an unknown kernel; "
+                "with another operator, known=, reference= or frames=, give an INPUT"
+            )
+        seed = image_seed(options.seed, example.NAME)
+        picture, truth = example.example(self.solver.priors[IMAGE], self.solver.operator, seed)
+        noise = options.noise or example.NOISE
+        return ImageTask(picture, example.NAME, noise, options.seed, options.samples, truth=truth, fit=options.fit)

@@ -1,0 +1,135 @@
+"""What a worker process does, whatever started it: it builds the pipeline once, solves inputs, and sends messages.
+
+Messages are small and can be pickled. A call ends with Idle, when the worker waits for inputs, or with Fatal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ipt.core.errors import IptError
+from ipt.folder import pins
+from ipt.folder.inputs import InputImage
+from ipt.folder.options import ExecutionOptions
+from ipt.folder.pipeline import Pipeline
+from ipt.folder.serial import SerialBackend
+from ipt.images.outcomes import Outcome, Progress
+from ipt.plugins.registry import one_line
+from ipt.solve.options import SolveOptions
+
+_SECONDS_BETWEEN_STEPS = 0.2
+"""Progress is sent no more often than that."""
+
+
+@dataclass(frozen=True)
+class BatchStarted:
+    """A batch of these pictures is being solved."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something a person should know."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Idle:
+    """The worker waits for inputs."""
+
+
+@dataclass(frozen=True)
+class Fatal:
+    """An error that would have ended a run in one process, and ends this one."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The worker is gone, for that reason; sent by its pool."""
+
+    reason: str
+
+
+Message = Outcome | Progress | BatchStarted | Note | Idle | Fatal | Lost
+Send = Callable[[Message], None]
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """What every worker of a run gets; out: an absolute path, the same folder for all."""
+
+    options: SolveOptions
+    execution: ExecutionOptions
+    out: Path
+
+
+class Worker:
+    """Solves in this process what it is given; send: gets all its messages."""
+
+    def __init__(self, send: Send):
+        self.send = send
+
+    def start(self, setup: WorkerSetup) -> None:
+        """Build the pipeline; Fatal: it cannot be, or not as run.yaml has it (other versions or weights)."""
+
+        def start() -> None:
+            pipeline = Pipeline.build(setup.options, setup.execution, setup.out)
+            if not (setup.out / "run.yaml").is_file():
+                raise IptError(
+                    f"a worker does not see {setup.out}; all machines need the input and the output under the same path"
+                )
+            pins.check(setup.out, pins.pins(setup.options, pipeline.solver.priors), force=False)
+            listener = _SendingListener(self.send)
+            self._backend = SerialBackend(pipeline, listener, lambda names: self.send(BatchStarted(tuple(names))))
+
+        self._run(start)
+
+    def solve(self, inputs: Sequence[InputImage], resume: bool) -> None:
+        """An Outcome of each input; resume: from their checkpoints, if there are some."""
+
+        def solve() -> None:
+            for outcome in self._backend.outcomes(inputs, resume):
+                self.send(outcome)
+
+        self._run(solve)
+
+    def _run(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except IptError as error:
+            self.send(Fatal(str(error)))
+        except Exception as error:
+            advice = "Set engine=local:1 and IPT_TRACEBACK=1 to see where."
+            self.send(Fatal(f"a worker failed: {one_line(error)}\n{advice}"))
+        else:
+            self.send(Idle())
+
+
+class _SendingListener:
+    """A `ProgressListener` that sends steps and notes; the rest is sent by the worker."""
+
+    def __init__(self, send: Send):
+        self.send = send
+        self._sent = 0.0
+
+    def begin(self, name: str, number: int, total: int, count: int = 1) -> None:
+        """Sent with all the names (BatchStarted)."""
+
+    def step(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if progress.done == progress.total or now - self._sent >= _SECONDS_BETWEEN_STEPS:
+            self._sent = now
+            self.send(progress)
+
+    def end(self, outcome: Outcome) -> None:
+        """Sent by the worker."""
+
+    def note(self, text: str) -> None:
+        self.send(Note(text))

@@ -1,0 +1,38 @@
+"""One picture, solved: prepared, drawn and made into a result. For use from Python."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ipt.core.solver import Solver
+from ipt.images.outcomes import Progress
+from ipt.solve.batches import BatchSizer, solve_tasks
+from ipt.solve.prepare import ImageTask, prepare
+from ipt.solve.result import ImageResult, image_result
+
+
+def solve_picture(
+    solver: Solver,
+    task: ImageTask,
+    device: str = "cpu",
+    batch: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> ImageResult:
+    """Recover the picture behind a measured one, and the unknown parameters.
+
+    Args:
+        solver: as `ipt.build` makes it.
+        task: the picture.
+        device: a torch device, the solver's.
+        batch: samples that are solved together, on which the result does not depend; None: as the device has use for.
+        progress: called after every step.
+
+    Raises:
+        IptError: what cannot be solved (the picture does not fit the prior, a kernel larger than the picture, a solve
+            that diverges).
+    """
+    started = time.perf_counter()
+    prepared = prepare(solver, task, device)
+    (solution,) = solve_tasks([prepared.sampling], BatchSizer(batch, device), progress)
+    return image_result(prepared, solution, time.perf_counter() - started)

@@ -1,0 +1,140 @@
+"""All that is known of a solved picture: made of a solution, and handed to `ipt.solve.outputs` to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ipt.core.errors import IptError
+from ipt.core.solver import Solution
+from ipt.images.files import Picture
+from ipt.images.fit import as_it_came
+from ipt.images.records import versions, weight_hashes
+from ipt.solve.metrics import against_truth
+from ipt.solve.prepare import PreparedImage
+from ipt.solve.verdict import interior_rms, verdict
+
+_DIVERGED = 100.0
+"""A picture lies in 0..1; so far outside, what would be written is only its clipping."""
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """A solved picture.
+
+    Attributes:
+        picture: the result, with the input's depth, alpha and metadata.
+        measurement: what was solved.
+        parameters: by name, (C, H, W) in physical units; of several frames (frames * C, H, W).
+        residual: measurement - prediction, (C, H, W); of several frames (frames * C, H, W).
+        noise: its standard deviation, in 0..1.
+        trace: root mean square of the residual after every step.
+        samples: (K, C, H, W), where there are several.
+        spread: their standard deviation, (C, H, W).
+        reference: the true picture.
+        frames: how many exposures there were.
+        combined: what is made of several exposures without solving, by name.
+        record: what else is written in json; the report shows "input", "seconds", "calls" {unknown: count, of all
+            samples}, "solved_sizes" [[height, width, steps], ...], "metrics" {name: number}, "options" {name: {"value":
+            ..., "from": ...}}, "seed", "versions" and "weights".
+    """
+
+    picture: Picture
+    measurement: Picture
+    parameters: Mapping[str, Tensor]
+    residual: Tensor
+    noise: float
+    trace: Sequence[float]
+    samples: Tensor | None = None
+    spread: Tensor | None = None
+    reference: Picture | None = None
+    frames: int = 1
+    combined: Mapping[str, Picture] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+def image_result(prepared: PreparedImage, solution: Solution, seconds: float) -> ImageResult:
+    """What a picture's solution amounts to.
+
+    Args:
+        prepared: the picture.
+        solution: of `prepared.sampling`.
+        seconds: that it took.
+
+    Raises:
+        IptError: the solve diverged.
+    """
+    task, sampling, fitted = prepared.task, prepared.sampling, prepared.fitted
+    operator = sampling.solver.operator
+    image = solution.image.mean(0, keepdim=True)
+    means = operator.constrain({name: value.mean(0, keepdim=True) for name, value in solution.parameters.items()})
+    _check_finite(image, means)
+    with torch.no_grad():
+        residual = (sampling.measurement - operator.forward(image, **means))[0].cpu()
+    channels, frames = len(prepared.measured.pixels), len(task.frames)
+    drawn = torch.stack([as_it_came(fitted.restore(one), channels) for one in solution.image.cpu()])
+    result = prepared.measured.with_pixels(drawn.mean(0))
+    parameters = {name: value[0].cpu() for name, value in means.items()}
+    inside = interior_rms(residual, parameters, image.shape[1:])
+    metrics: dict[str, float] = {}
+    if task.truth is not None and prepared.reference is not None:
+        unknown = {name: value for name, value in parameters.items() if name not in sampling.known and not fitted.side}
+        others = {"input": prepared.measured.pixels, **{name: one.pixels for name, one in prepared.combined.items()}}
+        truth = prepared.reference.pixels
+        metrics = against_truth(result.pixels, truth, others, unknown, task.truth.parameters, frames)
+    record = {
+        "input": task.name,
+        "source": task.frames[0].source,
+        "frames": frames,
+        "noise_from": "estimated" if task.noise is None else "given",
+        "noise_of_input": prepared.noise_of_input,
+        "fit": {"choice": task.fit, "window": list(fitted.window), "solved_at": list(fitted.pixels.shape)},
+        "device": str(sampling.measurement.device),
+        "seconds": seconds,
+        "calls": dict(solution.calls),
+        "solved_sizes": [list(size) for size in solution.sizes],
+        "metrics": metrics,
+        "parameters": _numbers(prepared, parameters),
+        "residual_inside": inside,
+        "verdict": verdict(inside / prepared.noise, prepared.noise),
+        "seed": sampling.seeds[0],
+        "seeds": list(sampling.seeds),
+        "versions": versions(),
+        "weights": weight_hashes(sampling.solver.priors),
+    }
+    several = len(sampling.seeds) > 1
+    return ImageResult(
+        picture=result,
+        measurement=prepared.measured,
+        parameters=parameters,
+        residual=residual,
+        noise=prepared.noise,
+        trace=solution.trace.cpu().square().mean(1).sqrt().tolist(),
+        samples=drawn if several else None,
+        spread=drawn.std(0) if several else None,
+        frames=frames,
+        combined=prepared.combined,
+        reference=prepared.reference,
+        record=record,
+    )
+
+
+def _numbers(prepared: PreparedImage, parameters: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:
+    """Parameters that are numbers, or lines of them, with what they mean; by name."""
+    operator = prepared.sampling.solver.operator
+    specs = operator.parameters(operator.image_shape(prepared.sampling.shape))
+    return {
+        name: {"values": value.flatten().tolist(), "unit": specs[name].unit, "meaning": specs[name].meaning}
+        for name, value in parameters.items()
+        if min(value.shape[1:]) == 1
+    }
+
+
+def _check_finite(image: Tensor, parameters: Mapping[str, Tensor]) -> None:
+    finite = all(torch.isfinite(value).all() for value in (image, *parameters.values()))
+    if not finite or image.abs().max() > _DIVERGED:
+        raise IptError("the solve diverged; try a smaller guidance.scale, another noise= or another seed=")

@@ -1,0 +1,69 @@
+"""Whether a result explains its measurement: the residual against the noise level, away from the frame's border."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from ipt.core.problem import rms
+
+_TOO_LARGE, _TOO_SMALL = 1.5, 0.5
+"""Times the noise level: docs/method.md, "Constants"."""
+_NEGLIGIBLE = 1e-3
+"""Share of a parameter's largest entry below which an entry reaches nowhere."""
+
+
+def verdict(ratio: float, noise: float) -> str:
+    """What the residual says in words; begins with "fits:" when all is well.
+
+    Args:
+        ratio: root mean square of the residual, over the noise level.
+        noise: that level, in 0..1.
+    """
+    found = f"the residual is {ratio:.2f} times the noise level"
+    if ratio > _TOO_LARGE:
+        return (
+            f"does not fit: {found}; the operator or its border (border=) may be wrong, this draw may have gone astray "
+            f"(another seed=), or there is more than noise: try noise={ratio * noise:.2g}"
+        )
+    if ratio < _TOO_SMALL:
+        return f"fits too closely: {found}; a smaller noise= may bring out more"
+    return f"fits: {found}"
+
+
+def interior_rms(residual: Tensor, parameters: Mapping[str, Tensor], image_shape: Sequence[int]) -> float:
+    """Root mean square of a residual where it does not depend on what lies outside the frame, of which the forward
+    model may be wrong.
+
+    Args:
+        residual: measurement - prediction, (C, H, W); of another size than the image, perhaps.
+        parameters: (C, H, W) each, by name.
+        image_shape: (C, H, W).
+    """
+    local = {name: value for name, value in parameters.items() if value.shape[-2:] != tuple(image_shape[-2:])}
+    sides = zip(border_margin(local, image_shape), residual.shape[1:], image_shape[-2:], strict=True)
+    top, left = (math.ceil(margin * measured / side) for margin, measured, side in sides)
+    return float(rms(residual[None, :, top : residual.shape[1] - top, left : residual.shape[2] - left])[0])
+
+
+def border_margin(parameters: Mapping[str, Tensor], image_shape: Sequence[int]) -> tuple[int, int]:
+    """How far from the edge (rows, columns) a measurement depends on what lies outside the frame, in pixels; at most a
+    quarter of the image's sides, so that something is left.
+
+    Args:
+        parameters: those that act locally, (C, H, W) about their centre pixel.
+        image_shape: (C, H, W).
+    """
+    height, width = image_shape[-2:]
+    down = across = 0
+    for value in parameters.values():
+        if min(value.shape[1:]) == 1:
+            # A number, or one a line, is no neighbourhood.
+            continue
+        rows, columns = (value.abs() > _NEGLIGIBLE * value.abs().max()).any(0).nonzero(as_tuple=True)
+        if len(rows):
+            down = max(down, int((rows - value.shape[-2] // 2).abs().max()))
+            across = max(across, int((columns - value.shape[-1] // 2).abs().max()))
+    return min(down, height // 4), min(across, width // 4)

@@ -1,0 +1,108 @@
+"""Tasks solved together: the same as each alone, whatever fits into memory, and from wherever they are gone on with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ipt.core.errors import IptError
+from ipt.core.schedules import Karras
+from ipt.core.solver import Solver
+from ipt.guidance.proximal import Proximal
+from ipt.operators.blur import Blur
+from ipt.priors.analytic import GaussianPrior
+from ipt.solve.batches import BatchSizer, SamplingTask, out_of_memory, solve_tasks
+
+PRIORS = {"image": GaussianPrior(), "kernel": GaussianPrior()}
+SOLVER = Solver(Blur(5, border="circular"), PRIORS, Proximal(), Karras(4))
+
+
+def task(number: int, samples: int = 1, solver: Solver = SOLVER) -> SamplingTask:
+    measurement = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(number))
+    return SamplingTask(solver, measurement, 0.01 * (1 + number), {}, tuple(range(10 * number, 10 * number + samples)))
+
+
+def equal(first: list, second: list, tolerance: float = 0.0) -> bool:
+    return all(
+        torch.allclose(one.image, two.image, rtol=0, atol=tolerance)
+        and torch.allclose(one.parameters["kernel"], two.parameters["kernel"], rtol=0, atol=tolerance)
+        and one.calls == two.calls
+        and one.trace.shape == two.trace.shape
+        for one, two in zip(first, second, strict=True)
+    )
+
+
+class Limited(GaussianPrior):
+    """A prior that has memory for so many images, and counts the sizes of the batches that it was given."""
+
+    def __init__(self, most: int, error: type[Exception] = MemoryError, said: str = ""):
+        super().__init__()
+        self.most, self.error, self.said = most, error, said
+        self.sizes: list[int] = []
+
+    def denoise(self, noisy, sigma):
+        self.sizes.append(len(noisy))
+        if len(noisy) > self.most:
+            raise self.error(self.said)
+        return super().denoise(noisy, sigma)
+
+
+def limited(**options) -> Solver:
+    return replace(SOLVER, priors={**PRIORS, "image": Limited(**options)})
+
+
+def test_together_as_alone_in_any_order_and_batch():
+    tasks = [task(0), task(1, 3), task(2), task(3, 2)]
+    alone = [solve_tasks([one], BatchSizer(1))[0] for one in tasks]
+    for size in (1, 2, 3, 7, 100):
+        assert equal(alone, solve_tasks(tasks, BatchSizer(size)), 1e-4), size
+    assert equal(alone[::-1], solve_tasks(tasks[::-1], BatchSizer(4)), 1e-4)
+    assert [one.image.shape[0] for one in alone] == [1, 3, 1, 2]
+    # The noise level is each task's own.
+    assert not equal(alone[:1], solve_tasks([replace(tasks[0], noise=0.2)], BatchSizer(1)), 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError, ""),
+        (torch.cuda.OutOfMemoryError, "CUDA out of memory"),
+        (RuntimeError, "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+        (RuntimeError, "DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes"),
+    ],
+)
+def test_what_does_not_fit_is_halved_and_stays_so(error, said):
+    told: list[str] = []
+    room = BatchSizer(8, note=told.append)
+    solver = limited(most=2, error=error, said=said)
+    tasks = [task(number, solver=solver) for number in range(7)]
+    found = solve_tasks(tasks, room)
+    assert equal([solve_tasks([replace(one, solver=SOLVER)], BatchSizer(1))[0] for one in tasks], found, 1e-4)
+    sizes = solver.priors["image"].sizes
+    assert sizes[:2] == [7, 3] and sizes[2:] == [1] * 28
+    assert len(told) == 2 and "out of memory with 7 at once at 16 x 16 px; going on with 3" in told[0]
+    solve_tasks(tasks[:2], room)
+    assert sizes[30:] == [1] * 8, "what was found out was not remembered"
+
+
+def test_what_does_not_fit_alone_and_other_errors_are_raised():
+    with pytest.raises(MemoryError):
+        solve_tasks([task(0, 4, limited(most=0))], BatchSizer(4))
+    solver = limited(most=1, error=RuntimeError, said="something else")
+    with pytest.raises(RuntimeError, match="something else"):
+        solve_tasks([task(0, 4, solver)], BatchSizer(4))
+    assert solver.priors["image"].sizes == [4]
+    with pytest.raises(IptError, match="larger than the picture"):
+        solve_tasks([task(0, solver=replace(SOLVER, operator=Blur(99)))], BatchSizer(4))
+    assert not out_of_memory(ValueError("allocate memory")) and out_of_memory(MemoryError())
+
+
+def test_how_many_at_a_time():
+    cpu, gpu, asked = BatchSizer(), BatchSizer(device="cuda:0"), BatchSizer(5)
+    assert [cpu.size((3, side, side)) for side in (8, 64, 256, 1000)] == [256, 8, 1, 1]
+    assert [gpu.size((3, side, side)) for side in (64, 256, 1024, 4096)] == [256, 64, 4, 1]
+    assert {asked.size((3, side, side)) for side in (8, 4096)} == {5}
+    asked.halve((3, 8, 8), 5)
+    assert (asked.size((3, 8, 8)), asked.size((3, 9, 9))) == (2, 5)

@@ -1,0 +1,33 @@
+"""What the residual says of a result."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ipt.solve.verdict import border_margin, interior_rms, verdict
+
+
+def test_verdicts():
+    assert verdict(1.0, 0.01).startswith("fits:") and verdict(1.4, 0.01).startswith("fits:")
+    assert "2.00 times" in verdict(2.0, 0.004) and "noise=0.008" in verdict(2.0, 0.004)
+    assert "smaller noise=" in verdict(0.3, 0.01)
+
+
+def test_margins_are_what_a_kernel_reaches():
+    kernel = torch.zeros(1, 9, 9)
+    kernel[0, 4, 4], kernel[0, 2, 4], kernel[0, 4, 7], kernel[0, 0, 0] = 1, 0.5, 0.5, 1e-5
+    assert border_margin({"kernel": kernel}, (3, 40, 40)) == (2, 3)
+    assert border_margin({"kernel": kernel}, (3, 40, 8)) == (2, 2)
+    assert border_margin({}, (3, 40, 40)) == (0, 0)
+    assert border_margin({"shift": torch.ones(1, 24, 1), "number": torch.ones(1, 1, 1)}, (3, 24, 24)) == (0, 0)
+
+
+def test_the_residual_counts_inside_the_border():
+    kernel, residual = torch.zeros(1, 5, 5), torch.zeros(1, 16, 24)
+    kernel[0, 0, 2] = kernel[0, 4, 3] = 1
+    residual[:, :2], residual[:, :, :1] = 9, 9
+    assert interior_rms(residual + 0.5, {"kernel": kernel}, (1, 16, 24)) == pytest.approx(0.5)
+    # Of a measurement of half the size, the border is half as wide.
+    assert interior_rms(residual + 0.5, {"kernel": kernel}, (1, 32, 48)) > 1
+    assert interior_rms(torch.ones(1, 16, 24), {"field": torch.ones(2, 16, 24)}, (3, 16, 24)) == 1
