@@ -103,13 +103,13 @@ def main() -> None:
             psnr, seconds = measured(makers[name](), pictures, level)
             draws = np.random.default_rng(0).choice(psnr, (2000, len(psnr))).mean(1)
             low, high = np.percentile(draws, [2.5, 97.5])
-            told = f"{np.mean(psnr):.2f} ({low:.2f}..{high:.2f})"
-            print(f"| {of_255}/255 | {name} | {told} | {seconds / len(psnr):.2f} s a picture |", flush=True)
+            result = f"{np.mean(psnr):.2f} ({low:.2f}..{high:.2f})"
+            print(f"| {of_255}/255 | {name} | {result} | {seconds / len(psnr):.2f} s a picture |", flush=True)
             results.append({"level": of_255, "method": name, "weight": weight, "psnr": psnr, "seconds": seconds})
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        told = {"pictures": [file.name for file in files], "precision": options.precision, "results": results}
-        options.out.write_text(json.dumps(told, indent=1))
+        result = {"pictures": [file.name for file in files], "precision": options.precision, "results": results}
+        options.out.write_text(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

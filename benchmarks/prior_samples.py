@@ -84,7 +84,7 @@ def judge(options: argparse.Namespace) -> None:
     found = {}
     for name, part in (("samples", samples), ("reference", training[reference]), ("others", training[others])):
         found[name] = features(network, part, name, options.samples / f"{name}.features")
-    told = {
+    result = {
         "samples": len(samples),
         "reference": len(reference),
         "fid": frechet_distance([found["samples"]], [found["reference"]]),
@@ -93,13 +93,13 @@ def judge(options: argparse.Namespace) -> None:
     shown = samples[:SHOWN]
     places, distances = nearest(shown, training)
     held_out = pictures[: options.held_out]
-    told["nearest"] = {"training": [int(p) + options.held_out for p in places], "rms": distances.tolist()}
-    told["nearest_rms_median"] = {
+    result["nearest"] = {"training": [int(p) + options.held_out for p in places], "rms": distances.tolist()}
+    result["nearest_rms_median"] = {
         "samples": float(np.median(nearest(samples[:200], training)[1])),
         "held_out": float(np.median(nearest(held_out[:200], training)[1])),
     }
-    options.out.write_text(json.dumps(told, indent=1))
-    print(json.dumps(told, indent=1))
+    options.out.write_text(json.dumps(result, indent=1))
+    print(json.dumps(result, indent=1))
     if options.sheet:
         sheet(samples, 8, 4).save(options.sheet)
         beside = options.sheet.with_stem(f"{options.sheet.stem}_nearest")
@@ -155,13 +155,13 @@ def denoise(options: argparse.Namespace) -> None:
     prior = ipt.build(operator="blur", prior=options.prior).priors["image"]
     clean = torch.from_numpy(np.load(options.pictures, mmap_mode="r")[: options.held_out].copy())
     clean = clean.permute(0, 3, 1, 2).float() / 127.5 - 1
-    told: dict = {"pictures": len(clean), "psnr": {}}
+    result: dict = {"pictures": len(clean), "psnr": {}}
     half = dict(prior.denoiser.network.state_dict())
     full = None
     if options.state:
         average = torch.load(options.state, map_location="cpu", weights_only=True)["average"]
         full = {name: average[f"network.{name}"].float() for name in half}
-        told["largest_difference_of_a_weight"] = max(float((half[n] - full[n]).abs().max()) for n in half)
+        result["largest_difference_of_a_weight"] = max(float((half[n] - full[n]).abs().max()) for n in half)
     for name, state in (("half", half), ("full", full)):
         if state is None:
             continue
@@ -173,9 +173,9 @@ def denoise(options: argparse.Namespace) -> None:
                 found = torch.cat([prior.denoise(noisy, sigma) for noisy in (clean + sigma * noise).split(50)])
             error = (found - clean).square().mean((1, 2, 3))
             psnr = float(10 * torch.log10(4 / error).mean())
-            told["psnr"].setdefault(f"{sigma:g}", {})[name] = psnr
+            result["psnr"].setdefault(f"{sigma:g}", {})[name] = psnr
             print(f"| {sigma:g} | {name} | {psnr:.3f} dB |", flush=True)
-    options.out.write_text(json.dumps(told, indent=1))
+    options.out.write_text(json.dumps(result, indent=1))
 
 
 def _bytes(normalised: Tensor) -> np.ndarray:

@@ -15,10 +15,12 @@ from ipt.core.errors import IptError
 
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A binary file to write to; `path` is replaced by it when the block ends well, and left alone when it does not.
+    """Open a binary file that replaces `path` when the block ends without an error, and is removed otherwise.
 
-    The bytes go to a hidden file in the same folder, which is flushed to the disk and renamed. On any error, Ctrl-C
-    included, the hidden file is removed. IptError: the disk is full, or the folder cannot be written to.
+    The bytes go to a hidden file in the same folder, which is flushed to the disk and renamed. Ctrl-C is an error, too.
+
+    Raises:
+        IptError: The disk is full, or the folder cannot be written to.
     """
     target = Path(path)
     partial = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.partial")
@@ -28,7 +30,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, target)
+        partial.replace(target)
     except BaseException as error:
         partial.unlink(missing_ok=True)
         if isinstance(error, OSError):
@@ -37,16 +39,17 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def write_error(path: Path, error: OSError) -> IptError:
-    """What the user reads when `path` could not be written."""
+    """The error to raise where `path` could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return IptError(f"{path}: no space left on the disk; free some, or choose another output folder (out=)")
     return IptError(f"{path} cannot be written ({error.strerror or error}); choose another output folder (out=)")
 
 
 def check_folder(out: str | os.PathLike[str]) -> Path:
-    """The output folder, made if it is missing and tried by writing to it, so that a long run does not fail at its end.
+    """Make the output folder if it is missing, and write to it: a long run is not to fail at its end.
 
-    IptError: it is a file, cannot be made, or cannot be written to.
+    Raises:
+        IptError: It is a file, cannot be made, or cannot be written to.
     """
     folder = Path(out)
     if folder.exists() and not folder.is_dir():

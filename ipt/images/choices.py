@@ -1,4 +1,3 @@
-"""What may happen to a picture that a prior does not take as it is (`ipt.images.fit`). Without torch: the command line
-names them in its help."""
+"""The choices of `ipt.images.fit`, apart from it because the help of the command line loads no torch."""
 
 FIT_CHOICES = ("error", "resize", "crop", "tile")

@@ -21,16 +21,19 @@ _FORMATS = (*files.FORMATS, "GIF")
 
 
 def read_exposures(path: str | os.PathLike[str]) -> tuple[Picture, ...]:
-    """The frames in a folder (sorted by name) or a file (in its order), at least two, of one size, each as
-    `ipt.images.files.read` has it, but without alpha.
+    """Read the frames of a folder, by name, or of a file, in its order.
 
-    A colour file whose frames are all grey, as GIFs are, is grey. IptError: what `files.read` refuses, with the frame's
-    name; only one frame; frames of different sizes, or grey and colour.
+    Returns:
+        Two or more pictures of one size, as `ipt.images.files.read` gives them, without alpha. Where all frames of a
+        colour file are grey, as those of GIFs may be, they have one channel.
+
+    Raises:
+        IptError: `files.read` refuses a frame; there is only one; they differ in size, or in colour.
     """
     place = Path(path)
     frames = _of_folder(place) if place.is_dir() else _of_file(place)
     if len(frames) < 2:
-        raise IptError(f"{place} has one frame; give several exposures of the scene, or leave out frames=")
+        raise IptError(f"{place} has one frame; give several exposures of the scene, or leave out frames=True")
     names, pictures = list(frames), [replace(picture, alpha=None) for picture in frames.values()]
     if all(_without_colour(picture) for picture in pictures):
         pictures = [picture.with_pixels(picture.pixels[:1]) for picture in pictures]
@@ -47,7 +50,7 @@ def read_exposures(path: str | os.PathLike[str]) -> tuple[Picture, ...]:
 
 
 def combined(frames: Sequence[Picture]) -> dict[str, Picture]:
-    """What one does without a solver: the mean and the median of the frames, pixel by pixel."""
+    """The mean and the median of the frames, pixel by pixel: what one does without a solver."""
     stack = torch.stack([picture.pixels for picture in frames])
     # Torch's median of an even number is the lower of the middle two.
     median = torch.from_numpy(np.median(stack.numpy(), axis=0))

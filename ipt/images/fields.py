@@ -11,18 +11,19 @@ from torch import Tensor
 from ipt.images.pictures import coloured, kernel_picture
 
 FIELD_SIDE = 512
+"""Least length of the longer side, in pixels."""
 _ARROWS = 16
-"""Along the longer side."""
+"""Arrows along the longer side."""
 _SCALE = 44
+"""Height of the scale, in pixels."""
 _LONGEST = 1.5
-"""Of an arrow, over the distance to the next."""
+"""Length of the longest arrow over the distance to the next."""
 _FEWEST = 3
-"""Pixels below which an arrow is a dot."""
+"""Length in pixels below which an arrow is a dot."""
 
 
 def parameter_picture(value: Tensor) -> np.ndarray | None:
-    """What a parameter (C, H, W) looks like: of one channel as a kernel, of two as a field; None for others, and for
-    numbers and lines of them."""
+    """A parameter (C, H, W) of one channel as a kernel, of two as a field; None for others and for single rows."""
     if min(value.shape[1:]) == 1:
         return None
     if len(value) == 1:
@@ -31,12 +32,17 @@ def parameter_picture(value: Tensor) -> np.ndarray | None:
 
 
 def field_picture(field: Tensor) -> np.ndarray:
-    """A field of displacements (2, H, W) in pixels, vertical then horizontal: uint8 (h, w, 3), at least 512 pixels on
-    its longer side, and below it the scale.
+    """Draw a field of displacements as arrows over their length in colour, dark where it is 0, with a scale below.
 
-    The colour is the length, dark where there is none. Arrows point where the displacement does (of a tilt: to where
-    a pixel's value came from), up to half as long again as they are apart; the scale shows one with its length in
-    pixels.
+    Args:
+        field: (2, H, W), vertical then horizontal, in pixels. Arrows point where it does: for a tilt, to where a
+            pixel's value came from.
+
+    Returns:
+        uint8 (h, w, 3), the longer side of the field at least 512 pixels.
+
+    Raises:
+        ValueError: Another shape.
     """
     values = field.detach().cpu().double().numpy()
     if values.ndim != 3 or len(values) != 2:
@@ -59,7 +65,7 @@ def field_picture(field: Tensor) -> np.ndarray:
 
 
 def _arrow(draw: ImageDraw.ImageDraw, x: float, y: float, reach: np.ndarray) -> None:
-    """About the point (x, y); reach: (right, down), on the picture."""
+    """Draw an arrow of `reach` (right, down), in pixels of the picture, with its middle at (x, y)."""
     length = float(np.hypot(*reach))
     if length < _FEWEST:
         draw.ellipse((x - 1, y - 1, x + 1, y + 1), fill="white", outline="black")
@@ -76,7 +82,7 @@ def _arrow(draw: ImageDraw.ImageDraw, x: float, y: float, reach: np.ndarray) -> 
 
 
 def _scale(draw: ImageDraw.ImageDraw, top: int, width: int, limit: float, longest: float) -> None:
-    """The colours from zero to the limit, and an arrow of that length."""
+    """Draw the colours from zero to the limit, and an arrow of that length."""
     font = ImageFont.load_default(size=13)
     bar = round(0.45 * width)
     for x in range(bar):

@@ -1,7 +1,7 @@
-"""Files <-> tensors: PNG, JPEG, TIFF and WebP in, PNG out.
+"""Pictures from files (PNG, JPEG, TIFF, WebP) as tensors, and back to PNG.
 
-What came with 16 bits stays at 16 bits, grey stays grey, alpha goes through untouched, and values are clipped to 0..1
-and rounded: never stretched, so that numbers computed from the written files are right.
+Depth (8 or 16 bits), grey or colour, and alpha are kept. Values are clipped to 0..1 and rounded, never stretched, so
+that figures computed from written files are right.
 """
 
 from __future__ import annotations
@@ -34,12 +34,14 @@ ROUNDING_NOISE = 1 / 255 / math.sqrt(12)
 
 @dataclass(frozen=True)
 class Picture:
-    """What a picture file holds.
+    """A picture with what its file says of it.
 
-    pixels: float32 (C, H, W), 0..1 (from float files also a little outside), C = 1 grey or 3 colour. alpha: (1, H, W)
-    or None. depth: bits a channel to write it with, 8 or 16; float files get 16. source: format and kind of pixels as
-    they came ("JPEG RGB"). metadata: "icc" (colour profile) and "exif" (without its orientation, which the pixels
-    follow).
+    Attributes:
+        pixels: float32 (C, H, W), C = 1 grey or 3 colour, in 0..1 (from files of floats also a little outside).
+        alpha: (1, H, W) in 0..1, or None.
+        depth: bits a channel to write it with, 8 or 16; 16 for files of floats.
+        source: format and kind of pixels of the file, as in "JPEG RGB".
+        metadata: "icc" (colour profile) and "exif" (without its orientation, which the pixels follow).
     """
 
     pixels: Tensor
@@ -54,9 +56,9 @@ class Picture:
         return tuple(self.pixels.shape)
 
     def with_pixels(self, pixels: Tensor) -> Picture:
-        """Other pixels (C, H, W) with this picture's depth, alpha and metadata.
+        """Other pixels (C, H, W) with this picture's depth, alpha (where the size is the same) and metadata.
 
-        Another size loses the alpha; another number of channels loses the colour profile, which would not fit.
+        The colour profile is left out where the number of channels changes.
         """
         same_size = pixels.shape[1:] == self.pixels.shape[1:]
         metadata = dict(self.metadata)
@@ -66,9 +68,10 @@ class Picture:
 
 
 def inputs(path: str | os.PathLike[str]) -> list[Path]:
-    """The picture files that a file or a folder stands for; a folder's (not its subfolders') sorted by name.
+    """The picture files of a folder (not of its subfolders), by name; of a file, itself.
 
-    IptError: nothing there; no picture in the folder; two pictures whose results would have the same name.
+    Raises:
+        IptError: There is nothing, or no picture, or two whose results would have the same name.
     """
     place = Path(path)
     if not place.exists():
@@ -90,17 +93,24 @@ def inputs(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def read(path: str | os.PathLike[str]) -> Picture:
-    """The picture in a PNG, JPEG, TIFF or WebP file, turned as its EXIF orientation says.
+    """Read a PNG, JPEG, TIFF or WebP file, upright as its EXIF orientation says.
 
-    Palettes become colour, 1-bit pictures grey. A JPEG with further pictures inside (phones add previews and gain
-    maps) is its main picture. IptError: not such a file, cut short or damaged, several pages, CMYK or Lab colours, NaN
-    or infinite values, fewer than 8 pixels on a side.
+    Palettes become colour, 1-bit pictures grey. Of a JPEG with further pictures inside (phones add previews and gain
+    maps) the main one is read.
+
+    Raises:
+        IptError: It is no such file, damaged, of several pages, in CMYK or Lab colours, has NaN or infinite values, or
+            fewer than 8 pixels on a side.
     """
     return decode(contents(path), str(path))
 
 
 def contents(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a file; IptError where it cannot be read, or is empty."""
+    """Read the bytes of a file.
+
+    Raises:
+        IptError: It cannot be read, or is empty.
+    """
     place = Path(path)
     try:
         data = place.read_bytes()
@@ -113,8 +123,16 @@ def contents(path: str | os.PathLike[str]) -> bytes:
 
 
 def decode(data: bytes, place: str, page: int | None = None) -> Picture:
-    """The picture in the bytes of a file, as `read` has it; `place` is for the messages of errors. page: the one of
-    several pages or frames that is meant, of a GIF too."""
+    """Decode the bytes of a file.
+
+    Args:
+        data: All of them.
+        place: The file's name, for messages.
+        page: Which of several pages or frames, also of a GIF; None: the file has one.
+
+    Raises:
+        IptError: As of `read`.
+    """
     try:
         values, depth, source, metadata, orientation = _decoded(data, page)
     except UnidentifiedImageError as error:
@@ -138,9 +156,14 @@ def decode(data: bytes, place: str, page: int | None = None) -> Picture:
 def write(path: str | os.PathLike[str], picture: Picture | Tensor | np.ndarray) -> None:
     """Write a PNG, whole or not at all.
 
-    picture: a Picture, at its own depth with its alpha and metadata; a float tensor or array (C, H, W) in 0..1, at 8
-    bits; or a uint8 array (H, W) or (H, W, 3), as it is. Float values are clipped to 0..1 and rounded. IptError:
-    values that are NaN or infinite; a file that cannot be written. ValueError: another suffix than .png.
+    Args:
+        path: Of the file; its suffix is .png.
+        picture: A Picture, written at its depth with its alpha and metadata; floats (C, H, W) in 0..1, at 8 bits; or
+            uint8 (H, W) or (H, W, 3). Floats are clipped to 0..1 and rounded.
+
+    Raises:
+        IptError: Values that are NaN or infinite; a file that cannot be written.
+        ValueError: Another suffix.
     """
     place = Path(path)
     if place.suffix.lower() != ".png":
@@ -150,7 +173,7 @@ def write(path: str | os.PathLike[str], picture: Picture | Tensor | np.ndarray) 
 
 
 def encoded(picture: Picture | Tensor | np.ndarray, name: str = "the picture") -> bytes:
-    """The bytes of the PNG file that `write` writes; `name` is for the message of an error."""
+    """The bytes of the PNG that `write` writes; `name` is for messages. Raises IptError as it does."""
     if isinstance(picture, np.ndarray) and picture.dtype == np.uint8:
         return png.encode(picture)
     if not isinstance(picture, Picture):
@@ -181,10 +204,7 @@ def _decoded(data: bytes, page: int | None) -> tuple[np.ndarray, int, str, dict[
         if page is not None:
             image.seek(page)
         elif frames > 1 and image.format != "MPO":
-            raise ValueError(
-                f"it has {frames} pages or frames; save the one you mean as its own file, or give --frames if all of "
-                f"them are exposures of one scene"
-            )
+            raise tiff.several(frames)
         deep_png = image.format == "PNG" and png.depth(data) == 16
         pixels = png.decode16(data) if deep_png else _expanded(image)
         image.load()
@@ -213,11 +233,11 @@ def _expanded(image: Image.Image) -> np.ndarray:
 
 
 def _metadata(exif: Image.Exif, icc: bytes) -> tuple[dict[str, bytes], int]:
-    """What is worth keeping, and the orientation, which is taken out: the written pixels are upright."""
+    """The colour profile and the EXIF data without the orientation; and the orientation."""
     orientation = int(exif.pop(ExifTags.Base.Orientation, 0) or 0)
     kept = {"icc": icc} if icc else {}
     if len(exif):
-        # Cameras write broken tags; the picture matters more than its diary.
+        # Cameras write broken tags; the picture is read without them.
         with suppress(TypeError, ValueError, OverflowError, OSError):
             kept["exif"] = exif.tobytes().removeprefix(b"Exif\0\0")
     return kept, orientation

@@ -1,10 +1,12 @@
-"""Pictures that a prior does not take as they are: what `fit` does, and grey pictures for colour priors.
+"""Pictures of sizes that a prior does not take, and grey pictures for colour priors.
+
+What to do with a picture of such a size:
 
 error   (default) refuse, naming the choices
-resize  the whole picture: padded by reflection to a square, resized with antialiasing to the prior's side; the
-        result is resized back and the padding cut off, so it has the picture's own size
-crop    the central square alone, resized to the prior's side; the result is that square, at the picture's own scale
-tile    the prior works on overlapping tiles of its size (`ipt.priors.tiled`); nothing is resized
+resize  the whole picture, padded by reflection to a square and resized with antialiasing to the prior's side; the
+        result is resized back and the padding cut off
+crop    the central square, resized to the prior's side; the result is that square, resized back
+tile    the prior denoises overlapping tiles of its size (`ipt.priors.tiled`); nothing is resized
 """
 
 from __future__ import annotations
@@ -27,10 +29,13 @@ from ipt.priors.tiled import TiledPrior
 class Fitted:
     """A picture as the prior takes it, and the way back.
 
-    pixels: (C, H, W), what to solve. prior: what to solve it with. window: (top, left, height, width), the part of the
-    original that the result shows. side: of the square before resizing (0: not resized).
-    noise_gain: the standard deviation of white noise in `pixels` over that in the original; a noise level that was
-    measured on the original is to be multiplied by it.
+    Attributes:
+        pixels: (C, H, W), to be solved.
+        prior: to solve it with.
+        window: (top, left, height, width) of the part of the original that the result shows.
+        side: of the square before resizing, in pixels; 0: not resized.
+        padding: (top, left) of that square outside the window, in pixels.
+        noise_gain: the standard deviation of white noise in `pixels` over that in the original.
     """
 
     pixels: Tensor
@@ -41,7 +46,7 @@ class Fitted:
     noise_gain: float = 1.0
 
     def restore(self, result: Tensor) -> Tensor:
-        """A result for `pixels`, (C, H, W), at the original's scale: (C, *window's size)."""
+        """A result for `pixels` (C, H, W) at the original's scale, of the window's size."""
         if not self.side:
             return result
         top, left = self.padding
@@ -49,10 +54,11 @@ class Fitted:
 
 
 def fit(pixels: Tensor, prior: Prior, choice: str = "error") -> Fitted:
-    """A picture (C, H, W) as `prior` takes it; untouched where the prior takes it as it is.
+    """Make a picture (C, H, W) of a size that `prior` takes; one that it takes already stays as it is.
 
-    IptError: the prior does not take it and the choice is "error" (the message names the others), or no choice helps.
-    ValueError: a choice that does not exist.
+    Raises:
+        IptError: The prior does not take it and the choice is "error" (the message names the others), or does not help.
+        ValueError: There is no such choice.
     """
     if choice not in FIT_CHOICES:
         raise ValueError(f"fit is one of {', '.join(FIT_CHOICES)}, not {choice!r}")
@@ -64,8 +70,8 @@ def fit(pixels: Tensor, prior: Prior, choice: str = "error") -> Fitted:
     except ValueError as error:
         if choice == "error":
             raise IptError(
-                f"the prior does not take a picture of {width} x {height} px ({error}); choose fit=resize (all of "
-                f"it, scaled), fit=crop (its central square, scaled) or fit=tile (overlapping tiles, not scaled), or "
+                f"the prior does not take a picture of {width} x {height} px ({error}); choose fit=resize (all of it, "
+                f"scaled), fit=crop (its central square, scaled) or fit=tile (overlapping tiles, not scaled), or "
                 f"prior=natural, which takes any photograph"
             ) from error
     size = _side_for(prior, channels, height, width, choice)
@@ -89,8 +95,11 @@ def fit(pixels: Tensor, prior: Prior, choice: str = "error") -> Fitted:
 
 
 def accepted_side(prior: Prior, channels: int, at_most: int, largest: int = 2048) -> int | None:
-    """The largest side up to `at_most` of a square that the prior takes without padding, else the smallest above it up
-    to `largest`; None if there is none."""
+    """The side of a square that the prior takes without padding.
+
+    Returns:
+        The largest side from `at_most` down to 8 pixels; else the smallest above it up to `largest`; else None.
+    """
     for side in chain(range(at_most, 7, -1), range(at_most + 1, largest + 1)):
         try:
             if prior.chart((channels, side, side)).shape == (channels, side, side):
@@ -108,14 +117,15 @@ def _side_for(prior: Prior, channels: int, height: int, width: int, choice: str)
 
 
 def resized(picture: Tensor, side: int) -> Tensor:
-    """(C, S, S) -> (C, side, side), bicubic, antialiased where it shrinks."""
+    """Resize a square picture (C, S, S) to (C, side, side): bicubic, antialiased where it shrinks."""
     return F.interpolate(picture[None], size=(side, side), mode="bicubic", antialias=True)[0]
 
 
 def as_colour(pixels: Tensor, channels: int) -> Tensor:
-    """A picture (C, H, W) for a prior of `channels`: a grey one becomes equal channels for a colour prior.
+    """A picture (C, H, W) in `channels`; a grey one becomes equal channels.
 
-    IptError: a colour picture for a prior of another number of channels.
+    Raises:
+        IptError: A picture in colour and another number of channels.
     """
     if len(pixels) == channels:
         return pixels
@@ -128,7 +138,7 @@ def as_colour(pixels: Tensor, channels: int) -> Tensor:
 
 
 def as_it_came(result: Tensor, channels: int) -> Tensor:
-    """The way back from `as_colour`: a result (..., C, H, W) as a picture of `channels`; for a grey one, the mean."""
+    """The way back from `as_colour`: a result (..., C, H, W) in `channels`, of which a grey one is the mean."""
     return result if result.shape[-3] == channels else result.mean(-3, keepdim=True)
 
 
@@ -139,9 +149,9 @@ def _reflected(pixels: Tensor, top: int, bottom: int, left: int, right: int) -> 
 
 
 def _noise_gain(side: int, size: int) -> float:
-    """How resizing a square changes the standard deviation of white noise, averaged over the picture.
+    """The standard deviation of white noise after resizing a square over that before, averaged over the picture.
 
-    The resizing is separable: a row's weights are the response to the unit impulses of an axis.
+    The resizing is separable: its weights are the response to the unit impulses of an axis.
     """
     impulses = torch.eye(side)[None, None]
     weights = F.interpolate(impulses, size=(side, size), mode="bicubic", antialias=True)[0, 0]

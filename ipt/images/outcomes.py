@@ -9,7 +9,13 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Progress:
-    """done of total steps of what is being solved; residual: root mean square, over the noise level."""
+    """How far a solve is.
+
+    Attributes:
+        done: steps.
+        total: steps.
+        residual: root mean square, over the noise level.
+    """
 
     done: int
     total: int
@@ -18,8 +24,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one picture: "done", "skipped" (it was done before) or "failed", with the record of its json, or
-    why.
+    """The end of one picture.
+
+    Attributes:
+        name: of the picture.
+        status: "done", "skipped" (it was done before) or "failed".
+        record: what its .json holds.
+        reason: why it failed.
     """
 
     name: str

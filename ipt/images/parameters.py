@@ -14,8 +14,14 @@ from ipt.images.atomic import atomic
 
 
 def read_parameter(path: str | os.PathLike[str]) -> Tensor:
-    """The parameter in a .npy file, (C, H, W) float32, or of several frames (F, C, H, W); an array (H, W) has one
-    channel, a number or a list (C,) one value a channel. IptError: no such file, or no numbers.
+    """Read a parameter from a .npy file.
+
+    Returns:
+        float32 (C, H, W), or (F, C, H, W) of several frames; an array (H, W) has one channel, and a number or a list
+        (C,) is a value a channel.
+
+    Raises:
+        IptError: There is no such file, or it holds no numbers, or not finite ones.
     """
     file = Path(path)
     try:
@@ -46,6 +52,7 @@ def read_parameter(path: str | os.PathLike[str]) -> Tensor:
 
 
 def write_parameter(path: Path, value: Tensor) -> None:
+    """Write a parameter as a .npy file of float32, whole or not at all; IptError where that fails."""
     with atomic(path) as file:
         np.save(file, value.detach().cpu().float().numpy())
 

@@ -1,6 +1,6 @@
-"""Pictures of what is not a picture: kernels, residuals, spreads, and sheets of many at once.
+"""Pictures of kernels, residuals and standard deviations, and sheets of several pictures, for people to look at.
 
-All are uint8 arrays, (H, W) grey or (H, W, 3) colour, for people to look at. The numbers are in the .npy files.
+All are uint8 arrays, (H, W) grey or (H, W, 3) colour.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 KERNEL_SIDE = 256
+"""Least side of a kernel's picture, in pixels."""
 MOST_FRAMES = 12
-"""What of a series is shown at once."""
+"""Frames of a series that are shown."""
 # From black through violet and orange to pale yellow, rising evenly in lightness, also for the colour-blind.
 _COLOURS = np.array(
     [[4, 4, 14], [58, 20, 104], [136, 38, 118], [208, 66, 84], [246, 132, 62], [252, 206, 112], [252, 252, 214]]
@@ -22,8 +23,11 @@ _COLOURS = np.array(
 
 
 def kernel_picture(kernel: Tensor) -> np.ndarray:
-    """A kernel (1, H, W): its largest value white, nothing (and less) black, each entry a square, at least 256 pixels
-    a side."""
+    """Draw a kernel (1, H, W), its largest value white, 0 and less black, each entry as a square of pixels.
+
+    Raises:
+        ValueError: Another shape.
+    """
     values = _array(kernel)
     if values.ndim != 3 or len(values) != 1:
         raise ValueError(f"a kernel is (1, height, width), not {values.shape}")
@@ -34,9 +38,12 @@ def kernel_picture(kernel: Tensor) -> np.ndarray:
 
 
 def residual_picture(residual: Tensor, noise: float, reach: float = 4.0) -> np.ndarray:
-    """measurement - prediction, (C, H, W): zero is middle grey, +-`reach` times the noise level are white and black.
+    """Draw a residual (C, H, W): 0 is middle grey, +-`reach` times the noise level are white and black.
 
-    On this fixed scale a good solve is even grain; edges that show are what the solution does not explain.
+    On this fixed scale the residual of a good solve is even grain; edges are what the solution does not explain.
+
+    Raises:
+        ValueError: Another shape, or a noise level that is not above 0.
     """
     values = _array(residual)
     if values.ndim != 3 or not noise > 0:
@@ -48,10 +55,11 @@ def residual_picture(residual: Tensor, noise: float, reach: float = 4.0) -> np.n
 
 
 def spread_picture(spread: Tensor, top: float | None = None) -> np.ndarray:
-    """Standard deviation over samples, (C, H, W), averaged over the channels: dark where they agree, pale at `top` and
-    above.
+    """Draw a standard deviation over samples (C, H, W), averaged over the channels, dark where they agree.
 
-    top: in the units of the spread; None: its largest value.
+    Args:
+        spread: The standard deviation.
+        top: What is shown palest, in the same unit; None: the largest value.
     """
     values = _array(spread).mean(0)
     limit = float(values.max()) if top is None else top
@@ -59,7 +67,7 @@ def spread_picture(spread: Tensor, top: float | None = None) -> np.ndarray:
 
 
 def coloured(shares: np.ndarray) -> np.ndarray:
-    """Numbers in 0..1, cut to it, as colours from dark to pale, (..., 3)."""
+    """Colours (..., 3), from dark to pale, of numbers clipped to 0..1."""
     place = np.clip(shares, 0, 1) * (len(_COLOURS) - 1)
     below = np.minimum(place.astype(int), len(_COLOURS) - 2)
     part = (place - below)[..., None]
@@ -68,22 +76,25 @@ def coloured(shares: np.ndarray) -> np.ndarray:
 
 
 def sheet_of_frames(pictures: Sequence[np.ndarray], cell: int = 256, across: int = 4) -> np.ndarray:
-    """The pictures of the first `MOST_FRAMES` frames, numbered, `across` in a row."""
+    """The first `MOST_FRAMES` frames, numbered, `across` in a row, each fitted into `cell` pixels."""
     cells = [Cell(picture, f"frame {number}") for number, picture in enumerate(pictures[:MOST_FRAMES], 1)]
     return contact_sheet([cells[start : start + across] for start in range(0, len(cells), across)], cell)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture of a sheet: a tensor (C, H, W) in 0..1 or a uint8 array, and what is written below it."""
+    """One picture of a sheet: a tensor (C, H, W) in 0..1 or a uint8 array, and the text below it."""
 
     picture: Tensor | np.ndarray
     caption: str = ""
 
 
 def contact_sheet(rows: Sequence[Sequence[Cell]], cell: int = 192) -> np.ndarray:
-    """Pictures side by side, (H, W, 3), each fitted into a square of `cell` pixels; small ones are enlarged by whole
-    pixels."""
+    """Rows of pictures side by side, (H, W, 3), each fitted into a square of `cell` pixels as by `fitted`.
+
+    Raises:
+        ValueError: There is no picture.
+    """
     if not rows or not any(rows):
         raise ValueError("a contact sheet needs at least one picture")
     font = ImageFont.load_default(size=12)
@@ -102,7 +113,7 @@ def contact_sheet(rows: Sequence[Sequence[Cell]], cell: int = 192) -> np.ndarray
 
 
 def fitted(image: Image.Image, side: int) -> Image.Image:
-    """Within a square of `side` pixels: enlarged by a whole factor without smoothing, or reduced with it."""
+    """Fit a picture into a square of `side` pixels: enlarged by a whole factor, or reduced with smoothing."""
     longest = max(image.size)
     if longest <= side:
         times = side // longest

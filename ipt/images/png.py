@@ -1,8 +1,8 @@
-"""PNG at 8 and 16 bits a channel, on numpy and zlib.
+"""PNG at 8 and 16 bits a channel: Pillow writes no 16-bit colour, and reads it as 8 bits.
 
-Pillow writes no 16-bit colour and reads it as 8 bits, so the pixels of 16-bit pictures are decoded here, and all
-results are encoded here. W3C, "Portable Network Graphics (PNG) Specification (Third Edition)": chunks (section 5),
-filters (section 9), colour types (section 11.2.1).
+References:
+    W3C, "Portable Network Graphics (PNG) Specification (Third Edition)": chunks (section 5), filters (section 9),
+    colour types (section 11.2.1).
 """
 
 from __future__ import annotations
@@ -24,9 +24,14 @@ def depth(data: bytes) -> int:
 
 
 def decode16(data: bytes) -> np.ndarray:
-    """The pixels of a 16-bit PNG file, (H, W, C) uint16; C = 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha.
+    """Decode a 16-bit PNG file.
 
-    A transparent colour (chunk tRNS) becomes alpha. ValueError: damaged, cut short, interlaced, or not of 16 bits.
+    Returns:
+        uint16 (H, W, C), C = 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha; a transparent colour (chunk tRNS)
+        becomes alpha.
+
+    Raises:
+        ValueError: It is damaged, cut short, interlaced, or not of 16 bits.
     """
     width, height, bits, kind, interlaced = 0, 0, 0, 0, 0
     packed, transparent = [], b""
@@ -61,8 +66,16 @@ def decode16(data: bytes) -> np.ndarray:
 
 
 def encode(pixels: np.ndarray, icc: bytes = b"", exif: bytes = b"") -> bytes:
-    """A PNG file of (H, W) or (H, W, C) uint8 or uint16 pixels, C from 1 to 4 as in `decode16`, with a colour profile
-    and EXIF."""
+    """Encode uint8 or uint16 pixels (H, W) or (H, W, C), C from 1 to 4 as in `decode16`, as a PNG file.
+
+    Args:
+        pixels: Of the picture.
+        icc: Its colour profile; empty: none.
+        exif: Its EXIF data; empty: none.
+
+    Raises:
+        ValueError: Other pixels.
+    """
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     height, width, channels = pixels.shape
@@ -103,8 +116,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _filtered(values: np.ndarray) -> bytes:
-    """Rows (H, W, bytes a pixel), each by the filter (none, sub or up) with the smallest sum of absolute
-    differences."""
+    """Rows (H, W, bytes a pixel), each by the filter none, sub or up, whichever has the least absolute sum."""
     height = len(values)
     sub, up = values.copy(), values.copy()
     sub[:, 1:] -= values[:, :-1]

@@ -1,5 +1,4 @@
-"""What is written beside pictures: records in JSON, options in YAML, and the versions and hashes that make a result
-reproducible."""
+"""Records in JSON, options in YAML, and the versions and hashes that make a result reproducible."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ from ipt.plugins.scalars import dump_yaml
 
 
 def write_run_yaml(out_dir: str | os.PathLike[str], options: Mapping[str, Any]) -> Path:
-    """OUT/run.yaml: options that `--config` reads, in the order given; plain values only."""
+    """Write OUT/run.yaml, the options of a run in the order given, and return its path."""
     path = Path(out_dir) / "run.yaml"
     with atomic(path) as file:
         file.write(run_yaml(options).encode())
@@ -58,7 +57,7 @@ def weight_hashes(priors: Mapping[str, Prior]) -> dict[str, str]:
 
 
 def file_hash(path: str | os.PathLike[str]) -> str:
-    """sha256 of a file; IptError if it cannot be read."""
+    """The sha256 of a file; IptError where it cannot be read."""
     try:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -67,7 +66,7 @@ def file_hash(path: str | os.PathLike[str]) -> str:
 
 
 def identity(values: Mapping[str, Any]) -> str:
-    """A short name of all that determines a result; equal values, equal names."""
+    """A digest of values: equal values have equal digests."""
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 

@@ -19,8 +19,15 @@ _DAMAGED = (tifffile.TiffFileError, struct.error, IndexError, KeyError)
 
 @dataclass(frozen=True)
 class DeepTiff:
-    """values (H, W, C) float32, C = 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha; kind of number; EXIF
-    orientation (1..8); colour profile; texts by EXIF tag."""
+    """A decoded page.
+
+    Attributes:
+        values: float32 (H, W, C), C = 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha.
+        kind: of the numbers in the file, as in "uint16".
+        orientation: EXIF's, 1..8.
+        icc: colour profile; empty: none.
+        texts: by EXIF tag.
+    """
 
     values: np.ndarray
     kind: str
@@ -30,7 +37,7 @@ class DeepTiff:
 
 
 def pages(data: bytes) -> list[int]:
-    """The places, in the file, of the pages of a TIFF file that are pictures of their own. OSError: damaged."""
+    """The indices of the pages that are pictures of their own, without thumbnails; OSError: the file is damaged."""
     try:
         with tifffile.TiffFile(BytesIO(data)) as file:
             return [page.index for page in _whole_pages(file)]
@@ -39,12 +46,19 @@ def pages(data: bytes) -> list[int]:
 
 
 def decode_deep(data: bytes, place: int | None = None) -> DeepTiff | None:
-    """A TIFF file of 16-bit numbers (scaled to 0..1) or floats (as they are); None if it has 8 bits a channel or fewer.
+    """Decode a TIFF file of 16-bit numbers, scaled to 0..1, or of floats, as they are.
 
-    place: of one of its `pages`; None: it has only one.
+    Args:
+        data: The bytes of the file.
+        place: One of its `pages`; None: it has one.
 
-    ValueError, saying what to do: several pages, colours other than grey or RGB, another kind of number, a compression
-    that cannot be read, floats on another scale than 0..1. OSError: damaged.
+    Returns:
+        The page; None where it has 8 bits a channel or fewer.
+
+    Raises:
+        ValueError: There are several pages, other colours than grey or RGB, another kind of number, a compression that
+            cannot be read, or floats far outside of 0..1.
+        OSError: The file is damaged.
     """
     try:
         with tifffile.TiffFile(BytesIO(data)) as file:
@@ -56,6 +70,14 @@ def decode_deep(data: bytes, place: int | None = None) -> DeepTiff | None:
         raise OSError(str(error)) from error
 
 
+def several(pages: int) -> ValueError:
+    """The error to raise where one picture is wanted and there are several pages or frames."""
+    return ValueError(
+        f"it has {pages} pages or frames; save the one you mean as its own file, or give frames=True if all of them "
+        f"are exposures of one scene"
+    )
+
+
 def _whole_pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
     # Reduced copies (thumbnails) are not pages of their own.
     every = [page.aspage() for page in file.pages]
@@ -65,10 +87,7 @@ def _whole_pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
 def _only_page(file: tifffile.TiffFile) -> tifffile.TiffPage:
     whole = _whole_pages(file)
     if len(whole) > 1:
-        raise ValueError(
-            f"it has {len(whole)} pages; save the one you mean as its own file, or give --frames if all of them are "
-            f"exposures of one scene"
-        )
+        raise several(len(whole))
     return whole[0]
 
 

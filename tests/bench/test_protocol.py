@@ -64,7 +64,7 @@ def test_the_page_shows_a_protocol_and_names_them_all():
     text = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     protocol = parsed(yaml.safe_load(shown), "shown", "docs/benchmarks.md")
-    assert [spec.name for spec in protocol.solvers][1:3] == ["proximal", "told-nothing"]
+    assert [spec.name for spec in protocol.solvers][1:3] == ["proximal", "unknown-border"]
     assert all(f"| `{name}` |" in text for name in built_in())
     assert all(f"`{name}`" in text or f"baseline: {name}" in text for name in BASELINES)
 

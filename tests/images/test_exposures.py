@@ -69,7 +69,7 @@ def test_mean_and_median_are_pixel_by_pixel():
 
 def test_one_frame_is_no_series(tmp_path):
     Image.fromarray(FRAMES[0]).save(tmp_path / "a.png")
-    with pytest.raises(IptError, match=r"a\.png has one frame; .* leave out frames="):
+    with pytest.raises(IptError, match=r"a\.png has one frame; .* leave out frames=True"):
         read_exposures(tmp_path / "a.png")
 
 

@@ -1,0 +1,30 @@
+"""The scripts in `benchmarks/`, which take pictures or hours that no test has: what they import of ipt is there."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_what_a_script_imports_is_there(script):
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    wanted = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module and not node.level]
+    for node in wanted:
+        if node.module.partition(".")[0] == "ipt":
+            module = importlib.import_module(node.module)
+            names = [name.name for name in node.names]
+            missing = [name for name in names if not hasattr(module, name) and not find_spec(f"{node.module}.{name}")]
+            assert not missing, f"{script.name}: {node.module} has no {missing}"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_says_how_it_is_run(script):
+    text = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or ""
+    assert script.name == "common.py" or f"python benchmarks/{script.name}" in text
