@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ipt.bench.columns import Column, columns
 from ipt.bench.rows import Row
+from ipt.bench.scores import Column, columns
 from ipt.bench.statistics import SolverSummary
 from ipt.images import files
 from ipt.images.parameters import read_parameter

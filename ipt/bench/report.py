@@ -12,11 +12,11 @@ from typing import Any
 
 from ipt.bench.attempts import Bench
 from ipt.bench.cases import Cases
-from ipt.bench.columns import Column, by_section, columns
 from ipt.bench.perceptual import PerceptualScores
 from ipt.bench.plots import contact_sheet_of, plots
 from ipt.bench.protocol import BASELINES, SHIPPED, SolverSpec
 from ipt.bench.rows import Row, Rows
+from ipt.bench.scores import Column, by_section, columns
 from ipt.bench.statistics import SolverSummary, Value, summary
 from ipt.images import files
 from ipt.images.atomic import atomic

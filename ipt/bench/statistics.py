@@ -1,16 +1,9 @@
-"""The statistics of a benchmark: means with bootstrap intervals, coverage and simulation-based calibration of samples.
+"""The statistics of a benchmark: means with bootstrap intervals, and tests of simulation-based calibration.
 
-If truth and samples are draws from one posterior, the rank of the truth among K samples is uniform over 0..K, for any
-number that is computed from them (Talts, Betancourt, Simpson, Vehtari, Gelman, "Validating Bayesian Inference
-Algorithms with Simulation-Based Calibration", arXiv 1804.06788, theorem 1). Here the numbers are the entries of every
-unknown. A rank r stands for the interval [r, r + 1] / (K + 1); the truth is counted as spread evenly over its
-interval, and over the intervals of all ranks it could have where it equals some samples. So counts are fractions,
-nothing is drawn, and under the hypothesis every expectation is exact for any K.
-
-The entries of a picture depend on each other, so each case is one observation: a histogram of the places of its
-entries. Over cases, the distance of the mean histogram from a flat one is a sum of chi-squared variables with the
-weights that the covariance between cases has; its distribution is matched by an F of Satterthwaite's degrees of
-freedom, as Rao and Scott do for surveys ("On Chi-Squared Tests for Multiway Contingency Tables with Cell Proportions
+The entries of a picture depend on each other, so each case is one observation: a histogram of the ranks of its entries
+(`ipt.bench.scores`). Over cases, the distance of the mean histogram from a flat one is a sum of chi-squared variables
+with the weights that the covariance between cases has; its distribution is matched by an F of Satterthwaite's degrees
+of freedom, as Rao and Scott do for surveys ("On Chi-Squared Tests for Multiway Contingency Tables with Cell Proportions
 Estimated from Survey Data", Annals of Statistics 12, 1984).
 """
 
@@ -19,60 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
-from torch import Tensor
 
-from ipt.bench.columns import columns
+from ipt.bench.scores import columns
 
-Array = NDArray[np.float64]
-
-LEVELS = (0.5, 0.9)
-BINS = 10
-NEGLIGIBLE = 1e-3
-"""Entries below this part of the largest, in the truth and in every sample, are left out: the empty part of a kernel
-says nothing. The choice is the same whichever of the K + 1 is the truth, so ranks stay uniform."""
 _BOOTSTRAP_DRAWS = 2000
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Of one unknown of one case.
-
-    Attributes:
-        coverage: By level, the part of the entries whose truth lies in the central interval of that probability.
-        histogram: (BINS,), where the truths lie among the samples, from below all to above all; sums to 1.
-    """
-
-    coverage: dict[float, float]
-    histogram: tuple[float, ...]
-
-
-def calibration(samples: Tensor, truth: Tensor) -> Calibration | None:
-    """Where the truth (...) lies among samples (K, ...), K >= 2, entry by entry; None where no entry counts.
-
-    Raises:
-        ValueError: Shapes that differ, or fewer than two samples.
-    """
-    if samples.shape[1:] != truth.shape or len(samples) < 2:
-        raise ValueError(f"two or more samples of shape {tuple(truth.shape)} are needed, not {tuple(samples.shape)}")
-    drawn, true = samples.double().flatten(1).numpy(), truth.double().flatten().numpy()
-    size = np.maximum(np.abs(drawn).max(0), np.abs(true))
-    counted = size > NEGLIGIBLE * size.max(initial=0)
-    if not counted.any():
-        return None
-    drawn, true = drawn[:, counted], true[counted]
-    count = len(drawn) + 1
-    low = (drawn < true).sum(0) / count
-    high = ((drawn <= true).sum(0) + 1) / count
-    coverage = {level: float(_share(low, high, (1 - level) / 2, (1 + level) / 2).mean()) for level in LEVELS}
-    edges = np.linspace(0, 1, BINS + 1)
-    histogram = [float(_share(low, high, a, b).mean()) for a, b in pairwise(edges)]
-    return Calibration(coverage, tuple(histogram))
 
 
 def uniformity(histograms: Sequence[Sequence[float]]) -> tuple[float, float] | None:
@@ -96,12 +43,6 @@ def uniformity(histograms: Sequence[Sequence[float]]) -> tuple[float, float] | N
     freedom = variance**2 / float(np.square(covariance).sum())
     statistic = distance / variance
     return statistic, float(stats.f.sf(statistic, freedom, freedom * (len(values) - 1)))
-
-
-def _share(low: Array, high: Array, start: float, stop: float) -> Array:
-    """What part of each interval low..high lies within start..stop."""
-    share: Array = np.clip(np.minimum(high, stop) - np.maximum(low, start), 0, None) / (high - low)
-    return share
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 
 from ipt.bench.attempts import Attempt
 from ipt.bench.cases import Case, cases_of
-from ipt.bench.scores import scores
+from ipt.bench.scores import by_section, columns, scores
 
 
 @pytest.fixture
@@ -42,3 +42,23 @@ def test_a_small_picture_has_no_ssim_and_a_parameter_without_a_truth_no_score(ca
     found = scores(Attempt(tiny.clean + 0.1, {"veil": torch.ones(1, 1, 1)}, samples), tiny)
     assert set(found) == {"psnr", "seconds", "image_coverage_50", "image_coverage_90", "histograms"}
     assert set(found["histograms"]) == {"image"}
+
+
+# Names
+
+
+def test_columns_of_any_unknown_have_titles():
+    titles = [column.title for column in columns(["seconds", "veil_mnc", "psnr", "veil_mnc_unregistered", "case"])]
+    assert titles == ["PSNR, dB", "seconds", "veil MNC", "veil MNC, unregistered"]
+
+
+def test_sections_without_columns_are_left_out():
+    found = by_section(columns(["seconds", "psnr", "veil_mnc"]))
+    assert {section: [column.key for column in group] for section, group in found.items()} == {
+        "Quality": ["psnr"], "Parameters": ["veil_mnc"], "Cost": ["seconds"],
+    }  # fmt: skip
+
+
+def test_numbers_are_written_in_the_unit_of_the_title():
+    (memory,) = columns(["memory"])
+    assert memory.title == "peak memory, MiB" and memory.written(3 * 2**20) == "3"

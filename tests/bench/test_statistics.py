@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from ipt.bench.statistics import BINS, Calibration, calibration, mean, summary, uniformity
+from ipt.bench.scores import BINS, Calibration, calibration
+from ipt.bench.statistics import mean, summary, uniformity
 from ipt.core.interfaces import ParametricOperator
 from ipt.core.schedules import VP
 from ipt.core.solver import Solver
@@ -95,18 +96,18 @@ class Direct(ParametricOperator):
         return (measurement / noise_variance + image.mean / image.variance) / precision
 
 
-@pytest.mark.parametrize("told", [1.0, 0.3])
-def test_a_solver_that_samples_the_posterior_is_calibrated_and_one_told_too_little_noise_is_not(told):
+@pytest.mark.parametrize("assumed", [1.0, 0.3])
+def test_a_solver_that_samples_the_posterior_is_calibrated_and_one_told_too_little_noise_is_not(assumed):
     """A Gaussian prior, whose denoiser is exact, and truths drawn from it (see tests/guidance/test_linear_gaussian)."""
     cases, samples, noise, prior = 25, 9, 0.2, GaussianPrior(mean=0.2, std=0.6)
     numbers = torch.Generator().manual_seed(4)
     truth = 0.6 + 0.3 * torch.randn(cases, 1, 6, 6, generator=numbers)
     measured = truth + noise * torch.randn(truth.shape, generator=numbers)
     solver = Solver(Direct(), {"image": prior}, Proximal(clip=False), VP(150), Ancestral("small"))
-    drawn = solver.solve(measured.repeat_interleave(samples, 0), told * noise).image.reshape(cases, samples, 1, 6, 6)
+    drawn = solver.solve(measured.repeat_interleave(samples, 0), assumed * noise).image.reshape(cases, samples, 1, 6, 6)
     found = [calibration(*pair) for pair in zip(drawn, truth, strict=True)]
     _, p = uniformity([one.histogram for one in found])
-    if told == 1:
+    if assumed == 1:
         assert coverage(found, 0.9) == pytest.approx(0.9, abs=0.03) and p > 0.01
     else:
         assert coverage(found, 0.9) < 0.7 and p < 1e-6
