@@ -25,12 +25,7 @@ ITERATIONS = (5, 10, 20, 40)
 
 
 def baseline(name: str, case: Case, operator: ParametricOperator) -> tuple[Tensor, dict[str, Tensor]]:
-    """What a baseline makes of a case.
-
-    Args:
-        name: One of `protocol.BASELINES`.
-        case: With its truth.
-        operator: That made the measurement.
+    """What a baseline, one of `protocol.BASELINES`, makes of a case; operator: that made the measurement.
 
     Returns:
         The picture (C, H, W), and the parameters that the baseline takes for true.

@@ -63,10 +63,7 @@ class Case:
 class Cases:
     """All cases of a protocol; each is made when it is asked for, so that a thousand take no more memory than one.
 
-    Attributes:
-        operator: That makes the measurements.
-        generators: Of its parameters, by name.
-        paths: Of the pictures; none are the shipped ones: a face, and the same mirrored, by turns.
+    Without `paths` the pictures are the shipped ones: a face, and the same mirrored, by turns.
     """
 
     protocol: Protocol

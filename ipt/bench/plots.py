@@ -74,16 +74,7 @@ def plots(title: str, summaries: Sequence[SolverSummary], rows: Sequence[Row]) -
 
 
 def contact_sheet_of(folder: Path, stems: Sequence[str], solvers: Sequence[str]) -> np.ndarray | None:
-    """For each of the first cases a line of pictures and, where there are, a line of kernels.
-
-    Args:
-        folder: The run's `pictures`.
-        stems: Of the cases.
-        solvers: Beside the clean picture and the measurement.
-
-    Returns:
-        None without pictures.
-    """
+    """For each of the first cases a line of pictures and, where there are, one of kernels; None without pictures."""
     shown = ["clean", "measurement", *(name for name in solvers if name != "measurement")]
     rows = []
     for stem in stems[:CASES]:

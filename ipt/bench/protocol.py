@@ -138,12 +138,7 @@ class Protocol:
     ) -> Protocol:
         """The protocol with other values where they are given.
 
-        Args:
-            pictures: A folder of clean pictures, or one.
-            priors: By unknown; they go before those of every solver.
-            count: Of cases.
-            steps: Of every solver.
-            solvers: Only these, in this order.
+        `priors` and `steps` go before those of every solver; of `solvers` only these are left, in this order.
 
         Raises:
             Misuse: A solver that the protocol does not have.

@@ -35,16 +35,7 @@ class Report:
 
 
 def report(bench: Bench, cases: Cases, keys: Sequence[str], log: Rows, out: Path, pictures: Path) -> Report:
-    """Add LPIPS and FID, and write table.md, results.csv, results.json, plots.svg and sheet.png.
-
-    Args:
-        bench: The protocol and options of the run.
-        cases: That it had.
-        keys: Identities of its rows.
-        log: All rows of the folder.
-        out: Where the files go.
-        pictures: Where the run's pictures lie.
-    """
+    """Add LPIPS and FID to the rows of a run (`keys`), and write table.md, results.csv, results.json and pictures."""
     protocol = bench.protocol
     perceptual = PerceptualScores(log, pictures, bench.options.device)
     perceptual.add_lpips([log[key] for key in keys if log[key]["status"] == "done"])

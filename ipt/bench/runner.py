@@ -36,11 +36,6 @@ def run_bench(bench: Bench, out: str, listener: ProgressListener) -> Report:
 
     An attempt that fails is recorded, and tried again by the next run; the others go on.
 
-    Args:
-        bench: The protocol and the options of the run.
-        out: The folder for the results.
-        listener: Hears of every attempt.
-
     Raises:
         IptError: A protocol whose parts cannot be built, pictures that cannot be used, a folder that cannot be written
             to, or that has results on other data.

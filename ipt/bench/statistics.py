@@ -23,10 +23,7 @@ _BOOTSTRAP_DRAWS = 2000
 
 
 def uniformity(histograms: Sequence[Sequence[float]]) -> tuple[float, float] | None:
-    """A test of the hypothesis that truth and samples have one distribution.
-
-    Args:
-        histograms: Of each case, as `calibration` gives them.
+    """A test of the hypothesis that truth and samples have one distribution, by the cases' histograms of ranks.
 
     Returns:
         The F statistic, about 1 under the hypothesis, and its p value; None for fewer than 3 cases.
@@ -57,15 +54,7 @@ class Value:
 
 @dataclass(frozen=True)
 class SolverSummary:
-    """The numbers of one solver.
-
-    Attributes:
-        solver: Its name.
-        done: How many cases.
-        failed: How many cases.
-        values: By the key of a column.
-        histograms: Of the truth's ranks by unknown, the mean over cases.
-    """
+    """Of one solver: how many cases, values by the key of a column, mean histograms of ranks by unknown."""
 
     solver: str
     done: int
@@ -75,13 +64,7 @@ class SolverSummary:
 
 
 def summary(solver: str, rows: Sequence[Mapping[str, Any]], extra: Mapping[str, float]) -> SolverSummary:
-    """The summary of a solver.
-
-    Args:
-        solver: Its name.
-        rows: Of its cases, done and failed.
-        extra: Numbers of all cases together, such as the FID.
-    """
+    """Of a solver, from the rows of its cases, done and failed; extra: numbers of all together, such as the FID."""
     done = [row for row in rows if row["status"] == "done"]
     values: dict[str, Value] = {}
     for column in columns(key for row in done for key in row):

@@ -43,14 +43,6 @@ class ResultFiles:
         path = self.folder / name if isinstance(name, str) else None
         return path if path is not None and path.name == name and path.is_file() else None
 
-    def size(self, role: str) -> tuple[int, int] | None:
-        """Width and height of a picture in pixels."""
-        path = self.path(role)
-        if path is None:
-            return None
-        with Image.open(path) as file:
-            return file.size
-
     def embed(self, role: str, side: int, alt: str, classes: str = "", caption: str = "") -> EmbeddedImage | None:
         """A picture, with at most `side` pixels on its longer side; None where there is no such file."""
         path = self.path(role)

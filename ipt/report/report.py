@@ -32,14 +32,7 @@ _RATIO, _SECONDS = "residual / noise", "seconds"
 
 @dataclass(frozen=True)
 class Row:
-    """What is kept in memory of a picture, its line in the table; the rest is read as the page is written.
-
-    Attributes:
-        path: Of its json.
-        failed: Whether it has no result.
-        result: The result's file name.
-        values: By column.
-    """
+    """What is kept in memory of a picture, its line in the table; the rest is read from its json as it is written."""
 
     path: Path
     failed: bool
@@ -86,10 +79,7 @@ def write_report(out_dir: str | os.PathLike[str], title: str = "Restored picture
     Args:
         out_dir: The folder with the results: an a.json or a.failed.json for each picture. Other .json files are left
             alone. Of more than 2000 pictures, those with the largest residual for their noise are shown.
-        title: Of the page.
-
-    Returns:
-        The path of the page, report.html in that folder.
+        title: Of the page, report.html in that folder.
 
     Raises:
         IptError: There is nothing to report, or the page cannot be written.

@@ -57,13 +57,9 @@ class Picture:
     """Everything about one solved picture.
 
     Attributes:
-        stem: The name of its files.
-        anchor: The id of its section.
         before: The input.
         after: The result.
-        comparable: Whether both are of one format, so that one can lie on the other.
-        figures: Parameters, residual and what else there is.
-        links: To the files beside the page, by role.
+        links: Addresses of the files beside the page, by role.
     """
 
     stem: str
@@ -72,7 +68,6 @@ class Picture:
     key_numbers: Sequence[Quantity]
     before: EmbeddedImage | None
     after: EmbeddedImage | None
-    comparable: bool
     figures: Sequence[EmbeddedImage]
     samples: Sequence[EmbeddedImage]
     curve: Curve | None
@@ -86,14 +81,13 @@ def picture_section(out: Path, stem: str, record: Record, side: int, common: Rec
 
     Args:
         out: The folder of the run.
-        stem: The name of its files.
+        stem: The name of the picture's files.
         record: What its json holds.
         side: Pixels of embedded pictures on their longer side, at most.
         common: Of several pictures, the record whose options are shown once for all: here only what differs is shown,
             and samples are links.
     """
     files = ResultFiles(out, record.get("files") or {})
-    before, after = files.size("measurement"), files.size("result")
     samples = [role for role in files.names if role.startswith("sample ")] if common is None else []
     paths = {role: files.path(role) for role in files.names} if common is not None else {}
     return Picture(
@@ -103,7 +97,6 @@ def picture_section(out: Path, stem: str, record: Record, side: int, common: Rec
         key_numbers=_key_numbers(record),
         before=files.embed("measurement", side, "the input", "before"),
         after=files.embed("result", side, "the result"),
-        comparable=before is not None and after is not None and before[0] * after[1] == after[0] * before[1],
         figures=_embedded(files, _captions(files, record), min(side, 512)),
         samples=_embedded(files, {role: role for role in samples}, min(side, 320)),
         curve=convergence_curve(record.get("trace") or [], record.get("noise"), record.get("solved_sizes") or ()),

@@ -10,12 +10,7 @@ from ipt.report.formatting import number
 
 
 def template(name: str, package: str = "ipt.report") -> Template:
-    """A template of the folder `templates` of a package.
-
-    Args:
-        name: Of the file, such as "report.html.jinja".
-        package: Dotted name of the package that brings it.
-    """
+    """A template, such as "report.html.jinja", of the folder `templates` of a package (by its dotted name)."""
     return _environment(package).get_template(name)
 
 

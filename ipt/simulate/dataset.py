@@ -43,13 +43,7 @@ from ipt.simulate.simulation import Simulation, generator_names, generators_for,
 
 
 def simulate_all(options: SimulateOptions, out: str, force: bool, listener: ProgressListener) -> Iterator[Outcome]:
-    """Degrade every picture of `options.input`, a file or a folder.
-
-    Args:
-        options: How.
-        out: The folder for measurements and truth.
-        force: Replace files that are there.
-        listener: Hears of every picture.
+    """Degrade every picture of `options.input`, a file or a folder, into the folder `out`.
 
     Yields:
         What became of each picture.

@@ -47,5 +47,5 @@ def test_only_files_beside_the_page(tmp_path):
     folder.mkdir()
     files = saved(folder, np.zeros((8, 12), np.uint8))
     (tmp_path / "a.png").write_bytes((folder / "a.png").read_bytes())
-    assert files.size("result") == (12, 8) and files.size("elsewhere") is None
+    assert files.path("result") == folder / "a.png"
     assert all(files.embed(role, 64, "") is None for role in ("elsewhere", "gone", "none", "unknown"))

@@ -211,7 +211,7 @@ def test_numbers_are_shown_with_their_unit(tmp_path: Path) -> None:
     assert "of <the> disc" in [attributes.get("title") for attributes in page.all("div")]
 
 
-@pytest.mark.parametrize(("shape", "slider"), [((24, 24), True), ((24, 12), False)])
+@pytest.mark.parametrize(("shape", "slider"), [((24, 24), True), ((36, 36), True), ((24, 12), False)])
 def test_input_and_result_lie_on_each_other_if_they_are_of_one_format(tmp_path: Path, shape, slider) -> None:
     result = replace(solved(), measurement=Picture(torch.rand(1, *shape)))
     write_result(tmp_path, "a", result)
