@@ -1,4 +1,6 @@
-"""The one place where an exception becomes a message on standard error and an exit code. The codes, of every command:
+"""The one place where an exception becomes a message on standard error and an exit code.
+
+The codes, of every command:
 
     0    done
     1    an error: a file, a device, a plugin, a component that refuses a value, a solve that diverged

@@ -1,5 +1,4 @@
-"""How a run goes, on standard error: a line a picture, and on a terminal live lines for the batch and for the folder,
-with the time left."""
+"""How a run goes, on standard error: a line a picture; on a terminal live lines for batch and folder."""
 
 from __future__ import annotations
 
