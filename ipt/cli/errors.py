@@ -29,8 +29,12 @@ from ipt.core.errors import IptError, Misuse
 
 DONE, ERROR, USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
-_SAME = "border depth device engine fit force frames generator known noise precision prior reference samples seed shard"
-_OPTIONS = {"out": "-o", "pictures": "--images", **{name: f"--{name}" for name in [*_SAME.split(), "steps"]}}
+_SAME = (
+    "border change channels depth device engine fit force frames generator images known noise precision prior "
+    "reference refine samples seed shard size steps"
+)
+_OTHERS = {"out": "-o", "pictures": "--images", "held_out": "--held-out"}
+_OPTIONS = {**{name: f"--{name}" for name in _SAME.split()}, **_OTHERS}
 """Arguments of the library that messages name, as options of the command line."""
 _ARGUMENT = re.compile(rf"\b({'|'.join(_OPTIONS)})=(True\b|[\w:+/]*(?:\.\w+)*)")
 

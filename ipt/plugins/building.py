@@ -78,7 +78,8 @@ def components(
     settings: Mapping[str, Any] | None = None,
 ) -> tuple[Entry, ...]:
     """The registered components that `build` would use, each once; only the operator is built. Arguments and errors as
-    of `build`."""
+    of `build`.
+    """
     planner = Planner(discover())
     draft = _Draft.of(planner, operator, prior, guidance, parameters or {}, known, grouped(settings or {}))
     plans = [draft.plan, *draft.priors.values(), draft.rule]

@@ -92,7 +92,7 @@ def _owner(point: EntryPoint) -> tuple[str, str]:
     try:
         if point.dist is not None and point.dist.name:
             return point.dist.name, point.dist.version
-    except Exception:  # noqa: S110 - metadata comes from anywhere; a plugin without it still has a name
+    except Exception:
         pass
     return point.name, ""
 
@@ -158,7 +158,8 @@ def _place(error: BaseException, module: Any) -> str:
 
 def _version_faults(version: Any, unknown: list[str]) -> Iterator[str]:
     """What is to be said of a plugin that was written for this version of the hooks, and of those that there are
-    not."""
+    not.
+    """
     if not isinstance(version, int):
         yield f"its IPT_HOOKS is {version!r}, not a whole number"
     elif version > hookspecs.VERSION:

@@ -193,7 +193,8 @@ def _shares(
     spec: str, parts: Mapping[str, Signature], settings: Mapping[str, Any], section: str
 ) -> dict[str, dict[str, Any]]:
     """The settings of each part of a composed operator: "downscale.factor" is of the part `downscale` alone, "border"
-    of every part that has such an option and no value of its own for it."""
+    of every part that has such an option and no value of its own for it.
+    """
     common: dict[str, dict[str, Any]] = {label: {} for label in parts}
     own: dict[str, dict[str, Any]] = {label: {} for label in parts}
     for key, value in settings.items():

@@ -1,10 +1,9 @@
-"""Train from a description in a file, on torch and numpy alone:
+"""Train from a description in a file, on torch and numpy alone.
 
     python -m ipt.training options.json [--change]
 
-`ipt.training.job` says what the file holds. Running the same again continues where it was; Ctrl-C and SIGTERM save
-first. The end is OUT/state.pt; where all of ipt is installed, `ipt train -o OUT --export` turns it into weights for
-`--prior OUT`.
+`ipt.training.job` explains the file. The same command again continues where it was; Ctrl-C and SIGTERM save first. The
+result is OUT/state.pt; where all of ipt is installed, `ipt train -o OUT --export` makes weights of it.
 
 Exit codes: 0 done, 1 error, 2 usage, 130 or 143 stopped by a signal.
 """
@@ -15,6 +14,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from ipt.core.errors import IptError, Misuse
@@ -27,6 +27,7 @@ _EVERY = 20.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m ipt.training", description="Train a diffusion prior; see ipt/training/job.py."
     )
@@ -50,18 +51,16 @@ def _run(file: Path, change: bool) -> int:
     if not isinstance(job, dict):
         raise IptError(f"{file} is no table of names and values: see the head of ipt/training/job.py")
 
-    def say(line: str) -> None:
-        print(line, flush=True)
-
-    trainer = trainer_of(job, change, say)
-    lines = Lines(say, _EVERY)
+    log = partial(print, flush=True)
+    trainer = trainer_of(job, change, log)
+    lines = Lines(log, _EVERY)
     with caught(trainer.stop) as signal:
         for report in trainer.steps():
             lines.show(report)
     if signal.number is not None:
-        say(f"stopped and saved at {trainer.images:,} images; run the same again to continue")
+        log(f"stopped and saved at {trainer.images:,} images; run the same again to continue")
     else:
-        say(f"done: {trainer.state_path}")
+        log(f"done: {trainer.state_path}")
     return signal.exit_code
 
 

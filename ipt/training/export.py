@@ -1,4 +1,4 @@
-"""From a training's state to a folder that `--prior` takes: weights, their config, and a card in words."""
+"""Weights, their config and a card of the state of a training: a folder that serves as a prior."""
 
 from __future__ import annotations
 
@@ -17,22 +17,58 @@ from ipt.training.sources import Source
 
 CARD = "card.md"
 _LEARNT = "What it started from learnt from:"
+_TEXT = """\
+# {name}
+
+A diffusion prior: a denoiser for use with `ipt solve --prior`, trained with `ipt train`.
+
+## Data
+
+{data}{earlier_data}
+
+## Network
+
+{network}; {parameters:,} parameters in float16; EDM preconditioning (arXiv 2206.00364), \
+sigma_data {options.sigma_data:g}.
+
+## Training
+
+{state.images:,} examples seen of {options.images:,} planned, {options.batch} a step; Adam, rate {options.rate:g}; \
+ln sigma of mean {options.sigma_mean:g} and standard deviation {options.sigma_std:g}; averaged weights with a \
+half-life of {options.ema:g} of the examples seen; {options.precision}; seed {options.seed}.{earlier_training}
+
+## Validation
+
+"""
+_VALIDATION = """\
+Held-out examples, after {images:,} examples seen{whose}; noise level and mean squared error \
+in normalised units (-1..1).
+
+| sigma | mean squared error | PSNR |
+| ---: | ---: | ---: |
+"""
 
 
 def export(folder: str | os.PathLike[str], about: str = "", source: Source | None = None) -> list[Path]:
-    """Write config.json, diffusion_pytorch_model.safetensors and card.md beside `folder`/state.pt; the files written.
+    """Write config.json, diffusion_pytorch_model.safetensors and card.md beside `folder`/state.pt.
 
-    about: what the training data is and its licence, for the card. source: the training examples, where they are at
-    hand; None: as the state tells. IptError: no state there, or it cannot be written.
+    Args:
+        folder: Of the training.
+        about: What the training data is and its licence, for the card.
+        source: The training examples; None: as recorded in the state.
+
+    Returns:
+        The files written.
+
+    Raises:
+        IptError: There is no state, or the files cannot be written.
     """
     from ipt.priors.weights import CONFIG, TENSORS, export_state
 
     place = Path(folder)
     path = place / "state.pt"
     if not path.is_file():
-        raise IptError(
-            f"{path} does not exist: train first (ipt train -o {place} --from FOLDER), or name a folder that has it"
-        )
+        raise IptError(f"{path} does not exist: train first, or give a folder that has it (out=)")
     state, tensors = states.read(path)
     if source is not None:
         state = replace(state, source=source.identity(), examples=str(source))
@@ -48,65 +84,36 @@ def export(folder: str | os.PathLike[str], about: str = "", source: Source | Non
     text = card(place.resolve().name, state, _count(tensors["average"]), about)
     partial = place / f"{CARD}.partial"
     partial.write_text(text, encoding="utf-8")
-    os.replace(partial, place / CARD)
+    partial.replace(place / CARD)
     return [place / CONFIG, place / TENSORS, place / CARD]
 
 
 def _sizes(network: NetworkConfig, height: int, width: int) -> list[int] | None:
-    """The sides that a network takes which learnt from pictures of this size; None: any."""
+    """The sides that a network takes which was trained on pictures of this size; None: any."""
     if isinstance(network, RefinedConfig):
         return network.sides
     return [height] if height == width and not network.local else None
 
 
 def card(name: str, state: states.About, parameters: int, about: str = "") -> str:
-    """The card in Markdown: data, network, training, validation by noise level. No date: one state, one card."""
-    network, options = state.network, state.options
-    lines = [
-        f"# {name}",
-        "",
-        "A diffusion prior: a denoiser for use with `ipt solve --prior`, trained with `ipt train`.",
-        "",
-        "## Data",
-        "",
-        f"{state.examples or 'Not recorded'}.",
-        *(["", about] if about else []),
-        *_earlier_data(state, about),
-        "",
-        "## Network",
-        "",
-        f"{_network(network)}; {parameters:,} parameters in float16; EDM preconditioning (arXiv 2206.00364), "
-        f"sigma_data {options.sigma_data:g}.",
-        "",
-        "## Training",
-        "",
-        f"{state.images:,} examples seen of {options.images:,} planned, {options.batch} a step; Adam, rate "
-        f"{options.rate:g}; ln sigma of mean {options.sigma_mean:g} and standard deviation {options.sigma_std:g}; "
-        f"averaged weights with a half-life of {options.ema:g} of the examples seen; {options.precision}; "
-        f"seed {options.seed}.",
-        *_earlier_training(state),
-        "",
-        "## Validation",
-        "",
-    ]
-    if not state.history:
-        return "\n".join([*lines, "None was run.", ""])
-    last = state.history[-1]
-    # Of the start, where this run has not validated yet.
-    whose = f", as {state.start.name} told" if state.start and last["images"] == state.start.images else ""
-    rows = [f"| {' | '.join(row)} |" for row in validation_rows(last["validation"])]
-    return "\n".join(
-        [
-            *lines,
-            f"Held-out examples, after {last['images']:,} examples seen{whose}; noise level and mean squared error in "
-            f"normalised units (-1..1).",
-            "",
-            "| sigma | mean squared error | PSNR |",
-            "| ---: | ---: | ---: |",
-            *rows,
-            "",
-        ]
+    """The card in Markdown: data, network, training, validation by noise level. Without a date, it is reproducible."""
+    text = _TEXT.format(
+        name=name,
+        state=state,
+        options=state.options,
+        data="\n".join([f"{state.examples or 'Not recorded'}.", *(["", about] if about else [])]),
+        earlier_data="".join(f"\n{line}" for line in _earlier_data(state, about)),
+        network=_network(state.network),
+        parameters=parameters,
+        earlier_training="".join(f"\n{line}" for line in _earlier_training(state)),
     )
+    if not state.history:
+        return f"{text}None was run.\n"
+    last = state.history[-1]
+    # Of the start, where this training has not validated yet.
+    whose = f", as of {state.start.name}" if state.start and last["images"] == state.start.images else ""
+    rows = "".join(f"| {' | '.join(row)} |\n" for row in validation_rows(last["validation"]))
+    return text + _VALIDATION.format(images=last["images"], whose=whose) + rows
 
 
 def _network(network: NetworkConfig) -> str:
@@ -114,9 +121,9 @@ def _network(network: NetworkConfig) -> str:
         *details, coarsest = network.stages()
         details.append(coarsest)
         side = coarsest.side // 2
-        told = [f"Of the picture at {side}x{side}: {_network(coarsest.base)}"]
-        told += [f"Of the detail at {d.side}x{d.side}: {_network(d.detail)}" for d in reversed(details)]
-        return f"{len(told)} networks (`ipt/priors/refined.py`). {'. '.join(told)}"
+        parts = [f"Of the picture at {side}x{side}: {_network(coarsest.base)}"]
+        parts += [f"Of the detail at {d.side}x{d.side}: {_network(d.detail)}" for d in reversed(details)]
+        return f"{len(parts)} networks (`ipt/priors/refined.py`). {'. '.join(parts)}"
     return (
         f"U-Net, channels {network.channels}, width {network.width}, "
         f"multipliers {', '.join(map(str, network.multipliers))}, blocks {network.blocks}, patch {network.patch}, "
@@ -126,17 +133,15 @@ def _network(network: NetworkConfig) -> str:
 
 
 def _earlier_data(state: states.About, about: str) -> list[str]:
-    """What the weights that a run began with learnt from, a quoted paragraph each, but for what the card says already:
-    where it comes from and its licence stay true however often a training is built upon.
-    """
-    said = {f"{state.examples}.", about, _LEARNT}
+    """The data of the weights that a training began with, quoted, without what the card has already."""
+    known = {f"{state.examples}.", about, _LEARNT}
     earlier = [origin.data for origin in (state.start, state.base) if origin]
-    told = [text for text in _unquoted("\n\n".join(earlier)) if text not in said]
-    return ["", _LEARNT, *_quoted(told)] if told else []
+    others = [text for text in _unquoted("\n\n".join(earlier)) if text not in known]
+    return ["", _LEARNT, *_quoted(others)] if others else []
 
 
 def _earlier_training(state: states.About) -> list[str]:
-    """The weights a run began with and how these were trained, which tells in turn what they began with."""
+    """The weights that a training began with or refines, and how these were trained, in turn."""
     refined, base = [], state.base
     if base:
         how = " How these were trained:" if base.training else ""

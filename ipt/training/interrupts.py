@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop, rather than as an end in the middle."""
+"""Ctrl-C and SIGTERM end a training after its present step, rather than within it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from types import FrameType
 
 @dataclass
 class Caught:
-    """The signal that came, if any."""
+    """The number of the signal that came; None: none did."""
 
     number: int | None = None
 
     @property
     def exit_code(self) -> int:
-        """0 where none came; else 128 + its number, as shells count: 130 for Ctrl-C."""
+        """0 without a signal; else 128 + its number, as in shells: 130 for Ctrl-C."""
         return 0 if self.number is None else 128 + self.number
 
 
 @contextmanager
 def caught(stop: Callable[[], None]) -> Iterator[Caught]:
-    """Within the block SIGINT and SIGTERM call `stop`, the first time; a second one has its usual effect."""
+    """Have the first SIGINT or SIGTERM within the block call `stop`; a second one has its usual effect."""
     result = Caught()
     usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

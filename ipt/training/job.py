@@ -1,16 +1,18 @@
-"""A training as one description that JSON can hold: where it goes, what it learns from, which network, and how.
+"""The description of a training, which JSON can hold.
 
     {"out": "kernels", "source": {"generator": "kernels"}, "network": {"width": 32}, "training": {"images": 400000}}
     {"out": "faces", "source": {"pictures": "faces.npy", "held_out": 500}, "training": {"device": "auto"}}
     {"out": "longer", "source": {"pictures": "faces.npy", "held_out": 500}, "start": "faces"}
 
-source: "pictures" (a folder, a .npy array or a .npz pack; with "size", "channels", "held_out", "mirror") or "generator"
-(a name below or "module:attribute"; with "options", "sizes", "channels"). network: of `UNetConfig`, without the
-channels, which are the examples'. training: of `TrainingOptions`; the device may be "auto". start: weights to begin
-with, by the name of a prior that ships with ipt, a folder of weights or a state.pt; network and training.sigma_data are
-then theirs where nothing is said (safetensors must be installed). refine: weights, named alike, of pictures of half the
-side, for which a network of the detail is trained (`ipt.priors.refined`); network is then the detail's. Both: the
-detail of start goes on, upon another prior of half the side. Relative paths are taken from where the command runs.
+out       folder of the training; relative paths are from where the command runs
+source    "pictures" (a folder, a .npy array or a .npz pack; with "size", "channels", "held_out", "mirror"), or
+          "generator" (a name below or "module:attribute"; with "options", "sizes", "channels")
+network   of `UNetConfig`, without the channels, which are the examples'; where there is "refine", of the detail
+training  of `TrainingOptions`; the device may be "auto"
+start     weights to begin with: the name of a prior that ships with ipt, a folder of weights or a state.pt. Network and
+          training.sigma_data are by default those of the weights; safetensors must be installed
+refine    weights, named likewise, of pictures of half the side, beyond which a network of the detail is trained
+          (`ipt.priors.refined`). With "start" as well, the detail of its weights goes on, upon this prior
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from ipt.training.trainer import Trainer
 
 _KEYS = ("out", "source", "network", "training", "start", "refine")
 _MEASURED = 500
-"""The most held-out pictures on which what averaging loses is measured."""
+"""The most held-out pictures on which the loss of averaging is measured."""
 GENERATORS: Mapping[str, str] = MappingProxyType(
     {
         "motion": "ipt.operators.kernels:MotionKernels",
@@ -45,7 +47,7 @@ GENERATORS: Mapping[str, str] = MappingProxyType(
         "kernels": "ipt.operators.kernels:MixedKernels",
     }
 )
-"""Generators that a description may name without the registry of plugins, which this module does without."""
+"""Generators by name: this module does without the registry of plugins."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,20 @@ class _Drawn:
 def trainer(
     job: Mapping[str, Any],
     accept_changes: bool = False,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
     usual: Mapping[str, Any] = MappingProxyType({}),
 ) -> Trainer:
-    """The trainer that a description asks for, continuing what is in its folder.
+    """Make the trainer of a description, which continues what is in its folder.
 
-    say: is told in a line what takes time. usual: of the network, where neither the description nor the weights it
-    begins with say otherwise. IptError: an unknown or missing key, a value of the wrong kind, what `Trainer`,
-    `ipt.training.start`, `ipt.training.pictures` and the generator refuse.
+    Args:
+        job: The description.
+        accept_changes: As of `Trainer`.
+        log: Takes a line before what takes long.
+        usual: Options of the network where neither the description nor the weights it begins with have them.
+
+    Raises:
+        IptError: A key is unknown or missing, a value is of another kind, or refused by `Trainer`,
+            `ipt.training.start`, `ipt.training.pictures` or the generator.
     """
     for key in job:
         if key not in _KEYS:
@@ -85,7 +93,7 @@ def trainer(
     folder = Path(job["out"]).expanduser()
     state = folder / "state.pt"
     begun, base = (start.find(job[key]) if job.get(key) else None for key in ("start", "refine"))
-    source = _source(_table(job, "source"), folder, say)
+    source = _source(_table(job, "source"), folder, log)
     if begun and base:
         begun, base = start.onto(begun, base, _refining(base, start.detail(begun), source)), None
     known, sigma = (begun.network, begun.sigma_data) if begun else _started(state)
@@ -101,24 +109,24 @@ def trainer(
     theirs = _theirs(trained) if isinstance(trained, UNetConfig) else usual
     single = _network({**theirs, **_table(job, "network")}, source.channels)
     network: NetworkConfig = single
-    # Channels that do not fit are the trainer's to refuse, in words that name the weights.
+    # The trainer refuses channels that do not fit, naming the weights.
     if refined and single.channels == refined.channels:
         network = replace(refined, detail=single)
     elif base:
         network = _refining(base, single, source)
     if state.exists():
-        say(f"continuing {state}")
+        log(f"continuing {state}")
     elif begun:
-        say(f"starting from {begun.origin}")
+        log(f"starting from {begun.origin}")
     elif base:
-        say(f"refining {base.origin}")
+        log(f"refining {base.origin}")
     return Trainer(network, source, options, folder, accept_changes, begun, base)
 
 
 def _refining(base: start.Start, detail: UNetConfig, source: Source) -> RefinedConfig:
-    """The networks for pictures of twice the base's side: what they must know of both is measured on held-out ones."""
+    """The networks for pictures of twice the base's side, with what they need measured on held-out ones."""
     if len(source.sides) != 1 or source.sides[0][0] != source.sides[0][1]:
-        raise IptError("refining takes square pictures of one size: give them (--from, --size)")
+        raise IptError("refining takes square pictures of one size: give those, or their size (size=)")
     errors = base.history[-1]["validation"] if base.history else {}
     held_out = source.validation(_MEASURED)[0]
     return RefinedConfig(
@@ -127,7 +135,7 @@ def _refining(base: start.Start, detail: UNetConfig, source: Source) -> RefinedC
 
 
 def _started(state: Path) -> tuple[NetworkConfig | None, float | None]:
-    """The networks and sigma_data of a training that began with weights: its description need not name them again."""
+    """Network and sigma_data of a training that began with weights: its description need not repeat them."""
     about = states.read(state)[0] if state.exists() else None
     known = about and (about.start or about.base)
     return (about.network, about.options.sigma_data) if about and known else (None, None)
@@ -138,13 +146,13 @@ def _theirs(network: UNetConfig) -> dict[str, Any]:
 
 
 def device(name: str) -> str:
-    """A torch device by name; "auto" is the best there is. IptError: it is not there."""
+    """A torch device by name, "auto" for the best there is; IptError where there is none."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError, TypeError):
-        raise IptError(f"there is no device {name!r} here: choose auto or cpu (--device)") from None
+        raise IptError(f"there is no device {name!r} here: choose auto or cpu (device=)") from None
     return name
 
 
@@ -155,19 +163,18 @@ def _table(job: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value
 
 
-def _source(values: Mapping[str, Any], folder: Path, say: Callable[[str], None]) -> Source:
+def _source(values: Mapping[str, Any], folder: Path, log: Callable[[str], None]) -> Source:
     if ("pictures" in values) == ("generator" in values):
         raise IptError("the training's source is either pictures or a generator: give one of the two")
     if "pictures" in values:
         wanted = checked(_Pictures, "source", values)
-        array = pictures.load(wanted.pictures, folder, wanted.size or None, wanted.channels or None, say)
+        array = pictures.load(wanted.pictures, folder, wanted.size or None, wanted.channels or None, log)
         held_out = wanted.held_out or pictures.usual_held_out(len(array))
         return ArraySource(array, held_out, wanted.mirror, Path(wanted.pictures).name)
     options = dict(_table(values, "options"))
     drawn = checked(_Drawn, "source", {name: value for name, value in values.items() if name != "options"})
-    # The name alone where all is usual, so that it reads well in a card; the options where they matter.
-    told = f"{drawn.generator} ({', '.join(f'{n}={v}' for n, v in options.items())})" if options else drawn.generator
-    return GeneratorSource(_generator(drawn.generator, options), drawn.sizes, drawn.channels, told)
+    named = f"{drawn.generator} ({', '.join(f'{n}={v}' for n, v in options.items())})" if options else drawn.generator
+    return GeneratorSource(_generator(drawn.generator, options), drawn.sizes, drawn.channels, named)
 
 
 def _generator(name: str, options: Mapping[str, Any]) -> Generator:
@@ -192,7 +199,7 @@ def _generator(name: str, options: Mapping[str, Any]) -> Generator:
 def _network(values: Mapping[str, Any], channels: int) -> UNetConfig:
     if "channels" in values:
         raise IptError(
-            "network.channels are those of the training examples: leave it out, or choose them there (--channels)"
+            "network.channels are those of the training examples: leave it out, or choose them there (channels=)"
         )
     network = checked(UNetConfig, "network", {**values, "channels": channels})
     if min(network.width, network.blocks, network.patch, *network.multipliers) < 1:

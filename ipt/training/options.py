@@ -1,4 +1,4 @@
-"""How to train: the options, checked when they are made, and what may change when a run is continued."""
+"""The options of a training, checked when they are made, and which of them may change when it is continued."""
 
 from __future__ import annotations
 
@@ -13,20 +13,32 @@ T = TypeVar("T")
 PRECISIONS = ("fp32", "bf16")
 """Of `ipt.core.precision`; the gradients of fp16 would need a scale of their own."""
 FREE = ("images", "compile", "save_every", "validate_every", "validation_images", "device")
-"""Options that may differ when a run is continued: they do not change what an example teaches."""
+"""Options that may differ when a training is continued: they change no update of the weights."""
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train. `images` is the length in training examples; it can be raised later and the run continued.
+    """How to train.
 
-    rate: Adam's peak step size; it rises over the run's first `warmup` examples and falls linearly to zero at `images`.
-    sigma_mean, sigma_std: of the logarithm of the noise level. sigma_data: standard deviation of the examples.
-    ema: half-life of the averaged weights, as a share of the examples seen. precision: "fp32" or "bf16" (automatic
-    mixed precision; weights stay in float32). compile: by torch.compile. save_every, validate_every: in examples.
-    validation_images: the most that are validated on. device: "cpu", "cuda", "cuda:1", ...
+    Attributes:
+        images: length in training examples; it can be raised later and the training continued.
+        batch: examples a step.
+        rate: Adam's peak step size, reached after `warmup` examples, from where it falls linearly to 0 at `images`.
+        warmup: in examples.
+        sigma_mean: mean of the natural logarithm of the noise level.
+        sigma_std: its standard deviation.
+        sigma_data: standard deviation of the examples, in normalised units.
+        ema: half-life of the averaged weights, as a share of the examples seen.
+        seed: of the initial weights, the order of examples and their noise.
+        precision: of the network's arithmetic, "fp32" or "bf16"; weights stay in float32.
+        compile: by torch.compile.
+        save_every: in examples.
+        validate_every: in examples.
+        validation_images: the most examples that are validated on.
+        device: "cpu", "cuda", "cuda:1", ...
 
-    IptError: a value out of its range.
+    Raises:
+        Misuse: A value is out of its range.
     """
 
     images: int = 200_000
@@ -62,19 +74,23 @@ class TrainingOptions:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Lines "name: old before, new now" for every entry that differs."""
+    """A line "name: old before, new now" for every entry that differs."""
     names = dict.fromkeys([*before, *now])
     return [f"{n}: {before.get(n)} before, {now.get(n)} now" for n in names if before.get(n) != now.get(n)]
 
 
 def changed(before: TrainingOptions, now: TrainingOptions) -> list[str]:
-    """`differences` of the options that a continued run must keep."""
+    """`differences` of the options that a continued training must keep."""
     old, new = ({n: v for n, v in asdict(options).items() if n not in FREE} for options in (before, now))
     return differences(old, new)
 
 
 def checked(kind: type[T], section: str, values: Mapping[str, Any]) -> T:
-    """The dataclass `kind` from values by name; IptError, naming `section`, for an unknown name or a wrong type."""
+    """The dataclass `kind` from values by name.
+
+    Raises:
+        Misuse: A name is unknown, or a value is of another type; both are named with their `section`.
+    """
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for name in values:

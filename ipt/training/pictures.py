@@ -1,8 +1,7 @@
-"""Pictures of any size on disk -> one array of squares that training reads without decoding anything again.
+"""Pictures of any size on disk as one array of squares, decoded once.
 
-A folder of pictures and a pack of JPEG files are converted once and kept as `pictures-<digest>.npy` in the training's
-own folder; the digest is of the listing (names, sizes, times of change), so other files mean another array. Nothing but
-torch and numpy is needed where the array is there already.
+A folder of pictures or a pack of JPEG files becomes `pictures-<digest>.npy` in the folder of the training; the digest
+is of the listing (names, sizes, times of change). Where the array is there, torch and numpy are all that is needed.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from ipt.core.errors import IptError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 USUAL_SIZE = 64
+"""Side in pixels."""
 _THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -32,29 +32,36 @@ def load(
     cache: str | os.PathLike[str],
     size: int | None = None,
     channels: int | None = None,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> np.ndarray:
-    """Pictures as a read-only array (N, H, W, C) of uint8, mapped from disk.
+    """Load pictures as a read-only array, mapped from disk.
 
-    path: a folder (with its subfolders, in the order of their names), a .npz pack (`buf`: JPEG files end to end, `off`:
-    where each begins and the last ends), or a .npy array (N, H, W, C) or (N, H, W) of uint8, taken as it is.
-    cache: the folder for the converted array. size: side of the squares in pixels, cut from the centre and reduced with
-    antialiasing (None: 64; a .npy as it is). channels: 1 or 3 (None: as the pictures have, which must agree).
-    say: is told in a line what takes time.
+    Args:
+        path: A folder (with its subfolders, in the order of their names); a .npz pack (`buf`: JPEG files end to end,
+            `off`: where each begins and the last ends); or a .npy array of uint8 (N, H, W, C) or (N, H, W).
+        cache: Folder for the converted array.
+        size: Side in pixels of the squares, cut from the centre and reduced with antialiasing; None: 64, and a .npy
+            array as it is.
+        channels: 1 or 3; None: those of the pictures, which must agree.
+        log: Takes a line before what takes long.
 
-    IptError: nothing there; no pictures; pictures that are damaged, smaller than `size`, see-through, or some grey and
-    some in colour; an array of another kind or size.
+    Returns:
+        uint8 (N, H, W, C).
+
+    Raises:
+        IptError: There is nothing, or no picture; pictures are damaged, smaller than `size`, transparent, or partly
+            grey and partly in colour; an array is of another kind or size.
     """
     place = Path(path).expanduser()
     if channels not in (None, 1, 3):
-        raise IptError(f"pictures have 1 or 3 channels, not {channels}: choose one of them (--channels)")
+        raise IptError(f"pictures have 1 or 3 channels, not {channels}: choose one of them (channels=)")
     if not place.exists():
         raise IptError(f"{place} does not exist: give a folder of pictures, a .npy array or a .npz pack of JPEG files")
     if place.suffix == ".npy":
         return _array(place, size, channels)
     side = USUAL_SIZE if size is None else size
     if side < 1:
-        raise IptError(f"pictures of {side} pixels: choose a size of at least 1 (--size)")
+        raise IptError(f"pictures of {side} pixels: choose a size of at least 1 (size=)")
     if place.is_dir():
         files = _listed(place)
         stamps = [(str(file.relative_to(place)), *_stamp(file)) for file in files]
@@ -67,7 +74,7 @@ def load(
     digest = hashlib.sha256(json.dumps([stamps, side, channels]).encode()).hexdigest()[:16]
     target = Path(cache) / f"pictures-{digest}.npy"
     if not target.exists():
-        say(f"converting {len(readers):,} pictures of {place} to {side}x{side}")
+        log(f"converting {len(readers):,} pictures of {place} to {side}x{side}")
         _convert(names, readers, side, channels, target)
         for old in target.parent.glob("pictures-*"):
             if old != target and old.suffix in (".npy", ".partial"):
@@ -77,12 +84,12 @@ def load(
 
 
 def usual_held_out(count: int) -> int:
-    """How many of `count` pictures to hold out: 500, of small sets a tenth."""
+    """How many of `count` pictures to hold out: 500, but at most a tenth."""
     return min(500, max(1, count // 10))
 
 
 def square(pixels: Tensor, side: int) -> Tensor:
-    """The central square of pixels (C, H, W) in 0..1, reduced with antialiasing to (C, side, side)."""
+    """Reduce the central square of pixels (C, H, W) in 0..1 with antialiasing to (C, side, side)."""
     height, width = pixels.shape[-2:]
     short = min(height, width)
     top, left = (height - short) // 2, (width - short) // 2
@@ -105,9 +112,9 @@ def _array(file: Path, size: int | None, channels: int | None) -> np.ndarray:
             f"{file} is {array.dtype} {array.shape}: pictures are uint8 (N, H, W) or (N, H, W, 1 or 3); convert it"
         )
     if size is not None and array.shape[1:3] != (size, size):
-        raise IptError(f"{file} has pictures of {array.shape[1]}x{array.shape[2]}, not {size}x{size}: leave --size out")
+        raise IptError(f"{file} has pictures of {array.shape[1]}x{array.shape[2]}, not {size}x{size}: leave size= out")
     if channels not in (None, array.shape[-1]):
-        raise IptError(f"{file} has {array.shape[-1]} channels, not {channels}: leave --channels out, or convert it")
+        raise IptError(f"{file} has {array.shape[-1]} channels, not {channels}: leave channels= out, or convert it")
     return array
 
 
@@ -159,7 +166,7 @@ def _packed(file: Path) -> tuple[list[str], list[Callable[[], Tensor]]]:
 
 
 def _decoded(data: bytes, name: str) -> Tensor:
-    """The picture in a file's bytes, upright: (1 or 3, H, W) in 0..1. IptError: damaged, see-through, other pixels."""
+    """The picture in a file's bytes, upright, (1 or 3, H, W) in 0..1; IptError: damaged, transparent, other pixels."""
     try:
         from PIL import Image, ImageOps
     except ImportError:
@@ -171,7 +178,7 @@ def _decoded(data: bytes, name: str) -> Tensor:
             if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
                 image = image.convert("RGBA" if image.mode not in ("LA", "La") else "LA")
                 if image.getchannel("A").getextrema() != (255, 255):
-                    raise IptError(f"{name} has see-through parts: put it on a background")
+                    raise IptError(f"{name} has transparent parts: put it on a background")
             if image.mode in ("I", "F", "CMYK", "LAB", "HSV"):
                 raise IptError(f"{name} has pixels of kind {image.mode}: save it as grey or RGB")
             if not deep:
@@ -188,7 +195,7 @@ def _decoded(data: bytes, name: str) -> Tensor:
 def _convert(
     names: Sequence[str], readers: Sequence[Callable[[], Tensor]], side: int, channels: int | None, target: Path
 ) -> None:
-    """Write the array, whole or not at all; IptError with the first of what is wrong, and how many there are of it."""
+    """Write the array, whole or not at all; IptError with the first fault, and how many there are of its kind."""
     found = channels or len(_first(readers))
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial")
@@ -212,9 +219,9 @@ def _convert(
         with ThreadPoolExecutor(_THREADS, "ipt-pictures") as pool:
             faults = [fault for fault in pool.map(convert, range(len(readers))) if fault]
         if faults:
-            raise IptError(_told(faults, len(readers), side))
+            raise IptError(_summary(faults, len(readers), side))
         array.flush()
-        os.replace(partial, target)
+        partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -240,13 +247,13 @@ def _in_channels(pixels: Tensor, channels: int) -> Tensor:
     return (pixels * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0, keepdim=True)
 
 
-def _told(faults: Sequence[tuple[str, str]], total: int, side: int) -> str:
+def _summary(faults: Sequence[tuple[str, str]], total: int, side: int) -> str:
     kind = faults[0][0]
     alike = [text for other, text in faults if other == kind]
     advice = {
         "damaged": "Mend or remove them.",
-        "small": f"They must be at least {side}x{side}: choose a smaller --size, or remove them.",
-        "mixed": "Choose --channels 3 (grey becomes colour) or --channels 1 (colour becomes grey).",
+        "small": f"They must be at least {side}x{side}: choose a smaller size (size=), or remove them.",
+        "mixed": "Choose channels=3 (grey becomes colour) or channels=1 (colour becomes grey).",
     }[kind]
     meaning = {"damaged": "cannot be used", "small": "are too small", "mixed": "differ in their channels"}[kind]
     return f"{len(alike)} of {total} pictures {meaning}; the first: {alike[0]}.\n{advice}"

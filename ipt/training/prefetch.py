@@ -1,4 +1,4 @@
-"""The next batches are made in a thread while the present one trains."""
+"""Making the next batches in a thread while the present one trains."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ T = TypeVar("T")
 
 
 def prefetched(make: Callable[[int], T], first: int, ahead: int = 2) -> Generator[T, None, None]:
-    """make(first), make(first + 1), ... in order, for ever; up to `ahead` are made before they are asked for.
+    """Yield make(first), make(first + 1), ... without end, up to `ahead` of them made beforehand, all by one thread.
 
-    One thread makes them all, in order. An exception in `make` is raised here, where its result was due. Closing the
-    iterator ends the thread.
+    An exception in `make` is raised where its result was due. Closing the iterator ends the thread.
     """
     waiting: deque[Future[T]] = deque()
     pool = ThreadPoolExecutor(1, "ipt-batches")

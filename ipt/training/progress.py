@@ -10,9 +10,12 @@ from ipt.training.trainer import Report
 
 
 class Lines:
-    """Hands a line to `write` for the first report, then at most one in `every` seconds; validation as a small table.
+    """Writes the first report as a line, then at most one in `every` seconds; validation as a small table.
 
-    clock: seconds, rising.
+    Args:
+        write: Takes a line.
+        every: In seconds.
+        clock: Seconds, rising.
     """
 
     def __init__(self, write: Callable[[str], None], every: float, clock: Callable[[], float] = time.monotonic):
@@ -20,6 +23,7 @@ class Lines:
         self._last = -math.inf
 
     def show(self, report: Report) -> None:
+        """Write a report, if it is time for one."""
         ended = report.images >= report.total
         if ended or report.validation or self._clock() - self._last >= self._every:
             self._last = self._clock()
@@ -50,7 +54,7 @@ def time_left(report: Report) -> str:
 
 
 def validation_rows(validation: Mapping[float, float]) -> list[tuple[str, str, str]]:
-    """(noise level, mean squared error, PSNR in dB) as text; in normalised units, whose range is -1..1."""
+    """Noise level, mean squared error and PSNR as text, in normalised units, whose range is -1..1."""
     return [
         (f"{sigma:g}", f"{error:.3g}", f"{10 * math.log10(4 / error):.2f} dB" if error > 0 else "exact")
         for sigma, error in sorted(validation.items())

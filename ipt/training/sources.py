@@ -1,7 +1,7 @@
-"""Where training examples come from: arrays of pictures, or generators of operator parameters.
+"""Sources of training examples: arrays of pictures, and generators of operator parameters.
 
-A source gives batches by number: batch n is the same whenever it is asked for, so a run that is killed and resumed
-sees exactly what an undisturbed one sees. Everything here runs on torch and numpy alone.
+Batch n of a source is the same whenever it is asked for, so that a training that is killed and continued sees what an
+undisturbed one sees. All of this runs on torch and numpy alone.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ from ipt.core.randomness import image_seed
 from ipt.priors.kernels import are_kernels
 
 _LOOKED_AT = 64
-"""Examples that tell whether a generator draws blur kernels."""
+"""Examples by which a generator of blur kernels is recognised."""
 
 
 class Source(ABC):
-    """Training and validation examples in normalised units, about -1..1.
+    """Training and validation examples in normalised units, about -1..1. `str(source)` describes them for a card.
 
-    channels: of every example. sides: the (height, width) there are, where they are known beforehand. kernels: whether
-    all are blur kernels (`ipt.priors.kernels`). `str(source)` says in words what the examples are, for a model card.
+    Attributes:
+        channels: of every example.
+        sides: the (height, width) that occur, as far as they are known beforehand.
+        kernels: whether all are blur kernels (`ipt.priors.kernels`).
     """
 
     channels: int
@@ -37,22 +39,28 @@ class Source(ABC):
 
     @abstractmethod
     def batch(self, seed: int, number: int, count: int) -> Tensor:
-        """Training batch `number` of the run `seed`: float (count, C, H, W), on any device."""
+        """Training batch `number` of the training `seed`: float (count, C, H, W), on any device."""
 
     @abstractmethod
     def validation(self, count: int) -> list[Tensor]:
-        """At most `count` examples that no training batch contains, grouped by size."""
+        """At most `count` examples that are in no training batch, (N, C, H, W) by size."""
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """What tells these examples from others, as JSON can hold it: a run is continued only where it is the same."""
+        """What distinguishes these examples from others, as JSON; a training continues only with the same."""
 
 
 class ArraySource(Source):
-    """Pictures in one array (N, H, W, C) of uint8, as `numpy.load(..., mmap_mode="r")` gives it.
+    """Pictures in one array, the first of them for validation.
 
-    The first `held_out` pictures are for validation, the others for training, mirrored at random (not where `mirror` is
-    false). name: what a card calls them.
+    Args:
+        pictures: uint8 (N, H, W, C), as `numpy.load(..., mmap_mode="r")` gives it.
+        held_out: How many are for validation.
+        mirror: Mirror the others at random.
+        name: For the card.
+
+    Raises:
+        IptError: Another array, or none is left to train on.
     """
 
     def __init__(self, pictures: np.ndarray, held_out: int = 500, mirror: bool = True, name: str = "an array"):
@@ -63,7 +71,7 @@ class ArraySource(Source):
         if len(pictures) <= held_out:
             raise IptError(
                 f"{len(pictures)} pictures, {held_out} of them held out for validation: none is left to train on.\n"
-                f"Give more pictures, or hold out fewer (--held-out)."
+                f"Give more pictures, or hold out fewer (held_out=)."
             )
         self.pictures, self.held_out, self.mirror, self.name = pictures, held_out, mirror, name
         self.channels = pictures.shape[-1]
@@ -78,7 +86,7 @@ class ArraySource(Source):
 
     def batch(self, seed: int, number: int, count: int) -> Tensor:
         total = len(self.pictures) - self.held_out
-        # Epochs without replacement: the examples of batch n are positions n*count.. of an endless shuffled list.
+        # Epochs without replacement: batch n has the positions from n * count on of an endless shuffled list.
         index = []
         for position in range(number * count, (number + 1) * count):
             epoch, place = divmod(position, total)
@@ -93,22 +101,24 @@ class ArraySource(Source):
         return [_normalised(self.pictures[: min(count, self.held_out)])]
 
     def identity(self) -> dict[str, Any]:
-        # A few pictures stand for all: hashing everything would read everything before the first step.
+        # Of a few pictures: hashing all would read all before the first step.
         places = np.unique(np.linspace(0, len(self.pictures) - 1, 16).astype(int))
         digest = hashlib.sha256(self.pictures[places].tobytes()).hexdigest()[:16]
-        return {
-            "pictures": list(self.pictures.shape),
-            "digest": digest,
-            "held_out": self.held_out,
-            "mirror": self.mirror,
-        }
+        own = {"pictures": list(self.pictures.shape), "digest": digest}
+        return {**own, "held_out": self.held_out, "mirror": self.mirror}
 
 
 class GeneratorSource(Source):
     """Operator parameters from a generator, scaled so that each example's largest entry is 1, then to -1..1.
 
-    sizes: canvases to draw on, one a batch, each as often as the others. name: what a card calls the generator, and
-    what tells it from others when a run is continued; None: its class.
+    Args:
+        generator: Of the parameters.
+        sizes: Sides in pixels to draw at, one a batch, each as often as the others.
+        channels: Of an example.
+        name: For the card, and to recognise the generator when a training is continued; None: its class.
+
+    Raises:
+        IptError: There is no size, or the generator draws another number of channels.
     """
 
     def __init__(
@@ -119,26 +129,24 @@ class GeneratorSource(Source):
         name: str | None = None,
     ):
         if not sizes or min(sizes) < 1:
-            raise IptError(f"a generator draws on canvases of at least one size in pixels, not {tuple(sizes)}")
+            raise IptError(f"a generator draws at one size in pixels or more, not {tuple(sizes)}")
         self.generator, self.sizes, self.channels = generator, tuple(sizes), channels
         self.name = name or type(generator).__name__
         self.sides = tuple((size, size) for size in self.sizes)
         drawn = generator.sample([1], (channels, self.sizes[0], self.sizes[0]))
         if drawn.shape[1] != channels:
             raise IptError(
-                f"{self.name} draws {_plural(drawn.shape[1], 'channel')}, not {channels}: choose that (--channels)"
+                f"{self.name} draws {_plural(drawn.shape[1], 'channel')}, not {channels}: choose that (channels=)"
             )
         self.kernels = are_kernels([(one + 1) / 2 for one in self.validation(_LOOKED_AT)])
 
     def __str__(self) -> str:
-        return (
-            f"Drawn by the generator {self.name} on canvases of {', '.join(map(str, self.sizes))} pixels, without end"
-        )
+        return f"Drawn by the generator {self.name} at {', '.join(map(str, self.sizes))} pixels, without end"
 
     def batch(self, seed: int, number: int, count: int) -> Tensor:
         choice = np.random.default_rng([seed, number])
         size = int(choice.choice(self.sizes))
-        # Training seeds are even, validation seeds odd: the two never meet.
+        # Training seeds are even, validation seeds odd.
         seeds = [2 * int(s) for s in choice.integers(0, 2**61, count)]
         return self._draw(seeds, size)
 
@@ -159,7 +167,7 @@ def _normalised(pictures: np.ndarray) -> Tensor:
 
 
 def _permuted(place: int, total: int, seed: int) -> int:
-    """Position `place` of a random permutation of range(total): a Feistel network walked until it lands inside."""
+    """Position `place` of a random permutation of range(total): a Feistel network, applied until it is inside."""
     half = max(1, ((total - 1).bit_length() + 1) // 2)
     mask = (1 << half) - 1
     value = place

@@ -1,7 +1,7 @@
-"""Weights that a training begins with, where no state of it is left: a shipped prior, a folder of weights, a state.pt.
+"""Weights that a training begins with: of a shipped prior, a folder of weights, or a state.pt.
 
-What is found here is complete but for the optimizer's moments: the network with its averaged weights, the examples they
-have seen, how well they do, and what their card says. Reading them needs safetensors besides torch.
+All but the optimizer's moments is there: the network with its averaged weights, the examples they have seen, their last
+validation and their card. Reading them needs safetensors besides torch.
 """
 
 from __future__ import annotations
@@ -30,8 +30,12 @@ _CARD = "card.md"
 class Start:
     """Weights to begin with.
 
-    parameters: of the `UNet`, by name, float32. sigma_data: of its preconditioning. history: as a training's
-    (`ipt.training.state.About`), the last validation of the weights or nothing.
+    Attributes:
+        origin: where they come from.
+        network: whose weights they are.
+        sigma_data: of its preconditioning.
+        parameters: the weights by name, float32.
+        history: as of `ipt.training.state.About`: the last validation of the weights, or nothing.
     """
 
     origin: states.Origin
@@ -41,31 +45,31 @@ class Start:
     history: Sequence[dict[str, Any]] = ()
 
     def check(self, network: NetworkConfig, options: TrainingOptions) -> None:
-        """IptError, naming the difference, where a training cannot begin with these weights."""
+        """Raise IptError, naming the difference, where a training cannot begin with these weights."""
         name, images = self.origin.name, self.origin.images
         if network.channels != self.network.channels:
             raise IptError(
                 f"{name} has {self.network.channels} channels, the training examples {network.channels}: "
-                f"start from another prior, or choose the examples' (--channels)"
+                f"start from another prior, or choose the examples' (channels=)"
             )
         theirs = {**self.network.to_dict(), "sigma_data": self.sigma_data}
         found = differences(theirs, {**network.to_dict(), "sigma_data": options.sigma_data})
         if found:
-            told = "; ".join(found).replace(" before,", f" in {name},")
+            others = "; ".join(found).replace(" before,", f" in {name},")
             raise IptError(
-                f"the training starts from {name}, another network ({told}).\nLeave that out to take its own."
+                f"the training starts from {name}, another network ({others}).\nLeave that out to take its own."
             )
         if options.images <= images:
             raise IptError(
-                f"{name} has seen {images:,} images, and {options.images:,} are wanted in all: give more (--images)"
+                f"{name} has seen {images:,} images, and {options.images:,} are wanted in all: give more (images=)"
             )
 
 
 def find(name: str) -> Start:
-    """The weights of a shipped prior by its name, else of a folder or a file by its path.
+    """Find the weights of a shipped prior by its name, else of a folder or a file by its path.
 
-    IptError: nothing there; no weights; of a file that does not tell its network; of a network that is not trained
-    here.
+    Raises:
+        IptError: There are no weights, their file does not say of what network, or the network is not trained here.
     """
     from ipt.priors import shipped
     from ipt.priors.network import from_weights
@@ -82,7 +86,7 @@ def find(name: str) -> Start:
     weights = read(place)
     if weights.config is None:
         raise IptError(
-            f"{weights.file} does not tell its network: start from a folder with config.json, or from a state.pt"
+            f"{weights.file} does not name its network: start from a folder with config.json, or from a state.pt"
         )
     prior = from_weights(weights)
     network = prior.denoiser.network
@@ -94,7 +98,7 @@ def find(name: str) -> Start:
             f"start from weights of `ipt train`"
         )
     images = _images(weights.config, prior)
-    data, training = _told(weights.file, weights.file.suffix in TORCH_SUFFIXES)
+    data, training = _card(weights.file, weights.file.suffix in TORCH_SUFFIXES)
     return Start(
         states.Origin(prior.name, weights.sha256, images, data, training, states.Origin.of(weights.config.get("base"))),
         network.config,
@@ -105,7 +109,7 @@ def find(name: str) -> Start:
 
 
 def coarse(start: Start) -> Start:
-    """What refined weights refine, by itself: what a training at half their side begins with."""
+    """The base of refined weights, with which a training at half their side begins."""
     base = start.origin.base
     if not isinstance(start.network, RefinedConfig) or base is None:
         raise TypeError(f"{start.origin.name} refines nothing")
@@ -117,7 +121,7 @@ def coarse(start: Start) -> Start:
 
 
 def detail(start: Start) -> UNetConfig:
-    """The network of the detail in refined weights. IptError: they refine nothing."""
+    """The network of the detail in refined weights; IptError where they refine nothing."""
     if not isinstance(start.network, RefinedConfig):
         raise IptError(
             f"{start.origin.name} refines nothing, so there is no detail to go on with: start from refined weights, or "
@@ -127,10 +131,10 @@ def detail(start: Start) -> UNetConfig:
 
 
 def onto(start: Start, base: Start, network: RefinedConfig) -> Start:
-    """The detail of refined weights upon another base: `network`, which has the detail's network and the base's."""
+    """The detail of refined weights upon another base; `network` is of the detail's network and the base's."""
     kept = {name: value for name, value in start.parameters.items() if name.startswith("detail.")}
     parameters = {**{f"base.{name}": value for name, value in base.parameters.items()}, **kept}
-    # How well it did upon the other base says nothing now.
+    # Its validation was upon the other base.
     return Start(replace(start.origin, base=base.origin), network, base.sigma_data, parameters)
 
 
@@ -142,14 +146,13 @@ def _images(config: Mapping[str, Any], prior: NetworkPrior) -> int:
 
 
 def _history(config: Mapping[str, Any], images: int) -> list[dict[str, Any]]:
-    """The validation of the config as the first entry of a history; no loss is known there."""
+    """The validation of the config as the first entry of a history, without a loss."""
     found = {float(sigma): float(error) for sigma, error in config.get("validation", {}).items()}
     return [{"images": images, "loss": None, "validation": found}] if found else []
 
 
-def _told(file: Path, is_state: bool) -> tuple[str, str]:
-    """What is said of data and training: by the card beside a file of weights; of a state by itself, with the data of a
-    card beside it, which may say more."""
+def _card(file: Path, is_state: bool) -> tuple[str, str]:
+    """The sections on data and training of the card beside weights; a state has its own, and prefers a card's data."""
     from ipt.training.export import card
 
     beside = file.with_name(_CARD)
@@ -161,6 +164,6 @@ def _told(file: Path, is_state: bool) -> tuple[str, str]:
 
 
 def _section(text: str, heading: str) -> str:
-    """What stands under "## heading" in Markdown, up to the next heading of this level; "" where there is none."""
+    """The text under "## heading" in Markdown, up to the next heading of this level, or ""."""
     found = re.search(rf"^## {re.escape(heading)}\s*$\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     return found[1].strip() if found else ""

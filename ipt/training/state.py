@@ -1,9 +1,8 @@
-"""A training's state on disk: state.pt, a torch file of tensors and JSON text, read without running anything."""
+"""The state of a training on disk: state.pt, a torch file of tensors and JSON, read without running code."""
 
 from __future__ import annotations
 
 import json
-import os
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,9 +21,15 @@ TENSORS = ("model", "average", "optimizer")
 
 @dataclass(frozen=True)
 class Origin:
-    """Weights that a training began with: their name, the sha256 of their file, the examples they had seen.
+    """Weights that a training began with, or refines.
 
-    data, training: what their card says of these, Markdown; "" where it says nothing. base: what they refine in turn.
+    Attributes:
+        name: of the prior.
+        sha256: of its file.
+        images: examples they had seen.
+        data: the card's section on data, in Markdown, or "".
+        training: the card's section on training, likewise.
+        base: what they refine in turn.
     """
 
     name: str
@@ -36,7 +41,7 @@ class Origin:
 
     @classmethod
     def of(cls, values: Mapping[str, Any] | None) -> Origin | None:
-        """From a table of its fields; None: of nothing. TypeError: no such table."""
+        """From a mapping of its fields, None from None; TypeError for other fields."""
         return None if values is None else cls(**{**values, "base": cls.of(values.get("base"))})
 
     def __str__(self) -> str:
@@ -47,10 +52,17 @@ class Origin:
 class About:
     """All of a state but its tensors.
 
-    images: examples seen. history: an entry a validation, {"images", "loss", "validation": {sigma: mse}}. loss:
-    smoothed, NaN before the first step. source: what identifies the training examples, and `examples` the same in
-    words; None and "" in files that do not tell. start: the weights it began with; None: random ones. base: the prior
-    that it refines, if it does. kernels: whether all examples are blur kernels (`ipt.priors.kernels`).
+    Attributes:
+        network: that is trained.
+        options: of the training.
+        history: a mapping a validation, {"images", "loss", "validation": {sigma: mean squared error}}.
+        images: examples seen.
+        loss: smoothed, NaN before the first step.
+        source: identity of the training examples; None: not recorded.
+        examples: the same in words.
+        start: the weights that it began with; None: random ones.
+        base: the weights that it refines.
+        kernels: whether all examples are blur kernels (`ipt.priors.kernels`).
     """
 
     network: NetworkConfig
@@ -66,7 +78,7 @@ class About:
 
 
 def write(path: Path, about: About, tensors: Mapping[str, Any]) -> None:
-    """Write a state; the file is the old one or the new one, never a part. IptError where that fails."""
+    """Write a state, whole or not at all; IptError where that fails."""
     state = {
         "network": json.dumps(about.network.to_dict()),
         "options": json.dumps(asdict(about.options)),
@@ -80,12 +92,12 @@ def write(path: Path, about: About, tensors: Mapping[str, Any]) -> None:
         "kernels": about.kernels,
         **tensors,
     }
-    # One fixed name: what a kill leaves behind is overwritten by the next save instead of piling up.
+    # One fixed name: the next save overwrites what a kill leaves behind.
     partial = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(state, partial)
-        os.replace(partial, path)
+        partial.replace(path)
     except (OSError, RuntimeError) as error:
         partial.unlink(missing_ok=True)
         raise IptError(
@@ -94,7 +106,14 @@ def write(path: Path, about: About, tensors: Mapping[str, Any]) -> None:
 
 
 def read(path: Path, device: str = "cpu") -> tuple[About, dict[str, Any]]:
-    """A state and its tensors, the latter on `device`. IptError: damaged, or no state."""
+    """Read a state, its tensors on `device`.
+
+    Returns:
+        The state, and state dicts by the names in `TENSORS`.
+
+    Raises:
+        IptError: The file is damaged, or is no state.
+    """
     try:
         state = torch.load(path, map_location=device, weights_only=True)
         history = [

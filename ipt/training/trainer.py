@@ -2,13 +2,12 @@
 
     L = E_{x, sigma, n} lambda(sigma) ||D(x + sigma n, sigma) - x||^2,   ln sigma ~ N(mean, std^2)
 
-Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models" (arXiv 2206.00364), section 5.
-Runs on torch and numpy alone, so a checkout trains on any machine that has them:
+It runs on torch and numpy alone. Every random number of step n comes from (seed, n), and the state is written whole or
+not at all: a training that is killed and started again ends where an undisturbed one would.
 
-    python -m ipt.training options.json
-
-Every random number of step n comes from (seed, n), and the whole state is written atomically: a run that is killed and
-started again ends where an undisturbed run would.
+References:
+    Karras, Aittala, Aila, Laine, "Elucidating the Design Space of Diffusion-Based Generative Models" (NeurIPS 2022,
+    arXiv 2206.00364), section 5.
 """
 
 from __future__ import annotations
@@ -29,28 +28,34 @@ from torch import Tensor
 from ipt.core.errors import IptError
 from ipt.core.precision import computing
 from ipt.priors.edm import EDMDenoiser
-from ipt.priors.refined import NetworkConfig, Refined, RefinedConfig, RefinedDenoiser, denoiser_of
-from ipt.priors.unet import UNetConfig
+from ipt.priors.refined import NetworkConfig, Refined, RefinedDenoiser, denoiser_of
 from ipt.training import state as states
-from ipt.training.options import TrainingOptions, changed, differences
+from ipt.training.checks import check_fit, check_state
+from ipt.training.options import TrainingOptions
 from ipt.training.prefetch import prefetched
 from ipt.training.sources import Source
 from ipt.training.start import Start
 from ipt.training.validation import VALIDATION_SIGMAS, validate
 
-__all__ = ["VALIDATION_SIGMAS", "Diverged", "Report", "Trainer", "TrainingOptions", "UNetConfig", "validate"]
-
 _READ_EVERY = 20
-"""Steps between looks at the loss on an accelerator, where looking means waiting for it."""
+"""Steps between readings of the loss on an accelerator, which wait for it."""
 
 
 class Diverged(IptError):
-    """The loss or a gradient is no finite number any more."""
+    """The loss or a gradient is not finite."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """Progress after a step: examples seen and wanted, smoothed loss, examples a second, validation if it was run."""
+    """Progress after a step.
+
+    Attributes:
+        images: examples seen.
+        total: examples wanted.
+        loss: smoothed.
+        rate: examples a second.
+        validation: mean squared error by noise level, where it was measured after this step.
+    """
 
     images: int
     total: int
@@ -60,15 +65,21 @@ class Report:
 
 
 class Trainer:
-    """Trains a `UNet` denoiser from a source, keeping its state in `folder`/state.pt, from which it continues.
+    """Trains a denoiser, keeping its state in `folder`/state.pt, from which it continues.
 
-    `steps()` yields a Report a step; `run()` runs it to the end. The averaged weights are in `denoiser()`.
-    accept_changes: continue also where options or examples differ from those of the state. start: weights to begin with
-    where there is no state; the examples they had seen count. A state that began with other weights is refused. base:
-    the prior of half the side, which a `RefinedConfig` needs where there is neither state nor start; it stays as it is.
+    Args:
+        network: Of the denoiser.
+        source: Of the examples.
+        options: How to train.
+        folder: Of the state.
+        accept_changes: Continue a state although options or examples differ from its own.
+        start: Weights to begin with where there is no state; the examples they had seen count.
+        base: Weights of the prior of half the side that a `RefinedConfig` refines, where there is neither state nor
+            start; they stay as they are.
 
-    IptError: source and network do not fit; the start fits neither, or has seen `images` already; the state is damaged,
-    of another start or another network; other options or examples than the state's, with the differences.
+    Raises:
+        IptError: Source, network and start do not fit each other; the start has seen `options.images` already; the
+            state is damaged, or of another training.
     """
 
     def __init__(
@@ -81,13 +92,13 @@ class Trainer:
         start: Start | None = None,
         base: Start | None = None,
     ):
-        _check_fit(network, source)
+        check_fit(network, source)
         self.network, self.source, self.options = network, source, options
         self.folder = Path(folder)
         self.images = 0
         self.history: list[dict[str, Any]] = []
-        self.origin: states.Origin | None = None
-        self.base: states.Origin | None = None
+        self.origin = start.origin if start else None
+        self.base = base.origin if base else None
         self.device = torch.device(options.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
@@ -107,7 +118,7 @@ class Trainer:
         self._stopping = False
         self._smoothed: Tensor | None = None
         if self.state_path.exists():
-            self._load(accept_changes, start, base)
+            self._load(accept_changes)
         elif start is not None:
             self._begin(start)
         elif base is not None:
@@ -115,11 +126,12 @@ class Trainer:
 
     @property
     def state_path(self) -> Path:
+        """The file of the state."""
         return self.folder / "state.pt"
 
     @property
     def finished(self) -> bool:
-        """Trained to its length and validated."""
+        """Whether it is trained to its length and validated."""
         return self.images >= self.options.images and self._validated() == self.images
 
     def denoiser(self) -> EDMDenoiser | RefinedDenoiser:
@@ -127,18 +139,26 @@ class Trainer:
         return self.average
 
     def run(self) -> None:
+        """Run `steps` to the end."""
         for _ in self.steps():
             pass
 
     def stop(self) -> None:
-        """End `steps()` after the step it is in, the state saved. May be called from a signal handler."""
+        """End `steps` after its present step, the state saved; may be called from a signal handler."""
         self._stopping = True
 
     def steps(self) -> Iterator[Report]:
-        """Train; a Report a step. Raises Diverged, the last good state kept on disk."""
+        """Train.
+
+        Yields:
+            A report a step.
+
+        Raises:
+            Diverged: The last finite state is on disk.
+        """
         options = self.options
         model: Callable[..., Tensor] = torch.compile(self.model) if options.compile else self.model
-        # The rate is taken over the last half minute, so that it means "now" on a shared machine.
+        # Over the last half minute: the rate of a shared machine changes.
         window: list[tuple[float, int]] = [(time.monotonic(), self.images)]
         self._stopping = False
         loss = self._read_loss()
@@ -169,35 +189,33 @@ class Trainer:
             self.save()
 
     def validate(self, sigmas: tuple[float, ...] = VALIDATION_SIGMAS) -> dict[float, float] | None:
-        """Mean squared error of the averaged denoiser on held-out examples, by noise level; None when stopped in it."""
-        options = self.options
-        return validate(
-            self.average,
-            self.source,
-            sigmas,
-            options.validation_images,
-            self.device,
-            options.precision,
-            lambda: self._stopping,
-        )
+        """Validate the averaged denoiser (`ipt.training.validation.validate`); None where it was stopped meanwhile."""
+        count, precision = self.options.validation_images, self.options.precision
+        return validate(self.average, self.source, sigmas, count, self.device, precision, lambda: self._stopping)
 
     def save(self) -> None:
-        """Write the whole state; the file is the old one or the new one, never a part. Raises Diverged, IptError."""
-        loss = self._checked_loss()
-        about = states.About(
-            self.network,
-            self.options,
-            self.history,
-            self.images,
-            loss,
-            self.source.identity(),
-            str(self.source),
-            self.origin,
-            self.base,
-            self.source.kernels,
-        )
+        """Write the state, whole or not at all.
+
+        Raises:
+            Diverged: There is no finite state.
+            IptError: It cannot be written.
+        """
         tensors = {name: getattr(self, name).state_dict() for name in states.TENSORS}
-        states.write(self.state_path, about, tensors)
+        states.write(self.state_path, self._about(self._checked_loss()), tensors)
+
+    def _about(self, loss: float) -> states.About:
+        return states.About(
+            network=self.network,
+            options=self.options,
+            history=self.history,
+            images=self.images,
+            loss=loss,
+            source=self.source.identity(),
+            examples=str(self.source),
+            start=self.origin,
+            base=self.base,
+            kernels=self.source.kernels,
+        )
 
     def _batch(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
         """Clean examples, noise levels and noise of step `number`, on their way to the device."""
@@ -226,7 +244,7 @@ class Trainer:
         loss = (self.model.loss_weight(sigma) * error).mean()
         loss.backward()
         progress = self.images / options.images
-        # The optimizer's moments began with this run, so the warm-up does; all else counts from the first example.
+        # The optimizer's moments begin with this run, and so does the warm-up; all else counts from the first example.
         rise = min(1.0, (self.images - self._begun + options.batch) / max(1, options.warmup))
         for group in self.optimizer.param_groups:
             group["lr"] = options.rate * rise * (1 - progress)
@@ -238,7 +256,7 @@ class Trainer:
         keep = 0.5 ** (options.batch / max(halflife, 1e-9))
         with torch.no_grad():
             torch._foreach_lerp_(self._averaged, self._trained, 1 - keep)
-        # A gradient that is not finite spoils the weights before the loss shows it: the followed value becomes NaN.
+        # A gradient that is not finite spoils the weights before the loss does; it makes the smoothed value NaN.
         value = loss.detach() + 0 * norm
         self._smoothed = value if self._smoothed is None else self._smoothed + 0.02 * (value - self._smoothed)
 
@@ -259,71 +277,28 @@ class Trainer:
             kept = f"{self.state_path} keeps the last good state" if self.state_path.exists() else "nothing was saved"
             raise Diverged(
                 f"the training diverged (the loss or a gradient is not finite) at {self.images:,} examples; {kept}.\n"
-                f"Continue it with a smaller rate or in fp32 (--change allows that), or check the training examples."
+                f"Continue it with a smaller rate or in fp32 (change=True allows that), or check the training examples."
             )
         return loss
 
     def _begin(self, start: Start) -> None:
         start.check(self.network, self.options)
-        self.origin, self.images, self.history = start.origin, start.origin.images, list(start.history)
-        self.base = start.origin.base
+        self.images, self.history, self.base = start.origin.images, list(start.history), start.origin.base
         for module in (self.model, self.average):
             module.network.load_state_dict(start.parameters)
 
     def _refine(self, base: Start) -> None:
-        self.base = base.origin
         for module in (self.model, self.average):
             if not isinstance(module.network, Refined):
                 raise TypeError("a base is for a network that refines it")
             module.network.base.load_state_dict(base.parameters)
 
-    def _load(self, accept_changes: bool, start: Start | None, base: Start | None) -> None:
+    def _load(self, accept_changes: bool) -> None:
         about, tensors = states.read(self.state_path, self.options.device)
-        if start is not None and (about.start is None or about.start.sha256 != start.origin.sha256):
-            raise IptError(
-                f"{self.state_path} began with {about.start or 'random weights'}, not with {start.origin}.\n"
-                f"Leave the start out to continue it, or give another folder to begin anew."
-            )
-        if base is not None and (about.base is None or about.base.sha256 != base.origin.sha256):
-            raise IptError(
-                f"{self.state_path} refines {about.base or 'nothing'}, not {base.origin}.\n"
-                f"Leave --refine out to continue it, or give another folder to begin anew."
-            )
-        if about.network != self.network:
-            told = "; ".join(differences(about.network.to_dict(), self.network.to_dict()))
-            raise IptError(
-                f"{self.state_path} holds another network ({told}).\nGive the same options, or another folder."
-            )
-        found = changed(about.options, self.options)
-        if about.source is not None:
-            found += differences(about.source, self.source.identity())
-        if found and not accept_changes:
-            raise IptError(
-                f"{self.state_path} was trained otherwise ({'; '.join(found)}).\n"
-                f"Give the same to continue it, another folder to start anew, or --change to go on with the new."
-            )
-        self.images, self.history, self.origin = about.images, list(about.history), about.start
-        self.base = about.base
+        check_state(self.state_path, about, self._about(math.nan), accept_changes)
+        self.images, self.history = about.images, list(about.history)
+        self.origin, self.base = about.start, about.base
         if not math.isnan(about.loss):
             self._smoothed = torch.tensor(about.loss, device=self.device)
         for name in states.TENSORS:
             getattr(self, name).load_state_dict(tensors[name])
-
-
-def _check_fit(network: NetworkConfig, source: Source) -> None:
-    if isinstance(network, RefinedConfig) and any(sides != (network.side,) * 2 for sides in source.sides):
-        told = " and ".join(f"{height}x{width}" for height, width in source.sides)
-        raise IptError(
-            f"the network refines pictures of {network.side}x{network.side}, the training examples are {told}: "
-            f"give pictures of its size"
-        )
-    if network.channels != source.channels:
-        raise IptError(
-            f"the network has {network.channels} channels, the training examples {source.channels}: make them equal"
-        )
-    for height, width in source.sides:
-        if height % network.multiple or width % network.multiple:
-            raise IptError(
-                f"the network takes sides that are multiples of {network.multiple}, the training examples are "
-                f"{height}x{width}: choose another size, or other network.patch and network.multipliers"
-            )

@@ -1,4 +1,4 @@
-"""How well a denoiser does on examples it never saw, by noise level."""
+"""A denoiser's error on held-out examples, by noise level."""
 
 from __future__ import annotations
 
@@ -23,10 +23,19 @@ def validate(
     precision: str = "fp32",
     cancelled: Callable[[], bool] = lambda: False,
 ) -> dict[float, float] | None:
-    """Mean squared error per entry, in normalised units, on at most `count` held-out examples, by noise level.
+    """Measure a denoiser on held-out examples; the noise is the same at every call.
 
-    denoiser: D(noisy (B, C, H, W), sigma (B,)). The noise is the same at every call. None where `cancelled()` became
-    true before the end.
+    Args:
+        denoiser: D(noisy (B, C, H, W), sigma (B,)).
+        source: Of the examples.
+        sigmas: Noise levels, in normalised units.
+        count: The most examples.
+        device: Where the denoiser is.
+        precision: Of its arithmetic.
+        cancelled: Asked before every batch.
+
+    Returns:
+        Mean squared error by noise level, in normalised units; None where `cancelled` became true.
     """
     place = torch.device(device)
     result = {}

@@ -21,7 +21,7 @@ from ipt.cli.main import cli
 from ipt.cli.train import train
 from ipt.priors.network import load
 from ipt.training.options import TrainingOptions
-from ipt.training.trainer import VALIDATION_SIGMAS
+from ipt.training.validation import VALIDATION_SIGMAS
 
 SMALL = (
     "--width",
@@ -122,7 +122,7 @@ def test_a_generator_becomes_a_prior_with_json(tmp_path):
     assert list(told["validation"]) == [f"{sigma:g}" for sigma in VALIDATION_SIGMAS]
     config = json.loads((out / "config.json").read_text())
     assert (config["sizes"], config["canvas"]) == ([8], True)
-    assert "Drawn by the generator gaussian (std=(0.5, 1)) on canvases of 8 pixels" in (out / "card.md").read_text()
+    assert "Drawn by the generator gaussian (std=(0.5, 1)) at 8 pixels" in (out / "card.md").read_text()
     assert load(out).chart((1, 5, 7)).shape == (1, 8, 8)
 
 

@@ -14,8 +14,9 @@ from ipt.core.errors import IptError
 from ipt.priors.network import load
 from ipt.priors.unet import UNetConfig
 from ipt.priors.weights import TENSORS, export_state, read, save
+from ipt.training.options import TrainingOptions
 from ipt.training.sources import ArraySource
-from ipt.training.trainer import Trainer, TrainingOptions
+from ipt.training.trainer import Trainer
 
 
 class Touch:

@@ -166,7 +166,7 @@ def test_config_and_card_tell_what_it_started_from(first, make_trainer, tmp_path
         started.stop()
     export(tmp_path / "second", "More (CC BY).")
     card = (tmp_path / "second" / "card.md").read_text()
-    assert "36 examples seen of 48 planned" in card and "after 32 examples seen, as first told; noise" in card
+    assert "36 examples seen of 48 planned" in card and "after 32 examples seen, as of first; noise" in card
     make_trainer("second", source=other, images=48, validate_every=100).run()
     export(tmp_path / "second", "More (CC BY).")
     config = json.loads((tmp_path / "second" / "config.json").read_text())
@@ -190,7 +190,7 @@ def test_network_and_sigma_data_are_those_of_the_start_where_nothing_is_said(fir
     edit(first, sigma_data=0.7)
     said: list[str] = []
     job = described(tmp_path / "out", start=str(first))
-    made = trainer_of(job, say=said.append, usual={"width": 99})
+    made = trainer_of(job, log=said.append, usual={"width": 99})
     assert made.network == NETWORK and made.options.sigma_data == made.model.sigma_data == 0.7
     assert said == [f"starting from {made.origin}"]
     made.save()
@@ -205,7 +205,7 @@ def test_network_and_sigma_data_are_those_of_the_start_where_nothing_is_said(fir
         ({"network": {"width": 16}}, r"another network \(width: 8 in first, 16 now\)"),
         ({"network": {"multipliers": [1, 2], "attention": False}}, "attention: True in first, False now"),
         ({"training": {**OPTIONS, "sigma_data": 1}}, "sigma_data: 0.5 in first, 1.0 now"),
-        ({"training": {**OPTIONS, "images": 32}}, r"first has seen 32 images, and 32 are wanted .* \(--images\)"),
+        ({"training": {**OPTIONS, "images": 32}}, r"first has seen 32 images, and 32 are wanted .* \(images=\)"),
         ({"source": {"generator": "gaussian", "sizes": [8], "channels": 3}}, "draws 1 channel"),
         ({"start": "natral"}, "no prior 'natral' to start from: choose faces, faces256, natural, kernel, a folder"),
         ({"start": "faces"}, "faces has 3 channels, the training examples 1"),
@@ -220,7 +220,7 @@ def test_a_start_that_does_not_fit_is_refused(first, tmp_path, changes, message)
 
 def test_weights_that_do_not_tell_enough_are_refused(first, tmp_path):
     torch.save(load_file(first / TENSORS), tmp_path / "bare.pt")
-    with pytest.raises(IptError, match="bare.pt does not tell its network"):
+    with pytest.raises(IptError, match="bare.pt does not name its network"):
         find(str(tmp_path / "bare.pt"))
     with pytest.raises(IptError, match="no config.json"):
         find(str(tmp_path))

@@ -18,7 +18,8 @@ from ipt.priors.edm import EDMDenoiser
 from ipt.priors.unet import UNet, UNetConfig
 from ipt.training.options import TrainingOptions
 from ipt.training.sources import ArraySource
-from ipt.training.trainer import VALIDATION_SIGMAS, Diverged, Trainer, validate
+from ipt.training.trainer import Diverged, Trainer
+from ipt.training.validation import VALIDATION_SIGMAS, validate
 
 from .conftest import NETWORK, OPTIONS, gratings
 
@@ -200,7 +201,7 @@ def test_other_options_than_before_are_refused_with_the_difference(make_trainer,
     with pytest.raises(IptError) as caught:
         make_trainer(images=8, **options)
     assert told in str(caught.value)
-    assert "--change" in str(caught.value)
+    assert "change=True" in str(caught.value)
     make_trainer(images=16, accept_changes=True, **options).run()
 
 
