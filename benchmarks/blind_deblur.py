@@ -23,6 +23,7 @@ KERNEL = 16
 
 
 def kernels(kind: str, count: int) -> torch.Tensor:
+    """Of a kind, (count, 1, KERNEL, KERNEL), always the same."""
     from ipt.operators.kernels import GaussianKernels, MotionKernels
 
     generator = MotionKernels((0.2, 1.0), (8, 16)) if kind == "motion" else GaussianKernels((1.0, 3.0))
@@ -30,6 +31,7 @@ def kernels(kind: str, count: int) -> torch.Tensor:
 
 
 def solve(options: argparse.Namespace) -> dict:
+    """A row a face: scores of the picture and of the kernel."""
     import ipt
     from ipt.operators.blur import Blur
     from ipt.solve import metrics
@@ -62,6 +64,7 @@ def solve(options: argparse.Namespace) -> dict:
 
 
 def table(results: Iterable[dict]) -> None:
+    """Of results, with intervals."""
     print("| method | kernels | made with | told | steps | PSNR | cost of drift | MNC | median MNC | seconds |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for result in results:
@@ -77,6 +80,7 @@ def table(results: Iterable[dict]) -> None:
 
 
 def main() -> None:
+    """Solve, or show results."""
     parser = parser_of(__doc__)
     parser.add_argument("--kernels", default="motion", choices=["motion", "gaussian"])
     parser.add_argument("--made-with", default="circular")

@@ -32,6 +32,7 @@ Denoiser = Callable[[np.ndarray, float], np.ndarray]
 
 
 def natural(precision: str) -> Denoiser:
+    """The shipped prior `natural` at the noise level it is given."""
     from ipt.priors.shipped import natural
 
     prior = natural(precision=precision)
@@ -45,6 +46,7 @@ def natural(precision: str) -> Denoiser:
 
 
 def nl_means(noisy: np.ndarray, level: float) -> np.ndarray:
+    """Non-local means of scikit-image."""
     from skimage.restoration import denoise_nl_means
 
     options = {"patch_size": 5, "patch_distance": 6, "fast_mode": True, "channel_axis": -1}
@@ -52,12 +54,14 @@ def nl_means(noisy: np.ndarray, level: float) -> np.ndarray:
 
 
 def bm3d(noisy: np.ndarray, level: float) -> np.ndarray:
+    """BM3D, of the package `bm3d`."""
     from bm3d import bm3d_rgb
 
     return bm3d_rgb(noisy, level)
 
 
 def total_variation(weight: float) -> Denoiser:
+    """Total variation of scikit-image, with a weight over the noise level."""
     from skimage.restoration import denoise_tv_chambolle
 
     return lambda noisy, level: denoise_tv_chambolle(noisy, weight=weight * level, channel_axis=-1)
@@ -74,6 +78,7 @@ def measured(denoise: Denoiser, pictures: list[np.ndarray], level: float) -> tup
 
 
 def main() -> None:
+    """Measure every denoiser at every noise level."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--methods", nargs="+", default=["noisy", "tv", "nl_means", "natural"])

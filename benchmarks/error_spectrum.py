@@ -18,6 +18,7 @@ SHOWN = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
 
 
 def main() -> None:
+    """Measure, and print a table."""
     from PIL import Image
 
     import ipt

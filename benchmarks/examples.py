@@ -32,6 +32,7 @@ CASES = {
 
 
 def solved(operator: str, settings: dict, steps: int, options: argparse.Namespace) -> dict:
+    """Faces degraded by an example plugin and solved blind and with its parameters known."""
     import ipt
     from ipt.core.randomness import image_seed
     from ipt.simulate.simulation import generator_names, generators_for, simulate
@@ -84,6 +85,7 @@ def solved(operator: str, settings: dict, steps: int, options: argparse.Namespac
 
 
 def table(result: dict) -> None:
+    """Of errors of the parameters."""
     print("| package | steps | parameter | true | median | rms | worst | on average | PSNR blind / known | seconds |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for package, runs in result["runs"].items():
@@ -102,6 +104,7 @@ def table(result: dict) -> None:
 
 
 def main() -> None:
+    """Solve, or show results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces")
     parser.add_argument("--count", type=int, default=8)

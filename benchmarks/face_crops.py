@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import io
 from collections.abc import Iterator
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ CROPS = ((0, 0, 512), (31, 56, 450), (62, 112, 388))
 
 
 def crops(file: Path, side: int) -> Iterator[np.ndarray]:
+    """The crops of a generated face, (side, side, 3)."""
     picture = Image.open(file).convert("RGB")
     if picture.size != (512, 512):
         raise SystemExit(f"{file} has {picture.width}x{picture.height} pixels, not 512x512: generate with --size 512")
@@ -36,16 +38,18 @@ def crops(file: Path, side: int) -> Iterator[np.ndarray]:
 
 
 def celeba(pack: Path, side: int) -> Iterator[np.ndarray]:
+    """CelebA's faces, (side, side, 3)."""
     if 128 % side:
         raise SystemExit(f"CelebA's faces of 128x128 pixels cannot be averaged to {side}x{side}: leave --celeba out")
     stored = np.load(pack)
     buffer, offsets = stored["buf"], stored["off"]
-    for start, end in zip(offsets, offsets[1:], strict=False):
+    for start, end in pairwise(offsets):
         picture = Image.open(io.BytesIO(buffer[start:end].tobytes())).convert("RGB")
         yield np.asarray(picture.reduce(128 // side))
 
 
 def main() -> None:
+    """Write all crops as one array."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--synthetic", type=Path, required=True)
     parser.add_argument("--celeba", type=Path)
@@ -58,7 +62,7 @@ def main() -> None:
     files = sorted(options.synthetic.glob("*.png"))
     drawn = [list(crops(file, options.side)) for file in files]
     count = options.held_out_synthetic
-    held_out, rest = (sum(part, []) for part in (drawn[:count], drawn[count:]))
+    held_out, rest = (list(chain(*part)) for part in (drawn[:count], drawn[count:]))
     real = list(celeba(options.celeba, options.side)) if options.celeba else []
     first = options.held_out
     pictures = np.stack([*real[:first], *held_out, *real[first:], *(options.repeat * rest)])

@@ -36,7 +36,7 @@ class Arrays(pickle.Unpickler):
 
 
 def vgg(path: Path) -> dict[str, Tensor]:
-    """torchvision's names -> the convolutions of a flax VGG16."""
+    """The names of torchvision -> the convolutions of a flax VGG16."""
     with path.open("rb") as file:
         layers = Arrays(file).load()["VGG16_0"]
     state = {}
@@ -49,8 +49,10 @@ def vgg(path: Path) -> dict[str, Tensor]:
 
 
 def inception(path: Path) -> dict[str, Tensor]:
-    """torch-fidelity's names -> the same network in TorchScript, whose layers come in the same order; its classifier,
-    which the features do not need, is zero."""
+    """The names of torch-fidelity -> the same network in TorchScript, whose layers come in the same order.
+
+    Its classifier, which the features do not need, is zero.
+    """
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     given = list(torch.jit.load(path, map_location="cpu").state_dict().values())
@@ -76,6 +78,7 @@ def inception(path: Path) -> dict[str, Tensor]:
 
 
 def main() -> None:
+    """Write the weights that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vgg", type=Path)
     parser.add_argument("--inception", type=Path)

@@ -44,6 +44,7 @@ was left out."""
 
 
 def main() -> None:
+    """Write crops of all sources as one array."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--photographs", type=Path, required=True)
@@ -79,6 +80,7 @@ def wallpapers(folder: Path) -> list[Path]:
 
 
 def picture(file: Path | BytesIO) -> Image.Image:
+    """In colours, not much larger than is needed."""
     opened = Image.open(file)
     opened.draft("RGB", (LONG, LONG))
     image = opened.convert("RGB")
@@ -87,6 +89,7 @@ def picture(file: Path | BytesIO) -> Image.Image:
 
 
 def faces(pack: Path, numbers: np.random.Generator, count: int = 4000) -> list[Image.Image]:
+    """Some of the pack, of those that are not held out."""
     with np.load(pack) as data:
         bytes_, offsets = data["buf"], data["off"].astype(np.int64)
     chosen = numbers.choice(np.arange(FACES_FROM, len(offsets) - 1), count, replace=False)
@@ -95,13 +98,14 @@ def faces(pack: Path, numbers: np.random.Generator, count: int = 4000) -> list[I
 
 def crop(image: Image.Image, numbers: np.random.Generator) -> np.ndarray:
     """SIDE x SIDE pixels of the picture, reduced at random."""
-    side = int(round(SIDE * 2 ** numbers.random()))
+    side = round(SIDE * 2 ** numbers.random())
     left, top = (int(numbers.integers(length - side + 1)) for length in image.size)
     box = (left, top, left + side, top + side)
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS, box))
 
 
 def turned(pixels: np.ndarray, numbers: np.random.Generator) -> np.ndarray:
+    """Turned by quarters, mirrored and made grey at random."""
     pixels = np.rot90(pixels, numbers.integers(4))
     if numbers.random() < 0.5:
         pixels = pixels[:, ::-1]

@@ -51,6 +51,7 @@ def sheet(columns: list[list[torch.Tensor]]) -> Image.Image:
 
 
 def main() -> None:
+    """Solve every picture, and print the means."""
     import ipt
     from ipt.core.randomness import image_seed
     from ipt.operators.blur import Blur

