@@ -311,6 +311,8 @@ def results(out: Path) -> dict[str, bytes]:
 def memory(place: Path, count: int, keep: Path | None) -> None:
     import torch
 
+    from ipt.report.report import write_report
+
     torch.set_num_threads(1)
     folder = pictures(place / "in", count, 64)
     out = keep or place / "out"
@@ -321,7 +323,7 @@ def memory(place: Path, count: int, keep: Path | None) -> None:
 
     solve(folder, out, each, **TINY, steps=2)
     marks = {f"mib_at_{number}": seen[number - 1] for number in (10, 100, 300, 1000) if number <= len(seen)}
-    report = out / "report.html"
+    report = write_report(out)
     say(**marks, mib_after_the_report=resident(), report_mib=report.stat().st_size / 2**20)
 
 
