@@ -23,19 +23,19 @@ _ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textas
 
 
 def bibliography(entries: Iterable[Entry]) -> str:
-    """BibTeX of `ipt` itself and of what the components name, each work once, under a comment that says for what."""
+    """The BibTeX of `ipt` and of the components' works, each once, under a comment that names its components."""
     works: dict[str, tuple[str, list[str]]] = {SOFTWARE: (SOFTWARE, ["ipt"])}
-    silent: list[str] = []
+    without: list[str] = []
     for entry in dict.fromkeys(entries):
         who = f"{entry.kind} {entry.name}"
         found = _works(entry)
         for key, text in found.items():
             works.setdefault(key, (text, []))[1].append(who)
         if not found:
-            silent.append(who)
+            without.append(who)
     parts = [f"% {', '.join(who)}\n{text}" for text, who in works.values()]
-    if silent:
-        parts.append(f"% nothing to cite: {', '.join(silent)}")
+    if without:
+        parts.append(f"% nothing to cite: {', '.join(without)}")
     return "\n\n".join(parts)
 
 
@@ -45,26 +45,28 @@ def readable(citation: str) -> str:
         return citation
     return "; ".join(
         ", ".join(_unbraced(value) for name in ("author", "title", "year") if (value := _field(name, text)))
-        for text in _entries(citation)
+        for text in works_of(citation).values()
     )
 
 
+def works_of(bibtex: str) -> dict[str, str]:
+    """The entries of BibTeX by their keys."""
+    parts = re.split(r"^(?=@)", bibtex, flags=re.MULTILINE)
+    return {text.partition(",")[0].partition("{")[2]: text.strip() for text in parts if text.strip()}
+
+
 def _works(entry: Entry) -> dict[str, str]:
-    """The works of one component in BibTeX, by what makes two the same: the key that an author gave, or the text."""
+    """The works of one component in BibTeX, by the key that an author gave, or by the text."""
     citation = entry.component.citation.strip()
     if not citation:
         return {}
     if _is_bibtex(citation):
-        return {text.partition(",")[0]: text for text in _entries(citation)}
+        return works_of(citation)
     return {citation: _from_text(f"{entry.kind}-{entry.name}", citation)}
 
 
 def _is_bibtex(citation: str) -> bool:
     return citation.lstrip().startswith("@")
-
-
-def _entries(citation: str) -> list[str]:
-    return [text.strip() for text in re.split(r"^(?=@)", citation.strip(), flags=re.MULTILINE) if text.strip()]
 
 
 def _field(name: str, entry: str) -> str:
@@ -74,7 +76,7 @@ def _field(name: str, entry: str) -> str:
 
 
 def _unbraced(value: str) -> str:
-    """Without braces, and accents as {\\'e} without their mark."""
+    r"""Without braces, and accents as {\'e} without their mark."""
     return " ".join(re.sub(r"[{}]|\\\W", "", value).split())
 
 

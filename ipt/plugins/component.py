@@ -1,4 +1,4 @@
-"""What a plugin hands over: a named, lazily imported factory."""
+"""Components: the named factories, imported when they are used, that plugins offer."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ HOOKS: Mapping[str, str] = MappingProxyType({**KINDS, COMMAND: "ipt_commands"})
 
 @dataclass(frozen=True)
 class Component:
-    """An operator, prior, guidance rule, generator or command that can be asked for by name.
+    """An operator, prior, guidance rule, generator or command by name.
 
-    name: lower-case letters, digits, "-", "_" and ".". factory: "module:attribute", imported when the component is
-    built, or a callable; it is called with keyword options only and returns the object. Of a command, it is the
-    `click.Command` itself. summary: one line for lists. citation: what to cite when it is used, "" for nothing: one or
-    more BibTeX entries, or a line of text, best as 'Ann Author, Bob Writer, "The Title", CVPR 2026, arXiv 2601.00001'.
+    Attributes:
+        name: lower-case letters, digits, "-", "_" and ".".
+        factory: "module:attribute", imported when the component is built, or a callable. It is called with keyword
+            options only and returns the object; that of a command is the `click.Command` itself.
+        summary: one line for lists.
+        citation: what to cite when it is used: BibTeX entries, or a line of text, best as 'Ann Author, Bob Writer,
+            "The Title", CVPR 2026, arXiv 2601.00001'; "" for nothing.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""Finding plugins. Whatever is wrong with one is written down beside its owner's name, and the others work.
+"""Discovery of plugins: a fault of one is recorded with its owner's name, and the others work.
 
-The environment variable IPT_PLUGINS limits which third-party plugins are imported: unset, all; empty, none; "a,b", only
-those distributions (or entry points).
+The environment variable IPT_PLUGINS limits which plugins are imported: unset, all; empty, none; "a,b", only those
+distributions or entry points.
 """
 
 from __future__ import annotations
@@ -29,15 +29,16 @@ from ipt.plugins.suggestions import advice
 
 GROUP = "ipt"
 SLOW = 1.0
-"""Seconds to load, above which a plugin is named as slow: every `ipt list` waits for it."""
+"""Seconds to load from which on a plugin is called slow: every `ipt list` waits for it."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 def discover(commands: Mapping[str, tuple[str, str]] = MappingProxyType({})) -> Registry:
-    """The registry as the environment stands now: the package's own components and those of installed plugins.
+    """The registry of the present environment: the package's own components and those of installed plugins.
 
-    commands: the program's own, name -> ("module:attribute", summary), which are listed with those of plugins.
+    Args:
+        commands: The program's own, name -> ("module:attribute", summary), to list with those of plugins.
     """
     own = EntryPoint("builtins", "ipt.plugins.builtins", GROUP)
     found = [_inspect(own, OWN_DISTRIBUTION, __version__)]
@@ -61,7 +62,7 @@ def discover(commands: Mapping[str, tuple[str, str]] = MappingProxyType({})) -> 
 
 
 def _with_clashes(plugin: Plugin, entries: list[Entry], every: list[Entry]) -> Plugin:
-    """A plugin with the names that others offer too among its faults. The package's own names stay its own."""
+    """A plugin with the names that others offer too among its faults; the package's own names stay its own."""
     if plugin.distribution == OWN_DISTRIBUTION:
         return plugin
     clashes = {
@@ -93,6 +94,7 @@ def _owner(point: EntryPoint) -> tuple[str, str]:
         if point.dist is not None and point.dist.name:
             return point.dist.name, point.dist.version
     except Exception:
+        # Metadata comes from anywhere; a plugin without it still has a name.
         pass
     return point.name, ""
 
@@ -102,7 +104,7 @@ def _inspect(point: EntryPoint, distribution: str, version: str) -> tuple[Plugin
     entries: list[Entry] = []
     problems: list[str] = []
     started = time.perf_counter()
-    # Standard output is for data: what a plugin prints while it loads must not end up in it.
+    # Standard output is for data, not for what a plugin prints while it loads.
     with contextlib.redirect_stdout(sys.stderr):
         try:
             for kind, offered in _offers(point.load()):
@@ -124,7 +126,7 @@ def _joined(reasons: Iterable[str]) -> str:
 
 
 def _offers(module: Any) -> Iterator[tuple[str, Any]]:
-    """Pairs of a kind and what a plugin's hook yields for it; a string in its place says what is wrong."""
+    """Pairs of a kind and what a plugin's hook yields for it, or a string: a fault."""
     kinds = {hook: kind for kind, hook in HOOKS.items()}
     implemented = {}
     for name in dir(module):
@@ -150,16 +152,14 @@ def _offers(module: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _place(error: BaseException, module: Any) -> str:
-    """The line of a plugin's module that an error comes from, in brackets; "" where it is not to be had."""
+    """The line of a plugin's module that an error comes from, in brackets; "" where it is not known."""
     file = getattr(module, "__file__", None)
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f" ({file}, line {lines[-1]})" if lines else ""
 
 
 def _version_faults(version: Any, unknown: list[str]) -> Iterator[str]:
-    """What is to be said of a plugin that was written for this version of the hooks, and of those that there are
-    not.
-    """
+    """The faults of a plugin that was written for this version of the hooks, with hooks that do not exist."""
     if not isinstance(version, int):
         yield f"its IPT_HOOKS is {version!r}, not a whole number"
     elif version > hookspecs.VERSION:
@@ -177,10 +177,7 @@ def _version_faults(version: Any, unknown: list[str]) -> Iterator[str]:
 
 
 def _called(hook: str, implementation: Callable[..., Any]) -> Iterator[Component | str]:
-    """What a plugin's implementation of one hook returns, item by item.
-
-    It has a manager of its own, so that one that is wrong cannot stop another.
-    """
+    """What a plugin's implementation of one hook returns, item by item, by a manager of its own."""
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     alone = ModuleType(hook)
@@ -203,7 +200,7 @@ def _described(value: Any) -> str:
 
 
 def _fault(kind: str, component: Component) -> str:
-    """What is wrong with a component, "" for nothing."""
+    """The fault of a component, "" for none."""
     if not isinstance(component.name, str) or not _NAME.fullmatch(component.name):
         return f"a {kind} is called {component.name!r}: names are lower-case letters, digits, '-', '_' and '.'"
     who = f"{kind} {component.name!r}"

@@ -16,7 +16,14 @@ _NOT_TEXT = frozenset({"int", "float", "bool", "tuple", "list", "dict", "Sequenc
 
 @dataclass(frozen=True)
 class Option:
-    """One option: name, type as written, and default (None where `required`)."""
+    """One option.
+
+    Attributes:
+        name: by which it is given.
+        type: as written.
+        default: None where it is required.
+        required: whether there is no default.
+    """
 
     name: str
     type: str
@@ -26,15 +33,22 @@ class Option:
 
 @dataclass(frozen=True)
 class Signature:
-    """A factory's options in order. open: it takes any others too (**options), so names cannot be checked."""
+    """The options of a factory.
+
+    Attributes:
+        options: in order.
+        open: it takes any others too (**options), so that names cannot be checked.
+    """
 
     options: tuple[Option, ...]
     open: bool = False
 
     def names(self) -> list[str]:
+        """Of the options."""
         return [option.name for option in self.options]
 
     def option(self, name: str) -> Option | None:
+        """The option of that name, if there is one."""
         return next((option for option in self.options if option.name == name), None)
 
 
@@ -43,7 +57,7 @@ def signature_of(factory: Callable[..., Any]) -> Signature:
     try:
         parameters = inspect.signature(factory).parameters.values()
     except (TypeError, ValueError):
-        # Some callables of compiled modules have no signature: let them judge their options themselves.
+        # Some callables of compiled modules have no signature; they check their options themselves.
         return Signature((), open=True)
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     options = (

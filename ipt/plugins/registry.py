@@ -1,4 +1,4 @@
-"""What is installed: every component by kind and name, and every plugin with what became of it."""
+"""The registry: every component by kind and name, and every plugin with its status."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ Status = Literal["loaded", "broken", "off", "missing"]
 class Plugin:
     """A distribution that offers components.
 
-    name: of its entry point. status: "loaded"; "broken" (something of it failed, see `reason`; what did work is still
-    there); "off" (left out by IPT_PLUGINS); "missing" (named in IPT_PLUGINS but not installed). reason: what is wrong,
-    or, of one that is loaded, slow. seconds: that loading it took.
+    Attributes:
+        name: of its entry point.
+        distribution: by name.
+        version: of the distribution.
+        status: "loaded"; "broken" (see `reason`; its components without a fault are there); "off" (left out by
+            IPT_PLUGINS); "missing" (named in IPT_PLUGINS but not installed).
+        reason: its faults, or that it is slow.
+        seconds: that loading it took.
     """
 
     name: str
@@ -34,7 +39,7 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Entry:
-    """A component, its kind, and the distribution that offers it."""
+    """A component, its kind, and the distribution that offers it (`owner`)."""
 
     kind: str
     component: Component
@@ -42,18 +47,19 @@ class Entry:
 
     @property
     def name(self) -> str:
+        """Of the component."""
         return self.component.name
 
     @property
     def factory_name(self) -> str:
-        """The factory as "module:attribute", also where it was given as a callable."""
+        """The factory as "module:attribute", also where it is a callable."""
         factory = self.component.factory
         if isinstance(factory, str):
             return factory
         return f"{getattr(factory, '__module__', '?')}:{getattr(factory, '__qualname__', repr(factory))}"
 
     def load(self) -> Callable[..., Any]:
-        """The factory, imported; IptError naming the owner where that fails."""
+        """Import the factory; IptError, naming the owner, where that fails."""
         factory = self.component.factory
         if callable(factory):
             return factory
@@ -82,31 +88,33 @@ class Registry:
     plugins: tuple[Plugin, ...]
 
     def of_kind(self, kind: str) -> list[Entry]:
+        """All of a kind."""
         return [entry for entry in self.entries if entry.kind == kind]
 
     def has(self, kind: str, name: str) -> bool:
-        """Whether anyone offers the name, once or more often."""
+        """Whether any plugin offers the name."""
         return any(entry.name == name for entry in self.of_kind(kind))
 
     def owners(self, kind: str, name: str) -> list[str]:
-        """Who offers the name; a name of the package itself stays its own, of others' none is chosen."""
+        """The distributions that offer the name."""
         return [entry.owner for entry in self.of_kind(kind) if entry.name == name]
 
     def rivals(self, entry: Entry) -> list[str]:
-        """Who offers the name of an entry that can therefore not be used, itself among them; none where it can be."""
+        """The distributions that offer the name of an entry which can therefore not be used; none where it can."""
         owners = self.owners(entry.kind, entry.name)
         return owners if len(owners) > 1 and entry.owner != OWN_DISTRIBUTION else []
 
     def conflict(self, entry: Entry) -> str:
-        """A note for lists where an entry cannot be used for its name; else ""."""
+        """A note for lists where an entry cannot be used because of its name, or ""."""
         rivals = self.rivals(entry)
         return f" [cannot be used: offered by {' and '.join(rivals)}]" if rivals else ""
 
     def find(self, kind: str, name: str) -> Entry:
-        """The one component of that name: the package's own, whoever else offers the name.
+        """The component of that name; of several, the package's own.
 
-        Raises IptError: nobody offers it (with a suggestion and the names there are), or several others do (naming
-        them).
+        Raises:
+            Misuse: There is none; the message has a suggestion and the names that there are.
+            IptError: Several plugins offer it.
         """
         if kind not in HOOKS:
             raise Misuse(f"there is no kind of component called {kind!r}{advice(kind, HOOKS, 'kinds')}")
@@ -116,27 +124,27 @@ class Registry:
         if found:
             owners = " and ".join(entry.owner for entry in found)
             raise IptError(
-                f"{kind} {name!r} is offered by {owners}, and nothing says which is meant.\n"
+                f"{kind} {name!r} is offered by {owners}; which of them is meant is not clear.\n"
                 f"Uninstall one of them, or name the plugins to use in IPT_PLUGINS (empty: none but ipt's own)."
             )
         known = [entry.name for entry in self.of_kind(kind)]
         raise Misuse(f"no {kind} is called {name!r}{advice(name, known)}{self.suspects()}")
 
     def suspects(self) -> str:
-        """Lines that name the plugins that are not there as a whole, of one of which a missing name may be."""
-        said = {
+        """Lines that name the plugins that are not loaded as a whole, one of which may have a missing name."""
+        texts = {
             "broken": "Broken, so perhaps it is theirs: {}. `ipt plugins` says why.",
             "off": "Left out by IPT_PLUGINS, so perhaps it is theirs: {}.",
             "missing": "Named in IPT_PLUGINS, but not installed: {}.",
         }
         names = {
             status: ", ".join(plugin.distribution for plugin in self.plugins if plugin.status == status)
-            for status in said
+            for status in texts
         }
-        return "".join(f"\n{said[status].format(names[status])}" for status in said if names[status])
+        return "".join(f"\n{text.format(names[status])}" for status, text in texts.items() if names[status])
 
 
 def one_line(error: BaseException) -> str:
-    """An exception as a short line: its type and what it says."""
+    """An exception as one line: its type and its message."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

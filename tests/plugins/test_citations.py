@@ -7,12 +7,13 @@ import re
 import pytest
 
 from ipt import __version__
-from ipt.plugins import references
-from ipt.plugins.citations import SOFTWARE, bibliography, readable
+from ipt.plugins.builtins import WORKS
+from ipt.plugins.citations import SOFTWARE, bibliography, readable, works_of
 from ipt.plugins.component import Component
 from ipt.plugins.discovery import discover
 from ipt.plugins.registry import Entry
 
+DPS, BLIND_DPS = WORKS["chung2023diffusion"], WORKS["chung2023parallel"]
 GIVEN = """\
 @article{howard1803,
   author = {Howard, Luke},
@@ -26,7 +27,7 @@ def entry(name: str, citation: str, kind: str = "prior") -> Entry:
     return Entry(kind, Component(name, dict, "of a test", citation), "me")
 
 
-def works_of(text: str) -> dict[str, str]:
+def entries_of(text: str) -> dict[str, str]:
     """The entries of a bibliography by key, each complete."""
     found = re.findall(r"^@\w+\{([^,]+),\n(.*?)^\}$", text, re.MULTILINE | re.DOTALL)
     assert len(found) == text.count("@") and len(dict(found)) == len(found)
@@ -41,12 +42,12 @@ def test_ipt_is_always_cited():
 def test_bibtex_is_printed_as_it_is_and_once():
     text = bibliography([entry("clouds", GIVEN), entry("skies", GIVEN.replace("Clouds", "clouds"), "operator")])
     assert f"% prior clouds, operator skies\n{GIVEN}".strip() in text
-    assert set(works_of(text)) == {"ipt", "howard1803"}
+    assert set(entries_of(text)) == {"ipt", "howard1803"}
 
 
 def test_several_entries_are_told_apart():
-    text = bibliography([entry("dps", references.DPS + references.BLIND_DPS), entry("again", references.DPS)])
-    assert set(works_of(text)) == {"ipt", "chung2023diffusion", "chung2023parallel"}
+    text = bibliography([entry("dps", f"{DPS}\n{BLIND_DPS}"), entry("again", DPS)])
+    assert set(entries_of(text)) == {"ipt", "chung2023diffusion", "chung2023parallel"}
     assert "% prior dps, prior again\n@inproceedings{chung2023diffusion" in text
 
 
@@ -68,12 +69,12 @@ def test_several_entries_are_told_apart():
     ],
 )
 def test_an_entry_is_made_of_a_line_of_text(text, fields):
-    body = works_of(bibliography([entry("clouds", text)]))["prior-clouds"]
+    body = entries_of(bibliography([entry("clouds", text)]))["prior-clouds"]
     assert [line.strip().removesuffix(",") for line in body.splitlines()] == fields.split("|")
 
 
 def test_the_same_text_is_one_work():
-    works = works_of(bibliography([entry("a", "Some Book"), entry("b", "Some Book"), entry("b", "Other Book")]))
+    works = entries_of(bibliography([entry("a", "Some Book"), entry("b", "Some Book"), entry("b", "Other Book")]))
     assert set(works) == {"ipt", "prior-a", "prior-b"}
 
 
@@ -85,17 +86,20 @@ def test_what_names_nothing_is_said_to():
 def test_a_citation_can_be_read():
     assert readable(GIVEN) == "Howard, Luke, On the Modifications of Clouds, 1803"
     assert readable("Luke Howard, On Clouds, 1803") == "Luke Howard, On Clouds, 1803"
-    both = readable(references.TOTAL_VARIATION)
+    both = readable(f"{WORKS['rudin1992nonlinear']}\n\n{WORKS['chambolle2004algorithm']}")
     assert both.startswith("Rudin, Leonid I. and Osher") and "; Chambolle, Antonin, An Algorithm" in both
-    assert "Andres and Coupete, Eva, Fast Diffusion EM: A Diffusion Model" in readable(references.FAST_DIFFUSION_EM)
+    assert "Andres and Coupete, Eva, Fast Diffusion EM: A Diffusion Model" in readable(WORKS["laroche2024fast"])
 
 
 def test_every_reference_is_used_and_whole():
     cited = "".join(entry.component.citation for entry in discover().entries)
-    for name, text in vars(references).items():
-        if name.isupper():
-            assert text in cited, f"{name} is cited by nothing"
-            for body in works_of(text).values():
-                assert {"author", "title", "year"} <= set(re.findall(r"^  (\w+) =", body, re.MULTILINE))
-                assert body.count("{") == body.count("}")
-    assert len(works_of(bibliography(discover().entries))) > 8
+    for key, text in WORKS.items():
+        assert text in cited, f"{key} is cited by nothing"
+        (body,) = entries_of(text).values()
+        assert {"author", "title", "year"} <= set(re.findall(r"^  (\w+) =", body, re.MULTILINE))
+        assert body.count("{") == body.count("}")
+    assert entries_of(bibliography(discover().entries)).keys() == {"ipt", *WORKS}
+
+
+def test_entries_by_key():
+    assert works_of(f"\n{GIVEN}\n{DPS}") == {"howard1803": GIVEN.strip(), "chung2023diffusion": DPS}
