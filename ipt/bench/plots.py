@@ -43,11 +43,6 @@ class Panel:
     ticks: Sequence[Mark]
     lines: Sequence[Line]
 
-    @property
-    def size(self) -> int:
-        """How many lines there are."""
-        return len(self.lines)
-
 
 @dataclass(frozen=True)
 class Histogram:

@@ -59,11 +59,9 @@ def simulate(
 
 
 def generators_for(named: Mapping[str, str], settings: Mapping[str, object]) -> dict[str, Generator]:
-    """The generators, by parameter.
+    """The generators of parameters by their registered names.
 
-    Args:
-        named: Parameter -> registered name, as `generator_names` gives it.
-        settings: "generator.x" goes to all of them, "kernel.x" to that of the parameter `kernel`.
+    Of the settings, "generator.x" goes to all of them, "kernel.x" to that of the parameter `kernel`.
 
     Raises:
         Misuse: A setting of nothing that there is.
@@ -80,12 +78,9 @@ def generators_for(named: Mapping[str, str], settings: Mapping[str, object]) -> 
 
 
 def generator_names(given: Mapping[str, str], parameters: Mapping[str, ParameterSpec]) -> dict[str, str]:
-    """What draws each parameter, by registered name.
+    """What draws each parameter, by registered name: what is given, else the parameter's usual one.
 
-    Args:
-        given: Parameter -> name; "image" (a name given without a parameter) stands for every parameter that has none of
-            its own. Where nothing is given, a parameter's usual one.
-        parameters: Of the operator.
+    Under "image" (a name given without a parameter) is what draws every parameter that has none of its own.
 
     Raises:
         IptError: A name for no parameter, a parameter without a name.
