@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +12,9 @@ from click.core import ParameterSource
 
 from ipt.cli.console import echo_json, notes
 from ipt.cli.errors import DONE
+from ipt.cli.options import Pairs, as_json, option, pairs, whole
+from ipt.plugins.options import grouped
+from ipt.plugins.scalars import scalar
 from ipt.training.options import PRECISIONS, TrainingOptions
 
 if TYPE_CHECKING:
@@ -20,103 +23,130 @@ if TYPE_CHECKING:
 _EVERY = 30.0
 """Seconds between lines where standard error is no terminal."""
 _SECTIONS = ("network", "training", "generator")
+_SIZE = "64; an array's own; a generator: 16 to 64"
+_START = """Weights to begin with: faces, faces256, natural, kernel, a folder of weights or a state.pt. The images they
+saw count."""
+_REFINE = """A prior of half the side (named as in --start-from): trains what pictures twice as large have beyond it;
+with --start-from too, goes on with the detail there."""
+_SETTINGS = Pairs("network.width=32", scalar)
 
 
 @click.command("train")
 @click.option(
-    "-o", "--out", required=True, metavar="OUT", type=click.Path(file_okay=False), help="Folder for the prior."
+    "-o", "--out", required=True, metavar="OUT", type=click.Path(file_okay=False), help="Folder of the prior."
 )
 @click.option(
     "--from", "pictures", metavar="PATH", help="Pictures: a folder, a .npy array (N, H, W, C), or a .npz pack of JPEGs."
 )
 @click.option("--generator", metavar="NAME", help="A generator of operator parameters (ipt list generator).")
-@click.option(
-    "--size", type=click.IntRange(1), help="Side in pixels  [default: 64; an array's own; a generator: 16 to 64]."
+@option("--size", type=whole(1), metavar="N", show_default=_SIZE, help="Side in pixels.")
+@option(
+    "--channels", type=whole(1), metavar="N", show_default="the pictures'; a generator: 1", help="1 grey, 3 colour."
 )
-@click.option(
-    "--channels", type=click.IntRange(1), help="1 grey, 3 colour  [default: as the pictures have; a generator: 1]."
+@option(
+    "--held-out",
+    type=whole(1),
+    metavar="N",
+    show_default="500, at most a tenth",
+    help="Pictures for validation, the first.",
 )
-@click.option(
-    "--held-out", type=click.IntRange(1), help="Pictures for validation, the first  [default: 500, at most a tenth]."
-)
-@click.option(
-    "--start-from",
-    "start",
-    metavar="PRIOR",
-    help="Weights to begin with: faces, faces256, natural, kernel, a folder of weights or a state.pt. The images they "
-    "saw count.",
-)
-@click.option(
-    "--refine",
-    metavar="PRIOR",
-    help="A prior of half the side (named as in --start-from): trains what pictures twice as large have beyond it; "
-    "with --start-from too, goes on with the detail there.",
-)
-@click.option(
+@click.option("--start-from", "start", metavar="PRIOR", help=_START)
+@click.option("--refine", metavar="PRIOR", help=_REFINE)
+@option(
     "--width",
-    type=click.IntRange(1),
+    type=whole(1),
     default=48,
-    help="Features of the network's first level  [default: 48; with --start-from its own].",
+    metavar="N",
+    show_default="48; with --start-from its own",
+    help="Features of the network's first level.",
 )
-@click.option(
-    "--images",
-    type=click.IntRange(1),
-    default=TrainingOptions.images,
-    show_default=True,
-    help="Examples to see in all.",
-)
-@click.option(
-    "--batch", type=click.IntRange(1), default=TrainingOptions.batch, show_default=True, help="Examples a step."
-)
-@click.option("--rate", type=float, default=TrainingOptions.rate, show_default=True, help="Peak step size.")
-@click.option(
+@option("--images", type=whole(1), default=TrainingOptions.images, metavar="N", help="Examples to see in all.")
+@option("--batch", type=whole(1), default=TrainingOptions.batch, metavar="N", help="Examples a step.")
+@option("--rate", type=float, default=TrainingOptions.rate, help="Peak step size.")
+@option(
     "--precision",
     type=click.Choice(PRECISIONS),
     default=TrainingOptions.precision,
-    show_default=True,
     help="Of the network's arithmetic; bf16 is faster on recent GPUs. Weights stay in fp32.",
 )
 @click.option("--compile", "compiled", is_flag=True, help="Use torch.compile.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
-@click.option(
+@option("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+@option(
     "--seed",
-    type=click.IntRange(0),
+    type=whole(0),
     default=TrainingOptions.seed,
-    show_default=True,
+    metavar="N",
     help="Of the initial weights, the order of examples and their noise.",
 )
-@click.option(
+@pairs(
     "--set",
     "settings",
-    multiple=True,
+    type=_SETTINGS,
     metavar="NAME=VALUE",
-    help="network.x, training.x or generator.x; the last word.",
+    help="network.x, training.x or generator.x; it overrides.",
 )
 @click.option("--about", default="", metavar="TEXT", help="What the data is and its licence, for the card.")
 @click.option("--change", is_flag=True, help="Continue OUT although options or examples differ from before.")
-@click.option(
-    "--export", "export_only", is_flag=True, help="Write the weights of OUT as it stands, training no further."
-)
-@click.option("--json", "as_json", is_flag=True, help="Write a summary in JSON to standard output.")
-def train(**given: Any) -> int:
+@click.option("--export", "export_only", is_flag=True, help="Write the weights of OUT as it is, training no further.")
+@as_json
+def train(
+    out: str,
+    pictures: str | None,
+    generator: str | None,
+    size: int | None,
+    channels: int | None,
+    held_out: int | None,
+    start: str | None,
+    refine: str | None,
+    width: int,
+    images: int,
+    batch: int,
+    rate: float,
+    precision: str,
+    compiled: bool,
+    device: str,
+    seed: int,
+    settings: Mapping[str, Any],
+    about: str,
+    change: bool,
+    export_only: bool,
+    as_json: bool,
+) -> int:
     """Train a diffusion prior from pictures (--from) or from a generator (--generator).
 
     Afterwards `--prior OUT` uses it. Run the same command again to continue what was interrupted: nothing is lost. A
     larger --images continues what was finished, and --start-from adds to weights where no more than these are left.
     """
-    if given["export_only"]:
-        return _exported(given)
-    if bool(given["pictures"]) == bool(given["generator"]):
+    if export_only:
+        return _exported(out, about, as_json)
+    if bool(pictures) == bool(generator):
         raise click.UsageError("give either --from PATH or --generator NAME (or --export)")
     from ipt.images.atomic import check_folder
     from ipt.training.interrupts import caught
     from ipt.training.job import trainer as trainer_of
 
-    job = _job(given)
-    folder = check_folder(given["out"])
+    sections = _sections(settings)
+    if pictures and sections["generator"]:
+        raise click.UsageError("--set generator.x needs --generator")
+    if generator and held_out:
+        raise click.UsageError("--held-out is for pictures: a generator draws its validation examples apart")
+    source: dict[str, Any] = {"pictures": pictures, "size": size, "channels": channels, "held_out": held_out}
+    if generator:
+        source = {"generator": _factory(generator), "options": sections["generator"], "channels": channels}
+        source["sizes"] = [size] if size else None
+    training = {"images": images, "batch": batch, "rate": rate, "precision": precision, "device": device, "seed": seed}
+    given = {"width": width} if _given("width") else {}
+    job = {
+        "out": out,
+        "source": {name: value for name, value in source.items() if value is not None},
+        "network": given | sections["network"],
+        "training": {**training, "compile": compiled, **sections["training"]},
+        "start": start,
+        "refine": refine,
+    }
+    folder = check_folder(out)
     console = notes()
-    usual = {"width": given["width"]}
-    trainer = trainer_of(job, given["change"], lambda line: console.print(line, soft_wrap=True), usual)
+    trainer = trainer_of(job, change, lambda line: console.print(line, soft_wrap=True), {"width": width})
     with caught(trainer.stop) as signal, _display() as display:
         for report in trainer.steps():
             display.show(report)
@@ -126,45 +156,21 @@ def train(**given: Any) -> int:
         )
         return signal.exit_code
     console.print(f"Done: use it with --prior {folder}", soft_wrap=True)
-    return _exported(given, trainer)
+    return _exported(out, about, as_json, trainer)
 
 
-def _job(given: dict[str, Any]) -> dict[str, Any]:
-    """The description of `ipt.training.job` that the command line asks for."""
+def _given(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
+def _sections(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings of each section, by name."""
     sections: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
-    if click.get_current_context().get_parameter_source("width") is not ParameterSource.DEFAULT:
-        sections["network"]["width"] = given["width"]
-    for name in ("images", "batch", "rate", "precision", "device", "seed"):
-        sections["training"][name] = given[name]
-    sections["training"]["compile"] = given["compiled"]
-    for name, value in map(_setting, given["settings"]):
-        section, _, option = name.partition(".")
-        sections[section][option] = value
-    if given["pictures"]:
-        if sections["generator"]:
-            raise click.UsageError("--set generator.x needs --generator")
-        names = ("pictures", "size", "channels", "held_out")
-        source = {name: given[name] for name in names if given[name] is not None}
-    else:
-        if given["held_out"]:
-            raise click.UsageError("--held-out is for pictures: a generator draws its validation examples apart")
-        source = {"generator": _factory(given["generator"]), "options": sections["generator"]}
-        if given["size"]:
-            source["sizes"] = [given["size"]]
-        if given["channels"]:
-            source["channels"] = given["channels"]
-    job = {"out": given["out"], "source": source, "network": sections["network"], "training": sections["training"]}
-    return {**job, **{key: given[key] for key in ("start", "refine") if given[key]}}
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    from ipt.plugins.scalars import scalar
-
-    name, equals, value = text.partition("=")
-    section, dot, option = name.partition(".")
-    if not (equals and dot and option) or section not in _SECTIONS:
-        raise click.UsageError(f"--set {text}: it is {', '.join(f'{s}.NAME=VALUE' for s in _SECTIONS)}")
-    return name, scalar(value)
+    for name, values in grouped(settings).items():
+        if name not in sections or not all(values):
+            raise click.UsageError(f"--set {name}: it is {', '.join(f'{each}.NAME=VALUE' for each in _SECTIONS)}")
+        sections[name] = values
+    return sections
 
 
 def _factory(name: str) -> str:
@@ -176,16 +182,17 @@ def _factory(name: str) -> str:
     return name if GENERATORS.get(name) == factory else factory
 
 
-def _exported(given: dict[str, Any], trainer: Trainer | None = None) -> int:
+def _exported(out: str, about: str, as_json: bool, trainer: Trainer | None = None) -> int:
+    """Export the weights in the folder and print what was written."""
     from ipt.training.export import export
 
-    files = export(given["out"], given["about"], trainer.source if trainer else None)
-    if given["as_json"]:
-        told: dict[str, Any] = {"out": given["out"], "files": [str(file) for file in files]}
+    files = export(out, about, trainer.source if trainer else None)
+    if as_json:
+        document: dict[str, Any] = {"out": out, "files": [str(file) for file in files]}
         if trainer:
             validation = trainer.history[-1]["validation"]
-            told |= {"images": trainer.images, "validation": {f"{s:g}": error for s, error in validation.items()}}
-        echo_json(told)
+            document |= {"images": trainer.images, "validation": {f"{s:g}": error for s, error in validation.items()}}
+        echo_json(document)
     else:
         for file in files:
             click.echo(str(file))

@@ -218,7 +218,7 @@ def test_ctrl_c_saves_and_says_how_to_continue(tmp_path):
         (("--from", "a", "--set", "generator.std=3"), 2, "needs --generator"),
         (("--generator", "motion", "--held-out", "3"), 2, "--held-out is for pictures"),
         (("--generator", "motion", "--set", "width=3"), 2, "network.NAME=VALUE"),
-        (("--generator", "motion", "--set", "network.width"), 2, "network.NAME=VALUE"),
+        (("--generator", "motion", "--set", "network.width"), 2, "as in network.width=32"),
         (("--generator", "motion", "--images", "0"), 2, "--images"),
         (("--generator", "motion", "--precision", "fp16"), 2, "--precision"),
         (("--generator", "moton"), 2, "did you mean 'motion'?"),
