@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import click
 
+from ipt.cli import kinds
 from ipt.cli.console import echo_json
 from ipt.cli.errors import DONE, SOME_FAILED
-from ipt.cli.options import SPECS, pairs
+from ipt.cli.options import pairs
 from ipt.core.precision import PRECISIONS
 
 _EPILOG = """Built-in protocols: small (a face that ships, minutes on a laptop), paper-deblur-motion,
@@ -23,9 +24,9 @@ protocol holds."""
 @click.option("--images", metavar="FOLDER", help="Clean pictures (or one), instead of the protocol's own.")
 @pairs(
     "--prior",
-    type=SPECS,
+    kind=kinds.specs,
     metavar="[UNKNOWN=]SPEC",
-    help="A prior for all solvers, instead of the protocol's. May be repeated.",
+    text="A prior for all solvers, instead of the protocol's. May be repeated.",
 )
 @click.option(
     "--fit",

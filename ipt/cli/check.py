@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ipt.cli import kinds
 from ipt.cli.console import data, echo_json, notes
 from ipt.cli.errors import DONE, ERROR
 from ipt.cli.listing import as_json, kind_of, table
-from ipt.cli.options import SETTINGS, pairs
+from ipt.cli.options import pairs
 from ipt.core.errors import IptError, Misuse
 from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover
@@ -33,7 +34,9 @@ def shape_of(value: str) -> tuple[int, ...]:
 
 @click.command()
 @click.argument("what", nargs=-1, required=True, metavar="[KIND] NAME|PACKAGE")
-@pairs("--set", "settings", type=SETTINGS, metavar="KIND.OPTION=VALUE", help="An option, also as NAME.OPTION=VALUE.")
+@pairs(
+    "--set", "settings", kind=kinds.settings, metavar="KIND.OPTION=VALUE", text="An option, also as NAME.OPTION=VALUE."
+)
 @click.option("--shape", type=shape_of, metavar="C,H,W", help="Of images, or of what a prior or generator is of.")
 @click.option("--device", metavar="NAME", help="Where networks run, and what the check `device` tries, as in cuda.")
 @as_json

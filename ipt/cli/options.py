@@ -1,17 +1,13 @@
 """Options that come from the command line, the environment or a YAML file: their types, and who gave them.
 
 A command that takes such options (`option`, `pairs`) has `context_settings=ENVIRONMENT` and the option `config`; the
-rest is click's: precedence, the variables IPT_NAME, and `ctx.get_parameter_source`. The types read what people type and
-what YAML holds alike. No torch here: `ipt solve --help` is instant.
+rest is click's: precedence, the variables IPT_NAME, and `ctx.get_parameter_source`. No torch here: help is instant.
 """
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Callable, Mapping
 from enum import Enum
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +16,19 @@ import yaml
 from click.core import ParameterSource
 
 from ipt.core.errors import IptError
-from ipt.folder.shards import NONE, Shard, parsed
-from ipt.plugins.options import flat
 from ipt.plugins.run_options import DEFAULT
-from ipt.plugins.scalars import load_yaml, scalar
+from ipt.plugins.scalars import load_yaml
 from ipt.plugins.suggestions import advice
-from ipt.solve.options import AUTO, PINNED
+from ipt.solve.options import PINNED
 
 ENVIRONMENT = {"auto_envvar_prefix": "IPT"}
 COMMAND_LINE = "command line"
 _CONFIG, _PAIRS = "ipt.config", "ipt.pairs"
 _SOURCES = (ParameterSource.DEFAULT_MAP, ParameterSource.ENVIRONMENT, ParameterSource.COMMANDLINE)
 """From the lowest to the highest precedence."""
+
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Option(click.Option):
@@ -44,17 +41,17 @@ class Option(click.Option):
 
 
 class PairsOption(Option):
-    """NAME=VALUE pairs: each source adds to what those of lower precedence say, and overrides it name by name.
-
-    Its type reads a mapping, or a list of texts such as "kernel=box".
-    """
+    """NAME=VALUE pairs: each source adds to what those of lower precedence say, and overrides it name by name."""
 
     def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
-        given = ((ctx.default_map or {}).get(self.name), self.value_from_envvar(ctx), opts.get(self.name))
+        variable = self.resolve_envvar_value(ctx)
+        parts = None if variable is None else [part.strip() for part in variable.split(";") if part.strip()]
         pairs: dict[str, Any] = {}
         origins: dict[str, str] = ctx.meta.setdefault(_PAIRS, {})
         highest = ParameterSource.DEFAULT
-        for source, value in zip(_SOURCES, given, strict=True):
+        for source, value in zip(
+            _SOURCES, ((ctx.default_map or {}).get(self.name), parts, opts.get(self.name)), strict=True
+        ):
             # What was not given is None, or since click 8.3 a mark of its own.
             if value is None or isinstance(value, Enum):
                 continue
@@ -70,8 +67,43 @@ class PairsOption(Option):
         return value
 
 
-option = partial(click.option, cls=Option, show_default=True)
-pairs = partial(click.option, cls=PairsOption, multiple=True)
+def option(
+    of: type, flag: str, kind: Any, metavar: str | None, text: str, shown: str = "", environment: bool = True
+) -> Decorator:
+    """An option with the default of a dataclass's field.
+
+    Args:
+        of: the dataclass.
+        flag: as in "--save-every", for the field `save_every`.
+        kind: the type that reads its values, of `ipt.cli.kinds` or click's.
+        metavar: what help calls the value; None: the type's own.
+        text: the help.
+        shown: what help says of the default, where that is None.
+        environment: whether IPT_SAVE_EVERY is looked at.
+    """
+    return click.option(
+        flag,
+        cls=Option,
+        type=kind,
+        default=getattr(of, flag.lstrip("-").replace("-", "_")),
+        show_default=shown or True,
+        allow_from_autoenv=environment,
+        metavar=metavar,
+        help=text,
+    )
+
+
+def pairs(*names: str, kind: Any, metavar: str, text: str, environment: bool = True) -> Decorator:
+    """An option of pairs, which has no default."""
+    return click.option(
+        *names,
+        cls=PairsOption,
+        type=kind,
+        multiple=True,
+        allow_from_autoenv=environment,
+        metavar=metavar,
+        help=text,
+    )
 
 
 def origin(ctx: click.Context, param: click.Parameter) -> str:
@@ -122,9 +154,17 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: str | None) -
     ctx.default_map = {name: value for name, value in values.items() if value is not None}
 
 
-as_json = click.option(
-    "--json", "as_json", is_flag=True, allow_from_autoenv=False, help="Write the records to standard output as JSON."
-)
+def flag(*names: str, text: str) -> Decorator:
+    """A switch of the command line alone."""
+    return click.option(*names, is_flag=True, allow_from_autoenv=False, help=text)
+
+
+def out_folder(text: str) -> Decorator:
+    """The folder for what a command writes."""
+    return click.option("-o", "--out", required=True, allow_from_autoenv=False, metavar="OUT", help=text)
+
+
+as_json = flag("--json", "as_json", text="Write the records to standard output as JSON.")
 config = click.option(
     "--config",
     metavar="FILE",
@@ -134,153 +174,3 @@ config = click.option(
     callback=_read_config,
     help="Options in YAML, such as the run.yaml of an earlier run.",
 )
-
-
-class Reader(click.ParamType):  # type: ignore[type-arg] # click has it generic since 8.4
-    """A type by the function that reads its values.
-
-    Args:
-        name: what click calls it.
-        wanted: what is asked for, in words.
-        read: from a value, as typed or as YAML holds it, to the option's; ValueError: it is none.
-    """
-
-    def __init__(self, name: str, wanted: str, read: Callable[[Any], Any]) -> None:
-        self.name, self.wanted, self.read = name, wanted, read
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return self.read(value)
-        except ValueError as error:
-            self.fail(f"give {self.wanted}, not {value!r}{error}", param, ctx)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError
-    return value
-
-
-def _path(value: Any) -> Path:
-    return Path(os.path.abspath(os.path.expanduser(_text(value))))
-
-
-def _number(value: Any) -> float:
-    number = scalar(value)
-    if not isinstance(number, int | float) or isinstance(number, bool) or not math.isfinite(number) or number < 0:
-        raise ValueError
-    return float(number)
-
-
-def _deviation(value: Any) -> float:
-    number = _number(value)
-    if number > 1:
-        raise ValueError(", which is more than 1; divide it by 255 if it is of 8-bit values")
-    return number
-
-
-def _noise(value: Any) -> float | None:
-    if value == AUTO:
-        return None
-    # Nothing can be solved without noise; a measurement can be made without.
-    if not (number := _deviation(value)):
-        raise ValueError
-    return number
-
-
-def _shard(value: Any) -> Shard:
-    return parsed(str(value))
-
-
-def _components(value: Any) -> str:
-    return "+".join(_spec(part.strip()) for part in _text(value).split("+"))
-
-
-def whole(least: int, auto: bool = False) -> Reader:
-    """Whole numbers from `least` up; with `auto`, that word as None."""
-
-    def read(value: Any) -> int | None:
-        if auto and value == AUTO:
-            return None
-        number = scalar(value)
-        if not isinstance(number, int) or isinstance(number, bool) or number < least:
-            raise ValueError
-        return number
-
-    return Reader("whole number", f"{'auto, or ' if auto else ''}a whole number from {least} up", read)
-
-
-TEXT = Reader("name", "a name", _text)
-COMPONENTS = Reader("components", "a name, or names joined by +", _components)
-PATH = Reader("path", "a path", _path)
-SECONDS = Reader("seconds", "a number of seconds from 0 up", _number)
-DEVIATION = Reader("deviation", "a standard deviation from 0 up (of pictures in 0..1)", _deviation)
-NOISE = Reader("noise", "auto, or a standard deviation above 0 (of pictures in 0..1)", _noise)
-SHARD = Reader("shard", f"K/N with K from 1 to N, as in 3/64, or {NONE}", _shard)
-
-
-class Pairs(click.ParamType):  # type: ignore[type-arg]
-    """Names and values, typed as NAME=VALUE or a mapping in YAML.
-
-    Args:
-        example: of one pair.
-        read: from a value to the option's; ValueError: it is none.
-        bare: the name that a value without one is of.
-        nested: whether a mapping may hold mappings, as in {"guidance": {"scale": .3}}.
-    """
-
-    name = "pairs"
-
-    def __init__(self, example: str, read: Callable[[Any], Any], bare: str = "", nested: bool = False) -> None:
-        self.example, self.read, self.bare, self.nested = example, read, bare, nested
-
-    def split_envvar_value(self, rv: str) -> list[str]:
-        return [part.strip() for part in rv.split(";") if part.strip()]
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        if isinstance(value, Mapping):
-            pairs = [(str(name), item) for name, item in (flat(value) if self.nested else value).items()]
-        elif isinstance(value, str | list | tuple):
-            pairs = [self._pair(str(text), param, ctx) for text in ([value] if isinstance(value, str) else value)]
-        else:
-            self.fail(f"give names and values, as in {self.example}, not {value!r}", param, ctx)
-        for name, item in pairs:
-            if name in found:
-                self.fail(f"{name!r} is given twice; drop one", param, ctx)
-            try:
-                found[name] = self.read(item)
-            except ValueError:
-                self.fail(f"give text for {name!r}, as in {self.example}, not {item!r}", param, ctx)
-        return found
-
-    def _pair(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        name, equals, value = (part.strip() for part in text.partition("="))
-        if self.bare and not (equals and name.isidentifier()):
-            return self.bare, text
-        if not equals or not name:
-            self.fail(f"give NAME=VALUE, as in {self.example}, not {text!r}", param, ctx)
-        return name, value
-
-
-def _spec(text: Any) -> str:
-    """A component's name, "name:argument" or path; a path becomes absolute: run.yaml means the same anywhere."""
-    head, colon, argument = _text(text).partition(":")
-    return f"{head}:{_existing(argument)}" if colon and not os.path.exists(text) else _existing(text)
-
-
-def _setting(value: Any) -> Any:
-    value = scalar(value)
-    return _existing(value) if isinstance(value, str) else value
-
-
-def _existing(text: str) -> str:
-    """The absolute path where the text looks like one and is there; else the text."""
-    looks = os.sep in text or Path(text).suffix
-    place = os.path.expanduser(text)
-    return os.path.abspath(place) if looks and os.path.exists(place) else text
-
-
-SPECS = Pairs("kernel=NAME", _spec, bare="image")
-FILES = Pairs("kernel=kernel.npy", _path)
-SETTINGS = Pairs("guidance.scale=.3", _setting, nested=True)

@@ -8,23 +8,10 @@ from typing import Any
 
 import click
 
+from ipt.cli import kinds
 from ipt.cli.console import echo_json
 from ipt.cli.errors import DONE, SOME_FAILED
-from ipt.cli.options import (
-    COMPONENTS,
-    DEVIATION,
-    ENVIRONMENT,
-    PATH,
-    SETTINGS,
-    SPECS,
-    TEXT,
-    as_json,
-    config,
-    option,
-    origins,
-    pairs,
-    whole,
-)
+from ipt.cli.options import ENVIRONMENT, as_json, config, flag, option, origins, out_folder, pairs
 from ipt.simulate.options import DEPTHS, SimulateOptions
 
 _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy, a.kernel.png and a.json. Then
@@ -32,61 +19,40 @@ _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy,
 
 
 @click.command(epilog=_EPILOG, context_settings=ENVIRONMENT)
-@click.argument("input", required=False, metavar="CLEAN", type=PATH)
-@click.option("-o", "--out", required=True, allow_from_autoenv=False, metavar="OUT", help="Folder for measurements.")
-@option(
-    "--operator", type=COMPONENTS, default=SimulateOptions.operator, metavar="NAME", help="What degrades the picture."
-)
+@click.argument("input", required=False, metavar="CLEAN", type=kinds.path)
+@out_folder("Folder for the measurements.")
+@option(SimulateOptions, "--operator", kinds.components, "NAME", "What degrades the picture.")
 @pairs(
     "--generator",
-    type=SPECS,
-    allow_from_autoenv=False,
+    kind=kinds.specs,
     metavar="[PARAMETER=]NAME",
-    help="What draws the operator's parameters; `ipt list generator`.  [default: each one's usual]",
+    text="What draws the operator's parameters; `ipt list generator`.  [default: each one's usual]",
+    environment=False,
+)
+# IPT_NOISE may say "auto", which means nothing here.
+@option(
+    SimulateOptions, "--noise", kinds.deviation, "SIGMA", "Standard deviation of the noise, of 0..1.", environment=False
 )
 @option(
-    "--noise",
-    type=DEVIATION,
-    default=SimulateOptions.noise,
-    # IPT_NOISE may say "auto", which means nothing here.
-    allow_from_autoenv=False,
-    metavar="SIGMA",
-    help="Standard deviation of the noise, of 0..1.",
-)
-@option(
+    SimulateOptions,
     "--frames",
-    type=whole(2),
-    default=SimulateOptions.frames,
-    allow_from_autoenv=False,
-    metavar="N",
-    help="So many exposures of each picture, in a folder of its own.",
+    kinds.whole(2),
+    "N",
+    "Exposures of each picture, in a folder of its own.",
+    environment=False,
 )
-@option(
-    "--seed", type=whole(0), default=SimulateOptions.seed, metavar="N", help="Another seed, other parameters and noise."
-)
-@option(
-    "--border",
-    type=TEXT,
-    default=SimulateOptions.border,
-    metavar="MODE",
-    help="What lies outside the frame: the operator's option `border`.",
-)
+@option(SimulateOptions, "--seed", kinds.whole(0), "N", "Another seed, other parameters and noise.")
+@option(SimulateOptions, "--border", kinds.text, "MODE", "What lies outside the frame: the operator's option `border`.")
 @pairs(
     "--set",
-    type=SETTINGS,
-    allow_from_autoenv=False,
+    kind=kinds.settings,
     metavar="SECTION.OPTION=VALUE",
-    help="As in operator.kernel_size=33.",
+    text="As in operator.kernel_size=33.",
+    environment=False,
 )
-@option(
-    "--depth",
-    type=click.Choice(DEPTHS),
-    default=SimulateOptions.depth,
-    allow_from_autoenv=False,
-    help="Bits of the measurement.",
-)
+@option(SimulateOptions, "--depth", click.Choice(DEPTHS), None, "Bits of the measurement.", environment=False)
 @config
-@click.option("--force", is_flag=True, allow_from_autoenv=False, help="Replace files that are there.")
+@flag("--force", text="Replace files that are there.")
 @as_json
 def simulate(
     input: Path | None,

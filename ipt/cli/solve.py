@@ -9,26 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ipt.cli import kinds
 from ipt.cli.console import echo_json
 from ipt.cli.errors import DONE, SOME_FAILED
-from ipt.cli.options import (
-    COMPONENTS,
-    ENVIRONMENT,
-    FILES,
-    NOISE,
-    PATH,
-    SECONDS,
-    SETTINGS,
-    SHARD,
-    SPECS,
-    TEXT,
-    as_json,
-    config,
-    option,
-    origins,
-    pairs,
-    whole,
-)
+from ipt.cli.options import ENVIRONMENT, Option, as_json, config, flag, option, origins, out_folder, pairs
 from ipt.core.precision import PRECISIONS
 from ipt.folder.options import ExecutionOptions
 from ipt.folder.shards import Shard, under_torchrun
@@ -44,131 +28,76 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
 
 
 @click.command(epilog=_EPILOG, context_settings=ENVIRONMENT)
-@click.argument("input", required=False, type=PATH)
-@click.option("-o", "--out", required=True, allow_from_autoenv=False, metavar="OUT", help="Folder for the results.")
-@option("--operator", type=COMPONENTS, default=SolveOptions.operator, metavar="NAME", help="What degraded the picture.")
+@click.argument("input", required=False, type=kinds.path)
+@out_folder("Folder for the results.")
+@option(SolveOptions, "--operator", kinds.components, "NAME", "What degraded the picture.")
 @pairs(
     "--prior",
-    type=SPECS,
+    kind=kinds.specs,
     metavar="[UNKNOWN=]SPEC",
-    help="What the picture, or with UNKNOWN= another unknown, is like: a name, NAME:ARGUMENT, or a path to weights. "
+    text="What the picture, or with UNKNOWN= another unknown, is like: a name, NAME:ARGUMENT, or a path to weights. "
     "May be repeated.  [default: faces, for pictures of another size natural, and the operator's own]",
 )
-@option(
+@click.option(
     "--frames",
+    cls=Option,
     is_flag=True,
     default=SolveOptions.frames,
     allow_from_autoenv=False,
     help="INPUT is a series of exposures of one scene (a folder, a TIFF of several pages, an animated GIF): they make "
     "one picture.",
 )
+@option(SolveOptions, "--guidance", kinds.text, "NAME", "How the measurement steers the priors.")
+@option(SolveOptions, "--noise", kinds.noise, "SIGMA|auto", "Standard deviation of the noise, of 0..1.", AUTO)
+@option(SolveOptions, "--steps", kinds.whole(1), "N", "Steps, each one call of each network.", "the guidance's own")
+@option(SolveOptions, "--seed", kinds.whole(0), "N", "Another seed, another draw.")
+@option(SolveOptions, "--samples", kinds.whole(1), "K", "Draws; with several, their mean and spread are written.")
+@option(SolveOptions, "--border", kinds.text, "MODE", "What lies outside the frame: the operator's option `border`.")
 @option(
-    "--guidance",
-    type=TEXT,
-    default=SolveOptions.guidance,
-    metavar="NAME",
-    help="How the measurement steers the priors.",
-)
-@option(
-    "--noise",
-    type=NOISE,
-    default=SolveOptions.noise,
-    show_default=AUTO,
-    metavar="SIGMA|auto",
-    help="Standard deviation of the noise, of 0..1.",
-)
-@option(
-    "--steps",
-    type=whole(1),
-    default=SolveOptions.steps,
-    show_default="the guidance's own",
-    metavar="N",
-    help="Steps, each one call of each network.",
-)
-@option("--seed", type=whole(0), default=SolveOptions.seed, metavar="N", help="Another seed, another draw.")
-@option(
-    "--samples",
-    type=whole(1),
-    default=SolveOptions.samples,
-    metavar="K",
-    help="Draws; with several, their mean and spread are written.",
-)
-@option(
-    "--border",
-    type=TEXT,
-    default=SolveOptions.border,
-    metavar="MODE",
-    help="What lies outside the frame: the operator's option `border`.",
-)
-@option(
+    SolveOptions,
     "--reference",
-    type=PATH,
-    default=SolveOptions.reference,
-    allow_from_autoenv=False,
-    metavar="CLEAN",
-    help="The clean picture, or a folder of them: adds PSNR and the like.",
+    kinds.path,
+    "CLEAN",
+    "The clean picture, or a folder of them, to compare with.",
+    environment=False,
 )
 @pairs(
     "--known",
-    type=FILES,
-    allow_from_autoenv=False,
+    kind=kinds.paths,
     metavar="UNKNOWN=FILE.npy",
-    help="A parameter that is known. May be repeated.",
+    text="A parameter that is known. May be repeated.",
+    environment=False,
 )
 @pairs(
     "--set",
-    type=SETTINGS,
-    allow_from_autoenv=False,
+    kind=kinds.settings,
     metavar="PART.OPTION=VALUE",
-    help="Any option, as in guidance.scale=.3.",
+    text="Any option, as in guidance.scale=.3.",
+    environment=False,
 )
+@option(SolveOptions, "--fit", click.Choice(FIT_CHOICES), None, "A picture of a size that the prior does not take.")
+@option(SolveOptions, "--device", kinds.text, "NAME", "auto, cpu, cuda ...")
+@option(SolveOptions, "--precision", click.Choice(PRECISIONS), None, "Of the networks.")
+@option(ExecutionOptions, "--batch", kinds.whole(1, auto=True), "N|auto", "How many draws are solved together.", AUTO)
 @option(
-    "--fit",
-    type=click.Choice(FIT_CHOICES),
-    default=SolveOptions.fit,
-    help="What happens to a picture that the prior does not take.",
-)
-@option("--device", type=TEXT, default=SolveOptions.device, metavar="NAME", help="auto, cpu, cuda ...")
-@option("--precision", type=click.Choice(PRECISIONS), default=SolveOptions.precision, help="Of the networks.")
-@option(
-    "--batch",
-    type=whole(1, auto=True),
-    default=ExecutionOptions.batch,
-    show_default=AUTO,
-    metavar="N|auto",
-    help="How many draws are solved together.",
-)
-@option(
+    ExecutionOptions,
     "--save-every",
-    type=SECONDS,
-    default=ExecutionOptions.save_every,
-    metavar="SECONDS",
-    help="How often a solve saves its state, from which it goes on after a kill.",
+    kinds.seconds,
+    "SECONDS",
+    "Between saved states, from which a killed solve goes on.",
 )
 @option(
+    ExecutionOptions,
     "--shard",
-    type=SHARD,
-    default=ExecutionOptions.shard,
-    show_default="as torchrun or Slurm say, else none",
-    allow_from_autoenv=False,
-    metavar="K/N|none",
-    help="Solve the K-th of N shares of a folder, K from 1 to N.",
+    kinds.shard,
+    "K/N|none",
+    "Solve the K-th of N shares of a folder, K from 1 to N.",
+    "as torchrun or Slurm say, else none",
+    environment=False,
 )
-@option(
-    "--engine",
-    type=TEXT,
-    default=ExecutionOptions.engine,
-    metavar="local|ray[:N]",
-    help="Who solves a folder, in N processes.",
-)
+@option(ExecutionOptions, "--engine", kinds.text, "local|ray[:N]", "Who solves a folder, in N processes.")
 @config
-@click.option(
-    "--force",
-    is_flag=True,
-    default=ExecutionOptions.force,
-    allow_from_autoenv=False,
-    help="Solve again what is done, with other options if need be; replace files.",
-)
+@flag("--force", text="Solve again what is done, with other options if need be; replace files.")
 @as_json
 def solve(
     input: Path | None,

@@ -1,0 +1,141 @@
+"""Types of options, as functions: they read what people type and what YAML holds alike; click.BadParameter: neither."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from ipt.folder.shards import NONE, Shard, parsed
+from ipt.plugins.options import flat
+from ipt.plugins.scalars import scalar
+from ipt.solve.options import AUTO
+
+
+def text(value: Any) -> str:
+    """A name."""
+    return value if isinstance(value, str) and value else _refuse("a name", value)
+
+
+def path(value: Any) -> Path:
+    """A path, made absolute."""
+    return Path(
+        os.path.abspath(os.path.expanduser(value if isinstance(value, str) and value else _refuse("a path", value)))
+    )
+
+
+def components(value: Any) -> str:
+    """A component, or several joined by +."""
+    return "+".join(_spec(part.strip()) for part in text(value).split("+"))
+
+
+def whole(least: int, auto: bool = False) -> Callable[[Any], int | None]:
+    """Whole numbers from `least` up; with `auto`, that word as None."""
+
+    def read(value: Any) -> int | None:
+        number = scalar(value)
+        if isinstance(number, int) and not isinstance(number, bool) and number >= least:
+            return number
+        wanted = f"a whole number from {least} up"
+        return None if auto and value == AUTO else _refuse(f"auto, or {wanted}" if auto else wanted, value)
+
+    return read
+
+
+def seconds(value: Any) -> float:
+    """A number from 0 up."""
+    return _number(value, "a number of seconds from 0 up")
+
+
+def deviation(value: Any) -> float:
+    """A standard deviation from 0 to 1."""
+    return _number(value, "a standard deviation from 0 up (of pictures in 0..1)", 1)
+
+
+def noise(value: Any) -> float | None:
+    """A standard deviation above 0, since nothing can be solved without noise, or auto as None."""
+    wanted = "auto, or a standard deviation above 0 (of pictures in 0..1)"
+    return None if value == AUTO else _number(value, wanted, 1) or _refuse(wanted, value)
+
+
+def shard(value: Any) -> Shard:
+    """A shard, or none: the whole."""
+    try:
+        return parsed(str(value))
+    except ValueError:
+        return _refuse(f"K/N with K from 1 to N, as in 3/64, or {NONE}", value)
+
+
+def specs(value: Any) -> dict[str, str]:
+    """Components by name; one without a name is of the image."""
+    return _pairs(value, "kernel=NAME", _spec, bare="image")
+
+
+def paths(value: Any) -> dict[str, Path]:
+    """Files by name."""
+    return _pairs(value, "kernel=kernel.npy", path)
+
+
+def settings(value: Any) -> dict[str, Any]:
+    """Values by dotted name, also from nested mappings, {"guidance": {"scale": .3}}."""
+    return _pairs(flat(value) if isinstance(value, Mapping) else value, "guidance.scale=.3", _setting)
+
+
+def _pairs(value: Any, example: str, read: Callable[[Any], Any], bare: str = "") -> dict[str, Any]:
+    """Names and values, typed as NAME=VALUE or a mapping; bare: the name that a value without one is of."""
+    if isinstance(value, Mapping):
+        pairs = [(str(name), item) for name, item in value.items()]
+    elif isinstance(value, str | list | tuple):
+        pairs = [_pair(str(one), example, bare) for one in ([value] if isinstance(value, str) else value)]
+    else:
+        _refuse(f"names and values, as in {example}", value)
+    found: dict[str, Any] = {}
+    for name, item in pairs:
+        if name in found:
+            raise click.BadParameter(f"{name!r} is given twice; drop one")
+        if read is not _setting and (not isinstance(item, str) or not item):
+            _refuse(f"text for {name!r}, as in {example}", item)
+        found[name] = read(item)
+    return found
+
+
+def _pair(typed: str, example: str, bare: str) -> tuple[str, str]:
+    name, equals, value = (part.strip() for part in typed.partition("="))
+    if bare and not (equals and name.isidentifier()):
+        return bare, typed
+    return (name, value) if equals and name else _refuse(f"NAME=VALUE, as in {example}", typed)
+
+
+def _number(value: Any, wanted: str, most: float = math.inf) -> float:
+    number = scalar(value)
+    if not isinstance(number, int | float) or isinstance(number, bool) or not math.isfinite(number) or number < 0:
+        _refuse(wanted, value)
+    if number > most:
+        raise click.BadParameter(f"give {wanted}, so at most {most:g}; divide it by 255 if it is of 8-bit values")
+    return float(number)
+
+
+def _refuse(wanted: str, value: Any) -> NoReturn:
+    raise click.BadParameter(f"give {wanted}, not {value!r}")
+
+
+def _spec(value: Any) -> str:
+    """A component's name, "name:argument" or path; a path becomes absolute: run.yaml means the same anywhere."""
+    head, colon, argument = text(value).partition(":")
+    return f"{head}:{_existing(argument)}" if colon and not os.path.exists(value) else _existing(value)
+
+
+def _setting(value: Any) -> Any:
+    read = scalar(value)
+    return _existing(read) if isinstance(read, str) else read
+
+
+def _existing(name: str) -> str:
+    """The absolute path where the text looks like one and is there; else the text."""
+    looks = os.sep in name or Path(name).suffix
+    place = os.path.expanduser(name)
+    return os.path.abspath(place) if looks and os.path.exists(place) else name
