@@ -1,0 +1,1 @@
+"""Many pictures: the run, what is stored, checkpoints, shards, workers and status."""

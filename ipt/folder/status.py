@@ -18,9 +18,18 @@ from ipt.folder.log import FOLDER, is_alive
 
 @dataclass(frozen=True)
 class ShardStatus:
-    """One log. alive: its last process is at work; ended: it came to its end. own: pictures in the shard; done, failed:
-    of these, as that process found or made them. rate: pictures a second that it solved, None before the first. last:
-    seconds since its last line."""
+    """What the last process of a shard did.
+
+    Attributes:
+        shard: as in "3/64".
+        alive: whether it is at work.
+        ended: whether it came to its end.
+        own: pictures in the shard.
+        done: of these, as it found or made them.
+        failed: likewise.
+        rate: pictures a second that it solved; None before the first.
+        last: seconds since its last line.
+    """
 
     shard: str
     alive: bool
@@ -34,8 +43,14 @@ class ShardStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """total = done + failed + running + missing pictures. rate: pictures a second, of the shards at work together;
-    seconds_left: at that rate; None where nothing is at work or done yet. failures: reason by name."""
+    """How a folder's run goes: total = done + failed + running + missing pictures.
+
+    Attributes:
+        rate: pictures a second, of the shards at work together; None where nothing is at work or done yet.
+        seconds_left: at that rate.
+        shards: one a log.
+        failures: reason by name.
+    """
 
     total: int
     done: int

@@ -65,8 +65,10 @@ SaveState = Callable[[Sequence[Batch], bool], None]
 
 
 class BatchSizer:
-    """How many draws of a shape are solved together: a function of the shape and of what failed before alone, never of
-    the memory that happens to be free, so that a run that is continued forms the same batches.
+    """How many draws of a shape are solved together.
+
+    It depends on the shape and on what failed before, never on the memory that happens to be free, so that a run that
+    is continued forms the same batches.
 
     Args:
         asked: so many; None: as many as the device has use for.

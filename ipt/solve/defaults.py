@@ -19,11 +19,16 @@ USUAL, ANY = "faces", "natural"
 
 
 def with_usual_prior(options: SolveOptions) -> tuple[SolveOptions, str]:
-    """The options with a prior of the image, chosen by the pictures' sizes unless one is named, and a sentence that
-    says so ("": nothing was chosen).
+    """The options with a prior of the image, chosen by the pictures' sizes unless one is named.
 
     It is `faces` where there is no input, where `fit` says what to do with other sizes, and where `faces` takes every
-    picture. Raises IptError: no such input, operator or settings.
+    picture.
+
+    Returns:
+        The options, and a sentence about the choice; "": none was made.
+
+    Raises:
+        IptError: there is no such input, operator or setting.
     """
     if IMAGE in options.prior:
         return options, ""

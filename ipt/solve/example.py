@@ -34,10 +34,13 @@ def face(side: int) -> Tensor:
 
 
 def example(prior: Prior, operator: ParametricOperator, seed: int) -> tuple[Picture, Truth]:
-    """The face at the size that the prior takes (up to 128 px where it has the choice), blurred by a camera motion that
-    goes over a tenth to a fifth of it, with noise; and the truth.
+    """The face, blurred by a camera motion that goes over a tenth to a fifth of it, with noise; and the truth.
 
-    Kept at 16 bits, so that nothing is rounded away. IptError: the prior takes no colour pictures.
+    It is of the size that the prior takes, up to 128 px where that has the choice, and kept at 16 bits, so that nothing
+    is rounded away.
+
+    Raises:
+        IptError: the prior takes no colour pictures.
     """
     side = accepted_side(prior, 3, at_most=128)
     if side is None:

@@ -17,11 +17,17 @@ _LEAST_TILT = 1e-3
 def checked(
     known: Mapping[str, Tensor], operator: ParametricOperator, image_shape: tuple[int, ...], frames: int = 1
 ) -> dict[str, Tensor]:
-    """Known parameters as a solve of one image of `frames` frames takes them, (1, frames * C, H, W) each.
+    """Known parameters as a solve of one image of several frames takes them, (1, frames * C, H, W) each.
 
-    known: (C, H, W), the same for all frames, or (frames, C, H, W). operator: of a single frame. IptError: no such
-    parameter, other channels than the operator's, another number of frames; larger than the image; a field of
-    displacements of another size than the image, in another unit than pixels, or beyond the image.
+    Args:
+        known: by name, (C, H, W), the same for all frames, or (frames, C, H, W).
+        operator: of a single frame.
+        image_shape: (C, H, W).
+        frames: how many there are.
+
+    Raises:
+        IptError: no such parameter, other channels than the operator's, another number of frames; larger than the
+            image; a field of displacements of another size than the image, in another unit than pixels, or beyond it.
     """
     specs = operator.parameters(image_shape) if known else {}
     found = {}

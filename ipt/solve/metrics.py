@@ -19,8 +19,7 @@ _SSIM_SIDE = 11
 
 
 def psnr(image: Values, reference: Values) -> float:
-    """Peak signal-to-noise ratio in dB, for a peak of 1: -10 log10(mean squared difference); infinite for equal
-    pictures."""
+    """Peak signal-to-noise ratio in dB, -10 log10(mean squared difference); infinite for equal pictures."""
     first, second = _pair(image, reference)
     error = float(np.square(first - second).mean())
     return math.inf if error == 0 else -10 * math.log10(error)
@@ -42,8 +41,14 @@ def ssim(image: Values, reference: Values) -> float:
 
 @dataclass(frozen=True)
 class Registered:
-    """image: moved by `shift` (rows, columns; in pixels) to lie on `reference` as well as it can; before: not moved.
-    All are cropped alike, so that psnr(image, reference) - psnr(before, reference) is what the drift costs."""
+    """A picture that was moved to lie on another; psnr(image, reference) - psnr(before, reference) is what drift costs.
+
+    Attributes:
+        image: moved by `shift`, cropped.
+        before: not moved, cropped alike.
+        reference: cropped alike.
+        shift: rows and columns, in pixels.
+    """
 
     image: Array
     before: Array
@@ -102,7 +107,8 @@ def registered(image: Values, reference: Values, max_shift: float = 8.0) -> Regi
 def _spectrum(values: Array) -> Array:
     """The Fourier transform of (C, H, W) mirrored at its lower and right edges, where it would else jump."""
     height, width = values.shape[1:]
-    return fft.rfft2(np.pad(values, ((0, 0), (0, height), (0, width)), mode="symmetric"))
+    spectrum: Array = fft.rfft2(np.pad(values, ((0, 0), (0, height), (0, width)), mode="symmetric"))
+    return spectrum
 
 
 def _moved(spectrum: Array, shape: tuple[int, ...], shift: Array) -> Array:
@@ -110,12 +116,15 @@ def _moved(spectrum: Array, shape: tuple[int, ...], shift: Array) -> Array:
     height, width = shape[1:]
     rows = np.exp(-2j * np.pi * shift[0] * fft.fftfreq(2 * height))[:, None]
     columns = np.exp(-2j * np.pi * shift[1] * fft.rfftfreq(2 * width))
-    return fft.irfft2(spectrum * rows * columns, s=(2 * height, 2 * width))[:, :height, :width]
+    moved: Array = fft.irfft2(spectrum * rows * columns, s=(2 * height, 2 * width))
+    return moved[:, :height, :width]
 
 
 def kernel_mse(kernel: Values, reference: Values, register: bool = False) -> float:
-    """Mean squared difference between two kernels, on the larger's canvas with their centre pixels (H // 2, W // 2)
-    together; with `register`, the smallest over all shifts by whole pixels."""
+    """Mean squared difference between two kernels, their centre pixels (H // 2, W // 2) together.
+
+    The smaller one is padded with zeros; with `register`, it is the smallest over all shifts by whole pixels.
+    """
     first, second = _together(kernel, reference)
     if register:
         squares = np.square(first).sum() + np.square(second).sum() - 2 * _correlation(first, second).max()
@@ -124,11 +133,12 @@ def kernel_mse(kernel: Values, reference: Values, register: bool = False) -> flo
 
 
 def kernel_mnc(kernel: Values, reference: Values, register: bool = True) -> float:
-    """Maximum over all shifts of the cross-correlation of two kernels over ||kernel|| ||reference||: 1 for the same
-    shape.
+    """Maximum of the normalised cross-correlation of two kernels: 1 for the same shape, 0 where one is all zero.
 
-    Hu, Yang, "Good Regions to Deblur" (ECCV 2012), section 5. The kernels may have different sizes. Without `register`,
-    the correlation where their centre pixels are together. 0 where one is all zero.
+    The kernels may have different sizes. Without `register`, the correlation where their centre pixels are together.
+
+    References:
+        Hu, Yang, "Good Regions to Deblur" (ECCV 2012), section 5.
     """
     first, second = _together(kernel, reference)
     scale = float(np.linalg.norm(first) * np.linalg.norm(second))
@@ -262,9 +272,10 @@ def _correlation(first: Array, second: Array) -> Array:
 
 
 def _convolved(first: Array, second: Array) -> Array:
-    """In full. (scipy.signal has it too, and takes long to load.)"""
+    """The convolution in full, which scipy.signal has too, but takes long to load."""
     shape = [a + b - 1 for a, b in zip(first.shape, second.shape, strict=True)]
-    return fft.irfft2(fft.rfft2(first, shape) * fft.rfft2(second, shape), shape)
+    convolved: Array = fft.irfft2(fft.rfft2(first, shape) * fft.rfft2(second, shape), shape)
+    return convolved
 
 
 def _centred(kernel: Array, height: int, width: int) -> Array:

@@ -86,8 +86,15 @@ def write_result(out: Path, stem: str, result: ImageResult) -> Path:
 
 
 def settle(out: Path, stems: Iterable[str], pages: bool = False) -> None:
-    """Finish what a process was writing of these images when it was killed, if all of it was there, and remove the
-    rest. Nothing else may be writing them. pages: the same for run.yaml and the report."""
+    """Finish what a killed process was writing of these images, if all of it was there, and remove the rest.
+
+    Nothing else may be writing them.
+
+    Args:
+        out: the folder of the results.
+        stems: of the images.
+        pages: whether run.yaml and the report are settled too.
+    """
     names = {name[:100] for stem in stems for name in (stem, f"{stem}.json", f"{stem}.failed.json")}
     names |= {"run.yaml", "report.html"} if pages else set()
     for left in out.glob(".*.partial"):
@@ -108,8 +115,10 @@ def left_over(out: Path, stem: str) -> bool:
 
 
 def _moved(folder: Path, out: Path, stem: str) -> Path:
-    """Move a complete result to its place, its json last: the path of that. Done again after a kill at any moment, it
-    ends the same."""
+    """Move a complete result to its place, its json last: the path of that.
+
+    Done again after a kill at any moment, it ends the same.
+    """
     final, replaced = out / f"{stem}.json", folder / _REPLACED
     # From here on the old result is incomplete, so its json goes first.
     if final.exists():
@@ -127,8 +136,7 @@ def _moved(folder: Path, out: Path, stem: str) -> Path:
 
 
 def write_failure(out: Path, stem: str, reason: str, record: Mapping[str, Any] | None = None) -> Path:
-    """Say in a.failed.json why an image has no result: for the report, and for the next run. A later result removes
-    it."""
+    """Say in a.failed.json why an image has no result, for the report; a later result removes it."""
     path = out / f"{stem}.failed.json"
     with atomic(path) as file:
         file.write(json_text({**(record or {}), "status": "failed", "reason": reason}).encode())
@@ -182,8 +190,10 @@ def _sheet(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 @contextmanager
 def _prepared(out: Path, stem: str) -> Iterator[Path]:
-    """A hidden folder within `out`, gone afterwards however it ends, but for a Ctrl-C while what is complete is being
-    moved, which `settle` finishes; errors of the disk become messages for the user."""
+    """A hidden folder within `out`, gone afterwards; errors of the disk become messages for the user.
+
+    It stays after a Ctrl-C while what is complete is being moved, which `settle` finishes.
+    """
     target = out / f"{stem}.png"
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -138,8 +138,7 @@ def sample_seeds(run_seed: int, image_id: str, samples: int) -> tuple[int, ...]:
 
 
 def _channels(solver: Solver, pixels: Tensor) -> int:
-    """How many channels to solve with: the picture's own, or three for a grey picture where the prior takes only
-    colour."""
+    """The picture's own number of channels, or three for a grey picture where the prior takes only colour."""
     prior, own = solver.priors[IMAGE], len(pixels)
     shape = solver.operator.image_shape(tuple(pixels.shape))
     try:
@@ -175,8 +174,7 @@ def _window(picture: Picture, fitted: Fitted) -> Picture:
 
 
 def _reference(truth: Truth, measured: Picture, shape: tuple[int, ...], fitted: Fitted) -> Picture:
-    """The true picture with the channels of an image (C, H, W), and of it the part that the result shows; IptError
-    where the two cannot be compared."""
+    """The part of the true picture that the result shows, with the image's channels; IptError: it does not fit."""
     picture = truth.picture
     if picture.shape[1:] != shape[1:]:
         raise IptError(

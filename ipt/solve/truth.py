@@ -1,6 +1,4 @@
-"""What is known beforehand: parameters given as arrays, clean pictures to compare with, and the true parameters beside
-them.
-"""
+"""Clean pictures to compare with, and the true parameters beside them."""
 
 from __future__ import annotations
 
@@ -26,10 +24,15 @@ class Truth:
 
 
 def truth_file(reference: str | os.PathLike[str], stem: str, usual: str = "") -> Path:
-    """The clean picture for the input called `stem`: `reference` itself, or the picture of that name in that folder,
-    first with the suffix `usual`.
+    """The clean picture for an input.
 
-    IptError: there is none.
+    Args:
+        reference: that picture, or a folder that has it.
+        stem: of the input; the picture in the folder has the same.
+        usual: the suffix that is looked for first.
+
+    Raises:
+        IptError: there is none.
     """
     place = Path(reference)
     if not place.is_dir():

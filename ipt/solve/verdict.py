@@ -34,8 +34,9 @@ def verdict(ratio: float, noise: float) -> str:
 
 
 def interior_rms(residual: Tensor, parameters: Mapping[str, Tensor], image_shape: Sequence[int]) -> float:
-    """Root mean square of a residual where it does not depend on what lies outside the frame, of which the forward
-    model may be wrong.
+    """Root mean square of a residual where it does not depend on what lies outside the frame.
+
+    The forward model may be wrong there.
 
     Args:
         residual: measurement - prediction, (C, H, W); of another size than the image, perhaps.
@@ -49,8 +50,9 @@ def interior_rms(residual: Tensor, parameters: Mapping[str, Tensor], image_shape
 
 
 def border_margin(parameters: Mapping[str, Tensor], image_shape: Sequence[int]) -> tuple[int, int]:
-    """How far from the edge (rows, columns) a measurement depends on what lies outside the frame, in pixels; at most a
-    quarter of the image's sides, so that something is left.
+    """How far from the edge, in rows and columns, a measurement depends on what lies outside the frame.
+
+    At most a quarter of the image's sides, so that something is left.
 
     Args:
         parameters: those that act locally, (C, H, W) about their centre pixel.

@@ -116,9 +116,12 @@ class PoolBackend:
             return {}
 
     def _divided(self, inputs: Sequence[InputImage]) -> Iterator[Chunk]:
-        """First what a killed run was solving, as it was solving it; then the others in their order, at most as many
-        together as are solved together, and towards the end so few that no worker waits long for another. Chunks are
-        formed of all inputs, done or not, so that what is left of a run that was killed falls into the same ones."""
+        """First what a killed run was solving, as it was solving it; then the others in their order.
+
+        A chunk has at most as many as are solved together, and towards the end so few that no worker waits long for
+        another. Chunks are formed of all inputs, done or not, so that what is left of a run that was killed falls into
+        the same ones.
+        """
         left = set(self._open)
         for path in [] if self.again else checkpoints.paths(self.pipeline.out):
             checkpoint = checkpoints.read(path)
