@@ -85,21 +85,27 @@ def settings(value: Any) -> dict[str, Any]:
     return _pairs(flat(value) if isinstance(value, Mapping) else value, "guidance.scale=.3", _setting)
 
 
+def values(value: Any) -> dict[str, Any]:
+    """Values by dotted name, of which none is taken for a path."""
+    return _pairs(value, "network.width=32", scalar)
+
+
 def _pairs(value: Any, example: str, read: Callable[[Any], Any], bare: str = "") -> dict[str, Any]:
     """Names and values, typed as NAME=VALUE or a mapping; bare: the name that a value without one is of."""
     if isinstance(value, Mapping):
-        pairs = [(str(name), item) for name, item in value.items()]
+        given = [(str(name), item) for name, item in value.items()]
     elif isinstance(value, str | list | tuple):
-        pairs = [_pair(str(one), example, bare) for one in ([value] if isinstance(value, str) else value)]
+        given = [_pair(str(one), example, bare) for one in ([value] if isinstance(value, str) else value)]
     else:
         _refuse(f"names and values, as in {example}", value)
     found: dict[str, Any] = {}
-    for name, item in pairs:
+    for name, item in given:
         if name in found:
             raise click.BadParameter(f"{name!r} is given twice; drop one")
-        if read is not _setting and (not isinstance(item, str) or not item):
+        try:
+            found[name] = read(item)
+        except click.BadParameter:
             _refuse(f"text for {name!r}, as in {example}", item)
-        found[name] = read(item)
     return found
 
 

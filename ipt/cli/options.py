@@ -68,12 +68,12 @@ class PairsOption(Option):
 
 
 def option(
-    of: type, flag: str, kind: Any, metavar: str | None, text: str, shown: str = "", environment: bool = True
+    of: type | None, flag: str, kind: Any, metavar: str | None, text: str, shown: str = "", environment: bool = True
 ) -> Decorator:
     """An option with the default of a dataclass's field.
 
     Args:
-        of: the dataclass.
+        of: the dataclass; None: it has no default.
         flag: as in "--save-every", for the field `save_every`.
         kind: the type that reads its values, of `ipt.cli.kinds` or click's.
         metavar: what help calls the value; None: the type's own.
@@ -85,7 +85,7 @@ def option(
         flag,
         cls=Option,
         type=kind,
-        default=getattr(of, flag.lstrip("-").replace("-", "_")),
+        default=None if of is None else getattr(of, flag.lstrip("-").replace("-", "_")),
         show_default=shown or True,
         allow_from_autoenv=environment,
         metavar=metavar,

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 from click.core import ParameterSource
 
+from ipt.cli import kinds
 from ipt.cli.console import echo_json, notes
 from ipt.cli.errors import DONE
-from ipt.cli.options import Pairs, as_json, option, pairs, whole
+from ipt.cli.options import as_json, option, pairs
 from ipt.plugins.options import grouped
-from ipt.plugins.scalars import scalar
 from ipt.training.options import PRECISIONS, TrainingOptions
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ _START = """Weights to begin with: faces, faces256, natural, kernel, a folder of
 saw count."""
 _REFINE = """A prior of half the side (named as in --start-from): trains what pictures twice as large have beyond it;
 with --start-from too, goes on with the detail there."""
-_SETTINGS = Pairs("network.width=32", scalar)
 
 
 @click.command("train")
@@ -39,51 +38,38 @@ _SETTINGS = Pairs("network.width=32", scalar)
     "--from", "pictures", metavar="PATH", help="Pictures: a folder, a .npy array (N, H, W, C), or a .npz pack of JPEGs."
 )
 @click.option("--generator", metavar="NAME", help="A generator of operator parameters (ipt list generator).")
-@option("--size", type=whole(1), metavar="N", show_default=_SIZE, help="Side in pixels.")
-@option(
-    "--channels", type=whole(1), metavar="N", show_default="the pictures'; a generator: 1", help="1 grey, 3 colour."
-)
-@option(
-    "--held-out",
-    type=whole(1),
-    metavar="N",
-    show_default="500, at most a tenth",
-    help="Pictures for validation, the first.",
-)
+@option(None, "--size", kinds.whole(1), "N", "Side in pixels.", _SIZE)
+@option(None, "--channels", kinds.whole(1), "N", "1 grey, 3 colour.", "the pictures'; a generator: 1")
+@option(None, "--held-out", kinds.whole(1), "N", "Pictures for validation, the first.", "500, at most a tenth")
 @click.option("--start-from", "start", metavar="PRIOR", help=_START)
 @click.option("--refine", metavar="PRIOR", help=_REFINE)
-@option(
+@click.option(
     "--width",
-    type=whole(1),
+    type=kinds.whole(1),
     default=48,
     metavar="N",
     show_default="48; with --start-from its own",
     help="Features of the network's first level.",
 )
-@option("--images", type=whole(1), default=TrainingOptions.images, metavar="N", help="Examples to see in all.")
-@option("--batch", type=whole(1), default=TrainingOptions.batch, metavar="N", help="Examples a step.")
-@option("--rate", type=float, default=TrainingOptions.rate, help="Peak step size.")
+@option(TrainingOptions, "--images", kinds.whole(1), "N", "Examples to see in all.")
+@option(TrainingOptions, "--batch", kinds.whole(1), "N", "Examples a step.")
+@option(TrainingOptions, "--rate", float, None, "Peak step size.")
 @option(
+    TrainingOptions,
     "--precision",
-    type=click.Choice(PRECISIONS),
-    default=TrainingOptions.precision,
-    help="Of the network's arithmetic; bf16 is faster on recent GPUs. Weights stay in fp32.",
+    click.Choice(PRECISIONS),
+    None,
+    "Of the network's arithmetic; bf16 is faster on recent GPUs. Weights stay in fp32.",
 )
 @click.option("--compile", "compiled", is_flag=True, help="Use torch.compile.")
-@option("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
-@option(
-    "--seed",
-    type=whole(0),
-    default=TrainingOptions.seed,
-    metavar="N",
-    help="Of the initial weights, the order of examples and their noise.",
-)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@option(TrainingOptions, "--seed", kinds.whole(0), "N", "Of the initial weights, the order of examples and noise.")
 @pairs(
     "--set",
     "settings",
-    type=_SETTINGS,
+    kind=kinds.values,
     metavar="NAME=VALUE",
-    help="network.x, training.x or generator.x; it overrides.",
+    text="network.x, training.x or generator.x; it overrides.",
 )
 @click.option("--about", default="", metavar="TEXT", help="What the data is and its licence, for the card.")
 @click.option("--change", is_flag=True, help="Continue OUT although options or examples differ from before.")
