@@ -81,6 +81,8 @@ def several(pages: int) -> ValueError:
 def _whole_pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
     # Reduced copies (thumbnails) are not pages of their own.
     every = [page.aspage() for page in file.pages]
+    if not every:
+        raise tifffile.TiffFileError("no page")
     return [page for page in every if not page.is_reduced] or every
 
 

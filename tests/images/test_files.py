@@ -16,13 +16,7 @@ from ipt.core.errors import IptError
 from ipt.images import png
 from ipt.images.files import Picture, inputs, read, write
 
-SHAPE = (13, 17)
-
-
-def noise(channels: int, dtype: type = np.uint16, seed: int = 0) -> np.ndarray:
-    """Every byte value occurs, in all filters' reach."""
-    top = np.iinfo(dtype).max + 1
-    return np.random.default_rng(seed).integers(0, top, (*SHAPE, channels)).astype(dtype)
+from .conftest import SHAPE, noise
 
 
 def whole(picture: Picture) -> np.ndarray:
@@ -42,35 +36,6 @@ def test_png_comes_back_as_it_was(tmp_path: Path, channels: int, dtype: type) ->
     assert (whole(picture) == values).all()
     write(tmp_path / "b.png", picture)
     assert (whole(read(tmp_path / "b.png")) == values).all()
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_the_encoder_agrees_with_pillow(dtype: type) -> None:
-    values = noise(1, dtype)[:, :, 0]
-    assert (np.asarray(Image.open(io.BytesIO(png.encode(values)))) == values).all()
-    packed = io.BytesIO()
-    Image.fromarray(values).save(packed, "PNG")
-    if dtype is np.uint16:
-        assert (png.decode16(packed.getvalue())[:, :, 0] == values).all()
-
-
-def test_every_row_filter_is_undone() -> None:
-    """Filters applied one byte at a time, as the specification defines them, in every order of rows."""
-    values = noise(3)
-    plain = values.astype(">u2").view(np.uint8).reshape(SHAPE[0], -1).astype(int)
-    size, lines = 6, []
-    for y, row in enumerate(plain):
-        line = [y % 5]
-        for i, value in enumerate(row):
-            left = row[i - size] if i >= size else 0
-            above = plain[y - 1][i] if y else 0
-            corner = plain[y - 1][i - size] if y and i >= size else 0
-            paeth = min((left, above, corner), key=lambda v: abs(left + above - corner - v))
-            line.append((value - (0, left, above, (left + above) // 2, paeth)[y % 5]) % 256)
-        lines.append(line)
-    filtered = np.array(lines, np.uint8)
-    back = png._unfiltered(filtered[:, 0], filtered[:, 1:].reshape(*SHAPE, size))
-    assert (back.reshape(SHAPE[0], -1) == plain).all()
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

@@ -8,7 +8,6 @@ import torch
 
 from ipt.core.errors import IptError
 from ipt.operators.kernels import GaussianKernels
-from ipt.training.prefetch import prefetched
 from ipt.training.sources import ArraySource, GeneratorSource, _permuted
 
 
@@ -144,14 +143,3 @@ def test_a_generator_of_other_channels_is_refused():
         GeneratorSource(GaussianKernels(), channels=2)
     with pytest.raises(IptError, match="at one size"):
         GeneratorSource(GaussianKernels(), sizes=())
-
-
-def test_prefetching_keeps_the_order_and_stops_with_its_reader():
-    made = []
-    batches = prefetched(lambda number: made.append(number) or number, 5, ahead=2)
-    assert [next(batches) for _ in range(4)] == [5, 6, 7, 8]
-    batches.close()
-    count = len(made)
-    assert made == list(range(5, 5 + count)) and 4 <= count <= 7
-    with pytest.raises(StopIteration):
-        next(batches)

@@ -13,15 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from ipt.core.errors import IptError
-from ipt.priors.edm import EDMDenoiser
-from ipt.priors.unet import UNet, UNetConfig
-from ipt.training.options import TrainingOptions
 from ipt.training.sources import ArraySource
 from ipt.training.trainer import Diverged, Trainer
-from ipt.training.validation import VALIDATION_SIGMAS, validate
 
-from .conftest import NETWORK, OPTIONS, gratings
+from .conftest import gratings
 
 
 def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
@@ -147,20 +142,6 @@ def test_stopping_in_a_validation_leaves_it_for_later(make_trainer, monkeypatch)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_the_untrained_network_has_the_error_that_its_formula_says():
-    # The output layer starts at zero, so D(x + sigma n) = c (x + sigma n) with c = .25 / (sigma^2 + .25), whose mean
-    # squared error is (1 - c)^2 mean(x^2) + c^2 sigma^2.
-    pictures = gratings(200, 16)
-    source = ArraySource(pictures, held_out=150)
-    denoiser = EDMDenoiser(UNet(NETWORK))
-    found = validate(denoiser, source, count=150)
-    power = float(source.validation(150)[0].square().mean())
-    assert found is not None and tuple(found) == VALIDATION_SIGMAS
-    for sigma, error in found.items():
-        skip = 0.25 / (sigma**2 + 0.25)
-        assert error == pytest.approx((1 - skip) ** 2 * power + skip**2 * sigma**2, rel=0.02)
-
-
 def test_a_run_that_diverges_stops_and_keeps_the_last_good_state(make_trainer):
     trainer = make_trainer(source=Spoiled(5), save_every=8)
     with pytest.raises(Diverged, match="diverged .* at 24 examples; .*state.pt keeps the last good state"):
@@ -186,79 +167,6 @@ def test_an_error_in_the_source_is_raised_where_the_batch_was_due(make_trainer):
     with pytest.raises(OSError, match="the disk went away"):
         trainer.run()
     assert trainer.images == 12
-
-
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [
-        ({"rate": 0.5}, "rate: 0.001 before, 0.5 now"),
-        ({"seed": 1, "batch": 8}, "batch: 4 before, 8 now; seed: 0 before, 1 now"),
-        ({"precision": "bf16"}, "precision: fp32 before, bf16 now"),
-    ],
-)
-def test_other_options_than_before_are_refused_with_the_difference(make_trainer, options, told):
-    make_trainer(images=8).run()
-    with pytest.raises(IptError) as caught:
-        make_trainer(images=8, **options)
-    assert told in str(caught.value)
-    assert "change=True" in str(caught.value)
-    make_trainer(images=16, accept_changes=True, **options).run()
-
-
-def test_other_examples_than_before_are_refused(make_trainer):
-    make_trainer(images=8).run()
-    with pytest.raises(IptError, match=r"pictures: \[24, 8, 8, 1\] before, \[25, 8, 8, 1\] now"):
-        make_trainer(images=8, source=ArraySource(gratings(25), held_out=4))
-    with pytest.raises(IptError, match="digest"):
-        make_trainer(images=8, source=ArraySource(gratings()[::-1], held_out=4))
-
-
-def test_another_network_than_before_is_refused(make_trainer, tmp_path):
-    make_trainer(images=8).run()
-    wider = UNetConfig(1, width=16, multipliers=(1, 2))
-    with pytest.raises(IptError, match="width: 8 before, 16 now"):
-        Trainer(wider, ArraySource(gratings(), 4), TrainingOptions(**OPTIONS), tmp_path / "out", accept_changes=True)
-
-
-def test_a_state_written_before_examples_were_recorded_continues(make_trainer, tmp_path):
-    make_trainer(images=32).run()
-    path = tmp_path / "out" / "state.pt"
-    state = torch.load(path, weights_only=True)
-    del state["source"], state["examples"]
-    torch.save(state, path)
-    older = make_trainer(images=64)
-    older.run()
-    assert older.finished
-    torch.save({"weights": torch.ones(3)}, path)
-    with pytest.raises(IptError, match="no readable state"):
-        make_trainer()
-    path.write_bytes(b"nothing of the kind")
-    with pytest.raises(IptError, match="Move it away to start anew"):
-        make_trainer()
-
-
-def test_a_state_that_cannot_be_written_is_an_error_that_names_it(make_trainer, monkeypatch, tmp_path):
-    trainer = make_trainer(save_every=8)
-    steps = trainer.steps()
-    next(steps), next(steps)
-    before = (tmp_path / "out" / "state.pt").read_bytes()
-
-    def full(*arguments, **options):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(IptError, match=r"state.pt cannot be written .*No space left"):
-        list(steps)
-    assert (tmp_path / "out" / "state.pt").read_bytes() == before
-    assert [file.name for file in (tmp_path / "out").iterdir()] == ["state.pt"]
-
-
-def test_network_and_examples_must_fit(tmp_path):
-    options = TrainingOptions(**OPTIONS)
-    with pytest.raises(IptError, match="3 channels, the training examples 1"):
-        Trainer(UNetConfig(3, width=8), ArraySource(gratings(), 4), options, tmp_path)
-    with pytest.raises(IptError, match="multiples of 4, the training examples are 10x10"):
-        Trainer(NETWORK, ArraySource(gratings(8, 10), 4), options, tmp_path)
 
 
 def test_training_neither_reads_nor_moves_the_global_random_generator(make_trainer):
