@@ -49,7 +49,8 @@ def test_the_source_distribution_can_be_tested():
     """Some tests read the documents and run .ci/run."""
     root = Path(__file__).parents[1]
     included = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
-    assert {"/ipt", "/tests", "/docs", "/.ci", "/README.md", "/CHANGELOG.md", "/LICENSE"} <= set(included)
+    pages = {"/CHANGELOG.md", "/CONTRIBUTING.md", "/LICENSE", "/README.md"}
+    assert {"/ipt", "/tests", "/docs", "/.ci", "/.pre-commit-config.yaml", *pages} <= set(included)
     assert all((root / name.lstrip("/")).exists() for name in included)
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+import textwrap
 from dataclasses import fields
 from pathlib import Path
 
@@ -27,7 +31,8 @@ from ipt.training.sources import GeneratorSource
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [ROOT / "README.md", *DOCS, ROOT / "CHANGELOG.md"]
+PAGES = [ROOT / "README.md", *DOCS, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 TEXT = "".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
@@ -103,6 +108,32 @@ def test_the_defaults_of_training_are_those_of_the_code():
     assert f"`--device {defaults['device']}` is the default" in text
     assert f"(`training.save_every`, {TrainingOptions().save_every:,} examples)" in text
     assert ", ".join(map(str, GeneratorSource(MixedKernels()).sizes)).replace(", 64", " and 64") in text
+
+
+# Taking part
+
+
+def test_the_operator_of_contributing_keeps_the_contract(tmp_path):
+    """The two files that the page shows, tested as it says."""
+    blocks = re.findall(r"<!-- (operator(?: test)?) -->\n +```python\n(.*?)\n +```", CONTRIBUTING, re.DOTALL)
+    code = {name: textwrap.dedent(text) for name, text in blocks}
+    (tmp_path / "haze.py").write_text(code["operator"])
+    (tmp_path / "test_haze.py").write_text(code["operator test"].replace("ipt.operators.haze", "haze"))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--rootdir", tmp_path, "-c", os.devnull, tmp_path / "test_haze.py"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_architecture_names_every_folder():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    folders = {path.parent.name for path in (ROOT / "ipt").glob("*/__init__.py")}
+    assert not [name for name in folders if f"`{name}`" not in page]
 
 
 # Links, versions
