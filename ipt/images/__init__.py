@@ -1,0 +1,1 @@
+"""Pictures from files and back, and pictures of kernels, fields and residuals."""
