@@ -26,6 +26,7 @@ import click
 
 from ipt.cli.console import notes
 from ipt.core.errors import IptError, Misuse
+from ipt.plugins.registry import one_line
 
 DONE, ERROR, USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -46,7 +47,7 @@ def exit_code_of(call: Callable[[], Any]) -> int:
         # A full disk behind standard output shows only here.
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read the output has seen enough (`ipt list | head`); nothing can be told them any more.
+        # Whoever read the output has seen enough (`ipt list | head`); nothing reaches them any more.
         _drop_output()
         return ERROR
     except (Exception, KeyboardInterrupt) as error:
@@ -91,9 +92,7 @@ def message_of(error: BaseException) -> str:
         return "out of memory\nUse smaller images, fewer at a time, or another device; IPT_TRACEBACK=1 shows where."
     if isinstance(error, OSError):
         return _file_message(error)
-    text = " ".join(str(error).split())
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return f"unexpected {said}\nSet IPT_TRACEBACK=1 for the traceback, and report it with that."
+    return f"unexpected {one_line(error)}\nSet IPT_TRACEBACK=1 for the traceback, and report it with that."
 
 
 def _is_torch_memory(error: BaseException) -> bool:

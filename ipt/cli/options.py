@@ -1,4 +1,4 @@
-"""Options that come from the command line, the environment or a YAML file: their types, and who gave them.
+"""Options that come from the command line, the environment or a YAML file, and who gave them.
 
 A command that takes such options (`option`, `pairs`) has `context_settings=ENVIRONMENT` and the option `config`; the
 rest is click's: precedence, the variables IPT_NAME, and `ctx.get_parameter_source`. No torch here: help is instant.
@@ -32,7 +32,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Option(click.Option):
-    """An option that a YAML file can give; what is wrong with it is told with its origin."""
+    """An option that a YAML file can give; an error names its origin."""
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
         hint = super().get_error_hint(ctx)
@@ -121,7 +121,7 @@ def origins() -> dict[str, str]:
     ctx = click.get_current_context()
     found = {each.name or "": origin(ctx, each) for each in _configurable(ctx) if not isinstance(each, PairsOption)}
     of_pairs: dict[str, str] = ctx.meta.get(_PAIRS, {})
-    return {name: said for name, said in found.items() if said != DEFAULT} | of_pairs
+    return {name: where for name, where in found.items() if where != DEFAULT} | of_pairs
 
 
 def _configurable(ctx: click.Context) -> list[click.Parameter]:
@@ -140,8 +140,8 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: str | None) -
             f"{path} cannot be read ({error.strerror}); give --config a YAML file such as a run's run.yaml"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        said = " ".join(str(error).split())
-        raise IptError(f"{path} is not YAML: {said}\nA run's run.yaml shows what it should look like.") from error
+        reason = " ".join(str(error).split())
+        raise IptError(f"{path} is not YAML: {reason}\nA run's run.yaml shows what it should look like.") from error
     if values is None:
         values = {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):

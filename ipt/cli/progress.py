@@ -27,7 +27,7 @@ class Reporter:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[said]}"),
+            TextColumn("{task.fields[status]}"),
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
@@ -52,18 +52,18 @@ class Reporter:
 
     def begin(self, name: str, number: int, total: int, count: int = 1) -> None:
         if total > 1 and self._folder is None:
-            self._folder = self._bars.add_task("all pictures", total=total, said="")
+            self._folder = self._bars.add_task("all pictures", total=total, status="")
         self._say_skipped()
         self._remove_batch()
         self._ended, self._count = number - 1, count
-        self._batch = self._bars.add_task(name, total=None, said="")
+        self._batch = self._bars.add_task(name, total=None, status="")
         self._advance(0.0)
 
     def step(self, progress: Progress) -> None:
         if self._batch is None:
             return
-        said = f"residual {progress.residual:.2f} x noise"
-        self._bars.update(self._batch, total=progress.total, completed=progress.done, said=said)
+        status = f"residual {progress.residual:.2f} x noise"
+        self._bars.update(self._batch, total=progress.total, completed=progress.done, status=status)
         self._advance(self._count * progress.done / progress.total)
 
     def end(self, outcome: Outcome) -> None:
@@ -77,7 +77,7 @@ class Reporter:
         elif outcome.status == "skipped":
             self._skipped.append(outcome.name)
         else:
-            self._said(outcome)
+            self._describe(outcome)
 
     def note(self, text: str, style: str = "") -> None:
         self._console.print(with_options(text), style=style, soft_wrap=True)
@@ -85,8 +85,8 @@ class Reporter:
     def _advance(self, within: float) -> None:
         """The pictures done with, and of those in the batch the share of their steps."""
         if self._folder is not None:
-            said = f"{self._failed} failed" if self._failed else ""
-            self._bars.update(self._folder, completed=self._ended + within, said=said)
+            status = f"{self._failed} failed" if self._failed else ""
+            self._bars.update(self._folder, completed=self._ended + within, status=status)
 
     def _say_skipped(self) -> None:
         """One line for all that was passed over: a folder may have many."""
@@ -100,17 +100,17 @@ class Reporter:
             self._bars.remove_task(self._batch)
             self._batch = None
 
-    def _said(self, outcome: Outcome) -> None:
+    def _describe(self, outcome: Outcome) -> None:
         from ipt.report.formatting import number_list
 
         record = outcome.record
         if "verdict" not in record:
             self.note(f"{outcome.name}: done")
             return
-        told = f"noise {record['noise_of_input']:.4f} {record['noise_from']}"
+        noise = f"noise {record['noise_of_input']:.4f} {record['noise_from']}"
         if record["noise_from"] == "estimated" and record["noise"] > record["noise_of_input"]:
-            told += f", {record['noise']:.4f} assumed"
-        parts = [f"{record['seconds']:.1f} s", told]
+            noise += f", {record['noise']:.4f} assumed"
+        parts = [f"{record['seconds']:.1f} s", noise]
         metrics = record["metrics"]
         if "psnr" in metrics:
             before = f"{_decibels(metrics['psnr_input'])} -> " if "psnr_input" in metrics else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,7 +28,7 @@ def status(out: str, watch: bool, as_json: bool) -> None:
     """Say how the run that writes into the folder OUT goes."""
     from ipt.folder.status import read_status
 
-    first = read_status(out)
+    first = read_status(Path(out))
     if not watch:
         if as_json:
             echo_json(first.document())
@@ -52,7 +53,7 @@ def _until_complete(out: str, found: Status) -> Iterator[Status]:
     yield found
     while not found.complete:
         time.sleep(_INTERVAL)
-        found = read_status(out)
+        found = read_status(Path(out))
         yield found
 
 

@@ -41,11 +41,11 @@ def check(out: Path, wanted: Mapping[str, Any], force: bool) -> None:
     old, new = flat(there), flat(load_yaml(run_yaml(wanted)))
     names = [name for name in {**old, **new} if name not in FREE and old.get(name) != new.get(name)]
     if names:
-        said = ", ".join(
-            f"{name.removeprefix(f'{PINNED}.')} {_said(old.get(name))} -> {_said(new.get(name))}" for name in names
+        changes = ", ".join(
+            f"{name.removeprefix(f'{PINNED}.')} {_text(old.get(name))} -> {_text(new.get(name))}" for name in names
         )
         raise IptError(
-            f"{out} was begun with other options: {said}.\n"
+            f"{out} was begun with other options: {changes}.\n"
             "Choose another folder (out=), or solve all of it again (force=True)."
         )
 
@@ -60,5 +60,5 @@ def write(out: Path, wanted: Mapping[str, Any]) -> None:
         write_run_yaml(out, wanted)
 
 
-def _said(value: Any) -> str:
+def _text(value: Any) -> str:
     return "none" if value is None else str(value)[:60]

@@ -40,7 +40,7 @@ def solve_all(
         options: what is solved.
         execution: how.
         out: the folder of the results.
-        listener: is told how it goes.
+        listener: gets the progress.
 
     Yields:
         The outcome of each picture, as they come.

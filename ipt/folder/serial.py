@@ -21,7 +21,7 @@ class SerialBackend:
 
     Args:
         pipeline: what is done to them.
-        listener: is told how it goes.
+        listener: gets the progress.
         on_batch: called with the names of each batch before it is solved.
         alone: whether no other process works on this folder, so that a checkpoint of none of the inputs can go.
     """

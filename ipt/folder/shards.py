@@ -1,4 +1,4 @@
-"""Which of a folder's pictures a process solves: 3/64, or what torchrun or Slurm say.
+"""Which of a folder's pictures a process solves: 3/64, or what torchrun or Slurm set.
 
 Shards count from 1, so 1/64 is the first and 64/64 the last. Shard k of n has the pictures k, k + n, k + 2 n, ... in
 the order of their names. What the environment counts from 0 is raised by one: torchrun's RANK 0 is shard 1.
@@ -20,7 +20,7 @@ ASKED = "as asked"
 
 @dataclass(frozen=True)
 class Shard:
-    """Shard `number` (from 1) of `count`; origin: what said so, in words, or "" where nothing did."""
+    """Shard `number` (from 1) of `count`; origin: where it comes from, "" for the default."""
 
     number: int = 1
     count: int = 1
@@ -50,19 +50,19 @@ def parsed(text: str) -> Shard:
 def shard_from(environment: Mapping[str, str]) -> Shard:
     """By torchrun's rank; else by the task of a Slurm array, times the tasks of a step; else all of it.
 
-    IptError: an environment that says something impossible.
+    IptError: the environment's values are no shard.
     """
     if "RANK" in environment and "WORLD_SIZE" in environment:
         return _shard(environment, "torchrun", *_pair(environment, "RANK", "WORLD_SIZE"), ("RANK", "WORLD_SIZE"))
-    position, count, told = 0, 1, []
+    position, count, names = 0, 1, []
     if "SLURM_ARRAY_TASK_ID" in environment and "SLURM_ARRAY_TASK_COUNT" in environment:
         position, count = _place_in_array(environment)
-        told += ["SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"]
+        names += ["SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"]
     if "SLURM_PROCID" in environment and "SLURM_NTASKS" in environment:
         task, tasks = _pair(environment, "SLURM_PROCID", "SLURM_NTASKS")
         position, count = position * tasks + task, count * tasks
-        told += ["SLURM_PROCID", "SLURM_NTASKS"]
-    return _shard(environment, "Slurm", position, count, told)
+        names += ["SLURM_PROCID", "SLURM_NTASKS"]
+    return _shard(environment, "Slurm", position, count, names)
 
 
 def under_torchrun(environment: Mapping[str, str]) -> bool:
@@ -84,13 +84,13 @@ def _place_in_array(environment: Mapping[str, str]) -> tuple[int, int]:
     return (number - first) // step, count
 
 
-def _shard(environment: Mapping[str, str], who: str, position: int, count: int, told: Sequence[str]) -> Shard:
-    said = ", ".join(f"{name}={environment[name]}" for name in told)
+def _shard(environment: Mapping[str, str], who: str, position: int, count: int, names: Sequence[str]) -> Shard:
+    values = ", ".join(f"{name}={environment[name]}" for name in names)
     try:
-        return Shard(position + 1, count, f"{who}: {said}" if told else "")
+        return Shard(position + 1, count, f"{who}: {values}" if names else "")
     except ValueError:
         raise IptError(
-            f"{who} says {said}, which is no shard; mend the environment, or give shard=K/N or shard=none"
+            f"{who} says {values}, which is no shard; mend the environment, or give shard=K/N or shard=none"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""How a folder's run goes, told from the logs of all its shards (`ipt.folder.log`), while it runs and afterwards.
+"""How a folder's run goes, from the logs of all its shards (`ipt.folder.log`), while it runs and afterwards.
 
 A log may end in the middle of a line, where its process was killed; such a line is passed over.
 """
@@ -70,9 +70,8 @@ class Status:
         return asdict(self)
 
 
-def read_status(out_dir: str | Path) -> Status:
-    """The status of the folder run in `out_dir`. IptError: there is none."""
-    out = Path(out_dir)
+def read_status(out: Path) -> Status:
+    """The status of the folder run in `out`; IptError: there is none."""
     logs = {path: events for path in sorted(out.glob(f"{FOLDER}/*.jsonl")) if (events := _events(path))}
     if not logs:
         raise IptError(f"{out} has no logs of a folder's run; start one with `ipt solve FOLDER -o {out}`")

@@ -114,7 +114,7 @@ def solve_tasks(
 
     Args:
         tasks: of one shape.
-        sizer: says how many draws make a batch; where memory does not suffice, it is told to halve them.
+        sizer: says how many draws make a batch; where memory does not suffice, it halves them.
         progress: called after every step.
         save: called after every step, to write down where the solve is.
         begun: batches that `save` was given in an earlier process; the result is what it would have been there.

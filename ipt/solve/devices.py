@@ -27,6 +27,6 @@ def choose_device(name: str) -> str:
         torch.empty(1, device=name)
     # Which error says that a device is missing differs between torch's builds and devices.
     except (RuntimeError, AssertionError, ValueError, NotImplementedError) as error:
-        said = " ".join(str(error).split())[:120]
-        raise IptError(f"there is no device {name!r} here ({said}); use device=auto, cpu or cuda") from None
+        reason = " ".join(str(error).split())[:120]
+        raise IptError(f"there is no device {name!r} here ({reason}); use device=auto, cpu or cuda") from None
     return name

@@ -37,7 +37,7 @@ def checked(
         each = value if value.ndim == 4 else value[None].expand(frames, *value.shape)
         if len(each) != frames:
             raise IptError(
-                f"the known {name} is of {len(each)} frames, and {_said(frames)}; give one for each, or one for all"
+                f"the known {name} is of {len(each)} frames, and {_count(frames)}; give one for each, or one for all"
             )
         _check(name, specs[name], each, image_shape, frames)
         found[name] = each.flatten(0, 1)[None]
@@ -68,5 +68,5 @@ def _check(name: str, spec: ParameterSpec, each: Tensor, image_shape: tuple[int,
         )
 
 
-def _said(frames: int) -> str:
+def _count(frames: int) -> str:
     return "the input is one picture" if frames == 1 else f"the input has {frames}"

@@ -13,9 +13,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from torch import Tensor
 from ipt.core.errors import IptError
 from ipt.images.atomic import atomic, write_error
 from ipt.images.fields import parameter_picture
-from ipt.images.files import write
+from ipt.images.files import Picture, write
 from ipt.images.parameters import write_parameter
 from ipt.images.pictures import residual_picture, sheet_of_frames, spread_picture
 from ipt.images.records import json_text
@@ -64,9 +63,8 @@ def write_result(out: Path, stem: str, result: ImageResult) -> Path:
     Raises:
         IptError: the disk is full, the folder is not writable, the result has NaN.
     """
-    files = _Files(stem)
     with _prepared(out, stem) as folder:
-        files.write_all(folder, result)
+        files = _write_files(folder, stem, result)
         record = {
             **result.record,
             "status": "done",
@@ -78,7 +76,7 @@ def write_result(out: Path, stem: str, result: ImageResult) -> Path:
             "depth": result.picture.depth,
             "frames": result.frames,
             "sizes": {name: list(_apart(value, result.frames)[0].shape) for name, value in result.parameters.items()},
-            "files": files.names,
+            "files": files,
         }
         with atomic(folder / f"{stem}.json") as file:
             file.write(json_text(record).encode())
@@ -143,40 +141,37 @@ def write_failure(out: Path, stem: str, reason: str, record: Mapping[str, Any] |
     return path
 
 
-class _Files:
-    """Writes the files of one result and remembers their names by role."""
+def _write_files(folder: Path, stem: str, result: ImageResult) -> dict[str, str]:
+    """Write the files of a result: their names by what they are."""
+    names: dict[str, str] = {}
 
-    def __init__(self, stem: str):
-        self.stem = stem
-        self.names: dict[str, str] = {}
+    def picture(role: str, value: Picture | np.ndarray) -> None:
+        names[role] = f"{stem}.png" if role == "result" else f"{stem}.{role.replace(' ', '')}.png"
+        write(folder / names[role], value)
 
-    def write_all(self, folder: Path, result: ImageResult) -> None:
-        def add(role: str, ending: str, writer: Callable[[Path], None]) -> None:
-            name = f"{self.stem}{ending}"
-            writer(folder / name)
-            self.names[role] = name
+    def values(role: str, value: Tensor) -> None:
+        names[f"{role} values"] = f"{stem}.{role}.npy"
+        write_parameter(folder / f"{stem}.{role}.npy", value)
 
-        add("result", ".png", partial(write, picture=result.picture))
-        add("measurement", ".measurement.png", partial(write, picture=result.measurement))
-        for name, combined in result.combined.items():
-            add(name, f".{name}.png", partial(write, picture=combined))
-        residuals = [residual_picture(one, result.noise) for one in _apart(result.residual, result.frames)]
-        add("residual", ".residual.png", partial(write, picture=_sheet(residuals)))
-        for name, value in result.parameters.items():
-            each = _apart(value, result.frames)
-            add(f"{name} values", f".{name}.npy", partial(write_parameter, value=each if result.frames > 1 else value))
-            shown = [drawn for one in each if (drawn := parameter_picture(one)) is not None]
-            if shown:
-                add(name, f".{name}.png", partial(write, picture=_sheet(shown)))
-        if result.samples is not None:
-            for number, sample in enumerate(result.samples, 1):
-                picture = result.picture.with_pixels(sample)
-                add(f"sample {number}", f".sample{number}.png", partial(write, picture=picture))
-        if result.spread is not None:
-            add("spread values", ".spread.npy", partial(write_parameter, value=result.spread))
-            add("spread", ".spread.png", partial(write, picture=spread_picture(result.spread)))
-        if result.reference is not None:
-            add("reference", ".reference.png", partial(write, picture=result.reference))
+    picture("result", result.picture)
+    picture("measurement", result.measurement)
+    for name, combined in result.combined.items():
+        picture(name, combined)
+    picture("residual", _sheet([residual_picture(one, result.noise) for one in _apart(result.residual, result.frames)]))
+    for name, value in result.parameters.items():
+        each = _apart(value, result.frames)
+        values(name, each if result.frames > 1 else value)
+        shown = [drawn for one in each if (drawn := parameter_picture(one)) is not None]
+        if shown:
+            picture(name, _sheet(shown))
+    for number, sample in enumerate(result.samples if result.samples is not None else (), 1):
+        picture(f"sample {number}", result.picture.with_pixels(sample))
+    if result.spread is not None:
+        values("spread", result.spread)
+        picture("spread", spread_picture(result.spread))
+    if result.reference is not None:
+        picture("reference", result.reference)
+    return names
 
 
 def _apart(stacked: Tensor, frames: int) -> Tensor:

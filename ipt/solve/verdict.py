@@ -16,7 +16,7 @@ _NEGLIGIBLE = 1e-3
 
 
 def verdict(ratio: float, noise: float) -> str:
-    """What the residual says in words; begins with "fits:" when all is well.
+    """What the residual means, in words; begins with "fits:" when all is well.
 
     Args:
         ratio: root mean square of the residual, over the noise level.

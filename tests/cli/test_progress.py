@@ -18,7 +18,7 @@ def reporter(monkeypatch):
 
 
 def shown(reporter: Reporter) -> list[tuple[str, float, float | None, str]]:
-    return [(task.description, task.completed, task.total, task.fields["said"]) for task in reporter._bars.tasks]
+    return [(task.description, task.completed, task.total, task.fields["status"]) for task in reporter._bars.tasks]
 
 
 def test_the_batch_and_the_folder(reporter):

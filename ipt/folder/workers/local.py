@@ -24,7 +24,7 @@ from ipt.folder.inputs import InputImage
 from ipt.folder.workers.worker import Lost, Message, Worker, WorkerSetup
 
 _GRACE = 5.0
-"""Seconds that a process has to end when it is told to."""
+"""Seconds that a process has to end when it is asked to."""
 
 
 @dataclass(frozen=True)

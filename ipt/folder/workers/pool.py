@@ -65,7 +65,7 @@ class PoolBackend:
 
     Args:
         pipeline: says what is done already; the workers have their own.
-        listener: is told how it goes.
+        listener: gets the progress.
         on_batch: called with the names of each batch before it is solved.
         alone: whether no other process works on this folder, so that all checkpoints can go in the end.
         pool: the workers.
