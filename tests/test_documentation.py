@@ -244,7 +244,7 @@ def test_the_generator_example_draws_and_serves_as_an_empirical_prior(install):
 def test_commands_of_the_pages_parse(arguments):
     name, *rest = arguments
     if name.startswith("-"):
-        assert name in {option for param in cli.params for option in param.opts}
+        assert name in {option for param in cli.get_params(click.Context(cli)) for option in param.opts}
         return
     command = cli.get_command(click.Context(cli), name)
     assert command is not None, f"there is no command {name}"
