@@ -256,14 +256,14 @@ def kills(place: Path, count: int, engine: str, moments: random.Random) -> None:
     folder = pictures(place / "in", 12, 24)
     given = {**TINY, "steps": 60, "batch": 3, "engine": engine, "save_every": 0}
     began = time.monotonic()
-    forked(lambda: solve(folder, place / "undisturbed", **given)).wait()
+    Forked(lambda: solve(folder, place / "undisturbed", **given)).wait()
     whole = time.monotonic() - began
     truth = results(place / "undisturbed")
     assert len(truth) == 12 * 5, len(truth)
     done, runs, same, out = 0, 0, 0, place / "out"
     while done < count:
         while True:
-            run = forked(lambda: solve(folder, out, **given))
+            run = Forked(lambda: solve(folder, out, **given))
             finished = run.wait(moments.uniform(0, 0.7 * whole))
             if finished:
                 break
@@ -275,7 +275,7 @@ def kills(place: Path, count: int, engine: str, moments: random.Random) -> None:
         shutil.rmtree(out)
 
 
-class forked:
+class Forked:
     """A child that does something: quick to start, since all is loaded."""
 
     def __init__(self, act: Callable[[], None]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import tomllib
@@ -143,19 +144,19 @@ def test_run_yaml_runs_again_to_the_same_result(workplace, analytic):
 @pytest.mark.parametrize("source", PYTHON.values(), ids=PYTHON.keys())
 def test_python_code_runs(source, workplace, analytic):
     names: dict[str, Any] = {}
-    exec(compile(source, "documentation", "exec"), names)  # noqa: S102 - our own pages
+    exec(compile(source, "documentation", "exec"), names)
     made = [value for value in names.values() if isinstance(value, Solver)]
     assert made, "each example makes a solver"
 
 
 def test_the_two_ways_of_the_readme_solve(workplace, analytic):
     shown: dict[str, Any] = {}
-    exec(compile(block(README, "python", "library: build"), "README", "exec"), shown)  # noqa: S102
+    exec(compile(block(README, "python", "library: build"), "README", "exec"), shown)
     assert shown["image"].shape == (1, 3, 64, 64) and shown["kernel"].shape == (1, 1, 17, 17)
     assert torch.equal(files.read("sharp.png").pixels, (shown["image"][0].clamp(0, 1) * 255).round() / 255)
     composed: dict[str, Any] = {}
     source = block(README, "python", "library: compose")
-    exec(compile(source, "README", "exec"), composed)  # noqa: S102
+    exec(compile(source, "README", "exec"), composed)
     assert torch.equal(composed["non_blind"].parameters["kernel"], composed["truth"])
     for text in (source, block(README, "python", "library: build")):
         assert len([line for line in text.splitlines() if line and not line.startswith(("import", "from"))]) <= 12
@@ -261,7 +262,7 @@ def test_components_in_the_commands_exist():
     named = {
         part.partition("=")[2].partition(":")[0] or part.partition(":")[0]
         for words in (*WHOLE, *MENTIONED)
-        for option, value in zip(words, words[1:], strict=False)
+        for option, value in itertools.pairwise(words)
         if option in ("--operator", "--guidance", "--generator")
         for part in value.split("+")
     }

@@ -61,7 +61,7 @@ def test_what_cannot_be_used(tiny, tmp_path):
     with pytest.raises(IptError, match="brings no pictures; name a folder of them"):
         cases_of(replace(tiny, pictures=""))
     path = saved(tmp_path / "in" / "small.png", torch.rand(3, 31, 64))
-    with pytest.raises(IptError, match="small.png is 64 x 31 px and the protocol wants 32 x 32"):
+    with pytest.raises(IptError, match=r"small.png is 64 x 31 px and the protocol wants 32 x 32"):
         cases_of(tiny.changed(pictures=str(path)))[0]
     with pytest.raises(IptError, match="no generator is called 'moton'"):
         cases_of(replace(tiny, generators={"kernel": replace(tiny.generators["kernel"], name="moton")}))

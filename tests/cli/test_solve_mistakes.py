@@ -64,7 +64,7 @@ def test_what_cannot_be_is_said_before_anything_is_solved(arguments, code, said,
     usual = [] if arguments[:1] == ["--prior"] and code == 2 else ["--prior", "kernel=gaussian"]
     if arguments[0] not in ("--known", "--prior"):
         usual += ["--prior", "gaussian"]
-    if arguments[0] == "--prior" and arguments[1].startswith("kern") or arguments[0] == "--known":
+    if (arguments[0] == "--prior" and arguments[1].startswith("kern")) or arguments[0] == "--known":
         usual = ["--prior", "gaussian"]
     result = run("solve", picture, "-o", "out", *usual, *arguments)
     assert result.exit_code == code, result.stderr

@@ -79,7 +79,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 def test_every_package_has_a_case_and_its_place_on_the_page():
-    assert PACKAGES == sorted(CASES)
+    assert sorted(CASES) == PACKAGES
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert sorted(re.findall(r"^\| \[([^]]+)]", page, re.MULTILINE)) == PACKAGES
 

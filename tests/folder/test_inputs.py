@@ -80,5 +80,5 @@ def test_fewer_samples_delete_no_other_picture_s_result(tmp_path: Path) -> None:
 def test_files_of_somebody_else_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     check_files(images("b.png"), tmp_path)
-    with pytest.raises(IptError, match="a.png is there and no result of ipt"):
+    with pytest.raises(IptError, match=r"a.png is there and no result of ipt"):
         check_files(images("a.png"), tmp_path)

@@ -167,7 +167,7 @@ def alive(process: int) -> bool:
 
 def test_a_worker_that_cannot_start_says_why(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("ipt.folder.run.pins.write", lambda *arguments: None)
-    with pytest.raises(IptError, match="a worker does not see .*out; all machines need"):
+    with pytest.raises(IptError, match=r"a worker does not see .*out; all machines need"):
         solved(folder, tmp_path / "out", engine="local:2")
     assert not multiprocessing.active_children()
 

@@ -19,12 +19,14 @@ def test_the_file_is_there_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("no"), OSError(errno.ENOSPC, "full")])
 def test_an_error_leaves_what_was_there(tmp_path: Path, error: BaseException) -> None:
     (tmp_path / "a").write_bytes(b"old")
-    with (
-        pytest.raises(IptError if isinstance(error, OSError) else type(error)) as caught,
-        atomic(tmp_path / "a") as file,
-    ):
-        file.write(b"half")
-        raise error
+
+    def fail() -> None:
+        with atomic(tmp_path / "a") as file:
+            file.write(b"half")
+            raise error
+
+    with pytest.raises(IptError if isinstance(error, OSError) else type(error)) as caught:
+        fail()
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
     if isinstance(error, OSError):
         assert "no space left" in str(caught.value)

@@ -204,5 +204,5 @@ def test_inputs(tmp_path: Path) -> None:
     assert [file.name for file in inputs(tmp_path)] == ["a.png", "b.JPG"]
     assert inputs(tmp_path / "c.txt") == [tmp_path / "c.txt"]
     (tmp_path / "a.webp").touch()
-    with pytest.raises(IptError, match="would both become a.png"):
+    with pytest.raises(IptError, match=r"would both become a.png"):
         inputs(tmp_path)

@@ -39,7 +39,7 @@ def test_what_the_prior_takes_is_untouched() -> None:
 
 
 def test_an_error_names_the_choices() -> None:
-    with pytest.raises(IptError, match="fit=resize.*fit=crop.*fit=tile"):
+    with pytest.raises(IptError, match=r"fit=resize.*fit=crop.*fit=tile"):
         fit(smooth(40, 20), Square())
     with pytest.raises(ValueError, match="error, resize, crop, tile"):
         fit(smooth(40, 20), Square(), "squeeze")

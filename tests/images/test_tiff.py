@@ -27,7 +27,7 @@ def test_pages_are_decoded_by_their_place():
     assert tiff.pages(data) == [0, 1]
     decoded = tiff.decode_deep(data, 1)
     assert decoded is not None and (np.rint(decoded.values * 65535) == second).all()
-    with pytest.raises(ValueError, match="2 pages or frames; .*frames=True"):
+    with pytest.raises(ValueError, match=r"2 pages or frames; .*frames=True"):
         tiff.decode_deep(data)
 
 

@@ -60,7 +60,7 @@ def test_the_same_name_of_another_kind_is_no_conflict():
 
 
 def test_an_unknown_name_gets_a_suggestion_and_the_list():
-    with pytest.raises(IptError, match="no guidance is called 'proximel'; did you mean 'proximal'.*known: .*dps"):
+    with pytest.raises(IptError, match=r"no guidance is called 'proximel'; did you mean 'proximal'.*known: .*dps"):
         discover().find("guidance", "proximel")
     with pytest.raises(IptError, match="no kind of component called 'priors'; did you mean 'prior'"):
         discover().find("priors", "box")
@@ -68,7 +68,7 @@ def test_an_unknown_name_gets_a_suggestion_and_the_list():
 
 def test_an_unknown_name_points_at_a_broken_plugin(install):
     install("zoo-raises", (ZOO / "raises.py").read_text())
-    with pytest.raises(IptError, match="zoo-raises. `ipt plugins` says why"):
+    with pytest.raises(IptError, match=r"zoo-raises. `ipt plugins` says why"):
         discover().find("prior", "of-the-moon")
 
 

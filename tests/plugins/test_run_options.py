@@ -14,7 +14,7 @@ def test_the_border_is_an_option_of_the_operator():
     assert SolveOptions(border="zero").settings() == {"operator.border": "zero"}
     assert SolveOptions(border="zero", set={"operator.border": "zero"}).settings() == {"operator.border": "zero"}
     both = SolveOptions(border="zero", set={"operator.border": "reflect"}, origins={"border": "command line"})
-    with pytest.raises(Misuse, match="border is given twice: zero \\(command line\\).* reflect \\(default\\)"):
+    with pytest.raises(Misuse, match=r"border is given twice: zero \(command line\).* reflect \(default\)"):
         both.settings()
 
 

@@ -79,7 +79,7 @@ def test_settings_reach_all_generators_or_that_of_one_parameter():
     own = generators_for(named, {"generator.std": 3.0, "kernel.std": 2.0})["kernel"]
     shapes = (1, 9, 9)
     assert torch.equal(common.sample([0], shapes), own.sample([0], shapes))
-    with pytest.raises(Misuse, match="nothing is set by kernle.std; did you mean 'kernel'"):
+    with pytest.raises(Misuse, match=r"nothing is set by kernle.std; did you mean 'kernel'"):
         generators_for(named, {"kernle.std": 2.0})
 
 

@@ -209,5 +209,5 @@ def test_the_prior_is_asked_for_the_picture_not_for_the_measurement():
     large = Picture(torch.rand(3, 160, 80, generator=torch.Generator().manual_seed(0)))
     assert solve_picture(solver, ImageTask(large, noise=0.02, fit="tile")).picture.shape == (3, 80, 80)
     for choice in ("crop", "resize"):
-        with pytest.raises(IptError, match="a picture of 80 x 80 px.*fit=tile"):
+        with pytest.raises(IptError, match=r"a picture of 80 x 80 px.*fit=tile"):
             solve_picture(solver, ImageTask(large, noise=0.02, fit=choice))

@@ -61,7 +61,7 @@ def test_unknown_names_and_wrong_types_are_refused(values, message):
 
 def test_a_list_must_be_one_of_whole_numbers():
     for value in (3, [], [1.5], "1,2"):
-        with pytest.raises(IptError, match="network.multipliers is a"):
+        with pytest.raises(IptError, match=r"network.multipliers is a"):
             checked(UNetConfig, "network", {"channels": 3, "multipliers": value})
 
 

@@ -95,7 +95,7 @@ def test_an_array_is_taken_as_it_is(tmp_path):
     with pytest.raises(IptError, match="pictures are uint8"):
         load(tmp_path / "float.npy", tmp_path / "out")
     (tmp_path / "cut.npy").write_bytes((tmp_path / "grey.npy").read_bytes()[:200])
-    with pytest.raises(IptError, match="no readable .npy array"):
+    with pytest.raises(IptError, match=r"no readable .npy array"):
         load(tmp_path / "cut.npy", tmp_path / "out")
 
 
@@ -126,7 +126,7 @@ def test_transparency_depth_palettes_and_orientation(tmp_path):
     # On its side as stored, its left half white; upright, its upper half.
     assert array[3, 0, 0, 0] > 250 and array[3, 7, 7, 0] < 5
     Image.new("RGBA", (8, 8), (1, 2, 3, 128)).save(place / "e.png")
-    with pytest.raises(IptError, match="e.png has transparent parts"):
+    with pytest.raises(IptError, match=r"e.png has transparent parts"):
         load(place, tmp_path / "out", 8, channels=3)
 
 

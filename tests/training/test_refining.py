@@ -102,7 +102,7 @@ def test_another_base_than_the_states_is_refused(base, make_trainer, tmp_path):
     trainer_of(job(tmp_path, "fine", refine=str(base))).save()
     make_trainer("other", images=32, seed=5).run()
     export(tmp_path / "other")
-    with pytest.raises(IptError, match="refines base .*, not other"):
+    with pytest.raises(IptError, match=r"refines base .*, not other"):
         trainer_of(job(tmp_path, "fine", refine=str(tmp_path / "other")))
     assert trainer_of(job(tmp_path, "fine", refine=str(base))).images == 0
 

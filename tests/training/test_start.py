@@ -135,7 +135,7 @@ def test_another_start_than_before_is_refused_even_as_a_change(first, make_train
     for accept in (False, True):
         with pytest.raises(IptError, match=rf"began with first \(sha256 {begun.origin.sha256[:12]}, 32 .*, not with"):
             make_trainer(start=other, images=40, accept_changes=accept)
-        with pytest.raises(IptError, match="began with random weights, not with first .*\nLeave the start out"):
+        with pytest.raises(IptError, match=r"began with random weights, not with first .*\nLeave the start out"):
             make_trainer("plain", start=begun, images=40, accept_changes=accept)
     # The same weights from another place are the same start.
     shutil.copytree(first, tmp_path / "elsewhere")
@@ -220,9 +220,9 @@ def test_a_start_that_does_not_fit_is_refused(first, tmp_path, changes, message)
 
 def test_weights_that_do_not_tell_enough_are_refused(first, tmp_path):
     torch.save(load_file(first / TENSORS), tmp_path / "bare.pt")
-    with pytest.raises(IptError, match="bare.pt does not name its network"):
+    with pytest.raises(IptError, match=r"bare.pt does not name its network"):
         find(str(tmp_path / "bare.pt"))
-    with pytest.raises(IptError, match="no config.json"):
+    with pytest.raises(IptError, match=r"no config.json"):
         find(str(tmp_path))
     for changes, message in (
         ({"scale": 1.0}, "scale 1 and offset 0.5"),
@@ -241,7 +241,7 @@ def test_a_network_of_another_kind_is_refused(tmp_path):
     save_file({name: value.contiguous() for name, value in ADMUNet(config).state_dict().items()}, tmp_path / TENSORS)
     described = {"format": 1, "architecture": "adm", "network": config.to_dict()}
     (tmp_path / "config.json").write_text(json.dumps(described))
-    with pytest.raises(IptError, match="not trained here .ADM."):
+    with pytest.raises(IptError, match=r"not trained here .ADM."):
         find(str(tmp_path))
 
 

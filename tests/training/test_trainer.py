@@ -144,7 +144,7 @@ def test_stopping_in_a_validation_leaves_it_for_later(make_trainer, monkeypatch)
 
 def test_a_run_that_diverges_stops_and_keeps_the_last_good_state(make_trainer):
     trainer = make_trainer(source=Spoiled(5), save_every=8)
-    with pytest.raises(Diverged, match="diverged .* at 24 examples; .*state.pt keeps the last good state"):
+    with pytest.raises(Diverged, match=r"diverged .* at 24 examples; .*state.pt keeps the last good state"):
         trainer.run()
     with pytest.raises(Diverged):
         trainer.save()
