@@ -27,8 +27,7 @@ from torch import Tensor
 
 from ipt.core.errors import IptError
 from ipt.core.precision import computing
-from ipt.priors.edm import EDMDenoiser
-from ipt.priors.refined import NetworkConfig, Refined, RefinedDenoiser, denoiser_of
+from ipt.priors.refined import NetworkConfig, Refined, denoiser_of
 from ipt.training import state as states
 from ipt.training.checks import check_fit, check_state
 from ipt.training.options import TrainingOptions
@@ -77,6 +76,9 @@ class Trainer:
         base: Weights of the prior of half the side that a `RefinedConfig` refines, where there is neither state nor
             start; they stay as they are.
 
+    Attributes:
+        average: the denoiser with averaged weights.
+
     Raises:
         IptError: Source, network and start do not fit each other; the start has seen `options.images` already; the
             state is damaged, or of another training.
@@ -108,11 +110,8 @@ class Trainer:
             module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average.load_state_dict(self.model.state_dict())
         self._trained: list[Tensor] = [value for value in self.model.parameters() if value.requires_grad]
-        self._averaged: list[Tensor] = [
-            kept
-            for kept, value in zip(self.average.parameters(), self.model.parameters(), strict=True)
-            if value.requires_grad
-        ]
+        pairs = zip(self.average.parameters(), self.model.parameters(), strict=True)
+        self._averaged: list[Tensor] = [kept for kept, value in pairs if value.requires_grad]
         self.average.requires_grad_(False)
         self.optimizer = torch.optim.Adam(self._trained, betas=(0.9, 0.99), fused=True)
         self._stopping = False
@@ -133,10 +132,6 @@ class Trainer:
     def finished(self) -> bool:
         """Whether it is trained to its length and validated."""
         return self.images >= self.options.images and self._validated() == self.images
-
-    def denoiser(self) -> EDMDenoiser | RefinedDenoiser:
-        """The denoiser with averaged weights."""
-        return self.average
 
     def run(self) -> None:
         """Run `steps` to the end."""

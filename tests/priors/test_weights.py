@@ -212,7 +212,7 @@ def test_a_training_state_becomes_a_folder(tmp_path):
     assert (config["name"], config["sizes"], config["images"], config["canvas"]) == ("blobs", [8], 16, False)
     prior = load(tmp_path / "out")
     noisy = torch.randn(2, 3, 8, 8)
-    direct = trainer.denoiser()(noisy, torch.full((2,), 0.5))
+    direct = trainer.average(noisy, torch.full((2,), 0.5))
     assert torch.allclose(prior.denoise(noisy, 0.5), direct, atol=3e-3)
     assert prior.uncertainty(0.5) == pytest.approx(trainer.history[-1]["validation"][0.5] ** 0.5)
     # The state itself can be loaded as well, in full precision.

@@ -43,7 +43,7 @@ def job(folder: Path, name: str, side: int = 16, **changes) -> dict:
 
 
 def parameters(trainer, part: str) -> dict[str, torch.Tensor]:
-    state = trainer.denoiser().network.state_dict()
+    state = trainer.average.network.state_dict()
     return {name: value.clone() for name, value in state.items() if name.startswith(f"{part}.")}
 
 
@@ -75,7 +75,7 @@ def test_what_is_written_serves_both_sizes(base, tmp_path):
     torch.testing.assert_close(prior.denoise(noisy, 0.4), coarse.denoise(noisy, 0.4))
     assert prior.sized((1, 8, 8)).uncertainty(0.7) == pytest.approx(coarse.uncertainty(0.7))
     noisy = torch.randn(2, 1, 16, 16)
-    ours = trainer.denoiser()(noisy, torch.full((2,), 0.4))
+    ours = trainer.average(noisy, torch.full((2,), 0.4))
     torch.testing.assert_close(prior.denoise(noisy, 0.4), ours, atol=2e-3, rtol=0)
     config = json.loads((tmp_path / "fine" / "config.json").read_text())
     assert config["sizes"] == [8, 16] and config["base"]["images"] == 32 and not config["canvas"]
@@ -119,7 +119,7 @@ def test_a_training_can_begin_with_refined_weights(base, tmp_path):
     # Pictures of the base's side go on with the base.
     coarse = trainer_of(job(tmp_path, "coarse", 8, start=str(tmp_path / "fine"), network={}, training=longer))
     assert coarse.network == NETWORK and coarse.images == 32
-    assert same(dict(coarse.denoiser().network.state_dict()), load(base).denoiser.network.state_dict())
+    assert same(dict(coarse.average.network.state_dict()), load(base).denoiser.network.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_what_is_refined_is_refined_in_turn(base, tmp_path):
         on = trainer_of(job(tmp_path, f"on{side}", side, **told))
         alone = trainer_of(job(tmp_path, f"alone{side}", side, **{**told, "start": str(tmp_path / name)}))
         assert on.origin.name == name and on.network == alone.network
-        assert same(dict(on.denoiser().network.state_dict()), dict(alone.denoiser().network.state_dict()))
+        assert same(dict(on.average.network.state_dict()), dict(alone.average.network.state_dict()))
 
 
 def test_the_detail_goes_on_upon_another_base(base, make_trainer, tmp_path):
