@@ -25,6 +25,8 @@ from ipt.guidance.proximal import Proximal
 from ipt.images import files
 from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover
+from ipt.plugins.documentation import documentation_of
+from ipt.plugins.options import signature_of
 from ipt.plugins.hookspecs import VERSION
 from ipt.priors.analytic import BoxPrior, GaussianPrior
 
@@ -83,7 +85,10 @@ def test_those_of_every_kind_keep_their_promises_and_are_built(workplace, monkey
         assert entry == (f"mine-{kind}", f"mine_{kind}")
         install(f"mine-{kind}", source, module=module, entry=module)
         assert type(build_component(kind, f"mine-{kind}")).__name__ == f"Mine{kind.capitalize()}{kind.capitalize()}"
-        assert discover().find(kind, f"mine-{kind}").component.summary == SUMMARIES[kind]
+        entry = discover().find(kind, f"mine-{kind}")
+        found = documentation_of(entry.load())
+        assert entry.component.summary == SUMMARIES[kind] and found.description
+        assert set(found.options) == set(signature_of(entry.load()).names())
     faulty = {plugin.name: plugin.reason for plugin in discover().plugins if plugin.status != "loaded"}
     assert not faulty
     paths = os.pathsep.join([str(ROOT), *(str(Path(f"mine-{kind}").absolute()) for kind in KINDS)])
