@@ -26,8 +26,8 @@ from ipt.images import files
 from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover
 from ipt.plugins.documentation import documentation_of
-from ipt.plugins.options import signature_of
 from ipt.plugins.hookspecs import VERSION
+from ipt.plugins.options import signature_of
 from ipt.priors.analytic import BoxPrior, GaussianPrior
 
 ROOT = Path(__file__).parents[2]
