@@ -49,9 +49,8 @@ class PairsOption(Option):
         pairs: dict[str, Any] = {}
         origins: dict[str, str] = ctx.meta.setdefault(_PAIRS, {})
         highest = ParameterSource.DEFAULT
-        for source, value in zip(
-            _SOURCES, ((ctx.default_map or {}).get(self.name), parts, opts.get(self.name)), strict=True
-        ):
+        given = ((ctx.default_map or {}).get(self.name), parts, opts.get(self.name))
+        for source, value in zip(_SOURCES, given, strict=True):
             # What was not given is None, or since click 8.3 a mark of its own.
             if value is None or isinstance(value, Enum):
                 continue
@@ -81,28 +80,15 @@ def option(
         shown: what help says of the default, where that is None.
         environment: whether IPT_SAVE_EVERY is looked at.
     """
-    return click.option(
-        flag,
-        cls=Option,
-        type=kind,
-        default=None if of is None else getattr(of, flag.lstrip("-").replace("-", "_")),
-        show_default=shown or True,
-        allow_from_autoenv=environment,
-        metavar=metavar,
-        help=text,
-    )
+    default = None if of is None else getattr(of, flag.lstrip("-").replace("-", "_"))
+    shared: dict[str, Any] = {"show_default": shown or True, "metavar": metavar, "allow_from_autoenv": environment}
+    return click.option(flag, cls=Option, type=kind, default=default, help=text, **shared)
 
 
 def pairs(*names: str, kind: Any, metavar: str, text: str, environment: bool = True) -> Decorator:
     """An option of pairs, which has no default."""
     return click.option(
-        *names,
-        cls=PairsOption,
-        type=kind,
-        multiple=True,
-        allow_from_autoenv=environment,
-        metavar=metavar,
-        help=text,
+        *names, cls=PairsOption, type=kind, multiple=True, metavar=metavar, help=text, allow_from_autoenv=environment
     )
 
 

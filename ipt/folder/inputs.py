@@ -50,16 +50,13 @@ def is_folder(options: SolveOptions) -> bool:
 
 
 def check_names(inputs: Sequence[InputImage], own: Sequence[InputImage], out: Path, roles: Collection[str]) -> None:
-    """See to it that no result falls on an input, on a result of another picture, or on a file of somebody else.
+    """IptError: a result would fall on an input, or on the result of another picture.
 
     Args:
         inputs: of the whole run.
         own: those that this process solves.
         out: the folder of the results.
         roles: as `ipt.solve.outputs.roles` has them for this run.
-
-    Raises:
-        IptError: one would.
     """
     stems = {each.stem for each in inputs}
     there = {path.name.removesuffix(".json") for path in out.glob("*.json")} - stems

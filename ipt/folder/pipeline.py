@@ -107,12 +107,7 @@ class Pipeline:
         return is_folder(self.options)
 
     def finished(self, image: InputImage, identity: str = "") -> dict[str, Any]:
-        """The record of an earlier result that is whole and was made with all the same; else empty.
-
-        Args:
-            image: whose result.
-            identity: the input's, where it is known already.
-        """
+        """The record of an earlier result that is whole and was made with all the same (`identity`); else empty."""
         record = read_record(self.out, image.stem)
         if not record or record.get("identity") != (identity or self.identity(image)):
             return {}
@@ -156,13 +151,7 @@ class Pipeline:
         listener: ProgressListener,
         checkpoint: Checkpoint | None = None,
     ) -> Iterator[Outcome]:
-        """Solve members of one shape together and write their results.
-
-        Args:
-            batch: what is solved.
-            sizer: says how many draws are solved at a time.
-            listener: gets every step.
-            checkpoint: of this very batch, to go on from.
+        """Solve members of one shape together, from the batch's checkpoint if there is one, and write their results.
 
         Yields:
             An outcome for each member whose result was not there, in their order.
@@ -189,11 +178,7 @@ class Pipeline:
             yield from self.solve([member], sizer, listener)
 
     def resumed(self, inputs: Mapping[str, InputImage], path: Path) -> tuple[list[BatchMember], Checkpoint] | None:
-        """The batch whose checkpoint is in a file.
-
-        Args:
-            inputs: by name.
-            path: the file.
+        """The batch whose checkpoint is in a file; inputs: by name.
 
         Returns:
             None where it is of other pictures than `inputs`, or of what they were before they or the options changed.

@@ -36,12 +36,6 @@ def solve_all(
 ) -> Iterator[Outcome]:
     """Solve every picture of `options.input` (a file, a folder, or None: the example) into a folder.
 
-    Args:
-        options: what is solved.
-        execution: how.
-        out: the folder of the results.
-        listener: gets the progress.
-
     Yields:
         The outcome of each picture, as they come.
 

@@ -43,15 +43,7 @@ class SerialBackend:
         self.ended, self.total = 0, 0
 
     def outcomes(self, inputs: Sequence[InputImage], resume: bool = True) -> Iterator[Outcome]:
-        """An outcome for each input, as they come.
-
-        Args:
-            inputs: what to solve.
-            resume: go on from the checkpoints of these inputs that are there.
-
-        Yields:
-            Outcomes, those of a batch in its order.
-        """
+        """An outcome for each input, as they come; resume: go on from the checkpoints of these that are there."""
         self.ended, self.total = 0, len(inputs)
         resumed = set()
         for outcome in self._resumed(inputs) if resume else ():

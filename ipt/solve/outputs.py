@@ -36,14 +36,7 @@ _REPLACED = "replaced"
 
 
 def roles(parameters: Iterable[str], samples: int = 1, frames: bool = False, reference: bool = False) -> set[str]:
-    """What the files of a picture are for: of a.png, "kernel" is a.kernel.npy and a.kernel.png.
-
-    Args:
-        parameters: of the operator.
-        samples: draws.
-        frames: whether there are several exposures.
-        reference: whether there is a truth.
-    """
+    """What the files of a picture are for: of a.png, "kernel" is a.kernel.npy and a.kernel.png."""
     drawn = {"spread", *(f"sample{number}" for number in range(1, samples + 1))} if samples > 1 else set()
     others = {"mean", "median"} if frames else set()
     return {"measurement", "residual", "failed", *parameters, *drawn, *others, *(["reference"] if reference else [])}
@@ -86,12 +79,7 @@ def write_result(out: Path, stem: str, result: ImageResult) -> Path:
 def settle(out: Path, stems: Iterable[str], pages: bool = False) -> None:
     """Finish what a killed process was writing of these images, if all of it was there, and remove the rest.
 
-    Nothing else may be writing them.
-
-    Args:
-        out: the folder of the results.
-        stems: of the images.
-        pages: whether run.yaml and the report are settled too.
+    Nothing else may be writing them; pages: the same for run.yaml and the report.
     """
     names = {name[:100] for stem in stems for name in (stem, f"{stem}.json", f"{stem}.failed.json")}
     names |= {"run.yaml", "report.html"} if pages else set()

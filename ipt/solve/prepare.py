@@ -85,12 +85,7 @@ class PreparedImage:
 
 
 def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedImage:
-    """What is to be solved for a picture.
-
-    Args:
-        solver: as `ipt.build` makes it.
-        task: the picture.
-        device: a torch device, the solver's.
+    """What is to be solved for a picture, on the solver's device.
 
     Raises:
         IptError: the picture does not fit the prior; the reference, or what is known, does not fit the picture.

@@ -58,16 +58,7 @@ class ImageResult:
 
 
 def image_result(prepared: PreparedImage, solution: Solution, seconds: float) -> ImageResult:
-    """What a picture's solution amounts to.
-
-    Args:
-        prepared: the picture.
-        solution: of `prepared.sampling`.
-        seconds: that it took.
-
-    Raises:
-        IptError: the solve diverged.
-    """
+    """What the solution of `prepared.sampling` amounts to; IptError: the solve diverged."""
     task, sampling, fitted = prepared.task, prepared.sampling, prepared.fitted
     operator = sampling.solver.operator
     image = solution.image.mean(0, keepdim=True)

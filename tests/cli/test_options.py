@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
+import click
 import pytest
 from click.testing import CliRunner
+from click.types import FuncParamType
 
 from ipt.cli.main import cli
 from ipt.folder.options import ExecutionOptions
@@ -199,3 +201,25 @@ def test_values_of_the_wrong_kind_are_refused_with_their_origin(given, file, tex
 
 def test_an_empty_file_gives_nothing(given, file):
     assert given("solve", "--config", file("")) == SolveOptions()
+
+
+@pytest.mark.parametrize(
+    ("command", "kinds"), [("solve", (SolveOptions, ExecutionOptions)), ("simulate", (SimulateOptions,))]
+)
+def test_an_option_has_one_type_from_its_reader_to_its_field(command, kinds):
+    found = cli.get_command(click.Context(cli), command)
+    assert found is not None and found.callback is not None
+    arguments = get_type_hints(found.callback)
+    fields = {name: kind for each in kinds for name, kind in get_type_hints(each).items()}
+    readers = {param.name: param.type.func for param in found.params if isinstance(param.type, FuncParamType)}
+    assert {"noise", "seed", "set", "border"} <= set(readers) <= set(fields)
+    for name, reader in readers.items():
+        # None where nothing is given, which is no business of the reader's, or where a word stands for it.
+        types = [without_none(kind) for kind in (get_type_hints(reader)["return"], arguments[name], fields[name])]
+        assert types[0] == types[1] == types[2], name
+
+
+def without_none(kind: Any) -> Any:
+    """What a type is besides None; mappings as dictionaries."""
+    (rest,) = [each for each in get_args(kind) if each is not type(None)] if type(None) in get_args(kind) else [kind]
+    return dict[get_args(rest)] if get_origin(rest) in (dict, Mapping) else rest
