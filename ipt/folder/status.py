@@ -74,7 +74,7 @@ def read_status(out: Path) -> Status:
     """The status of the folder run in `out`; IptError: there is none."""
     logs = {path: events for path in sorted(out.glob(f"{FOLDER}/*.jsonl")) if (events := _events(path))}
     if not logs:
-        raise IptError(f"{out} has no logs of a folder's run; start one with `ipt solve FOLDER -o {out}`")
+        raise IptError(f"{out} has no logs of a folder's run; one with out={out} would write them")
     ended = sorted(_ended(logs.values()), key=lambda event: event["time"])
     last = {event["name"]: event for event in ended}
     shards: list[ShardStatus] = []
