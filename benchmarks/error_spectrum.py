@@ -1,4 +1,4 @@
-"""Where the constants of `ipt/core/spectra.py` come from: the spectrum of faces, and of what a denoiser leaves.
+"""Where the constants of `ipt/linalg/spectra.py` come from: the spectrum of faces, and of what a denoiser leaves.
 
     python benchmarks/error_spectrum.py --faces celeba128_jpegpack.npz
 

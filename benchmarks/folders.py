@@ -210,9 +210,9 @@ def overhead(place: Path, count: int, rounds: int, steps: int) -> None:
             for name, clock in clocks.items():
                 spent[f"{kind} {name}"] = spent.get(f"{kind} {name}", 0.0) + clock() - began[name]
 
-    inner, steps_of = NetworkPrior.estimate, Solver.steps
+    inner, steps_of = NetworkPrior.posterior, Solver.steps
 
-    def estimate(self: Any, *arguments: Any, **named: Any) -> Any:
+    def posterior(self: Any, *arguments: Any, **named: Any) -> Any:
         return timed("networks", lambda: inner(self, *arguments, **named))
 
     def stepped(self: Any, *arguments: Any, **named: Any) -> Any:
@@ -220,7 +220,7 @@ def overhead(place: Path, count: int, rounds: int, steps: int) -> None:
         while (state := timed("solver", lambda: next(states, None))) is not None:
             yield state
 
-    NetworkPrior.estimate, Solver.steps = estimate, stepped  # type: ignore[method-assign]
+    NetworkPrior.posterior, Solver.steps = posterior, stepped  # type: ignore[method-assign]
     shares = []
     for number in range(rounds):
         for batch in (1, 8):

@@ -40,13 +40,13 @@ def main() -> None:
         }
         for name, generator in drawn.items():
             true = generator.sample(range(10_000, 10_000 + options.count), (1, side, side))
-            chart = prior.chart((1, side, side))
-            normalised = chart.normalised(true / true.amax((-3, -2, -1), keepdim=True))
+            normalization = prior.normalization((1, side, side))
+            normalised = normalization.normalized(true / true.amax((-3, -2, -1), keepdim=True))
             for sigma in LEVELS:
                 numbers = torch.Generator().manual_seed(1)
                 noisy = normalised + sigma * torch.randn(normalised.shape, generator=numbers)
                 with torch.inference_mode():
-                    found = chart.physical(prior.denoise(noisy, sigma))
+                    found = normalization.physical(prior.denoise(noisy, sigma))
                 positive = found.clamp(min=0)
                 negative = -(found.clamp(max=0).sum((1, 2, 3)) / positive.sum((1, 2, 3)))
                 shift = (off_centre(positive) - off_centre(true)).norm(dim=1)

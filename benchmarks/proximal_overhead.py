@@ -13,13 +13,14 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 
 def measure(border: str, batch: int) -> dict:
     import torch
 
     import ipt
-    from ipt.core.interfaces import Estimate, Prior
+    from ipt.core.prior import Posterior, Prior
 
     torch.set_num_threads(1)
     spent = {"networks": 0.0}
@@ -28,20 +29,17 @@ def measure(border: str, batch: int) -> dict:
         def __init__(self, inner: Prior):
             self.inner = inner
 
-        def chart(self, physical_shape):
-            return self.inner.chart(physical_shape)
+        def normalization(self, shape):
+            return self.inner.normalization(shape)
 
         def denoise(self, noisy, sigma):
-            return self.estimate(noisy, sigma).clean
+            return self.posterior(noisy, sigma).mean
 
-        def estimate(self, noisy, sigma) -> Estimate:
+        def posterior(self, noisy, sigma) -> Posterior:
             began = time.perf_counter()
-            result = self.inner.estimate(noisy, sigma)
+            result = self.inner.posterior(noisy, sigma)
             spent["networks"] += time.perf_counter() - began
             return result
-
-        def uncertainty(self, sigma):
-            return self.inner.uncertainty(sigma)
 
     measured = torch.rand(batch, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     if border == "forward":
@@ -51,7 +49,7 @@ def measure(border: str, batch: int) -> dict:
         return {"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
     solver = ipt.build(operator="blur", prior="faces", settings={"operator.border": border})
     priors = {name: Timed(prior) for name, prior in solver.priors.items()}
-    timed = type(solver)(solver.operator, priors, solver.rule, solver.schedule)
+    timed = ipt.Multiscale(replace(solver.solver, priors=priors))
     timed.solve(measured[:1], 0.01)
     spent["networks"] = 0.0
     began = time.perf_counter()

@@ -11,7 +11,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ipt.core.interfaces import Generator, GuidanceRule, ParameterSpec, ParametricOperator, Prior
+    from ipt.core.abilities import (
+        Canonicalizable,
+        Coarsenable,
+        Coarser,
+        CoarseToFine,
+        ExactSteps,
+        Linear,
+        MultiFrame,
+    )
+    from ipt.core.guidance import Correction, GuidanceRule
+    from ipt.core.multiscale import Multiscale
+    from ipt.core.normalization import Normalization
+    from ipt.core.operator import Generator, ParameterSpec, ParametricOperator
+    from ipt.core.prior import Posterior, Prior
     from ipt.core.solver import Solver
     from ipt.plugins.building import build
     from ipt.plugins.component import Component
@@ -19,12 +32,44 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0.dev0"
 
+_HOMES = {
+    "ipt.core.abilities": (
+        "Canonicalizable",
+        "Coarsenable",
+        "Coarser",
+        "CoarseToFine",
+        "ExactSteps",
+        "Linear",
+        "MultiFrame",
+    ),
+    "ipt.core.guidance": ("Correction", "GuidanceRule"),
+    "ipt.core.multiscale": ("Multiscale",),
+    "ipt.core.normalization": ("Normalization",),
+    "ipt.core.operator": ("Generator", "ParameterSpec", "ParametricOperator"),
+    "ipt.core.prior": ("Posterior", "Prior"),
+    "ipt.core.solver": ("Solver",),
+    "ipt.plugins.building": ("build",),
+    "ipt.plugins.component": ("Component",),
+    "ipt.plugins.hookspecs": ("hookimpl",),
+}
+
 __all__ = [
+    "Canonicalizable",
+    "CoarseToFine",
+    "Coarsenable",
+    "Coarser",
     "Component",
+    "Correction",
+    "ExactSteps",
     "Generator",
     "GuidanceRule",
+    "Linear",
+    "MultiFrame",
+    "Multiscale",
+    "Normalization",
     "ParameterSpec",
     "ParametricOperator",
+    "Posterior",
     "Prior",
     "Solver",
     "build",
@@ -33,15 +78,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    homes = {
-        "Component": "ipt.plugins.component",
-        "Solver": "ipt.core.solver",
-        "build": "ipt.plugins.building",
-        "hookimpl": "ipt.plugins.hookspecs",
-    }
-    if name not in __all__:
-        raise AttributeError(f"module 'ipt' has no attribute {name!r}")
-    return getattr(import_module(homes.get(name, "ipt.core.interfaces")), name)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module 'ipt' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

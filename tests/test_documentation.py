@@ -17,7 +17,8 @@ import torch
 from click.testing import CliRunner
 
 from ipt.cli.main import cli
-from ipt.core.schedules import Karras
+from ipt.core.multiscale import Multiscale
+from ipt.core.sampling import Karras
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.images import files
@@ -145,7 +146,7 @@ def test_run_yaml_runs_again_to_the_same_result(workplace, analytic):
 def test_python_code_runs(source, workplace, analytic):
     names: dict[str, Any] = {}
     exec(compile(source, "documentation", "exec"), names)
-    made = [value for value in names.values() if isinstance(value, Solver)]
+    made = [value for value in names.values() if isinstance(value, Solver | Multiscale)]
     assert made, "each example makes a solver"
 
 
@@ -193,7 +194,7 @@ def test_the_example_of_every_hook_is_loaded_and_built(example):
     build_component(example, entry.component.name)
 
 
-def example_solver(install: Any, kind: str, **parts: Any) -> Solver:
+def example_solver(install: Any, kind: str, **parts: Any) -> Multiscale:
     (source,) = blocks(PLUGINS, "python", heading=f"`{KINDS[kind]}`")
     install(f"example-{kind}", source)
     return build(**{"prior": "gaussian", "parameters": {"kernel": "box"}, "steps": 3, **parts})
@@ -211,7 +212,7 @@ def test_the_prior_example_is_the_denoiser_of_its_gaussian(install):
     exact = GaussianPrior(-0.8, 0.3)
     noisy = torch.randn(2, 3, 8, 8)
     assert torch.allclose(prior.denoise(noisy, 0.7), exact.denoise(noisy, 0.7), atol=1e-6)
-    assert prior.chart((3, 8, 8)) == exact.chart((3, 8, 8))
+    assert prior.normalization((3, 8, 8)) == exact.normalization((3, 8, 8))
 
 
 def test_the_guidance_example_brings_the_image_nearer_to_the_measurement(install):
@@ -223,7 +224,7 @@ def test_the_guidance_example_brings_the_image_nearer_to_the_measurement(install
         install, "guidance", guidance="downhill", parameters={}, known=["kernel"], settings=settings
     )
     for rate in (0.0, 1.0):
-        moved = replace(solver, rule=type(solver.rule)(rate=rate))  # type: ignore[call-arg]
+        moved = replace(solver.solver, rule=type(solver.rule)(rate=rate))  # type: ignore[call-arg]
         residuals.append(float(moved.solve(measurement, noise=0.01, known=known).residual[0]))
     assert residuals[1] < 0.8 * residuals[0]
 

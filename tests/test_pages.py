@@ -17,10 +17,11 @@ from packaging.version import Version
 
 import ipt
 from ipt.cli.main import COMMANDS, cli
-from ipt.core.schedules import Karras
+from ipt.core.sampling import Karras
 from ipt.folder.options import ExecutionOptions
 from ipt.guidance.proximal import Proximal
 from ipt.operators.kernels import MixedKernels
+from ipt.operators.turbulence import Turbulence
 from ipt.plugins.building import build
 from ipt.plugins.component import HOOKS
 from ipt.plugins.discovery import discover
@@ -93,7 +94,8 @@ def test_the_numbers_of_the_method_are_those_of_the_code():
     assert isinstance(schedule, Karras)
     span = f"from {schedule.sigma_max:g} to {schedule.sigma_min:g} in {schedule.steps} steps".replace(" 0.", " .")
     assert span in text, f"docs/method.md should say: {span}"
-    kernel, others = (f"{rule.noise_ratio(name):g}".removeprefix("0") for name in ("kernel", "tilt"))
+    specs = Turbulence().parameters((3, 64, 64))
+    kernel, others = (f"{rule.noise_ratio(name, specs[name]):g}".removeprefix("0") for name in ("kernel", "tilt"))
     ratio = f"`parameter_noise` ({kernel} for a kernel, {others} for others)"
     assert ratio in text, f"docs/method.md should say: {ratio}"
     assert rule.zeta == 1 and r"$\zeta = 1$" in text

@@ -14,8 +14,9 @@ from ipt.bench.baselines import baseline
 from ipt.bench.cases import CHANNELS, Case
 from ipt.bench.protocol import Protocol, SolverSpec
 from ipt.core.errors import IptError, Misuse
-from ipt.core.interfaces import IMAGE, ParametricOperator
-from ipt.core.solver import Solution, Solver
+from ipt.core.multiscale import Multiscale
+from ipt.core.operator import IMAGE, ParametricOperator
+from ipt.core.solver import Solution
 from ipt.images.fit import fit
 from ipt.images.outcomes import Progress
 from ipt.plugins.building import build
@@ -86,7 +87,7 @@ class Bench:
         side = self.protocol.size
         return max(1, self._sizer().size((CHANNELS, side, side)) // self.options.samples)
 
-    def solver(self, spec: SolverSpec) -> Solver:
+    def solver(self, spec: SolverSpec) -> Multiscale:
         """A solver, tried on the protocol's size.
 
         Raises:
@@ -110,10 +111,10 @@ class Bench:
             shape = (CHANNELS, side, side)
             if self.options.tiled:
                 image = fit(torch.zeros(shape), solver.priors[IMAGE], "tile").prior
-                solver = replace(solver, priors={**solver.priors, IMAGE: image})
+                solver = Multiscale(replace(solver.solver, priors={**solver.priors, IMAGE: image}))
             specs = solver.operator.parameters(shape)
             for name, prior in solver.priors.items():
-                prior.chart(shape if name == IMAGE else specs[name].shape)
+                prior.normalization(shape if name == IMAGE else specs[name].shape)
         except ValueError as error:
             kind = Misuse if isinstance(error, Misuse) else IptError
             raise kind(f"solver {spec.name} cannot be used at {side} x {side} px: {error}") from error
@@ -126,7 +127,7 @@ class Bench:
         return Attempt(image, parameters, seconds=time.perf_counter() - began, memory=peak.bytes())
 
     def attempt(
-        self, solver: Solver, spec: SolverSpec, cases: Sequence[Case], on_step: Callable[[Progress], None]
+        self, solver: Multiscale, spec: SolverSpec, cases: Sequence[Case], on_step: Callable[[Progress], None]
     ) -> list[Attempt]:
         """Every case solved `samples` times, an Attempt a case.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ipt.bench.cases import Case
 from ipt.core.errors import IptError
-from ipt.core.interfaces import ParametricOperator
+from ipt.core.operator import ParametricOperator
 from ipt.solve.metrics import psnr
 
 Array = NDArray[np.float64]

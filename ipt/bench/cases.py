@@ -23,8 +23,8 @@ from torch import Tensor
 
 from ipt.bench.protocol import SHIPPED, Protocol
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Generator, ParametricOperator
-from ipt.core.randomness import image_seed
+from ipt.core.operator import Generator, ParametricOperator
+from ipt.core.random import image_seed
 from ipt.images import files
 from ipt.images.atomic import atomic, check_folder
 from ipt.images.files import Picture

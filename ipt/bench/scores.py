@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ipt.bench.attempts import Attempt
 from ipt.bench.cases import Case
-from ipt.core.interfaces import IMAGE
+from ipt.core.operator import IMAGE
 from ipt.solve import metrics
 
 Array = NDArray[np.float64]

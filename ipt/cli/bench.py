@@ -10,7 +10,7 @@ from ipt.cli import kinds
 from ipt.cli.console import echo_json
 from ipt.cli.errors import DONE, SOME_FAILED
 from ipt.cli.options import pairs
-from ipt.core.precision import PRECISIONS
+from ipt.priors.precision import PRECISIONS
 
 _EPILOG = """Built-in protocols: small (a face that ships, minutes on a laptop), paper-deblur-motion,
 paper-deblur-gaussian and paper-turbulence (256x256, any folder of pictures). OUT gets table.md, results.csv,

@@ -13,10 +13,10 @@ from ipt.cli import kinds
 from ipt.cli.console import echo_json
 from ipt.cli.errors import DONE, SOME_FAILED
 from ipt.cli.options import ENVIRONMENT, Option, as_json, config, flag, option, origins, out_folder, pairs
-from ipt.core.precision import PRECISIONS
 from ipt.folder.options import ExecutionOptions
 from ipt.folder.shards import Shard, under_torchrun
 from ipt.images.choices import FIT_CHOICES
+from ipt.priors.precision import PRECISIONS
 from ipt.solve.options import AUTO, SolveOptions
 
 if TYPE_CHECKING:

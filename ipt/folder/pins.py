@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Prior
+from ipt.core.prior import Prior
 from ipt.images.records import run_yaml, versions, weight_hashes, write_run_yaml
 from ipt.plugins.options import flat
 from ipt.plugins.scalars import load_yaml

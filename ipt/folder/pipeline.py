@@ -17,9 +17,10 @@ from typing import Any
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.interfaces import IMAGE
-from ipt.core.randomness import image_seed
-from ipt.core.solver import Solution, Solver
+from ipt.core.multiscale import Multiscale
+from ipt.core.operator import IMAGE
+from ipt.core.random import image_seed
+from ipt.core.solver import Solution
 from ipt.folder import checkpoints
 from ipt.folder.checkpoints import Checkpoint, Checkpointer
 from ipt.folder.inputs import InputImage, is_folder
@@ -77,7 +78,7 @@ class Pipeline:
     options: SolveOptions
     execution: ExecutionOptions
     out: Path
-    solver: Solver
+    solver: Multiscale
     known: Mapping[str, Tensor]
     parameters: tuple[str, ...]
     device: str

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 import torch
 
 from ipt.core.errors import IptError
-from ipt.core.interfaces import IMAGE, Correction, GuidanceRule, Step, Transition
-from ipt.core.problem import Problem, norm
-from ipt.core.schedules import VP, Schedule
-from ipt.core.transitions import Ancestral
+from ipt.core.guidance import Correction, GuidanceRule, Step
+from ipt.core.observation import norm
+from ipt.core.operator import IMAGE
+from ipt.core.problem import Problem
+from ipt.core.sampling import VP, Ancestral, Schedule, Transition
 
 SIZES = ("constant", "sqrt-abar")
 
@@ -47,7 +48,7 @@ class DPS(GuidanceRule):
         return Ancestral("learned")
 
     def correct(self, step: Step, problem: Problem) -> Correction:
-        distance = norm(problem.residual(step.clean)) / problem.charts[IMAGE].scale
+        distance = norm(problem.residual(step.clean)) / problem.normalizations[IMAGE].scale
         names = list(step.noisy)
         # The sum's gradient is every image's own: no image's distance depends on another's unknowns.
         gradients = torch.autograd.grad(distance.sum(), [step.noisy[name] for name in names])

@@ -24,10 +24,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ipt.core.abilities import Belief
+from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
-from ipt.core.interfaces import IMAGE, Gaussian, ParametricOperator, Unknowns
-from ipt.core.linear import conjugate_gradients
+from ipt.core.observation import Observation
+from ipt.core.operator import IMAGE, ParametricOperator, Unknowns
 from ipt.guidance.whitening import Weigh, flat, whitened
+from ipt.linalg.conjugate_gradients import conjugate_gradients
 
 PATTERNS = 4  # from which the spectrum of the image's error is estimated
 TRIALS = 4  # of a step: whole, a half, a quarter, an eighth
@@ -41,20 +44,18 @@ Predict = Callable[[Unknowns], Tensor]
 @torch.no_grad()
 def parameter_step(
     operator: ParametricOperator,
-    measurement: Tensor,
-    noise_variance: Tensor,
-    image: Gaussian,
-    parameters: Mapping[str, Gaussian],
+    observation: Observation,
+    image: Belief,
+    parameters: Mapping[str, Belief],
     known: Mapping[str, Tensor],
     iterations: int = 3,
     cg_iterations: int = 10,
 ) -> Unknowns:
     """The unknown parameters, all together, that best explain the measurement given beliefs about them and the image.
 
-    measurement: (B, C, H, W). noise_variance: (B, 1, 1, 1). image: its mean is taken for the image; what its error
-    amounts to in the measurement counts as noise, of one variance where its pixels' errors are independent, with a
-    spectrum where it has a spread. parameters: beliefs of
-    any shape (B, ...), before `constrain`, and so is what is returned. known: given parameters.
+    image: its mean is taken for the image; what its error amounts to in the measurement counts as noise, of one
+    variance where its pixels' errors are independent, else with a spectrum. parameters: beliefs before `constrain`, and
+    so is what is returned. known: given parameters.
 
     The objective never rises above its value at the means. What `constrain` cuts off, a measurement cannot move: an
     entry whose mean lies beyond a bound stays there. Raises IptError if the operator cannot be differentiated.
@@ -68,24 +69,23 @@ def parameter_step(
         return operator.forward(picture, **operator.constrain({**unknowns, **given}))
 
     valid = operator.constrain({**{name: belief.mean.detach() for name, belief in parameters.items()}, **given})
-    _check(operator, measurement, operator.forward(picture, **valid))
-    weigh = _image_error(operator, image, valid, noise_variance)
-    return _minimise(operator, predict, measurement, weigh, _Standard(parameters), iterations, cg_iterations)
+    _check(operator, observation, operator.forward(picture, **valid))
+    weigh = _image_error(operator, image, valid, observation)
+    return _minimise(operator, predict, observation, weigh, _Standard(parameters), iterations, cg_iterations)
 
 
 @torch.no_grad()
 def image_step(
     operator: ParametricOperator,
-    measurement: Tensor,
-    noise_variance: Tensor,
-    image: Gaussian,
+    observation: Observation,
+    image: Belief,
     parameters: Mapping[str, Tensor],
     iterations: int = 3,
     cg_iterations: int = 8,
 ) -> Tensor:
     """The image that best explains the measurement given a belief about it, (B, C, H, W).
 
-    measurement: (B, C, H, W). noise_variance: (B, 1, 1, 1). parameters: valid ones. Where the operator is linear in the
+    parameters: valid ones. Where the operator is linear in the
     image, the first iteration is exact but for what the conjugate gradients leave, and it is the last. The objective
     never rises above its value at the mean. Raises IptError if the operator cannot be differentiated.
     """
@@ -94,13 +94,14 @@ def image_step(
     def predict(unknowns: Unknowns) -> Tensor:
         return operator.forward(unknowns[IMAGE], **valid)
 
-    _check(operator, measurement, operator.forward(image.mean, **valid))
-    beliefs = _Standard({IMAGE: image})
-    return _minimise(operator, predict, measurement, flat(noise_variance), beliefs, iterations, cg_iterations)[IMAGE]
+    _check(operator, observation, operator.forward(image.mean, **valid))
+    weigh, beliefs = flat(observation.noise_variance), _Standard({IMAGE: image})
+    return _minimise(operator, predict, observation, weigh, beliefs, iterations, cg_iterations)[IMAGE]
 
 
-def _check(operator: ParametricOperator, measurement: Tensor, predicted: Tensor) -> None:
+def _check(operator: ParametricOperator, observation: Observation, predicted: Tensor) -> None:
     """Evaluated before anything is differentiated, so that an error of the operator's own shows as it is."""
+    measurement = observation.measurement
     if predicted.shape != measurement.shape:
         raise IptError(
             f"the operator {type(operator).__name__} predicts {tuple(predicted.shape)} for a measurement of "
@@ -111,9 +112,9 @@ def _check(operator: ParametricOperator, measurement: Tensor, predicted: Tensor)
 class _Standard:
     """Unknowns as one vector an image, z (B, N): zero at their means, one for a standard deviation."""
 
-    def __init__(self, beliefs: Mapping[str, Gaussian]):
+    def __init__(self, beliefs: Mapping[str, Belief]):
         self.means = {name: belief.mean.detach() for name, belief in beliefs.items()}
-        self.scaled = {name: _scaled(belief) for name, belief in beliefs.items()}
+        self.roots = {name: belief.covariance.root for name, belief in beliefs.items()}
 
     def origin(self) -> Tensor:
         return torch.cat([torch.zeros_like(mean).flatten(1) for mean in self.means.values()], 1)
@@ -121,24 +122,9 @@ class _Standard:
     def unknowns(self, point: Tensor) -> Unknowns:
         pieces = point.split([mean[0].numel() for mean in self.means.values()], 1)
         return {
-            name: mean + self.scaled[name](piece.reshape(mean.shape))
+            name: mean + self.roots[name](piece.reshape(mean.shape))
             for (name, mean), piece in zip(self.means.items(), pieces, strict=True)
         }
-
-
-def _scaled(belief: Gaussian) -> Callable[[Tensor], Tensor]:
-    """v -> L v."""
-    if belief.spread is not None:
-        return belief.spread.forward
-    deviation = _deviation(belief)
-    return lambda v: deviation * v
-
-
-def _deviation(belief: Gaussian) -> Tensor:
-    deviation = belief.variance.detach().sqrt()
-    if deviation.ndim != belief.mean.ndim and deviation.numel() == len(belief.mean):
-        deviation = deviation.reshape(-1, *[1] * (belief.mean.ndim - 1))
-    return deviation.expand_as(belief.mean)
 
 
 @dataclass(frozen=True)
@@ -214,7 +200,7 @@ def _reported(operator: ParametricOperator, names: str) -> Iterator[None]:
 
 
 def _image_error(
-    operator: ParametricOperator, image: Gaussian, valid: Mapping[str, Tensor], noise_variance: Tensor
+    operator: ParametricOperator, image: Belief, valid: Mapping[str, Tensor], observation: Observation
 ) -> Weigh:
     """Division by the noise's variance and what the image's error amounts to in the measurement: J applied to patterns
     of +-1 standard deviations (Hutchinson's estimate), the same for every image."""
@@ -222,7 +208,8 @@ def _image_error(
     point = belief.origin()
     fixed = {name: value.detach() for name, value in valid.items()}
     tangent = _Tangent.at(point, lambda z: operator.forward(belief.unknowns(z)[IMAGE], **fixed), operator, IMAGE)
-    if image.spread is None:
+    noise_variance = observation.noise_variance
+    if isinstance(image.covariance, Isotropic):
         return flat(noise_variance + tangent.forward(_signs(point)).square().mean((1, 2, 3), keepdim=True))
     return whitened(noise_variance, [tangent.forward(_signs(point, seed)) for seed in range(PATTERNS)])
 
@@ -236,7 +223,7 @@ def _signs(like: Tensor, seed: int = 0) -> Tensor:
 def _minimise(
     operator: ParametricOperator,
     predict: Predict,
-    measurement: Tensor,
+    observation: Observation,
     weigh: Weigh,
     beliefs: _Standard,
     iterations: int,
@@ -253,17 +240,23 @@ def _minimise(
     def measured(z: Tensor) -> Tensor:
         return predict(beliefs.unknowns(z))
 
+    def masked(residual: Tensor) -> Tensor:
+        return residual if observation.mask is None else observation.mask * residual
+
     def objective(value: Tensor, z: Tensor) -> Tensor:
-        rest = measurement - value
+        rest = observation.residual(value)
         data = (rest * weigh(rest)).flatten(1).sum(1, keepdim=True)
         return data + z.square().sum(1, keepdim=True)
 
     for _ in range(iterations):
         tangent = _Tangent.at(point, measured, operator, names)
         height = objective(tangent.value, point)
-        downhill = tangent.transposed(weigh(measurement - tangent.value)) - point
+        downhill = tangent.transposed(masked(weigh(observation.residual(tangent.value)))) - point
         step = conjugate_gradients(
-            _curvature(tangent, weigh, damping), downhill, torch.zeros_like(point), cg_iterations
+            _curvature(tangent, lambda v: masked(weigh(masked(v))), damping),
+            downhill,
+            torch.zeros_like(point),
+            cg_iterations,
         )
         # An image whose derivatives are not finite stays where it is.
         step = torch.where(torch.isfinite(step).all(1, keepdim=True) & ~settled, step, 0.0)

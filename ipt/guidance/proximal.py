@@ -17,27 +17,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
+from torch import Tensor
 
-from ipt.core.charts import Chart
+from ipt.core.abilities import Belief, CoarseToFine, ExactSteps, ability
 from ipt.core.errors import IptError
-from ipt.core.interfaces import IMAGE, Correction, Gaussian, GuidanceRule, Spread, Step, Transition, Unknowns
+from ipt.core.guidance import Correction, GuidanceRule, Step
+from ipt.core.operator import IMAGE, ParameterSpec, Unknowns
 from ipt.core.problem import Problem
-from ipt.core.schedules import Karras, Schedule
-from ipt.core.transitions import Renoise
+from ipt.core.sampling import Karras, Renoise, Schedule, Transition
 from ipt.guidance import gauss_newton
 
-_KERNEL_NOISE, _PARAMETER_NOISE = 0.3, 0.125
-"""Chosen by the results of whole solves, the first on 24 validation faces with motion blur."""
 _RESTARTS = (1.0, 0.5)
 """Chosen likewise, on 5 synthetic faces and 8 photographs of 256x256 pixels with kernels of 48x48."""
 
 
 @dataclass(frozen=True)
-class Proximal(GuidanceRule):
+class Proximal(GuidanceRule, CoarseToFine):
     """zeta: share of fresh noise a step. parameter_noise: the parameters' noise level as a share of the image's; below
-    1 they remember more of what they were at the step before, while the image starts afresh. None: .3 for a blur's
-    kernel, .125 for all others. clip: keep the image within 0..1, as pictures are; a wrong kernel would drive it out,
+    1 they remember more of what they were at the step before, while the image starts afresh. None: what each one's
+    ParameterSpec says. clip: keep the image within 0..1, as pictures are; a wrong kernel would drive it out,
     and an image out there proves it right. coarse_to_fine: begin with a picture of half the sides, or a quarter, where
     operator and priors allow it.
     """
@@ -57,12 +55,8 @@ class Proximal(GuidanceRule):
     def needs_gradients(self) -> bool:
         return False
 
-    def noise_ratio(self, name: str) -> float:
-        if name == IMAGE:
-            return 1.0
-        if self.parameter_noise is not None:
-            return self.parameter_noise
-        return _KERNEL_NOISE if name == "kernel" else _PARAMETER_NOISE
+    def noise_ratio(self, name: str, spec: ParameterSpec) -> float:
+        return spec.noise_ratio if self.parameter_noise is None else self.parameter_noise
 
     def restart(self, doubling: int) -> float | None:
         return _RESTARTS[min(doubling, len(_RESTARTS)) - 1] if self.coarse_to_fine else None
@@ -74,38 +68,39 @@ class Proximal(GuidanceRule):
         return Renoise(self.zeta)
 
     def correct(self, step: Step, problem: Problem) -> Correction:
-        beliefs = {name: self._belief(name, step, problem) for name in step.clean}
+        beliefs = {name: _belief(name, step, problem) for name in step.posteriors}
         image = beliefs.pop(IMAGE)
-        noise_variance = problem.noise.square()
-        loose = self._parameters(problem, noise_variance, image, beliefs) if beliefs else {}
-        valid = problem.operator.constrain({**loose, **problem.known})
-        solved = problem.operator.image_step(problem.measurement, noise_variance, image, valid, beliefs)
-        if solved is None:
-            solved = gauss_newton.image_step(problem.operator, problem.measurement, noise_variance, image, valid)
+        loose = _parameter_step(problem, image, beliefs) if beliefs else {}
+        solved = _image_step(problem, image, problem.operator.constrain({**loose, **problem.known}), beliefs)
         found = {IMAGE: solved.clamp(0, 1) if self.clip else solved, **loose}
-        return Correction(clean={name: problem.charts[name].normalised(value) for name, value in found.items()})
-
-    def _belief(self, name: str, step: Step, problem: Problem) -> Gaussian:
-        chart = problem.charts[name]
-        mean = chart.physical(step.clean[name])
-        variance = (chart.scale * step.uncertainty[name]) ** 2
-        level = abs(chart.scale) * step.levels[name]
-        spread, prior = (
-            _scaled(found[name], chart) if name in found else None for found in (step.spreads, step.prior_spreads)
-        )
-        return Gaussian(mean, torch.full_like(mean[:, :1, :1, :1], variance), level, spread, prior)
-
-    def _parameters(
-        self, problem: Problem, noise_variance: torch.Tensor, image: Gaussian, beliefs: Mapping[str, Gaussian]
-    ) -> Unknowns:
-        found = problem.operator.parameter_step(problem.measurement, noise_variance, image, beliefs, problem.known)
-        if found is None:
-            found = gauss_newton.parameter_step(
-                problem.operator, problem.measurement, noise_variance, image, beliefs, problem.known
-            )
-        return found
+        return Correction({name: problem.normalizations[name].normalized(value) for name, value in found.items()})
 
 
-def _scaled(spread: Spread, chart: Chart) -> Spread:
-    """In physical units."""
-    return Spread(lambda v: chart.scale * spread.forward(v), lambda u: spread.transposed(chart.scale * u))
+def _belief(name: str, step: Step, problem: Problem) -> Belief:
+    """What the prior makes of an unknown, in physical units."""
+    posterior, normalization = step.posteriors[name], problem.normalizations[name]
+    scale, prior = normalization.scale, posterior.prior_covariance
+    return Belief(
+        mean=normalization.physical(posterior.mean),
+        covariance=posterior.covariance.scaled(scale),
+        sigma=abs(scale) * step.levels[name],
+        prior_covariance=None if prior is None else prior.scaled(scale),
+    )
+
+
+def _parameter_step(problem: Problem, image: Belief, beliefs: Mapping[str, Belief]) -> Unknowns:
+    exact = ability(problem.operator, ExactSteps)
+    found = None if exact is None else exact.parameter_step(problem.observation, image, beliefs, problem.known)
+    if found is None:
+        return gauss_newton.parameter_step(problem.operator, problem.observation, image, beliefs, problem.known)
+    return found
+
+
+def _image_step(
+    problem: Problem, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]
+) -> Tensor:
+    exact = ability(problem.operator, ExactSteps)
+    found = None if exact is None else exact.image_step(problem.observation, image, parameters, beliefs)
+    if found is None:
+        return gauss_newton.image_step(problem.operator, problem.observation, image, parameters)
+    return found

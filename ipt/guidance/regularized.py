@@ -21,16 +21,18 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ipt.core.abilities import CoarseToFine, Wrapper, ability
 from ipt.core.errors import IptError, Misuse
-from ipt.core.interfaces import Correction, GuidanceRule, Step, Transition
+from ipt.core.guidance import Correction, GuidanceRule, Step
+from ipt.core.operator import ParameterSpec
 from ipt.core.problem import Problem
-from ipt.core.schedules import Schedule
+from ipt.core.sampling import Schedule, Transition
 
 PENALTIES = ("l0", "l1", "tv")
 
 
 @dataclass(frozen=True)
-class Regularized(GuidanceRule):
+class Regularized(GuidanceRule, CoarseToFine, Wrapper):
     """rule: what is wrapped. penalties: unknown's name -> "l0:weight", "l1:weight" or "tv:weight"."""
 
     rule: GuidanceRule
@@ -44,11 +46,15 @@ class Regularized(GuidanceRule):
     def needs_gradients(self) -> bool:
         return self.rule.needs_gradients
 
-    def noise_ratio(self, name: str) -> float:
-        return self.rule.noise_ratio(name)
+    def has(self, kind: type) -> bool:
+        return ability(self.rule, kind) is not None
+
+    def noise_ratio(self, name: str, spec: ParameterSpec) -> float:
+        return self.rule.noise_ratio(name, spec)
 
     def restart(self, doubling: int) -> float | None:
-        return self.rule.restart(doubling)
+        rule = ability(self.rule, CoarseToFine)
+        return None if rule is None else rule.restart(doubling)
 
     def schedule(self, steps: int | None = None) -> Schedule:
         return self.rule.schedule(steps)
@@ -63,10 +69,10 @@ class Regularized(GuidanceRule):
             if name not in step.clean:
                 raise Misuse(f"guidance.penalties names {name!r}; the unknowns are {', '.join(step.clean)}")
             kind, weight = _parsed(name, text)
-            chart = problem.charts[name]
-            amount = weight * (chart.scale * step.uncertainty[name]) ** 2
-            value = chart.physical(clean.get(name, step.clean[name]).detach())
-            clean[name] = chart.normalised(_PROXIMAL[kind](value, amount))
+            normalization, posterior = problem.normalizations[name], step.posteriors[name]
+            amount = weight * posterior.covariance.scaled(normalization.scale).variance
+            value = normalization.physical(clean.get(name, posterior.mean).detach())
+            clean[name] = normalization.normalized(_PROXIMAL[kind](value, amount))
         return replace(correction, clean=clean)
 
 
@@ -83,23 +89,22 @@ def _parsed(name: str, text: str) -> tuple[str, float]:
     return kind, weight
 
 
-def soft_threshold(value: Tensor, amount: float) -> Tensor:
-    """The proximal map of amount * ||u||_1."""
+def soft_threshold(value: Tensor, amount: Tensor) -> Tensor:
+    """The proximal map of amount * ||u||_1, amount (B, 1, 1, 1)."""
     return value.sign() * (value.abs() - amount).clamp(min=0)
 
 
-def hard_threshold(value: Tensor, amount: float) -> Tensor:
+def hard_threshold(value: Tensor, amount: Tensor) -> Tensor:
     """The proximal map of amount * ||u||_0: entries below sqrt(2 amount) vanish, the others stay."""
-    return torch.where(value.abs() < math.sqrt(2 * amount), torch.zeros_like(value), value)
+    return torch.where(value.abs() < (2 * amount).sqrt(), torch.zeros_like(value), value)
 
 
-def smooth_total_variation(value: Tensor, amount: float, iterations: int = 30) -> Tensor:
+def smooth_total_variation(value: Tensor, amount: Tensor, iterations: int = 30) -> Tensor:
     """The proximal map of amount * TV(u), isotropic, channel by channel (Chambolle's dual iteration)."""
-    if amount == 0:
-        return value
+    divisor = torch.where(amount > 0, amount, 1.0)
     dual = torch.zeros(2, *value.shape, dtype=value.dtype, device=value.device)
     for _ in range(iterations):
-        slope = _gradient(_divergence(dual) - value / amount)
+        slope = _gradient(_divergence(dual) - value / divisor)
         dual = (dual + 0.25 * slope) / (1 + 0.25 * slope.square().sum(0).sqrt())
     return value - amount * _divergence(dual)
 

@@ -1,6 +1,6 @@
 """What the image's error amounts to in a measurement, as noise: division by its variance, frequency by frequency.
 
-A denoiser's error is correlated: nearly all of it is at low frequencies (`ipt.core.spectra`). Counted as white, it
+A denoiser's error is correlated: nearly all of it is at low frequencies (`ipt.linalg.spectra`). Counted as white, it
 would make thousands of pixels that err together as many independent witnesses of a scalar, and let the low frequencies,
 of which the estimate is most uncertain, outvote the others. (`ipt.operators.blur_steps` does the same in closed form.)
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ipt.core.spectra import frequencies, turned, turned_back
+from ipt.linalg.spectra import frequencies, turned, turned_back
 
 Weigh = Callable[[Tensor], Tensor]
 """S^-1 applied to a residual (B, C, H, W), image by image; symmetric and positive definite."""

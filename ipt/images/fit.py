@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Prior
+from ipt.core.prior import Prior
 from ipt.images.choices import FIT_CHOICES
 from ipt.priors.tiled import TiledPrior
 
@@ -65,7 +65,7 @@ def fit(pixels: Tensor, prior: Prior, choice: str = "error") -> Fitted:
     channels, height, width = pixels.shape
     whole = (0, 0, height, width)
     try:
-        prior.chart((channels, height, width))
+        prior.normalization((channels, height, width))
         return Fitted(pixels, prior, whole)
     except ValueError as error:
         if choice == "error":
@@ -82,7 +82,7 @@ def fit(pixels: Tensor, prior: Prior, choice: str = "error") -> Fitted:
             f"scaled to; {advice}"
         )
     if choice == "tile":
-        return Fitted(pixels, TiledPrior(prior.sized((channels, size, size)), size), whole)
+        return Fitted(pixels, TiledPrior(prior, size), whole)
     if choice == "crop":
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
@@ -102,7 +102,7 @@ def accepted_side(prior: Prior, channels: int, at_most: int, largest: int = 2048
     """
     for side in chain(range(at_most, 7, -1), range(at_most + 1, largest + 1)):
         try:
-            if prior.chart((channels, side, side)).shape == (channels, side, side):
+            if prior.normalization((channels, side, side)).shape == (channels, side, side):
                 return side
         except ValueError:
             continue

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ipt import __version__
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Prior
+from ipt.core.prior import Prior
 from ipt.images.atomic import atomic
 from ipt.plugins.scalars import dump_yaml
 

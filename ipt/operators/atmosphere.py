@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Generator
-from ipt.core.randomness import uniform_and_normal
+from ipt.core.operator import Generator
+from ipt.core.random import uniform_and_normal
 from ipt.operators.kernels import interval
 
 EXPOSURES = ("short", "long")

@@ -6,9 +6,9 @@ Both are least squares in which what is uncertain in the *other* unknown counts 
     kernel:  noise  sigma_n^2 + E (|K0|^2 + V)
     image:   noise  sigma_n^2 + (|X0|^2 + E) V',   V' what is left uncertain in the kernel once the data have spoken
 
-A flat weight will not do: E falls with frequency, and colour channels share most of it (ipt/core/spectra.py). E is that
-of the usual picture. Where the measurement is further from what the beliefs predict than all this noise explains, the
-picture is not so usual, or the kernel wrong: all of the noise is taken to be as much larger (`_surprise`).
+A flat weight will not do: E falls with frequency, and colour channels share most of it (ipt/linalg/spectra.py). E is
+that of the usual picture. Where the measurement is further from what the beliefs predict than all this noise explains,
+the picture is not so usual, or the kernel wrong: all of the noise is taken to be as much larger (`_surprise`).
 
 The kernel's own uncertainty has such a shape too: a path of mean radius r has |K|^2 of about 1 / (1 + 3 pi f r), times
 what pixels leave of it (sinc^4), and none at frequency zero, because kernels sum to 1 and are centred.
@@ -17,15 +17,16 @@ what pixels leave of it (sinc^4), and none at frequency zero, because kernels su
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from ipt.core.interfaces import Gaussian
-from ipt.core.linear import conjugate_gradients
-from ipt.core.spectra import left_uncertain, turned, turned_back
+from ipt.core.abilities import Belief
+from ipt.core.observation import Observation
+from ipt.linalg.conjugate_gradients import conjugate_gradients
+from ipt.linalg.spectra import left_uncertain, turned, turned_back
 from ipt.operators.canvas import Canvas
 from ipt.operators.centring import recentred
 
@@ -53,7 +54,7 @@ _IMAGE_ITERATIONS = 12
 """Conjugate gradients for the image where the border continues it."""
 
 
-def kernel(canvas: Canvas, measurement: Tensor, noise_variance: Tensor, image: Gaussian, belief: Gaussian) -> Tensor:
+def kernel(canvas: Canvas, observation: Observation, image: Belief, belief: Belief) -> Tensor:
     """The kernel (B, 1, h, w): non-negative, its largest entry 1, centred on its centre pixel.
 
     Priors of kernels know them by their peak (`ipt.training.sources`). With any other scale the level of noise would
@@ -61,8 +62,8 @@ def kernel(canvas: Canvas, measurement: Tensor, noise_variance: Tensor, image: G
     """
     # From what is certain to what is free, the variances of a kernel span seven decades: too many for single precision,
     # in which an image would depend on its batch.
-    measurement = turned(_double(measurement))
-    facts = Facts.of(canvas, _double(noise_variance), _doubled(image), _doubled(belief), measurement)
+    measurement = turned(_double(observation.measurement))
+    facts = Facts.of(canvas, _double(observation.noise_variance), _doubled(image), _doubled(belief), measurement)
     sides = (belief.mean.shape[-2], belief.mean.shape[-1])
     pull = facts.entries / facts.kernel_variance
     weight = facts.weight
@@ -87,7 +88,7 @@ def kernel(canvas: Canvas, measurement: Tensor, noise_variance: Tensor, image: G
         found = conjugate_gradients(apply, right, change, iterations, precondition)
         change = change + relaxation * (found - change)
     solved = (facts.prior_kernel + change).clamp(min=0)
-    threshold = DROP * min(1.0, image.level / _FINE)
+    threshold = DROP * min(1.0, image.sigma / _FINE)
     solved = torch.where(solved < threshold * solved.amax((-2, -1), keepdim=True), 0, solved)
     solved = recentred(solved)
     return (solved / solved.amax((-3, -2, -1), keepdim=True).clamp(min=1e-8)).to(belief.mean)
@@ -98,20 +99,20 @@ def _double(tensor: Tensor) -> Tensor:
     return tensor if tensor.device.type == "mps" else tensor.double()
 
 
-def _doubled(belief: Gaussian) -> Gaussian:
-    return Gaussian(_double(belief.mean), _double(belief.variance), belief.level)
+def _doubled(belief: Belief) -> Belief:
+    return replace(belief, mean=_double(belief.mean))
 
 
 def image(
     canvas: Canvas,
-    measurement: Tensor,
-    noise_variance: Tensor,
-    belief: Gaussian,
+    observation: Observation,
+    belief: Belief,
     kernel: Tensor,
-    kernel_belief: Gaussian | None,
+    kernel_belief: Belief | None,
 ) -> Tensor:
     """The image (B, C, H, W) given a valid kernel; kernel_belief: what was believed of it, None if it is known."""
     kind = belief.mean
+    measurement, noise_variance = observation.measurement, observation.noise_variance
     if canvas.border not in ("circular", "unknown"):
         # Conjugate gradients again.
         measurement, noise_variance, kernel = _double(measurement), _double(noise_variance), _double(kernel)
@@ -188,8 +189,8 @@ class Facts:
         cls,
         canvas: Canvas,
         noise_variance: Tensor,
-        image: Gaussian,
-        belief: Gaussian,
+        image: Belief,
+        belief: Belief,
         measurement: Tensor | None = None,
     ) -> Facts:
         """measurement: (turned), where the beliefs are to be held against it."""
@@ -200,8 +201,8 @@ class Facts:
         height, width = prior.shape[-2:]
         seen = squared(transfer)
         limit = torch.minimum((1 - seen).clamp(min=0).square(), _kernel_spectrum(canvas, prior)).clamp(min=1e-7)
-        noise = KERNEL_NOISE * height * width * (belief.level / total).square()
-        variance = limit * noise / (limit + noise) if math.isfinite(belief.level) else limit
+        noise = KERNEL_NOISE * height * width * (belief.sigma / total).square()
+        variance = limit * noise / (limit + noise) if math.isfinite(belief.sigma) else limit
         picture = torch.fft.rfft2(turned(canvas.extend(image.mean)))
         weight = 1 / (noise_variance + picture_error(canvas, image) * (seen + variance))
         trust = None
@@ -230,9 +231,9 @@ def _smoothed(canvas: Canvas, power: Tensor, sides: tuple[int, ...]) -> Tensor:
     return torch.fft.rfft2(canvas.inverse(power) * (down[:, None] * across)).real.clamp(min=0)
 
 
-def picture_error(canvas: Canvas, image: Gaussian) -> Tensor:
+def picture_error(canvas: Canvas, image: Belief) -> Tensor:
     """E(f): what a denoiser leaves uncertain in the picture, variance a frequency, (1, C, P, Q // 2 + 1)."""
-    return left_uncertain(canvas.frequencies(image.mean), image.mean.shape[1], image.level)[None]
+    return left_uncertain(canvas.frequencies(image.mean), image.mean.shape[1], image.sigma)[None]
 
 
 def _kernel_spectrum(canvas: Canvas, prior: Tensor) -> Tensor:

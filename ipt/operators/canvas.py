@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ipt.core.spectra import frequencies
+from ipt.linalg.spectra import frequencies
 
 _MODES = {"zero": "constant", "reflect": "reflect", "replicate": "replicate", "unknown": "reflect"}
 

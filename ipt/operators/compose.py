@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ipt.core.abilities import Linear, Wrapper, ability
 from ipt.core.errors import IptError
-from ipt.core.interfaces import ParameterSpec, ParametricOperator, Unknowns
+from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 
 # Measurements, for whose images parameters are asked; a large kernel may not fit in the first.
 _NOMINAL_SHAPES = ((3, 256, 256), (3, 1024, 1024), (1, 256, 256), (2, 256, 256))
@@ -58,7 +59,7 @@ def nominal_parameters(operator: ParametricOperator) -> dict[str, ParameterSpec]
 
 
 @dataclass(frozen=True)
-class Composed(ParametricOperator):
+class Composed(ParametricOperator, Linear, Wrapper):
     """Operators one after the other; made by `compose`.
 
     parts: in the order of their application. names: of the parameters of each part, (the part's own, this operator's).
@@ -67,9 +68,8 @@ class Composed(ParametricOperator):
     parts: tuple[ParametricOperator, ...]
     names: tuple[tuple[tuple[str, str], ...], ...]
 
-    @property
-    def linear(self) -> bool:
-        return all(part.linear for part in self.parts)
+    def has(self, kind: type) -> bool:
+        return all(ability(part, kind) is not None for part in self.parts)
 
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
         found: dict[str, ParameterSpec] = {}

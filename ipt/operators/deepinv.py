@@ -10,16 +10,16 @@ import math
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.extras import chosen
-from ipt.core.interfaces import ParameterSpec, ParametricOperator, Unknowns
-from ipt.operators.blur import Blur
+from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
+from ipt.extras import chosen
+from ipt.operators.blur import KERNEL_NOISE_RATIO, Blur
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,10 @@ class DeepinvPhysics(ParametricOperator):
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
         specs = {}
         for name, shape in self.unknown.items():
-            prior = "kernel" if name in self.kernels else ""
-            specs[name] = ParameterSpec(tuple(shape), f"`{name}` of deepinv's {self._name()}", "", prior)
+            meaning = f"`{name}` of deepinv's {self._name()}"
+            specs[name] = ParameterSpec(tuple(shape), meaning)
+            if name in self.kernels:
+                specs[name] = replace(specs[name], prior="kernel", noise_ratio=KERNEL_NOISE_RATIO)
         return specs
 
     def forward(self, image: Tensor, **parameters: Tensor) -> Tensor:

@@ -16,14 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ipt.core.abilities import Belief, ExactSteps, Linear
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Gaussian, ParameterSpec, ParametricOperator
+from ipt.core.observation import Observation
+from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 
 METHODS = ("mean", "sample")
 
 
 @dataclass(frozen=True)
-class Downscale(ParametricOperator):
+class Downscale(ParametricOperator, Linear, ExactSteps):
     """A picture of a factor-th of the height and width; nothing about it is unknown.
 
     factor: whole, from 1 up; the picture's sides are multiples of it. method: mean (of a block) or sample (the block's
@@ -32,7 +34,6 @@ class Downscale(ParametricOperator):
 
     factor: int = 2
     method: str = "mean"
-    linear = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.factor, int) or self.factor < 1:
@@ -57,20 +58,31 @@ class Downscale(ParametricOperator):
 
     def image_step(
         self,
-        measurement: Tensor,
-        noise_variance: Tensor,
-        image: Gaussian,
+        observation: Observation,
+        image: Belief,
         parameters: Mapping[str, Tensor],
-        beliefs: Mapping[str, Gaussian],
-    ) -> Tensor:
-        """Exact, pixel by pixel: with D this operator and V the belief's variances, D V D' is diagonal, and the image
-        is mean + V D' (D V D' + noise_variance)^-1 (y - D mean)."""
-        variance = image.variance.expand_as(image.mean)
+        beliefs: Mapping[str, Belief],
+    ) -> Tensor | None:
+        """Exact where all is measured, pixel by pixel: with D this operator and V the belief's variances, D V D' is
+        diagonal, and the image is mean + V D' (D V D' + noise_variance)^-1 (y - D mean)."""
+        if observation.mask is not None:
+            return None
+        variance = image.covariance.variance.expand_as(image.mean)
         spread = self.forward(variance)
         if self.method == "mean":
             spread = spread / self.factor**2
-        gain = (measurement - self.forward(image.mean)) / (spread + noise_variance)
+        gain = observation.residual(self.forward(image.mean)) / (spread + observation.noise_variance)
         return image.mean + variance * self._adjoint(gain)
+
+    def parameter_step(
+        self,
+        observation: Observation,
+        image: Belief,
+        parameters: Mapping[str, Belief],
+        known: Mapping[str, Tensor],
+    ) -> Unknowns:
+        """There are none."""
+        return {}
 
     def _adjoint(self, measured: Tensor) -> Tensor:
         """D' y."""

@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from ipt.core.abilities import Belief, Coarsenable, Coarser, ExactSteps, Linear, MultiFrame, Wrapper, ability
+from ipt.core.covariance import Covariance, Isotropic, Rearranged
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Gaussian, Halved, ParameterSpec, ParametricOperator, Spread, Unknowns
+from ipt.core.observation import Observation
+from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 
 
 @dataclass(frozen=True)
-class Frames(ParametricOperator):
+class Frames(ParametricOperator, Linear, ExactSteps, Coarsenable, Wrapper):
     """`count` measurements of one image by an operator, as one measurement: (count * C, H, W), frame after frame.
 
     Parameters are stacked the same way, (count * c, h, w); their priors see each frame's alone (ParameterSpec.copies).
@@ -25,9 +28,8 @@ class Frames(ParametricOperator):
         if not isinstance(self.count, int) or self.count < 1:
             raise IptError(f"the number of frames is a whole number from 1 up, not {self.count!r}")
 
-    @property
-    def linear(self) -> bool:
-        return self.operator.linear
+    def has(self, kind: type) -> bool:
+        return ability(self.operator, kind) is not None
 
     def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
         channels, *sides = measurement_shape
@@ -48,55 +50,55 @@ class Frames(ParametricOperator):
         valid = self.operator.constrain(self._apart(parameters))
         return {name: self._together(value) for name, value in valid.items()}
 
-    def halved(self, image_shape: tuple[int, ...]) -> Halved | None:
+    def coarser(self, image_shape: tuple[int, ...]) -> Coarser | None:
         """As many frames of what the operator is in a picture of half the sides."""
-        half = self.operator.halved(image_shape)
-        if half is None:
+        able = ability(self.operator, Coarsenable)
+        coarser = None if able is None else able.coarser(image_shape)
+        if coarser is None:
             return None
 
-        def doubled(parameters: Unknowns) -> Unknowns:
-            return {name: self._together(value) for name, value in half.doubled(self._apart(parameters)).items()}
+        def enlarged(parameters: Unknowns) -> Unknowns:
+            return {name: self._together(value) for name, value in coarser.enlarged(self._apart(parameters)).items()}
 
-        return Halved(replace(self, operator=half.operator), doubled)
+        return Coarser(replace(self, operator=coarser.operator), enlarged)
 
     def parameter_step(
         self,
-        measurement: Tensor,
-        noise_variance: Tensor,
-        image: Gaussian,
-        parameters: Mapping[str, Gaussian],
-        known: Mapping[str, Tensor] | None = None,
+        observation: Observation,
+        image: Belief,
+        parameters: Mapping[str, Belief],
+        known: Mapping[str, Tensor],
     ) -> Unknowns | None:
         """The operator's own: all frames at once where it takes frames, else each with the image to itself."""
-        if not self.operator.takes_frames:
-            image = replace(image, mean=self._each(image.mean), variance=self._each(image.variance), spread=None)
-        found = self.operator.parameter_step(
-            self._frames(measurement),
-            self._each(noise_variance),
-            image,
-            {name: self._belief(belief) for name, belief in parameters.items()},
-            self._apart(known or {}),
-        )
+        exact = ability(self.operator, ExactSteps)
+        if exact is None:
+            return None
+        if not isinstance(exact, MultiFrame):
+            covariance = Isotropic(self._each(image.covariance.variance))
+            image = replace(image, mean=self._each(image.mean), covariance=covariance)
+        beliefs = {name: self._belief(belief) for name, belief in parameters.items()}
+        found = exact.parameter_step(self._observation(observation), image, beliefs, self._apart(known))
         return None if found is None else {name: self._together(value) for name, value in found.items()}
 
     def image_step(
         self,
-        measurement: Tensor,
-        noise_variance: Tensor,
-        image: Gaussian,
+        observation: Observation,
+        image: Belief,
         parameters: Mapping[str, Tensor],
-        beliefs: Mapping[str, Gaussian],
+        beliefs: Mapping[str, Belief],
     ) -> Tensor | None:
         """The operator's own, where it can tell an image from several measurements."""
-        if self.count > 1 and not self.operator.takes_frames:
+        exact = ability(self.operator, ExactSteps)
+        if exact is None or (self.count > 1 and not isinstance(exact, MultiFrame)):
             return None
-        return self.operator.image_step(
-            self._frames(measurement),
-            self._each(noise_variance),
-            image,
-            self._apart(parameters),
-            {name: self._belief(belief) for name, belief in beliefs.items()},
-        )
+        seen = {name: self._belief(belief) for name, belief in beliefs.items()}
+        return exact.image_step(self._observation(observation), image, self._apart(parameters), seen)
+
+    def _observation(self, observation: Observation) -> Observation:
+        mask = observation.mask
+        if mask is not None:
+            mask = self._each(mask) if mask.shape[1] == 1 else self._frames(mask)
+        return Observation(self._frames(observation.measurement), self._each(observation.noise), mask)
 
     def _each(self, tensor: Tensor) -> Tensor:
         """What is the same for all frames, once for each."""
@@ -115,16 +117,18 @@ class Frames(ParametricOperator):
     def _apart(self, stacked: Mapping[str, Tensor]) -> Unknowns:
         return {name: self._frames(value) for name, value in stacked.items()}
 
-    def _belief(self, belief: Gaussian) -> Gaussian:
-        variance = belief.variance
-        variance = self._frames(variance) if variance.shape[1] % self.count == 0 else self._each(variance)
-        spread, prior = (self._spread(whole) for whole in (belief.spread, belief.prior))
-        return replace(belief, mean=self._frames(belief.mean), variance=variance, spread=spread, prior=prior)
-
-    def _spread(self, whole: Spread | None) -> Spread | None:
-        if whole is None:
-            return None
-        return Spread(
-            lambda v: self._frames(whole.forward(self._together(v))),
-            lambda u: self._frames(whole.transposed(self._together(u))),
+    def _belief(self, belief: Belief) -> Belief:
+        prior = belief.prior_covariance
+        return replace(
+            belief,
+            mean=self._frames(belief.mean),
+            covariance=self._covariance(belief.covariance),
+            prior_covariance=None if prior is None else self._covariance(prior),
         )
+
+    def _covariance(self, whole: Covariance) -> Covariance:
+        variance = whole.variance
+        each = self._each(variance) if variance.shape[1] % self.count else self._frames(variance)
+        if isinstance(whole, Isotropic):
+            return Isotropic(each)
+        return Rearranged(whole, self._together, self._frames, each)

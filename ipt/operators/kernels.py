@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Generator
-from ipt.core.randomness import uniform_and_normal
+from ipt.core.operator import Generator
+from ipt.core.random import uniform_and_normal
 
 _PATH = 256
 """Points drawn on a trajectory."""

@@ -1,11 +1,11 @@
-"""Drawing tilt fields with the covariance of `ipt.core.tilts.KolmogorovTilt`.
+"""Drawing tilt fields with the covariance of `ipt.linalg.tilts.KolmogorovTilt`.
 
 The tilt of every layer is a gradient, and so is the field: a wave of frequency f has its tilt along f. With
 y = pi f D, D the aperture in pixels, the two components together have the variance
 
     p(y) d^2 y,    p(y) = c / y int_0^inf (x + y)^(-11/3) x^2 j(x)^2 dx,    j(x) = 2 J_1(x) / x
 
-which is the path integral of the module `ipt.core.tilts` with t = y / (x + y). It rises like y^(-5/3) towards zero:
+which is the path integral of the module `ipt.linalg.tilts` with t = y / (x + y). It rises like y^(-5/3) towards zero:
 a third of the variance and more belongs to waves longer than the frame, which no Fourier grid has. So the slow waves
 are a sum of plane waves at the nodes of a quadrature in polar coordinates (a finer form of the subharmonics of Lane,
 Glindemann, Dainty, "Simulation of a Kolmogorov phase screen", Waves in Random Media 2, 1992), and the fast ones, whose
@@ -21,8 +21,8 @@ from functools import cache, lru_cache
 import torch
 from torch import Tensor
 
-from ipt.core.randomness import uniform_and_normal
-from ipt.core.tilts import KolmogorovTilt
+from ipt.core.random import uniform_and_normal
+from ipt.linalg.tilts import KolmogorovTilt
 
 _RADII, _ANGLES = 16, 32
 _SLOW, _FAST = 1.0, 5.0

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.fields import FieldGenerator
-from ipt.core.randomness import stream
-from ipt.core.tilts import TILT_VARIANCE, KolmogorovTilt, PatchTilt, gaussian_taps
+from ipt.core.random import stream
+from ipt.linalg.fields import FieldGenerator
+from ipt.linalg.tilts import TILT_VARIANCE, KolmogorovTilt, PatchTilt, gaussian_taps
 from ipt.operators import kolmogorov
 from ipt.operators.atmosphere import Camera, positive
 from ipt.operators.kernels import interval
@@ -112,8 +112,8 @@ class TiltPatches(FieldGenerator):
 
 class TiltKolmogorov(FieldGenerator):
     """Angles of arrival through Kolmogorov turbulence of even strength along a path, with the covariance of
-    `ipt.core.tilts` (within .3 % of the variance). What all pixels have in common, the wander of the whole picture, is
-    part of it: often the larger part.
+    `ipt.linalg.tilts` (within .3 % of the variance). What all pixels have in common, the wander of the whole picture,
+    is part of it: often the larger part.
 
     d_over_r0: aperture over Fried's parameter (of a spherical wave, over the whole path): how strong the turbulence is.
     aperture: diameter in metres.

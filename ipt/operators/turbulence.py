@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from ipt.core.abilities import Belief, Linear, MultiFrame
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Gaussian, ParameterSpec, ParametricOperator, Unknowns
-from ipt.operators import turbulence_steps
+from ipt.core.observation import Observation
+from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
+from ipt.operators import blur_steps, turbulence_steps
 from ipt.operators.blur import Blur
 from ipt.operators.warp import INTERPOLATIONS, warp
 
@@ -24,7 +26,7 @@ ORDERS = ("tilt-then-blur", "blur-then-tilt")
 
 
 @dataclass(frozen=True)
-class Turbulence(ParametricOperator):
+class Turbulence(ParametricOperator, Linear, MultiFrame):
     """A tilt field (2, H, W) in pixels, vertical then horizontal, and a kernel (1, h, w) that sums to 1.
 
     kernel_size, border: as of `blur`; the border holds for the warp too, where `unknown` goes on as the reflection.
@@ -36,8 +38,6 @@ class Turbulence(ParametricOperator):
     border: str = "unknown"
     order: str = "tilt-then-blur"
     interpolation: str = "bicubic"
-    linear = True
-    takes_frames = True
 
     def __post_init__(self) -> None:
         for name, value, choices in (
@@ -74,38 +74,39 @@ class Turbulence(ParametricOperator):
 
     def parameter_step(
         self,
-        measurement: Tensor,
-        noise_variance: Tensor,
-        image: Gaussian,
-        parameters: Mapping[str, Gaussian],
-        known: Mapping[str, Tensor] | None = None,
-    ) -> Unknowns:
+        observation: Observation,
+        image: Belief,
+        parameters: Mapping[str, Belief],
+        known: Mapping[str, Tensor],
+    ) -> Unknowns | None:
         """The kernel with the tilt at its belief's mean, then the tilt with that kernel."""
-        given = dict(known or {})
+        if observation.mask is not None:
+            return None
+        given = dict(known)
         tilt = parameters["tilt"].mean if "tilt" in parameters else given["tilt"]
-        each = image.mean.repeat_interleave(len(measurement) // len(image.mean), 0)
+        each = image.mean.repeat_interleave(len(observation) // len(image.mean), 0)
         found: Unknowns = {}
         if "kernel" in parameters:
             seen = replace(image, mean=self.warp(each, tilt))
-            found |= self.blur.parameter_step(measurement, noise_variance, seen, {"kernel": parameters["kernel"]})
+            canvas = self.blur.canvas(each, parameters["kernel"].mean)
+            found["kernel"] = blur_steps.kernel(canvas, observation, seen, parameters["kernel"])
         if "tilt" in parameters:
             kernel = self.constrain({**given, **found})["kernel"]
             optics = self._optics(each, kernel, tilt)
-            found["tilt"] = turbulence_steps.tilt(optics, measurement, noise_variance, image, parameters["tilt"])
+            found["tilt"] = turbulence_steps.tilt(optics, observation, image, parameters["tilt"])
         return found
 
     def image_step(
         self,
-        measurement: Tensor,
-        noise_variance: Tensor,
-        image: Gaussian,
+        observation: Observation,
+        image: Belief,
         parameters: Mapping[str, Tensor],
-        beliefs: Mapping[str, Gaussian],
-    ) -> Tensor:
+        beliefs: Mapping[str, Belief],
+    ) -> Tensor | None:
+        if observation.mask is not None:
+            return None
         optics = self._optics(image.mean, parameters["kernel"], parameters["tilt"])
-        return turbulence_steps.image(
-            optics, measurement, noise_variance, image, beliefs.get("kernel"), beliefs.get("tilt")
-        )
+        return turbulence_steps.image(optics, observation, image, beliefs.get("kernel"), beliefs.get("tilt"))
 
     def _optics(self, image: Tensor, kernel: Tensor, tilt: Tensor) -> turbulence_steps.Optics:
         canvas = self.blur.canvas(image, kernel)

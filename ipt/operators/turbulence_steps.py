@@ -22,9 +22,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ipt.core.fields import cosines
-from ipt.core.interfaces import Gaussian, Spread
-from ipt.core.linear import conjugate_gradients
+from ipt.core.abilities import Belief
+from ipt.core.covariance import Isotropic
+from ipt.core.observation import Observation
+from ipt.linalg.conjugate_gradients import conjugate_gradients
+from ipt.linalg.fields import cosines
 from ipt.operators import blur_steps
 from ipt.operators.blur_steps import LOCKED, OUTSIDE, picture_error, squared, turned, turned_back
 from ipt.operators.canvas import Canvas
@@ -117,12 +119,13 @@ class Weight:
         return self.trust * self.canvas.crop(self.canvas.inverse(spectrum))
 
 
-def tilt(optics: Optics, measurement: Tensor, noise_variance: Tensor, image: Gaussian, belief: Gaussian) -> Tensor:
+def tilt(optics: Optics, observation: Observation, image: Belief, belief: Belief) -> Tensor:
     """The tilt (B F, 2, H, W) in pixels, of F frames of each image; the optics have the belief's mean for theirs.
 
     Where the prior is Gaussian it is that prior which is weighed against the measurement, however small the noise level
     has become: what the last step found then serves only to linearise about, and cannot prove itself.
     """
+    measurement, noise_variance = observation.measurement, observation.noise_variance
     frames = len(measurement) // len(image.mean)
     picture = turned(image.mean).repeat_interleave(frames, 0)
     # The image's error was made with the last step's tilts: it is of one mind with them, unless many frames shared it.
@@ -130,29 +133,26 @@ def tilt(optics: Optics, measurement: Tensor, noise_variance: Tensor, image: Gau
     weight = Weight.of(optics, noise)
     along, back = optics.derivative(picture)
     unexplained = rest = turned(measurement) - optics.forward(picture)
-    if belief.prior is not None:
-        start, spread, rest = torch.zeros_like(belief.mean), belief.prior, rest + along(belief.mean)
-    elif belief.spread is not None:
-        start, spread = belief.mean, belief.spread
+    if belief.prior_covariance is not None:
+        start, covariance, rest = torch.zeros_like(belief.mean), belief.prior_covariance, rest + along(belief.mean)
     else:
-        deviation = belief.variance.sqrt()
-        start, spread = belief.mean, Spread(lambda v: deviation * v, lambda u: deviation * u)
+        start, covariance = belief.mean, belief.covariance
 
     def own(tilts: Tensor) -> Tensor:
-        return tilts if belief.prior is None else _own(tilts, frames)
+        return tilts if belief.prior_covariance is None else _own(tilts, frames)
 
     def told(residual: Tensor) -> Tensor:
-        return _stacked(spread.transposed(own(back(weight(residual)))), frames)
+        return _stacked(covariance.root_transposed(own(back(weight(residual)))), frames)
 
     def shifted(change: Tensor) -> Tensor:
-        return own(spread.forward(change.reshape(belief.mean.shape)))
+        return own(covariance.root(change.reshape(belief.mean.shape)))
 
     # The frames of an image hang together, so they are one system.
     right = told(rest)
     change = conjugate_gradients(
         lambda change: told(along(shifted(change))) + change, right, torch.zeros_like(right), _TILT_ITERATIONS
     )
-    found = start + spread.forward(change.reshape(belief.mean.shape))
+    found = start + covariance.root(change.reshape(belief.mean.shape))
     step = own(found) - belief.mean
 
     def misfit(residual: Tensor) -> Tensor:
@@ -192,28 +192,27 @@ def _own(tilts: Tensor, frames: int) -> Tensor:
     return down.T @ (rough * (down @ tilts @ right.T)) @ right
 
 
-def _unexplained(belief: Gaussian, frames: int) -> Tensor:
+def _unexplained(belief: Belief, frames: int) -> Tensor:
     """Variance of what the tilt may do to a picture that is not the picture's own shape, (B F, 1, 1, 1)."""
-    variance = belief.variance.mean((-3, -2, -1), keepdim=True)
-    if frames > 1 or belief.spread is None:
+    variance = belief.covariance.variance.mean((-3, -2, -1), keepdim=True)
+    if frames > 1 or isinstance(belief.covariance, Isotropic):
         return variance
     # Coefficients of one size, the basis being orthonormal, have the energy that random ones have on average.
-    whole = belief.spread.forward(torch.ones_like(belief.mean))
+    whole = belief.covariance.root(torch.ones_like(belief.mean))
     share = _own(whole, frames).square().mean((-3, -2, -1), keepdim=True)
     return variance * share / whole.square().mean((-3, -2, -1), keepdim=True)
 
 
 def image(
     optics: Optics,
-    measurement: Tensor,
-    noise_variance: Tensor,
-    belief: Gaussian,
-    kernel_belief: Gaussian | None,
-    tilt_belief: Gaussian | None,
+    observation: Observation,
+    belief: Belief,
+    kernel_belief: Belief | None,
+    tilt_belief: Belief | None,
 ) -> Tensor:
-    """The image (B, C, H, W) given valid parameters. measurement (B F, C, H, W), noise_variance and optics: of F frames
-    an image, one after the other. Beliefs: about the parameters, None where they are known."""
-    canvas = optics.canvas
+    """The image (B, C, H, W) given valid parameters. observation (B F, C, H, W) and optics: of F frames an
+    image, one after the other. Beliefs: about the parameters, None where they are known."""
+    canvas, measurement, noise_variance = optics.canvas, observation.measurement, observation.noise_variance
     frames = len(measurement) // len(belief.mean)
     error = picture_error(canvas, belief)
     start = turned(belief.mean)

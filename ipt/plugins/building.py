@@ -17,9 +17,10 @@ from ipt.plugins.scalars import scalar
 from ipt.plugins.suggestions import advice
 
 if TYPE_CHECKING:
-    from ipt.core.interfaces import GuidanceRule, ParameterSpec, ParametricOperator
-    from ipt.core.schedules import Schedule
-    from ipt.core.solver import Solver
+    from ipt.core.guidance import GuidanceRule
+    from ipt.core.multiscale import Multiscale
+    from ipt.core.operator import ParameterSpec, ParametricOperator
+    from ipt.core.sampling import Schedule
 
 
 def build(
@@ -33,8 +34,8 @@ def build(
     steps: int | None = None,
     device: str | None = None,
     precision: str | None = None,
-) -> Solver:
-    """The solver that the names and settings describe.
+) -> Multiscale:
+    """The solver that the names and settings describe, from coarse to fine where that can be.
 
     operator, guidance: registered names (guidance None: "proximal"), or "name:argument" with the value of the first
         option ("downscale:4"). "blur+downscale" composes operators, the first next to the image.
@@ -63,9 +64,10 @@ def build(
         transition = _changed("transition", rule.transition(), draft.sections["transition"])
     priors = {name: plan.build() for name, plan in draft.priors.items()}
 
+    from ipt.core.multiscale import Multiscale
     from ipt.core.solver import Solver
 
-    return Solver(draft.operator, priors, rule, schedule, transition)
+    return Multiscale(Solver(draft.operator, priors, rule, schedule, transition))
 
 
 def components(

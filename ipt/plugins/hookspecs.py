@@ -6,7 +6,7 @@
 A hook takes no arguments and returns (or yields) `ipt.Component`s. A factory given as "module:attribute" is imported
 when the component is built, so listing stays quick. `ipt plugins` says what was loaded, and why something was not.
 
-A module may state the version of the hooks that it was written for, `IPT_HOOKS = 1`: a later version than this `ipt`
+A module may state the version of the hooks that it was written for, `IPT_HOOKS = 2`: a later version than this `ipt`
 has is then named as the reason for what is missing.
 """
 
@@ -19,11 +19,39 @@ import pluggy
 
 from ipt.plugins.component import Component
 
-VERSION = 1
+VERSION = 2
 """Of the hooks: raised by one when a hook is added, removed or changed."""
 
 REMOVED: Mapping[str, str] = MappingProxyType({})
 """Hooks that an earlier version had, and what to do instead."""
+
+GONE: Mapping[str, str] = MappingProxyType(
+    {
+        "chart": "`normalization(shape)`, which returns an ipt.Normalization",
+        "estimate": "`posterior(noisy, sigma)`, which returns an ipt.Posterior",
+        "uncertainty": "the covariance of `posterior(noisy, sigma)`",
+        "spread": "the covariance of `posterior(noisy, sigma)`",
+        "prior_spread": "the prior_covariance of `posterior(noisy, sigma)`",
+        "sized": "`posterior(noisy, sigma)`, which sees the shape",
+        "linear": "a base class, ipt.Linear",
+        "takes_frames": "a base class, ipt.MultiFrame",
+        "image_step": "with the base class ipt.ExactSteps, and takes an Observation",
+        "parameter_step": "with the base class ipt.ExactSteps, and takes an Observation",
+        "halved": "`coarser(image_shape)` of the base class ipt.Coarsenable",
+        "canonical": "`canonicalize(image, parameters)` of the base class ipt.Canonicalizable",
+        "restart": "with the base class ipt.CoarseToFine",
+    }
+)
+"""Methods of the first version's classes, and what they are now."""
+
+
+def outdated(kind: type) -> str:
+    """What a component's class still has of the first version of the hooks, and what to do about it; "" for nothing."""
+    own = [base for base in kind.__mro__ if base.__module__.partition(".")[0] == "ipt"]
+    found = [name for name in GONE if hasattr(kind, name) and not any(name in vars(base) for base in own)]
+    told = "; ".join(f"its `{name}` is now {GONE[name]}" for name in found)
+    return told and f"it was written for version 1 of the hooks, and this ipt has version {VERSION}: {told}"
+
 
 hookspec = pluggy.HookspecMarker("ipt")
 hookimpl = pluggy.HookimplMarker("ipt")
@@ -53,11 +81,10 @@ def ipt_priors() -> Iterable[Component]:  # type: ignore[empty-body]
     """What is known of an image or a parameter beforehand: each factory returns an `ipt.Prior`.
 
     import ipt
-    from ipt.core.charts import Chart
 
     class Dark(ipt.Prior):
-        def chart(self, physical_shape):
-            return Chart(physical_shape, physical_shape, scale=0.5, offset=0.5)
+        def normalization(self, shape):
+            return ipt.Normalization(shape, shape, scale=0.5, offset=0.5)
 
         def denoise(self, noisy, sigma):
             return -0.8 + (noisy + 0.8) / (1 + (sigma / 0.3) ** 2)
@@ -74,7 +101,7 @@ def ipt_guidance() -> Iterable[Component]:  # type: ignore[empty-body]
 
     import torch
     import ipt
-    from ipt.core import interfaces, schedules, transitions
+    from ipt.core import sampling
 
     class Downhill(ipt.GuidanceRule):
         needs_gradients = False
@@ -83,17 +110,17 @@ def ipt_guidance() -> Iterable[Component]:  # type: ignore[empty-body]
             self.rate = rate
 
         def schedule(self, steps=None):
-            return schedules.Karras(steps or 100)
+            return sampling.Karras(steps or 100)
 
         def transition(self):
-            return transitions.DDIM(eta=1.0)
+            return sampling.DDIM(eta=1.0)
 
         def correct(self, step, problem):
             with torch.enable_grad():
                 image = step.clean["image"].detach().requires_grad_()
                 misfit = problem.residual({**step.clean, "image": image}).square().sum()
                 (slope,) = torch.autograd.grad(misfit, image)
-            return interfaces.Correction(clean={"image": step.clean["image"] - self.rate * slope})
+            return ipt.Correction(clean={"image": step.clean["image"] - self.rate * slope})
 
     @ipt.hookimpl
     def ipt_guidance():

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import ipt
 from ipt.core.errors import IptError, Lacking, Misuse
 from ipt.plugins.component import KINDS
+from ipt.plugins.hookspecs import outdated
 from ipt.plugins.options import Option, Signature, grouped, signature_of, value_for
 from ipt.plugins.registry import Entry, Registry, one_line
 from ipt.plugins.scalars import scalar
@@ -43,8 +45,6 @@ class Plan:
 
     def build(self) -> Any:
         """The component, made. IptError: it refuses its options, or is not what its kind promises."""
-        from ipt.core import interfaces
-
         plans = {name: value for name, value in self.options.items() if isinstance(value, Plan | Chain)}
         options = {**self.options, **{name: plan.build() for name, plan in plans.items()}}
         factory, owner = self.entry.load(), self.entry.owner
@@ -54,13 +54,16 @@ class Plan:
             raise
         except Exception as error:
             said = str(error) if isinstance(error, ValueError) and str(error) else one_line(error)
-            raise IptError(f"{self.who} of {owner} cannot be built: {said}") from error
-        wanted = getattr(interfaces, _ABSTRACTIONS[self.entry.kind])
+            gone = outdated(factory) if isinstance(factory, type) else ""
+            raise IptError(f"{self.who} of {owner} cannot be built: {gone or said}") from error
+        wanted = getattr(ipt, _ABSTRACTIONS[self.entry.kind])
         if not isinstance(made, wanted):
             raise IptError(
                 f"{self.who} of {owner} is not an ipt.{wanted.__name__}: its factory returned a "
                 f"{type(made).__name__}.\nReport it to the authors of {owner}."
             )
+        if gone := outdated(type(made)):
+            raise IptError(f"{self.who} of {owner} cannot be used: {gone}")
         return made
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ipt.core.charts import Chart
+from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Prior
+from ipt.core.normalization import Normalization
+from ipt.core.prior import Posterior, Prior
 
 
 class GaussianPrior(Prior):
@@ -29,18 +30,18 @@ class GaussianPrior(Prior):
             raise IptError(f"a chart needs a finite scale that is not 0 and a finite offset, not {scale} and {offset}")
         self.scale, self.offset = float(scale), float(offset)
 
-    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
+    def normalization(self, shape: tuple[int, ...]) -> Normalization:
         for name, value in (("mean", self.mean), ("std", self.std)):
             try:
-                fits = torch.broadcast_shapes(value.shape, physical_shape) == tuple(physical_shape)
+                fits = torch.broadcast_shapes(value.shape, shape) == tuple(shape)
             except RuntimeError:
                 fits = False
             if not fits:
                 raise IptError(
-                    f"the prior's {name} is of shape {tuple(value.shape)}, the quantity {tuple(physical_shape)}: "
+                    f"the prior's {name} is of shape {tuple(value.shape)}, the quantity {tuple(shape)}: "
                     f"give a {name} that broadcasts to it"
                 )
-        return Chart(tuple(physical_shape), tuple(physical_shape), self.scale, self.offset)
+        return Normalization(tuple(shape), tuple(shape), self.scale, self.offset)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
         """mean + std^2 / (std^2 + sigma^2) (noisy - mean), the exact conditional mean."""
@@ -48,10 +49,10 @@ class GaussianPrior(Prior):
         mean = self.mean.to(noisy)
         return mean + gain.to(noisy) * (noisy - mean)
 
-    def uncertainty(self, sigma: float) -> float:
-        """The exact one; where std differs between entries, the root mean square over them."""
+    def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
+        """With the exact variance; where std differs between entries, its mean over them."""
         variance = sigma**2 / (1 + (sigma / self.std) ** 2)
-        return math.sqrt(float(variance.mean()))
+        return Posterior(self.denoise(noisy, sigma), Isotropic.like(noisy, math.sqrt(float(variance.mean()))))
 
 
 class BoxPrior(Prior):
@@ -66,9 +67,9 @@ class BoxPrior(Prior):
             raise IptError(f"a box prior needs low < high, both finite, not low={low}, high={high}")
         self.low, self.high = float(low), float(high)
 
-    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
+    def normalization(self, shape: tuple[int, ...]) -> Normalization:
         scale, offset = (self.high - self.low) / 2, (self.high + self.low) / 2
-        return Chart(tuple(physical_shape), tuple(physical_shape), scale, offset)
+        return Normalization(tuple(shape), tuple(shape), scale, offset)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
         """The mean of a normal of mean `noisy` and deviation sigma, cut to -1..1. Differentiable, by Tweedie's second
@@ -83,9 +84,10 @@ class BoxPrior(Prior):
         # The last term is zero, and carries the gradient.
         return mean + slope * (noisy - noisy.detach())
 
-    def uncertainty(self, sigma: float) -> float:
-        """That of a Gaussian of the box's own variance, 1/3: the error of the best linear estimate, an upper bound."""
-        return sigma / math.sqrt(1 + 3 * sigma**2)
+    def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
+        """With the variance of a Gaussian's estimate, of the box's own variance 1/3: that of the best linear estimate,
+        an upper bound."""
+        return Posterior(self.denoise(noisy, sigma), Isotropic.like(noisy, sigma / math.sqrt(1 + 3 * sigma**2)))
 
 
 def _truncated(centre: Tensor, sigma: float) -> tuple[Tensor, Tensor]:

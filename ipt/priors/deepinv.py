@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ipt.core.charts import Chart
 from ipt.core.errors import IptError, Lacking
-from ipt.core.extras import chosen
-from ipt.core.interfaces import Prior
+from ipt.core.normalization import Normalization
+from ipt.core.prior import Prior
+from ipt.extras import chosen
 from ipt.priors.pictures import PictureSizes, squares
 from ipt.priors.weights import read
 
@@ -51,8 +51,8 @@ class DeepinvDenoiser(Prior):
         if isinstance(denoiser, nn.Module):
             self.denoiser = denoiser.eval().requires_grad_(False).to(self.device)
 
-    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
-        return self._sizes.chart(physical_shape)
+    def normalization(self, shape: tuple[int, ...]) -> Normalization:
+        return self._sizes.normalization(shape)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
         weights = self.denoiser.parameters() if isinstance(self.denoiser, nn.Module) else iter(())

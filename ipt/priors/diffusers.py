@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ipt.core.charts import Chart
 from ipt.core.errors import IptError
-from ipt.core.extras import imported
-from ipt.core.interfaces import Estimate, Prior
-from ipt.core.precision import check_range, checked, computing
+from ipt.core.normalization import Normalization
+from ipt.core.prior import Posterior, Prior, usual_covariance
+from ipt.extras import imported
 from ipt.priors.diffusers_folder import find
 from ipt.priors.pictures import PictureSizes, squares
+from ipt.priors.precision import check_range, checked, computing
 from ipt.priors.weights import read
 
 _CLEAN: Mapping[str, Callable[[Tensor, Tensor, float], Tensor]] = {
@@ -42,7 +42,7 @@ class DiffusersPrior(Prior):
 
     network: put in evaluation and frozen; gradients with respect to `noisy` flow as usual. scheduler: any of diffusers'
     that has `alphas_cumprod`. device: where it runs, and where `noisy` must be. precision: of
-    `ipt.core.precision`. name: what error messages call it. weights_hash: sha256 of the file of weights. scale,
+    `ipt.priors.precision`. name: what error messages call it. weights_hash: sha256 of the file of weights. scale,
     offset: physical = offset + scale * normalised. sizes: sides of the squares that it takes; None: the network's
     sample_size, and where it has none, every multiple of what it halves.
 
@@ -85,13 +85,17 @@ class DiffusersPrior(Prior):
         except RuntimeError as error:
             raise IptError(f"cannot run {name} on {device} ({error})") from None
 
-    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
-        return self._sizes.chart(physical_shape)
+    def normalization(self, shape: tuple[int, ...]) -> Normalization:
+        return self._sizes.normalization(shape)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
-        return self.estimate(noisy, sigma).clean
+        return self._estimate(noisy, sigma)[0]
 
-    def estimate(self, noisy: Tensor, sigma: float) -> Estimate:
+    def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
+        mean, interpolation = self._estimate(noisy, sigma)
+        return Posterior(mean, usual_covariance(noisy, sigma), interpolation)
+
+    def _estimate(self, noisy: Tensor, sigma: float) -> tuple[Tensor, Tensor | None]:
         weight = next(self.network.parameters())
         times = torch.full((len(noisy),), self._timestep(sigma), dtype=torch.float32, device=noisy.device)
         inputs = (noisy / math.hypot(1, sigma)).to(weight.dtype)
@@ -102,8 +106,8 @@ class DiffusersPrior(Prior):
         clean = _CLEAN[self.predicts](noisy, raw[:, :channels], sigma)
         if self._limit is not None:
             clean = clean.clamp(-self._limit, self._limit)
-        mix = (raw[:, channels:] + 1) / 2 if self._learned_variance and raw.shape[1] > channels else None
-        return Estimate(clean, mix)
+        interpolation = (raw[:, channels:] + 1) / 2 if self._learned_variance and raw.shape[1] > channels else None
+        return clean, interpolation
 
     def _timestep(self, sigma: float) -> float:
         """Linear in log sigma between the scheduler's own levels, never beyond their ends."""

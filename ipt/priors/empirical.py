@@ -17,10 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ipt.core.charts import Chart
+from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError, Lacking
-from ipt.core.interfaces import Generator, Prior
-from ipt.core.randomness import image_seed
+from ipt.core.normalization import Normalization
+from ipt.core.operator import Generator
+from ipt.core.prior import Posterior, Prior
+from ipt.core.random import image_seed
 
 _CHUNK = 1024
 """Samples drawn or compared at a time."""
@@ -82,9 +84,9 @@ class EmpiricalPrior(Prior):
         self._generator = generator
         self._bank = None if samples is None else self._normalised(_read(samples))
 
-    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
-        shape = self._for(tuple(physical_shape)).shape
-        return Chart(shape, shape, self.scale, self.offset)
+    def normalization(self, shape: tuple[int, ...]) -> Normalization:
+        shape = self._for(tuple(shape)).shape
+        return Normalization(shape, shape, self.scale, self.offset)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
         bank = self._for(tuple(noisy.shape[1:]))
@@ -102,11 +104,11 @@ class EmpiricalPrior(Prior):
             mean = mean + weight @ chunk
         return centre + mean.reshape(noisy.shape)
 
-    def uncertainty(self, sigma: float) -> float:
-        """That of a Gaussian with the samples' own deviation, at no less than the floor; before there are samples,
-        .5."""
-        std = self._bank.std if self._bank is not None else 0.5
-        return std / math.sqrt(1 + (std / max(sigma, self.floor)) ** 2)
+    def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
+        """With the variance of a Gaussian of the samples' own deviation, at no less than the floor."""
+        std = self._for(tuple(noisy.shape[1:])).std
+        deviation = std / math.sqrt(1 + (std / max(sigma, self.floor)) ** 2)
+        return Posterior(self.denoise(noisy, sigma), Isotropic.like(noisy, deviation))
 
     def _for(self, shape: tuple[int, ...]) -> _Bank:
         """The samples of a shape; a generator draws them when it is first asked for it, and keeps the last shape's."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import copy
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,15 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ipt.core.charts import Chart
+from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Estimate, Prior, Spread
-from ipt.core.precision import check_range, checked, computing
-from ipt.core.spectra import picture_spread
+from ipt.core.normalization import Normalization
+from ipt.core.prior import Posterior, Prior
+from ipt.linalg.spectra import SpectralCovariance
 from ipt.priors.adm import ADMConfig, ADMUNet
 from ipt.priors.compiling import compiled
 from ipt.priors.edm import EDMDenoiser
 from ipt.priors.kernels import centred
+from ipt.priors.precision import check_range, checked, computing
 from ipt.priors.refined import RefinedConfig, RefinedDenoiser, denoiser_of
 from ipt.priors.tiled import TiledPrior
 from ipt.priors.unet import UNetConfig
@@ -43,7 +43,7 @@ class NetworkPrior(Prior):
     (`ipt.priors.weights`).
 
     The module's parameters are frozen and it is put in evaluation; gradients with respect to `noisy` flow as usual.
-    device: where it runs, and where `noisy` must be. precision: of `ipt.core.precision`.
+    device: where it runs, and where `noisy` must be. precision: of `ipt.priors.precision`.
     name: what error messages call it. weights_hash: sha256 of the file of weights. compile: the
     network by torch.compile, at its first call. channels; multiple: heights and widths that the network sees are
     multiples of this many pixels.
@@ -88,15 +88,15 @@ class NetworkPrior(Prior):
         compiled(self.denoiser.network, self.device, compile)
         self.canvas = bool(config.get("canvas", False))
         self._kernels, self._centred = bool(config.get("kernels", False)), bool(config.get("centred", True))
-        self._log_sigmas, self._log_errors = _logarithms(levels)
+        self._log_errors = _logarithms(levels)
 
-    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
+    def normalization(self, shape: tuple[int, ...]) -> Normalization:
         """The chart of a quantity (C, H, W).
 
         With a canvas (kernels), any height and width up to the largest the network takes: the quantity is the centre of
         the smallest canvas that holds it. Without (pictures), only the network's own sizes.
         """
-        channels, height, width = physical_shape
+        channels, height, width = shape
         if channels != self.channels:
             raise IptError(
                 f"{self.name} is a prior of {_plural(self.channels, 'channel')}, and this has {channels}: "
@@ -112,72 +112,73 @@ class NetworkPrior(Prior):
                 f"{self.name} takes {self._sizes_in_words()}, not {height}x{width}: "
                 f"choose `--fit resize` or `--fit tile`, or another prior"
             )
-        return Chart((channels, *shape), (channels, height, width), self.scale, self.offset)
+        return Normalization((channels, *shape), (channels, height, width), self.scale, self.offset)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
-        return self.estimate(noisy, sigma).clean
+        return self._estimate(noisy, sigma)[0]
 
-    def estimate(self, noisy: Tensor, sigma: float) -> Estimate:
+    def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
+        """With the variance that the config tells for this noise level, and the spectrum of pictures' errors; those of
+        kernels, and of fields, which have two channels, count as independent."""
+        mean, interpolation = self._estimate(noisy, sigma)
+        independent = Isotropic.like(noisy, self._deviation(sigma, noisy))
+        if self.canvas or self.channels == 2:
+            return Posterior(mean, independent, interpolation)
+        return Posterior(mean, SpectralCovariance(abs(self.scale) * sigma, independent.variance), interpolation)
+
+    def _estimate(self, noisy: Tensor, sigma: float) -> tuple[Tensor, Tensor | None]:
+        """The mean, and the learned variance's interpolation where the network has one."""
         if not self._any_size:
             return self._called(noisy, sigma)
         height, width = noisy.shape[-2:]
         continued = _continued(noisy, *self._canvas(height, width))
         if continued[0, 0].numel() > _WHOLE:
             tiled = TiledPrior(self, _TILE, _OVERLAP, batch=1, multiple=self.multiple)
-            return Estimate(tiled.estimate(continued, sigma).clean[..., :height, :width])
-        return Estimate(self._called(continued, sigma).clean[..., :height, :width].contiguous())
+            return tiled.denoise(continued, sigma)[..., :height, :width], None
+        return self._called(continued, sigma)[0][..., :height, :width].contiguous(), None
 
     @property
     def _any_size(self) -> bool:
         return self._local and not self.sizes and not self.canvas
 
-    def _called(self, noisy: Tensor, sigma: float) -> Estimate:
+    def _called(self, noisy: Tensor, sigma: float) -> tuple[Tensor, Tensor | None]:
         weight = next(self.denoiser.parameters())
         inputs = noisy.to(weight.dtype, memory_format=torch.channels_last)
         level = torch.full((len(noisy),), sigma, dtype=weight.dtype, device=noisy.device)
         with computing(self.precision, noisy.device):
             if isinstance(self.denoiser, VPDenoiser):
-                found = self.denoiser.estimate(inputs, level)
+                found, interpolation = self.denoiser.estimate(inputs, level)
             else:
-                found = Estimate(self.denoiser(inputs, level))
-        check_range(found.clean, inputs, self.precision, self.name)
-        mix, clean = found.variance_mix, _as(found.clean, noisy)
+                found, interpolation = self.denoiser(inputs, level), None
+        check_range(found, inputs, self.precision, self.name)
+        clean = _as(found, noisy)
         if self._kernels:
             physical = self.offset + self.scale * clean
             clean = ((centred(physical) if self._centred else physical.clamp(min=0)) - self.offset) / self.scale
-        return Estimate(clean, None if mix is None else _as(mix, noisy))
+        return clean, None if interpolation is None else _as(interpolation, noisy)
 
-    def sized(self, physical_shape: tuple[int, ...]) -> NetworkPrior:
-        """With the errors of the network that serves this size, where there are several."""
+    def _deviation(self, sigma: float, noisy: Tensor) -> float:
+        """Root mean square error on held-out examples at this noise level, where the config tells it (log-log between
+        the levels measured, in proportion to sigma below them); else the usual one."""
+        log_sigmas, log_errors = self._errors(max(noisy.shape[-2:]))
+        if not log_sigmas:
+            return sigma * 0.5 / math.hypot(sigma, 0.5)
+        level = math.log(sigma)
+        if level <= log_sigmas[0]:
+            return math.exp(log_errors[0] + level - log_sigmas[0])
+        if level >= log_sigmas[-1]:
+            return math.exp(log_errors[-1])
+        above = bisect.bisect_right(log_sigmas, level)
+        (low, high), (first, last) = log_sigmas[above - 1 : above + 1], log_errors[above - 1 : above + 1]
+        return math.exp(first + (level - low) / (high - low) * (last - first))
+
+    def _errors(self, side: int) -> tuple[Sequence[float], Sequence[float]]:
+        """Logarithms of noise levels and of errors, of the network that serves this size, where there are several."""
         network = self.denoiser.network.config
         stages = network.stages() if isinstance(network, RefinedConfig) else ()
         # A stage knows the errors of what it refines, which serves half its side.
-        errors = [stage.errors for stage in stages if max(physical_shape[1:]) <= stage.side // 2]
-        if not errors:
-            return self
-        one = copy.copy(self)
-        one._log_sigmas, one._log_errors = _logarithms(errors[-1])
-        return one
-
-    def uncertainty(self, sigma: float) -> float:
-        """Root mean square error on held-out examples at this noise level, where the config tells it (log-log between
-        the levels measured, in proportion to sigma below them); else the default."""
-        if not self._log_sigmas:
-            return super().uncertainty(sigma)
-        level = math.log(sigma)
-        if level <= self._log_sigmas[0]:
-            return math.exp(self._log_errors[0] + level - self._log_sigmas[0])
-        if level >= self._log_sigmas[-1]:
-            return math.exp(self._log_errors[-1])
-        above = bisect.bisect_right(self._log_sigmas, level)
-        (low, high), (first, last) = self._log_sigmas[above - 1 : above + 1], self._log_errors[above - 1 : above + 1]
-        return math.exp(first + (level - low) / (high - low) * (last - first))
-
-    def spread(self, noisy: Tensor, sigma: float) -> Spread | None:
-        """Of pictures, which err at low frequencies; None of kernels and of fields, which have two channels."""
-        if self.canvas or self.channels == 2:
-            return None
-        return picture_spread(noisy, abs(self.scale) * sigma, self.uncertainty(sigma))
+        errors = [stage.errors for stage in stages if side <= stage.side // 2]
+        return _logarithms(errors[-1]) if errors else self._log_errors
 
     def _canvas(self, height: int, width: int) -> tuple[int, int]:
         if self.sizes:

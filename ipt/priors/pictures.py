@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ipt.core.charts import Chart
 from ipt.core.errors import IptError
+from ipt.core.normalization import Normalization
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class PictureSizes:
             if any(side < 1 or side % self.multiple for side in size):
                 raise IptError(f"{self.name} takes multiples of {self.multiple} px, not {size}: set other sizes")
 
-    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
+    def normalization(self, shape: tuple[int, ...]) -> Normalization:
         """The chart of a quantity (C, H, W); IptError if the network does not take it."""
-        channels, height, width = physical_shape
+        channels, height, width = shape
         if channels != self.channels:
             raise IptError(
                 f"{self.name} takes {self.channels} channel{'s' * (self.channels != 1)}, and this has {channels}: "
@@ -52,7 +52,7 @@ class PictureSizes:
                 f"{self.name} takes {takes}, not {height}x{width}: choose `--fit resize` or `--fit tile`, or another "
                 f"prior"
             )
-        return Chart((channels, height, width), (channels, height, width), self.scale, self.offset)
+        return Normalization((channels, height, width), (channels, height, width), self.scale, self.offset)
 
 
 def squares(sides: Sequence[int] | int | None) -> tuple[tuple[int, int], ...]:

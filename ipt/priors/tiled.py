@@ -12,8 +12,10 @@ import math
 import torch
 from torch import Tensor
 
-from ipt.core.charts import Chart
-from ipt.core.interfaces import Estimate, Prior, Spread
+from ipt.core.covariance import Isotropic
+from ipt.core.normalization import Normalization
+from ipt.core.prior import Posterior, Prior
+from ipt.linalg.spectra import SpectralCovariance
 
 
 class TiledPrior(Prior):
@@ -33,24 +35,26 @@ class TiledPrior(Prior):
             )
         self.prior, self.size, self.overlap, self.batch, self.multiple = prior, size, overlap, batch, multiple
 
-    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
-        channels, height, width = physical_shape
+    def normalization(self, shape: tuple[int, ...]) -> Normalization:
+        channels, height, width = shape
         if min(height, width) < self.size:
             raise ValueError(
                 f"tiles of {self.size} x {self.size} px do not fit into {width} x {height} px; "
                 "both sides must reach the tile"
             )
         tile = (channels, self.size, self.size)
-        inner = self.prior.chart(tile)
+        inner = self.prior.normalization(tile)
         if inner.shape != tile:
             takes = inner.shape[-1]
             raise ValueError(f"the prior takes {takes} px and not {self.size} px; use tiles of {takes} px")
-        return Chart(tuple(physical_shape), tuple(physical_shape), inner.scale, inner.offset)
+        return Normalization(tuple(shape), tuple(shape), inner.scale, inner.offset)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
-        return self.estimate(noisy, sigma).clean
+        return self.posterior(noisy, sigma).mean
 
-    def estimate(self, noisy: Tensor, sigma: float) -> Estimate:
+    def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
+        """The tiles' means and interpolations blended. Of their covariance what holds at any size: a spectrum, else the
+        variance."""
         tops, rows = self._axis(noisy.shape[-2], noisy)
         lefts, columns = self._axis(noisy.shape[-1], noisy)
         windows = [
@@ -61,8 +65,8 @@ class TiledPrior(Prior):
         weights = [row[:, None] * column for row in rows for column in columns]
         # Images stay apart, so that one gives the same alone and in a batch.
         tiles = torch.stack([noisy[window] for window in windows], dim=1)
-        parts = [self.prior.estimate(part, sigma) for part in tiles.flatten(0, 1).split(self.batch)]
-        mixes = [part.variance_mix for part in parts if part.variance_mix is not None]
+        parts = [self.prior.posterior(part, sigma) for part in tiles.flatten(0, 1).split(self.batch)]
+        places = [part.variance_interpolation for part in parts if part.variance_interpolation is not None]
 
         def blended(pieces: list[Tensor]) -> Tensor:
             pieces_of = torch.cat(pieces).unflatten(0, (len(noisy), len(windows)))
@@ -71,14 +75,14 @@ class TiledPrior(Prior):
                 whole[window] = whole[window] + weight * pieces_of[:, number]
             return whole
 
-        clean = blended([part.clean for part in parts])
-        return Estimate(clean, blended(mixes) if len(mixes) == len(parts) else None)
-
-    def uncertainty(self, sigma: float) -> float:
-        return self.prior.uncertainty(sigma)
-
-    def spread(self, noisy: Tensor, sigma: float) -> Spread | None:
-        return self.prior.spread(noisy, sigma)
+        variance = torch.cat([part.covariance.variance.expand(len(part.mean), 1, 1, 1) for part in parts])
+        variance = variance.unflatten(0, (len(noisy), len(windows))).mean(1)
+        spectral = parts[0].covariance if isinstance(parts[0].covariance, SpectralCovariance) else None
+        return Posterior(
+            blended([part.mean for part in parts]),
+            Isotropic(variance) if spectral is None else SpectralCovariance(spectral.sigma, variance),
+            blended(places) if len(places) == len(parts) else None,
+        )
 
     def _axis(self, length: int, like: Tensor) -> tuple[list[int], Tensor]:
         """Where tiles start along an axis, and their weights (tiles, side), which sum to 1 at every pixel; side: of the

@@ -2,7 +2,7 @@
 
     E[u | z = u + sigma n] = sum_k w_k C_k (C_k + sigma^2)^(-1) z,   w_k = p_k N(z; 0, C_k + sigma^2) / sum_j ...
 
-A component k is a shape of covariance (`ipt.core.tilts`) and a strength. Where they are known there is one component,
+A component k is a shape of covariance (`ipt.linalg.tilts`) and a strength. Where they are known there is one component,
 and the denoiser is a Wiener filter; where not, the noisy field itself tells them apart. Each conditional mean is that
 of the frame, with nothing wrapped around, found by conjugate gradients; the weights are computed in the cosine basis,
 as if its coefficients were independent, with their exact variances.
@@ -17,12 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ipt.core.charts import Chart
 from ipt.core.errors import IptError
-from ipt.core.fields import FieldGenerator, StationaryField, cosines, doubled, filtered
-from ipt.core.interfaces import Generator, Prior, Spread
-from ipt.core.linear import conjugate_gradients
-from ipt.core.tilts import KolmogorovTilt, PatchTilt
+from ipt.core.normalization import Normalization
+from ipt.core.operator import Generator
+from ipt.core.prior import Posterior, Prior
+from ipt.linalg.conjugate_gradients import conjugate_gradients
+from ipt.linalg.fields import FieldGenerator, StationaryField, cosine_covariance, cosines, doubled, filtered
+from ipt.linalg.tilts import KolmogorovTilt, PatchTilt
 
 _FIELDS: tuple[StationaryField, ...] = (*(KolmogorovTilt(1.0, pixel) for pixel in (0.03, 0.15, 0.7)), PatchTilt())
 """Covariances that are considered where none is given: turbulence, smooth over some 30, 7 and 1.5 pixels, and
@@ -31,8 +32,9 @@ _STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Root mean squares, in pixels, that are considered where none is given: all alike beforehand."""
 _NEGLIGIBLE = 1e-4
 """Weight below which a component is left out."""
+
 _NOMINAL = (64, 64)
-"""The frame whose error `uncertainty` tells."""
+"""The frame whose error stands for that of any."""
 
 
 class TiltPrior(Prior):
@@ -67,13 +69,26 @@ class TiltPrior(Prior):
             _Component(field, rms / field.rms / self.scale) for field in fields for rms in strengths
         )
 
-    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
-        if len(physical_shape) != 3 or physical_shape[0] != 2:
-            raise IptError(f"a tilt field is (2, height, width), not {tuple(physical_shape)}")
-        return Chart(tuple(physical_shape), tuple(physical_shape), self.scale, 0.0)
+    def normalization(self, shape: tuple[int, ...]) -> Normalization:
+        if len(shape) != 3 or shape[0] != 2:
+            raise IptError(f"a tilt field is (2, height, width), not {tuple(shape)}")
+        return Normalization(tuple(shape), tuple(shape), self.scale, 0.0)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
+        return self._mean(noisy, sigma, self.weights(noisy, sigma))
+
+    def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
+        """With covariances in the cosine basis, the components as likely as they are."""
         weights = self.weights(noisy, sigma)
+        power = self._power(noisy.detach(), weights.detach())
+        left = noisy.new_full((len(noisy), 1, 1, 1), self._variance(sigma))
+        return Posterior(
+            self._mean(noisy, sigma, weights),
+            cosine_covariance(power * sigma**2 / (power + sigma**2), left),
+            prior_covariance=cosine_covariance(power),
+        )
+
+    def _mean(self, noisy: Tensor, sigma: float, weights: Tensor) -> Tensor:
         clean = torch.zeros_like(noisy)
         for component, weight in zip(self.components, weights.unbind(1), strict=True):
             (live,) = (weight > 0).nonzero(as_tuple=True)
@@ -96,33 +111,23 @@ class TiltPrior(Prior):
         weights = torch.where(weights < _NEGLIGIBLE, 0, weights)
         return (weights / weights.sum(1, keepdim=True)).to(noisy)
 
-    def uncertainty(self, sigma: float) -> float:
-        """Root mean square error of the estimate in the cosine basis, for a frame of 64x64 and known components: at
-        most a sixth more than the exact one."""
+    def _variance(self, sigma: float) -> float:
+        """Mean squared error of the estimate in the cosine basis, for a frame of 64x64 and known components: at most a
+        third more than the exact one."""
         variance = sum(
             (power * sigma**2 / (power + sigma**2)).mean()
             for power in (component.cosine_power(torch.empty(1, 2, *_NOMINAL)) for component in self.components)
         )
-        return math.sqrt(float(variance) / len(self.components))
+        return float(variance) / len(self.components)
 
-    def spread(self, noisy: Tensor, sigma: float) -> Spread:
-        """In the cosine basis, with the variances of the components as likely as they are; v is in that basis."""
-        power = self._power(noisy, sigma)
-        return _in_cosines((power * sigma**2 / (power + sigma**2)).sqrt())
-
-    def prior_spread(self, noisy: Tensor, sigma: float) -> Spread:
-        """As `spread`, of the field before it is measured."""
-        return _in_cosines(self._power(noisy, sigma).sqrt())
-
-    def _power(self, noisy: Tensor, sigma: float) -> Tensor:
+    def _power(self, noisy: Tensor, weights: Tensor) -> Tensor:
         """Variance of the cosine coefficients, (B, 2, H, W): the components' mean, as likely as they are."""
-        weights = self.weights(noisy, sigma)[..., None, None, None]
-        powers = [weights[:, k] * c.cosine_power(noisy).to(noisy) for k, c in enumerate(self.components)]
-        return torch.stack(powers).sum(0)
+        powers = zip(weights[..., None, None, None].unbind(1), self.components, strict=True)
+        return torch.stack([weight * component.cosine_power(noisy).to(noisy) for weight, component in powers]).sum(0)
 
     def spectrum(self, shape: tuple[int, int]) -> Tensor:
         """Variance a frequency of the fields believed in, in square pixels, (2, 2, H, W // 2 + 1) float64, as
-        `ipt.core.fields.StationaryField.spectrum` defines it: over all components, before anything is measured."""
+        `ipt.linalg.fields.StationaryField.spectrum` defines it: over all components, before anything is measured."""
         spectra = [(c.gain * self.scale) ** 2 * c.field.spectrum(shape) for c in self.components]
         return torch.stack(spectra).mean(0)
 
@@ -176,9 +181,3 @@ def _wiener(noisy: Tensor, component: _Component, sigma: float, iterations: int)
         needed = 3 + math.ceil(8 * component.gain * component.field.rms / sigma)
         start = conjugate_gradients(apply, right, start, min(iterations, needed), precondition)
     return (right - sigma**2 * start).to(noisy)
-
-
-def _in_cosines(root: Tensor) -> Spread:
-    """Independent cosine coefficients with standard deviations (B, 2, H, W)."""
-    down, right = (cosines(side).to(root) for side in root.shape[-2:])
-    return Spread(lambda v: down.T @ (root * v) @ right, lambda u: root * (down @ u @ right.T))

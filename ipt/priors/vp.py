@@ -11,8 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ipt.core.interfaces import Estimate
-from ipt.core.schedules import VP
+from ipt.core.sampling import VP
 
 
 class VPDenoiser(nn.Module):
@@ -43,10 +42,10 @@ class VPDenoiser(nn.Module):
         return torch.where((place - place.round()).abs() < 1e-4, place.round(), place)
 
     def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
-        return self.estimate(noisy, sigma).clean
+        return self.estimate(noisy, sigma)[0]
 
-    def estimate(self, noisy: Tensor, sigma: Tensor) -> Estimate:
-        """The estimate, with the learned variance's place between the smallest and the largest, if the network has
+    def estimate(self, noisy: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The estimate, and the learned variance's place between the smallest and the largest, if the network has
         one."""
         level = sigma.to(noisy.dtype).reshape(-1, 1, 1, 1)
         # float32 suffices for the network's phases, and some devices have no float64.
@@ -56,4 +55,4 @@ class VPDenoiser(nn.Module):
         clean = noisy - level * raw[:, :channels]
         if self.clip:
             clean = clean.clamp(-1, 1)
-        return Estimate(clean, (raw[:, channels:] + 1) / 2 if raw.shape[1] > channels else None)
+        return clean, (raw[:, channels:] + 1) / 2 if raw.shape[1] > channels else None

@@ -25,8 +25,8 @@ from typing import Any
 import torch
 
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Generator, ParametricOperator
-from ipt.core.randomness import image_seed
+from ipt.core.operator import Generator, ParametricOperator
+from ipt.core.random import image_seed
 from ipt.images import files
 from ipt.images.atomic import atomic, check_folder
 from ipt.images.fields import parameter_picture

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.problem import Problem
-from ipt.core.solver import Solution, Solver, State
+from ipt.core.multiscale import Multiscale, Pyramid
+from ipt.core.solver import Solution, State
 from ipt.images.outcomes import Progress
 
 _CPU_PIXELS = 2**15
@@ -38,7 +38,7 @@ class SamplingTask:
         seeds: one a draw.
     """
 
-    solver: Solver
+    solver: Multiscale
     measurement: Tensor
     noise: float
     known: Mapping[str, Tensor]
@@ -171,18 +171,18 @@ class _Draws:
             problem = self._problem(start, stop)
             if batch is None or not batch.state.finished:
                 resume = None if batch is None else batch.state
-                for state in self.solver.steps(problem.measurement, problem.noise, problem.known, seeds, resume):
+                for state in self.solver.steps(problem, seeds, resume):
                     batch = Batch(start, stop, state, (*(batch.trace if batch else ()), state.residual))
                     if save is not None:
                         save([*before, batch], stop == len(self) and state.finished)
                     if progress is not None:
-                        residual = float((state.residual / problem.noise.flatten()).square().mean().sqrt())
+                        residual = float((state.residual / problem.observation.noise.flatten()).square().mean().sqrt())
                         progress(Progress(len(before) * state.total + state.index, count * state.total, residual))
         except ValueError as error:
             raise error if isinstance(error, IptError) else IptError(str(error)) from error
         if batch is None:
             raise IptError("the schedule has no steps; set steps=")
-        return batch, self.solver.solution(batch.state, problem, batch.trace)
+        return batch, self.solver.solution(problem, batch.state, batch.trace)
 
     def by_task(self, batches: Sequence[Batch], solutions: Sequence[Solution]) -> list[Solution]:
         """The solutions of all batches, divided anew; each task's calls are those of its draws."""
@@ -210,7 +210,7 @@ class _Draws:
             start = own.stop
         return found
 
-    def _problem(self, start: int, stop: int) -> Problem:
+    def _problem(self, start: int, stop: int) -> Pyramid:
         tasks = [task for task, _ in self.all[start:stop]]
         measurement = torch.cat([task.measurement for task in tasks])
         noise = torch.tensor([task.noise for task in tasks], dtype=measurement.dtype, device=measurement.device)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from ipt.core.interfaces import IMAGE, Prior
+from ipt.core.operator import IMAGE
+from ipt.core.prior import Prior
 from ipt.images import files
 from ipt.plugins.building import build_component
 from ipt.plugins.options import grouped
@@ -52,7 +53,7 @@ def _reason(options: SolveOptions, place: Path) -> str:
 
 def _takes(prior: Prior, shape: tuple[int, ...]) -> bool:
     try:
-        prior.chart(shape)
+        prior.normalization(shape)
     except ValueError:
         return False
     return True

@@ -12,7 +12,8 @@ from skimage import data
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.interfaces import ParametricOperator, Prior
+from ipt.core.operator import ParametricOperator
+from ipt.core.prior import Prior
 from ipt.images.files import Picture
 from ipt.images.fit import accepted_side
 from ipt.simulate.simulation import generators_for, simulate

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ipt.core.errors import IptError, Misuse
-from ipt.core.interfaces import ParameterSpec, ParametricOperator
+from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.plugins.suggestions import advice
 
 _LEAST_TILT = 1e-3

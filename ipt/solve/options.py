@@ -31,7 +31,7 @@ class SolveOptions(RunOptions):
         reference: the clean picture, or a folder of clean pictures with the names of the inputs.
         known: .npy files of parameters that are given, by name.
         device: a torch device, or "auto".
-        precision: of the networks, one of `ipt.core.precision.PRECISIONS`.
+        precision: of the networks, one of `ipt.priors.precision.PRECISIONS`.
         fit: what happens to a picture that the prior does not take: one of `ipt.images.choices.FIT_CHOICES`.
     """
 

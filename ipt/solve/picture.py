@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ipt.core.solver import Solver
+from ipt.core.multiscale import Multiscale
 from ipt.images.outcomes import Progress
 from ipt.solve.batches import BatchSizer, solve_tasks
 from ipt.solve.prepare import ImageTask, prepare
@@ -13,7 +13,7 @@ from ipt.solve.result import ImageResult, image_result
 
 
 def solve_picture(
-    solver: Solver,
+    solver: Multiscale,
     task: ImageTask,
     device: str = "cpu",
     batch: int | None = None,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ipt.core.interfaces import Prior
-from ipt.core.schedules import Karras
+from ipt.core.prior import Prior
+from ipt.core.sampling import Karras
 from ipt.testing.measures import BATCH, normal
 
 _CALLS = 8

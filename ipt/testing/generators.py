@@ -10,7 +10,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from ipt.core.interfaces import Generator
+from ipt.core.operator import Generator
 from ipt.testing.bench import COMMON, first_taken
 from ipt.testing.measures import difference, finite, global_generators_untouched
 from ipt.testing.promises import Check, Promise, at_most, require
@@ -89,7 +89,7 @@ PROMISES = (
     Promise(
         "seeds",
         "a draw depends on its own seed alone, not on the seeds beside it",
-        "make a torch.Generator().manual_seed(seed) for each seed (ipt.core.randomness.uniform_and_normal does), and "
+        "make a torch.Generator().manual_seed(seed) for each seed (ipt.core.random.uniform_and_normal does), and "
         "normalise each draw by itself",
         _seeds,
     ),

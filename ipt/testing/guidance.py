@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from ipt.core.charts import Chart
-from ipt.core.copies import Copies
-from ipt.core.interfaces import (
-    IMAGE,
-    Correction,
-    GuidanceRule,
-    ParameterSpec,
-    ParametricOperator,
-    Prior,
-    Step,
-    Transition,
-    Unknowns,
-)
-from ipt.core.problem import Problem, norm
-from ipt.core.schedules import Schedule
+from ipt.core.guidance import Correction, GuidanceRule, Step
+from ipt.core.observation import Observation, norm
+from ipt.core.operator import IMAGE, ParameterSpec, ParametricOperator, Unknowns
+from ipt.core.prior import Prior
+from ipt.core.problem import Problem
+from ipt.core.sampling import Schedule, Transition
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import GaussianPrior
 from ipt.testing.bench import COMMON, Bench
@@ -65,15 +56,17 @@ class GuidanceBench(Bench):
     device: str | None = None
 
     @cached_property
-    def priors(self) -> dict[str, Prior]:
-        """As the solver uses them."""
-        found = {name: self.given.get(name) or GaussianPrior() for name in [IMAGE, *self.specs]}
-        several = {name: spec.copies for name, spec in self.specs.items() if spec.copies > 1}
-        return {**found, **{name: Copies(found[name], count) for name, count in several.items()}}
-
-    @cached_property
     def specs(self) -> dict[str, ParameterSpec]:
         return self.operator.parameters(self.shape)
+
+    @cached_property
+    def posed(self) -> Problem:
+        """Of a measurement of nothing, as the solver poses it."""
+        priors = {name: self.given.get(name) or GaussianPrior() for name in [IMAGE, *self.specs]}
+        parameters = {name: torch.zeros(BATCH, *spec.shape, dtype=torch.float64) for name, spec in self.specs.items()}
+        image = torch.zeros(BATCH, *self.shape, dtype=torch.float64)
+        clear = self.operator.forward(image, **self.operator.constrain(parameters))
+        return Problem.posed(self.operator, priors, clear, 0.01)
 
     @cached_property
     def sigmas(self) -> list[float]:
@@ -85,22 +78,17 @@ class GuidanceBench(Bench):
         return sorted({round(index * last / (PLACES - 1)) for index in range(PLACES)})
 
     @cached_property
-    def charts(self) -> dict[str, Chart]:
-        shapes = {name: spec.shape for name, spec in self.specs.items()}
-        return {name: self.priors[name].chart(shape) for name, shape in {IMAGE: self.shape, **shapes}.items()}
-
-    @cached_property
     def truth(self) -> Unknowns:
-        """Normalised unknowns, float64."""
-        found = {name: 2 * uniform((BATCH, *chart.shape), f"truth {name}") - 1 for name, chart in self.charts.items()}
-        return {**found, IMAGE: self.charts[IMAGE].normalised(picture(self.shape))}
+        """Normalized unknowns, float64."""
+        shapes = {name: normalization.shape for name, normalization in self.posed.normalizations.items()}
+        found = {name: 2 * uniform((BATCH, *shape), f"truth {name}") - 1 for name, shape in shapes.items()}
+        return {**found, IMAGE: self.posed.normalizations[IMAGE].normalized(picture(self.shape))}
 
     @torch.no_grad()
     def arguments(self) -> Arrays:
         """Measurements of the truth, with a noise level an image, and noise of deviation 1 for every unknown."""
         levels = torch.tensor([0.01, 0.05, 0.02], dtype=torch.float64).reshape(-1, 1, 1, 1)
-        noiseless = Problem(self.truth[IMAGE], levels, self.operator, self.charts)
-        clear = noiseless.predict(self.truth)
+        clear = self.posed.predict(self.truth)
         return {
             "data": {"measurement": clear + levels * normal(tuple(clear.shape), "measurement"), "noise": levels},
             "truth": dict(self.truth),
@@ -108,32 +96,23 @@ class GuidanceBench(Bench):
         }
 
     def problem(self, arguments: Arrays) -> Problem:
-        data = arguments["data"]
-        return Problem(data["measurement"], data["noise"], self.operator, self.charts)
+        return replace(self.posed, observation=Observation(**arguments["data"]))
 
     def step(
         self, rule: GuidanceRule, arguments: Arrays, index: int, nudge: Mapping[str, Tensor] | None = None
     ) -> Step:
         """The step of the solver's loop at a place of the rule's own schedule, with the noisy unknowns moved."""
-        sigma = self.sigmas[index]
-        levels = {name: sigma * rule.noise_ratio(name) for name in arguments["truth"]}
+        sigma, sigma_next = self.sigmas[index : index + 2]
+        ratios = {IMAGE: 1.0} | {name: rule.noise_ratio(name, spec) for name, spec in self.specs.items()}
+        levels = {name: sigma * ratios[name] for name in arguments["truth"]}
         noisy = {name: value + levels[name] * arguments["noise"][name] for name, value in arguments["truth"].items()}
         noisy = {name: value + nudge[name] if nudge and name in nudge else value for name, value in noisy.items()}
         with torch.set_grad_enabled(rule.needs_gradients):
             if rule.needs_gradients:
                 noisy = {name: value.detach().requires_grad_() for name, value in noisy.items()}
-            spreads = {name: self.priors[name].spread(value, levels[name]) for name, value in noisy.items()}
-            return Step(
-                noisy=noisy,
-                clean={name: self.priors[name].denoise(value, levels[name]) for name, value in noisy.items()},
-                sigma=sigma,
-                sigma_next=self.sigmas[index + 1],
-                index=index,
-                total=len(self.sigmas) - 1,
-                levels=levels,
-                uncertainty={name: self.priors[name].uncertainty(level) for name, level in levels.items()},
-                spreads={name: spread for name, spread in spreads.items() if spread is not None},
-            )
+            priors = self.posed.priors
+            posteriors = {name: priors[name].posterior(value, levels[name]) for name, value in noisy.items()}
+            return Step(noisy, posteriors, sigma, sigma_next, index, len(self.sigmas) - 1, levels)
 
     def correct(self, rule: GuidanceRule, step: Step, problem: Problem) -> Correction:
         with torch.set_grad_enabled(rule.needs_gradients):
@@ -175,8 +154,8 @@ def _schedule(bench: GuidanceBench) -> None:
         )
     transition = bench.component.transition()
     require(isinstance(transition, Transition), f"transition() is a {type(transition).__name__}, not a Transition")
-    for name in bench.priors:
-        ratio = bench.component.noise_ratio(name)
+    for name, spec in bench.specs.items():
+        ratio = bench.component.noise_ratio(name, spec)
         require(math.isfinite(ratio) and ratio > 0, f"noise_ratio({name!r}) is {ratio}, not a finite number above 0")
 
 
@@ -197,7 +176,7 @@ def _inputs(bench: GuidanceBench) -> None:
     problem = bench.problem(arguments)
     for index in bench.places[:-1:2]:
         step = bench.step(bench.component, arguments, index)
-        given = {"measurement": problem.measurement, "noise": problem.noise}
+        given = {"measurement": problem.observation.measurement, "noise": problem.observation.noise}
         with untouched({"step.noisy": step.noisy, "step.clean": step.clean, "problem": given}):
             bench.correct(bench.component, step, problem)
 
@@ -230,13 +209,13 @@ PROMISES = (
     Promise(
         "schedule",
         "`schedule` gives as many noise levels as asked, falling strictly to 0, and `transition` a Transition",
-        "return one of ipt.core.schedules for `steps` steps (None: the usual number), and one of ipt.core.transitions",
+        "return a schedule of ipt.core.sampling for `steps` steps (None: the usual number), and a transition",
         _schedule,
     ),
     Promise(
         "shapes",
         "`correct` returns a Correction with names of unknowns, each of its unknown's shape",
-        "return Correction(clean={name: ...}, shift={name: ...}), normalised: problem.charts[name].normalised(value)",
+        "return Correction(clean={name: ...}, shift={name: ...}), normalized by problem.normalizations[name]",
         _shapes,
     ),
     *(promise for promise in COMMON if promise.name != "inputs"),
@@ -255,7 +234,7 @@ PROMISES = (
     Promise(
         "lowers-misfit",
         "a small step along the correction brings the prediction of every image nearer to its measurement",
-        "look for a wrong sign, for physical values where normalised ones belong, and for unknowns mixed up by order",
+        "look for a wrong sign, for physical values where normalized ones belong, and for unknowns mixed up by order",
         _lowers_misfit,
     ),
 )

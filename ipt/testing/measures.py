@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ipt.core.randomness import stream
+from ipt.core.random import stream
 from ipt.testing.promises import Shortfall, at_most, require
 
 BATCH = 3

@@ -10,8 +10,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ipt.core.copies import Copies
-from ipt.core.interfaces import IMAGE, Gaussian, Generator, ParameterSpec, ParametricOperator, Prior, Unknowns
+from ipt.core.abilities import Belief, ExactSteps, ability
+from ipt.core.covariance import Isotropic
+from ipt.core.observation import Observation
+from ipt.core.operator import IMAGE, Generator, ParameterSpec, ParametricOperator, Unknowns
+from ipt.core.prior import Prior
+from ipt.core.replicated import Replicated
 from ipt.plugins.building import build_component
 from ipt.testing.bench import Bench, first_taken
 from ipt.testing.draws import draws
@@ -65,7 +69,7 @@ class OperatorBench(Bench):
             "beliefs": {IMAGE: image + 0.1 * normal(tuple(image.shape), "belief")},
             "parameters": {name: value.clone() for name, value in valid.items()},
             "loose": {name: value.clone() for name, value in self.loose.items()},
-            "variances": {"noise": torch.full((BATCH, 1, 1, 1), NOISE**2, dtype=torch.float64)},
+            "deviations": {"noise": torch.full((BATCH, 1, 1, 1), NOISE, dtype=torch.float64)},
         }
 
     @torch.no_grad()
@@ -73,13 +77,16 @@ class OperatorBench(Bench):
         images, valid, loose = arguments["images"], arguments["parameters"], arguments["loose"]
         found = {"forward": component.forward(images[IMAGE], **valid)}
         found |= {f"constrain {name}": value for name, value in component.constrain(loose).items()}
-        noise = arguments["variances"]["noise"]
+        observation = Observation(images["measurement"], arguments["deviations"]["noise"])
         seen = believed(arguments["beliefs"][IMAGE], 0.1)
         beliefs = {name: believed(value, 0.1 * scale_of(self.loose[name])) for name, value in loose.items()}
-        step = component.parameter_step(images["measurement"], noise, seen, beliefs, {}) if beliefs else None
+        exact = ability(component, ExactSteps)
+        if exact is None:
+            return found
+        step = exact.parameter_step(observation, seen, beliefs, {}) if beliefs else None
         found |= {f"parameter_step {name}": value for name, value in (step or {}).items()}
         for called, what in (("image_step", {}), ("image_step with beliefs", beliefs)):
-            moved = component.image_step(images["measurement"], noise, seen, valid, what)
+            moved = exact.image_step(observation, seen, valid, what)
             if moved is not None:
                 found[called] = moved
         return found
@@ -91,23 +98,23 @@ def drawn(spec: ParameterSpec, name: str) -> Tensor:
         # A prior that cannot be had is what the check `usual-prior` is about.
         with contextlib.suppress(ValueError, OSError):
             prior = usual_prior(spec)
-            chart = prior.chart(spec.shape)
-            return chart.physical(draws(prior, chart.shape))
+            normalization = prior.normalization(spec.shape)
+            return normalization.physical(draws(prior, normalization.shape))
     return uniform((BATCH, *spec.shape), f"parameter {name}")
 
 
 def usual_prior(spec: ParameterSpec) -> Prior:
     """The prior that a parameter names, as the solver uses it; IptError if it cannot be had."""
     prior = build_component("prior", spec.prior)
-    return prior if spec.copies == 1 else Copies(prior, spec.copies)
+    return prior if spec.copies == 1 else Replicated(prior, spec.copies)
 
 
 def scale_of(value: Tensor) -> float:
     return rms(value) or 1.0
 
 
-def believed(mean: Tensor, deviation: float) -> Gaussian:
-    return Gaussian(mean, torch.full_like(mean[:, :1, :1, :1], deviation**2), deviation)
+def believed(mean: Tensor, deviation: float) -> Belief:
+    return Belief(mean, Isotropic.like(mean, deviation), deviation)
 
 
 def predicted(operator: ParametricOperator, point: Mapping[str, Tensor]) -> Tensor:

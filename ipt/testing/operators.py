@@ -9,9 +9,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ipt.core.interfaces import IMAGE, Gaussian, Generator, ParameterSpec, ParametricOperator, Unknowns
-from ipt.core.problem import norm, rms
-from ipt.core.pyramid import doubled, halved
+from ipt.core.abilities import Belief, Coarsenable, ExactSteps, Linear, ability
+from ipt.core.multiscale import doubled, halved
+from ipt.core.observation import Observation, norm, rms
+from ipt.core.operator import IMAGE, Generator, ParameterSpec, ParametricOperator, Unknowns
 from ipt.testing.bench import COMMON
 from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, picture, same
 from ipt.testing.operator_bench import OperatorBench, believed, constrained, predicted, scale_of, usual_prior
@@ -78,7 +79,7 @@ def _usual_prior(bench: OperatorBench) -> None:
     if not named:
         skip("no parameter names a usual prior")
     for spec in named.values():
-        usual_prior(spec).chart(spec.shape)
+        usual_prior(spec).normalization(spec.shape)
 
 
 def _derivatives(bench: OperatorBench) -> None:
@@ -101,8 +102,8 @@ def _derivatives(bench: OperatorBench) -> None:
 
 
 def _linear(bench: OperatorBench) -> None:
-    if not bench.component.linear:
-        skip("it does not declare itself linear in the image (`linear`)")
+    if ability(bench.component, Linear) is None:
+        skip("it does not declare itself linear in the image (`ipt.Linear`)")
     point = bench.point
     first, second = point[IMAGE], normal(tuple(point[IMAGE].shape), "another image")
 
@@ -158,16 +159,18 @@ def _needs_parameters(bench: OperatorBench) -> None:
 
 def _image_step(bench: OperatorBench) -> None:
     arguments = bench.arguments()
-    measurement, noise = arguments["images"]["measurement"], arguments["variances"]["noise"]
+    observation = Observation(arguments["images"]["measurement"], arguments["deviations"]["noise"])
     belief, valid = believed(arguments["beliefs"][IMAGE], 0.1), arguments["parameters"]
-    found = bench.component.image_step(measurement, noise, belief, valid, {})
+    exact = ability(bench.component, ExactSteps)
+    found = None if exact is None else exact.image_step(observation, belief, valid, {})
     if found is None:
-        skip("it has no image_step of its own")
+        skip("it has no image_step of its own (`ipt.ExactSteps`)")
     require(found.shape == belief.mean.shape, f"image_step gives {tuple(found.shape)} for {tuple(belief.mean.shape)}")
 
     def objective(image: Tensor) -> Tensor:
-        residual = measurement - predicted(bench.component, {**valid, IMAGE: image})
-        return _sum(residual.square() / noise) + _sum((image - belief.mean).square() / belief.variance)
+        residual = observation.residual(predicted(bench.component, {**valid, IMAGE: image}))
+        off = image - belief.mean
+        return _sum(residual.square() / observation.noise_variance) + _sum(off * belief.covariance.solve(off))
 
     at_most(
         float((objective(found) / objective(belief.mean)).max()), LOWER, "objective after image_step, of that before"
@@ -177,21 +180,28 @@ def _image_step(bench: OperatorBench) -> None:
 def _parameter_step(bench: OperatorBench) -> None:
     _needs_parameters(bench)
     arguments = bench.arguments()
-    noise, seen = arguments["variances"]["noise"], believed(arguments["images"][IMAGE], 0.01)
+    observation = Observation(arguments["images"]["measurement"], arguments["deviations"]["noise"])
+    seen = believed(arguments["images"][IMAGE], 0.01)
     sure = {name: believed(value, 0.01 * scale_of(value)) for name, value in arguments["loose"].items()}
     # What no measurement can tell, an operator may settle by a convention (a kernel's centre): the truth is one that it
     # has settled itself.
-    truth = bench.component.parameter_step(arguments["images"]["measurement"], noise, seen, sure, {})
-    if truth is None:
-        skip("it has no parameter_step of its own")
+    exact = ability(bench.component, ExactSteps)
+    truth = None if exact is None else exact.parameter_step(observation, seen, sure, {})
+    if exact is None or truth is None:
+        skip("it has no parameter_step of its own (`ipt.ExactSteps`)")
     require(truth.keys() == sure.keys(), f"parameter_step gives {list(truth)} for {list(sure)}")
     everything: list[list[str]] = [list(truth)]
     for unknown in everything + ([[name] for name in truth] if len(truth) > 1 else []):
-        _one_parameter_step(bench, truth, unknown, noise, seen)
+        _one_parameter_step(bench, exact, truth, unknown, observation.noise, seen)
 
 
 def _one_parameter_step(
-    bench: OperatorBench, truth: Mapping[str, Tensor], unknown: list[str], noise: Tensor, seen: Gaussian
+    bench: OperatorBench,
+    exact: ExactSteps,
+    truth: Mapping[str, Tensor],
+    unknown: list[str],
+    noise: Tensor,
+    seen: Belief,
 ) -> None:
     """From a poor belief about some parameters, the others known."""
 
@@ -205,7 +215,7 @@ def _one_parameter_step(
     for name in unknown:
         size = scale_of(truth[name])
         beliefs[name] = believed(truth[name] + size * normal(tuple(truth[name].shape), f"off {name}"), size)
-    found = bench.component.parameter_step(measurement, noise, seen, beliefs, known)
+    found = exact.parameter_step(Observation(measurement, noise), seen, beliefs, known)
     named = ", ".join(unknown)
     require(found is not None, f"parameter_step returns None where {named} is unknown, but not where all are")
     assert found is not None
@@ -218,19 +228,20 @@ def _one_parameter_step(
     at_most(worst, LOWER, f"norm of the residual after parameter_step for {named}, of that before")
 
 
-def _halved(bench: OperatorBench) -> None:
-    half = bench.component.halved(bench.shape)
+def _coarser(bench: OperatorBench) -> None:
+    able = ability(bench.component, Coarsenable)
+    half = None if able is None else able.coarser(bench.shape)
     if half is None:
-        skip("it is not `halved`, or not for such an image")
+        skip("it is not coarsenable (`ipt.Coarsenable`), or not for such an image")
     channels, *sides = bench.shape
     generators = {name: given for name, given in bench.given.items() if isinstance(given, Generator)}
     shape = (channels, *(math.ceil(side / 2) for side in sides))
     point = replace(bench, component=half.operator, image_shape=shape, given=generators).point
-    found = half.doubled({name: point[name].clone() for name in point if name != IMAGE})
-    require(found.keys() == bench.specs.keys(), f"doubled gives {list(found)} for {list(bench.specs)}")
+    found = half.enlarged({name: point[name].clone() for name in point if name != IMAGE})
+    require(found.keys() == bench.specs.keys(), f"enlarged gives {list(found)} for {list(bench.specs)}")
     for name, spec in bench.specs.items():
         wanted = (BATCH, *spec.shape)
-        require(tuple(found[name].shape) == wanted, f"doubled gives {name} {tuple(found[name].shape)}, not {wanted}")
+        require(tuple(found[name].shape) == wanted, f"enlarged gives {name} {tuple(found[name].shape)}, not {wanted}")
     # Smooth, so that what averaging loses is little.
     small = picture((channels, *(math.ceil(side / 8) for side in sides)))
     for times in (4, 2, 1):
@@ -239,11 +250,11 @@ def _halved(bench: OperatorBench) -> None:
     wanted_measurement = predicted(half.operator, {**point, IMAGE: halved(small)})
     require(
         whole.shape == wanted_measurement.shape,
-        f"the halved operator measures {tuple(wanted_measurement.shape)}, half the measurement is {tuple(whole.shape)}",
+        f"the coarser one measures {tuple(wanted_measurement.shape)}, half the measurement is {tuple(whole.shape)}",
     )
     deviation = rms(small - small.mean((1, 2, 3), keepdim=True))
     apart = float((rms(whole - wanted_measurement) / deviation).max())
-    at_most(apart, ALIKE, "half the measurement less that of the halved operator, of the picture's deviation")
+    at_most(apart, ALIKE, "half the measurement less that of the coarser operator, of the picture's deviation")
 
 
 def _sum(tensor: Tensor) -> Tensor:
@@ -274,7 +285,7 @@ PROMISES = (
     ),
     Promise(
         "linear",
-        "declared `linear`, `forward` is linear in the image and its derivative is its adjoint",
+        "declared `Linear`, `forward` is linear in the image and its derivative is its adjoint",
         "take out what clips, normalises or adds to the image, or do not declare it linear",
         _linear,
     ),
@@ -292,7 +303,7 @@ PROMISES = (
     ),
     Promise(
         "image-step",
-        "`image_step` lowers ||y - A(x)||^2 / noise_variance + ||x - mean||^2 / variance of every image",
+        "`image_step` lowers ||y - A(x)||^2 / noise^2 + (x - mean)' C^-1 (x - mean) of every image",
         "look for a wrong sign, weight or border in it, or return None: the rules then differentiate forward",
         _image_step,
     ),
@@ -303,11 +314,11 @@ PROMISES = (
         _parameter_step,
     ),
     Promise(
-        "halved",
-        "what `halved` gives measures, of a smooth picture of half the sides, about half the measurement, with the "
-        "parameters that `doubled` carries over",
+        "coarser",
+        "what `coarser` gives measures, of a smooth picture of half the sides, about half the measurement, with the "
+        "parameters that `enlarged` carries over",
         "look for lengths in pixels that are not halved, or not doubled again (a tilt, a window), or return None: a "
         "solve then begins at the picture's own size",
-        _halved,
+        _coarser,
     ),
 )

@@ -9,8 +9,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ipt.core.charts import Chart
-from ipt.core.interfaces import Prior
+from ipt.core.covariance import Covariance
+from ipt.core.normalization import Normalization
+from ipt.core.prior import Posterior, Prior
 from ipt.testing.bench import ALONE, COMMON, Bench, first_taken
 from ipt.testing.draws import draws
 from ipt.testing.measures import BATCH, Arrays, derivative_error, difference, finite, normal, rms, uneven, uniform
@@ -44,7 +45,7 @@ def prior_checks(
     """A check for each promise of a prior, to be called one by one.
 
     shape: (C, H, W) of the physical quantity; None: that of the samples, or a usual one that the prior takes.
-    samples: (N, C, H, W), N >= 32, drawn from what the prior describes, in the physical units of its chart; without
+    samples: (N, C, H, W), N >= 32, drawn from what the prior describes, in its physical units; without
         them the check `conditional-mean` is skipped, and the others use what the prior's own denoiser draws.
     device: where the check `device` runs; None: on this machine's accelerator, if it has one. A prior with an attribute
         `device` stays there, and all its checks run there.
@@ -74,20 +75,22 @@ class PriorBench(Bench):
     def shape(self) -> tuple[int, ...]:
         if self.samples is not None:
             return tuple(self.samples.shape[1:])
-        return self.given_shape or first_taken(self.component.chart, SHAPES, "shape")
+        return self.given_shape or first_taken(self.component.normalization, SHAPES, "shape")
 
     @cached_property
-    def chart(self) -> Chart:
-        return self.component.chart(self.shape)
+    def normalization(self) -> Normalization:
+        return self.component.normalization(self.shape)
 
     @cached_property
     def clean(self) -> Tensor:
-        """Typical values of the normalised variable, (N, *chart.shape), float64."""
+        """Typical values of the normalised variable, (N, *normalization.shape), float64."""
         if self.samples is not None:
-            return self.chart.normalised(self.samples.double())
-        drawn = draws(self.component, self.chart.shape, self.home)
+            return self.normalization.normalized(self.samples.double())
+        drawn = draws(self.component, self.normalization.shape, self.home)
         # What a faulty denoiser draws may all be the same; spread out, its fault shows.
-        centre, least = drawn.mean(), 0.5 * self.component.uncertainty(DECADES[-1])
+        sigma = DECADES[-1]
+        noisy = sigma * normal(tuple(drawn[:1].shape), "noise of draws").to(self.home)
+        centre, least = drawn.mean(), 0.5 * uncertainty(self.component.posterior(noisy, sigma))
         narrow = (drawn - centre).abs().amax() < least
         return centre + least * normal(tuple(drawn.shape), "spread") if narrow else drawn
 
@@ -96,7 +99,7 @@ class PriorBench(Bench):
         return (self.clean + sigma * noise).to(self.home)
 
     def arguments(self) -> Arrays:
-        factor = uneven(self.chart.shape).to(self.home)
+        factor = uneven(self.normalization.shape).to(self.home)
         return {"noisy": {f"{sigma:g}": self.noisy(sigma)[: len(factor)] * factor for sigma in LEVELS}}
 
     @torch.no_grad()
@@ -104,27 +107,33 @@ class PriorBench(Bench):
         found = {}
         for sigma, noisy in arguments["noisy"].items():
             found[f"denoise at sigma {sigma}"] = component.denoise(noisy, float(sigma))
-            spread = component.spread(noisy, float(sigma))
-            if spread is not None:
-                found[f"spread at sigma {sigma}"] = spread.forward(noisy)
+            found[f"covariance at sigma {sigma}"] = component.posterior(noisy, float(sigma)).covariance.root(noisy)
         return found
 
 
-def _chart(bench: PriorBench) -> None:
-    chart = bench.chart
-    require(isinstance(chart, Chart), f"chart() returns a {type(chart).__name__}, not an ipt.core.charts.Chart")
-    asked, given = bench.shape, tuple(chart.physical_shape)
-    require(given == asked, f"The chart for {asked} has physical_shape {given}")
+def uncertainty(posterior: Posterior) -> float:
+    """Root mean square of what is uncertain of an entry."""
+    return float(posterior.covariance.variance.double().mean().sqrt())
+
+
+def _normalization(bench: PriorBench) -> None:
+    made = bench.normalization
+    good = isinstance(made, Normalization)
+    require(good, f"normalization() returns a {type(made).__name__}, not an ipt.Normalization")
+    asked, given = bench.shape, tuple(made.physical_shape)
+    require(given == asked, f"The normalization for {asked} has physical_shape {given}")
     there = uniform((BATCH, *asked), "quantity")
-    back = chart.physical(chart.normalised(there))
+    back = made.physical(made.normalized(there))
     at_most(difference(back, there), 1e-6, "a quantity normalised and back, its difference of its largest value")
     odd = (asked[0] + 4, 3, 5)
     try:
-        other = bench.component.chart(odd)
+        other = bench.component.normalization(odd)
     except ValueError as error:
         require(bool(str(error)), f"A quantity of {odd} is refused without a word")
     else:
-        require(tuple(other.physical_shape) == odd, f"The chart for {odd} has physical_shape {other.physical_shape}")
+        require(
+            tuple(other.physical_shape) == odd, f"The normalization for {odd} has physical_shape {other.physical_shape}"
+        )
 
 
 def _shapes(bench: PriorBench) -> None:
@@ -133,11 +142,13 @@ def _shapes(bench: PriorBench) -> None:
     with torch.no_grad():
         answers = {
             "denoise": bench.component.denoise(noisy, sigma),
-            "estimate": bench.component.estimate(noisy, sigma).clean,
+            "posterior": bench.component.posterior(noisy, sigma).mean,
         }
     for name, answer in answers.items():
         require(answer.shape == noisy.shape, f"{name} gives {tuple(answer.shape)} for {tuple(noisy.shape)}")
-    at_most(difference(answers["estimate"], answers["denoise"]), ALONE, "estimate's difference from denoise")
+    at_most(
+        difference(answers["posterior"], answers["denoise"]), ALONE, "the posterior's mean, its difference from denoise"
+    )
 
 
 def _derivatives(bench: PriorBench) -> None:
@@ -159,9 +170,9 @@ def _finite(bench: PriorBench) -> None:
 def _identity(bench: PriorBench) -> None:
     for sigma in (1e-2, 1e-3):
         noisy = bench.noisy(sigma)
-        known = bench.component.uncertainty(sigma)
+        posterior = bench.component.posterior(noisy, sigma)
         # The exact denoiser moves a noisy variable by sigma at most, in the mean square (Tweedie's formula).
-        limit = 2 * max(sigma, known)
+        limit = 2 * max(sigma, uncertainty(posterior))
         moved = rms(bench.component.denoise(noisy, sigma) - noisy)
         at_most(moved, limit, f"root mean square of denoise(noisy, sigma) - noisy at sigma {sigma:g}")
 
@@ -187,44 +198,62 @@ def _conditional_mean(bench: PriorBench) -> None:
             at_most(float(by_image.mean().abs()) / size, limit, what)
 
 
-def _uncertainty(bench: PriorBench) -> None:
+@torch.no_grad()
+def _variance(bench: PriorBench) -> None:
     before = 0.0
-    for index in range(21):
-        sigma = 10 ** (index / 4 - 3)
-        value = float(bench.component.uncertainty(sigma))
-        require(math.isfinite(value) and value > 0, f"uncertainty({sigma:.3g}) is {value}, not a finite number above 0")
-        at_most(before / value, 1.01, f"uncertainty just below sigma {sigma:.3g}, over that at it")
+    for index in range(11):
+        sigma = 10 ** (index / 2 - 3)
+        value = uncertainty(bench.component.posterior(bench.noisy(sigma)[:1], sigma))
+        good = math.isfinite(value) and value > 0
+        require(good, f"the variance at sigma {sigma:.3g} is {value**2}, not a finite number above 0")
+        at_most(before / value, 1.01, f"standard deviation just below sigma {sigma:.3g}, over that at it")
         before = value
 
 
 @torch.no_grad()
-def _spread(bench: PriorBench) -> None:
+def _covariance(bench: PriorBench) -> None:
     for sigma in LEVELS:
         noisy = bench.noisy(sigma)[:BATCH]
-        spread = bench.component.spread(noisy, sigma)
-        if spread is None:
-            skip("it does not say how what is unknown hangs together (spread)")
-        first, second = (normal(tuple(noisy.shape), f"{name} of a spread").to(noisy) for name in ("v", "u"))
-        forward, transposed = spread.forward(first), spread.transposed(second)
-        shapes = tuple(forward.shape), tuple(transposed.shape), tuple(noisy.shape)
-        require(shapes[0] == shapes[1] == shapes[2], f"spread gives {shapes[0]} and {shapes[1]} for {shapes[2]}")
-        products = (second * forward).flatten(1).sum(1), (first * transposed).flatten(1).sum(1)
-        size = second.flatten(1).norm(dim=1) * forward.flatten(1).norm(dim=1)
-        what = f"<u, L v> less <L'u, v> at sigma {sigma:g}, of |u| |L v|"
-        at_most(float(((products[0] - products[1]).abs() / size).max()), ALONE, what)
+        posterior = bench.component.posterior(noisy, sigma)
+        for which, covariance in (("covariance", posterior.covariance), ("prior", posterior.prior_covariance)):
+            if covariance is not None:
+                _one_covariance(covariance, noisy, f"of the {which} at sigma {sigma:g}")
+
+
+def _one_covariance(covariance: Covariance, noisy: Tensor, what: str) -> None:
+    first, second = (normal(tuple(noisy.shape), f"{name} of a covariance").to(noisy) for name in ("v", "u"))
+    answers = {
+        "root": covariance.root(first),
+        "root_transposed": covariance.root_transposed(second),
+        "apply": covariance.apply(first),
+        "solve": covariance.solve(covariance.apply(first)),
+    }
+    for name, answer in answers.items():
+        require(answer.shape == noisy.shape, f"{name} gives {tuple(answer.shape)} for {tuple(noisy.shape)}, {what}")
+    products = (_dot(second, answers["root"]), _dot(first, answers["root_transposed"]))
+    size = second.flatten(1).norm(dim=1) * answers["root"].flatten(1).norm(dim=1)
+    apart = float(((products[0] - products[1]).abs() / size).max())
+    at_most(apart, ALONE, f"<u, L v> less <L'u, v>, {what}, of |u| |L v|")
+    same = covariance.root(covariance.root_transposed(first))
+    at_most(difference(answers["apply"], same), ALONE, f"apply's difference from root(root_transposed), {what}")
+    at_most(difference(answers["solve"], first), ALONE, f"solve(apply(v)), {what}, its difference from v")
+
+
+def _dot(first: Tensor, second: Tensor) -> Tensor:
+    return (first * second).flatten(1).sum(1)
 
 
 PROMISES = (
     Promise(
-        "chart",
-        "`chart` gives an invertible chart of the shape that is asked for, or refuses with a ValueError that says why",
-        "return Chart(shape, physical_shape, scale, offset) with physical_shape as asked and a scale that is not 0",
-        _chart,
+        "normalization",
+        "`normalization` is invertible and of the shape that is asked for, or refuses with a ValueError that says why",
+        "return ipt.Normalization(shape, physical_shape, scale, offset) with physical_shape as asked, scale not 0",
+        _normalization,
     ),
     Promise(
         "shapes",
-        "`denoise` and `estimate` give the shape of the noisy variable, and the same estimate",
-        "override `denoise` alone, or let it return self.estimate(noisy, sigma).clean",
+        "`denoise` and `posterior` give the shape of the noisy variable, and the same mean",
+        "override `denoise` alone, or let it return self.posterior(noisy, sigma).mean",
         _shapes,
     ),
     *COMMON,
@@ -242,9 +271,9 @@ PROMISES = (
     ),
     Promise(
         "identity",
-        "as sigma falls, `denoise` becomes the identity, or `uncertainty` says how far from it it stays",
+        "as sigma falls, `denoise` becomes the identity, or the variance says how far from it it stays",
         "weigh the noisy variable by about 1 - sigma^2 / variance where sigma is small; look for sigma used where its "
-        "square belongs, or let uncertainty() be no less than the error that stays",
+        "square belongs, or let the posterior's variance be no less than the error that stays",
         _identity,
     ),
     Promise(
@@ -255,15 +284,15 @@ PROMISES = (
         _conditional_mean,
     ),
     Promise(
-        "uncertainty",
-        "`uncertainty` is finite and above 0 over five decades of sigma, and does not fall as sigma grows",
-        "return the root mean square error of denoise, as a float; the default of ipt.Prior will do",
-        _uncertainty,
+        "variance",
+        "the posterior's variance is finite and above 0 over five decades of sigma, and does not fall as sigma grows",
+        "give the mean squared error of denoise, as Isotropic.like(noisy, deviation); the default will do",
+        _variance,
     ),
     Promise(
-        "spread",
-        "the two functions of `spread`, where there is one, are each other's transpose, image by image",
-        "derive the second from the first: the transpose of a product is that of its factors, in reverse order",
-        _spread,
+        "covariance",
+        "of a covariance C = L L', `root` and `root_transposed` are L and L', `apply` is C and `solve` its inverse",
+        "derive each from the same factors: the transpose of a product is that of its factors, in reverse order",
+        _covariance,
     ),
 )

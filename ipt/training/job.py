@@ -27,7 +27,7 @@ from typing import Any
 import torch
 
 from ipt.core.errors import IptError, Misuse
-from ipt.core.interfaces import Generator
+from ipt.core.operator import Generator
 from ipt.priors.refined import NetworkConfig, RefinedConfig, lost_by_averaging
 from ipt.priors.unet import UNetConfig
 from ipt.training import pictures, start

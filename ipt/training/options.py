@@ -11,7 +11,7 @@ from ipt.core.errors import Misuse
 
 T = TypeVar("T")
 PRECISIONS = ("fp32", "bf16")
-"""Of `ipt.core.precision`; the gradients of fp16 would need a scale of their own."""
+"""Of `ipt.priors.precision`; the gradients of fp16 would need a scale of their own."""
 FREE = ("images", "compile", "save_every", "validate_every", "validation_images", "device")
 """Options that may differ when a training is continued: they change no update of the weights."""
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Generator
-from ipt.core.randomness import image_seed
+from ipt.core.operator import Generator
+from ipt.core.random import image_seed
 from ipt.priors.kernels import are_kernels
 
 _LOOKED_AT = 64

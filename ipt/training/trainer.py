@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.precision import computing
+from ipt.priors.precision import computing
 from ipt.priors.refined import NetworkConfig, Refined, denoiser_of
 from ipt.training import state as states
 from ipt.training.checks import check_fit, check_state

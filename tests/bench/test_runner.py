@@ -210,6 +210,6 @@ def test_a_size_that_the_prior_does_not_take(tiny, tmp_path, listener, monkeypat
     def refuses(self, shape):
         raise ValueError("takes 64 x 64 alone")
 
-    monkeypatch.setattr(GaussianPrior, "chart", refuses)
+    monkeypatch.setattr(GaussianPrior, "normalization", refuses)
     with pytest.raises(IptError, match="solver blind cannot be used at 16 x 16 px: takes 64 x 64 alone"):
         run_bench(Bench(tiny), str(tmp_path / "out"), listener)

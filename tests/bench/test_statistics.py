@@ -10,10 +10,9 @@ import torch
 
 from ipt.bench.scores import BINS, Calibration, calibration
 from ipt.bench.statistics import mean, summary, uniformity
-from ipt.core.interfaces import ParametricOperator
-from ipt.core.schedules import VP
+from ipt.core.operator import ParametricOperator
+from ipt.core.sampling import VP, Ancestral
 from ipt.core.solver import Solver
-from ipt.core.transitions import Ancestral
 from ipt.guidance.proximal import Proximal
 from ipt.priors.analytic import GaussianPrior
 

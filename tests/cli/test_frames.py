@@ -121,10 +121,10 @@ def test_pages_of_a_grey_tiff_with_a_prior_for_colour_and_tiles(tmp_path, monkey
     from ipt.priors.analytic import GaussianPrior
 
     class Colour(GaussianPrior):
-        def chart(self, physical_shape):
-            if tuple(physical_shape) != (3, 16, 16):
+        def normalization(self, shape):
+            if tuple(shape) != (3, 16, 16):
                 raise ValueError("takes 3 x 16 x 16")
-            return super().chart(physical_shape)
+            return super().normalization(shape)
 
     monkeypatch.setattr(shipped, "faces", lambda device="cpu", precision="fp32": Colour())
     pages = [Image.fromarray(data.camera()[100:124, 200 + shift : 220 + shift]) for shift in range(14)]

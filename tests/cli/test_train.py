@@ -123,7 +123,7 @@ def test_a_generator_becomes_a_prior_with_json(tmp_path):
     config = json.loads((out / "config.json").read_text())
     assert (config["sizes"], config["canvas"]) == ([8], True)
     assert "Drawn by the generator gaussian (std=(0.5, 1)) at 8 pixels" in (out / "card.md").read_text()
-    assert load(out).chart((1, 5, 7)).shape == (1, 8, 8)
+    assert load(out).normalization((1, 5, 7)).shape == (1, 8, 8)
 
 
 def test_a_training_starts_from_the_weights_of_another(tmp_path):
@@ -149,7 +149,7 @@ def test_a_training_starts_from_the_weights_of_another(tmp_path):
     config = json.loads((out / "config.json").read_text())
     assert (config["network"]["width"], config["images"], config["start"]["sha256"]) == (8, 64, digest)
     assert f"`first` (sha256 {digest[:12]}), which had seen 32" in (out / "card.md").read_text()
-    assert load(out).chart((1, 5, 7)).shape == (1, 8, 8)
+    assert load(out).normalization((1, 5, 7)).shape == (1, 8, 8)
     # Going on needs neither the start nor its network; another start is refused.
     longer = run("-o", out, *drawn, "--images", 96)
     assert longer.exit_code == 0 and "continuing" in longer.stderr and "96 of 96" in longer.stderr, longer.stderr

@@ -1,5 +1,5 @@
 """The direction of dependence: cli -> report, bench, folder -> solve -> simulate -> images, training -> plugins ->
-operators, priors, guidance -> core."""
+operators, priors, guidance -> linalg -> core."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2] / "ipt"
-LOWEST = {"core"}
+LOWEST = {"core", "linalg"}
 PARTS = LOWEST | {"operators", "priors", "guidance"}
 MIDDLE = PARTS | {"plugins", "images", "training"}
 RUNS = {"solve", "simulate", "report", "folder", "bench"}
 ALLOWED = {
     "core": set(),
+    "linalg": {"core"},
     "operators": LOWEST,
     "priors": LOWEST,
     "guidance": LOWEST,
@@ -83,7 +84,7 @@ def test_the_core_imports_torch_alone_and_touches_no_file(path):
 def test_a_plugin_may_define_its_classes_beside_its_hooks_without_torch():
     code = (
         "import ipt, sys\n"
-        "from ipt.core.charts import Chart\n"
+        "from ipt.core.normalization import Normalization\n"
         "class Veil(ipt.ParametricOperator):\n"
         "    def parameters(self, image_shape): return {'veil': ipt.ParameterSpec((1, 1, 1), 'share')}\n"
         "    def forward(self, image, veil): return image + veil\n"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.core.charts import Chart
 from ipt.core.errors import IptError
-from ipt.core.schedules import Karras
+from ipt.core.multiscale import Multiscale
+from ipt.core.normalization import Normalization
+from ipt.core.sampling import Karras
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.operators.blur import Blur
@@ -19,15 +20,15 @@ MEASUREMENT = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0
 class Large(GaussianPrior):
     """Of at least 20 pixels."""
 
-    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
-        if physical_shape[-1] < 20:
+    def normalization(self, shape: tuple[int, ...]) -> Normalization:
+        if shape[-1] < 20:
             raise ValueError("at least 20 px")
-        return super().chart(physical_shape)
+        return super().normalization(shape)
 
 
-def solver(kernel_size: int) -> Solver:
+def solver(kernel_size: int) -> Multiscale:
     priors = {"image": GaussianPrior(), "kernel": Large()}
-    return Solver(Blur(kernel_size, "reflect"), priors, Proximal(), Karras(6))
+    return Multiscale(Solver(Blur(kernel_size, "reflect"), priors, Proximal(), Karras(6)))
 
 
 def test_a_refusal_is_an_ipt_error_that_names_the_unknown():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.core.pyramid import doubled, halved
+from ipt.core.multiscale import doubled, halved
 
 
 def ramp(height: int, width: int) -> torch.Tensor:

@@ -7,12 +7,13 @@ import re
 import pytest
 import torch
 
-from ipt.core.charts import Chart
 from ipt.core.errors import IptError
-from ipt.core.interfaces import IMAGE, Correction, GuidanceRule, ParameterSpec, ParametricOperator, Prior
-from ipt.core.schedules import VP, Karras
+from ipt.core.guidance import Correction, GuidanceRule
+from ipt.core.normalization import Normalization
+from ipt.core.operator import IMAGE, ParameterSpec, ParametricOperator
+from ipt.core.prior import Prior
+from ipt.core.sampling import VP, Ancestral, Karras
 from ipt.core.solver import Solver
-from ipt.core.transitions import Ancestral
 
 
 class Scaled(ParametricOperator):
@@ -29,10 +30,10 @@ class Shrinking(Prior):
     def __init__(self, limit=64):
         self.limit = limit
 
-    def chart(self, physical_shape):
-        if max(physical_shape) > self.limit:
-            raise ValueError(f"takes up to {self.limit}, not {physical_shape}")
-        return Chart(physical_shape, physical_shape, 0.5, 0.5)
+    def normalization(self, shape):
+        if max(shape) > self.limit:
+            raise ValueError(f"takes up to {self.limit}, not {shape}")
+        return Normalization(shape, shape, 0.5, 0.5)
 
     def denoise(self, noisy, sigma):
         return torch.tanh(noisy / (1 + sigma**2))
@@ -104,9 +105,9 @@ def test_known_values_serve_every_image_and_need_no_prior():
 
 
 def test_a_level_an_image():
-    problem = SOLVER.problem(MEASUREMENT, torch.tensor([0.1, 0.2]))
-    assert problem.noise.shape == (2, 1, 1, 1)
-    torch.testing.assert_close(problem.noise.flatten(), torch.tensor([0.1, 0.2], dtype=torch.float64))
+    noise = SOLVER.problem(MEASUREMENT, torch.tensor([0.1, 0.2])).observation.noise
+    assert noise.shape == (2, 1, 1, 1)
+    torch.testing.assert_close(noise.flatten(), torch.tensor([0.1, 0.2], dtype=torch.float64))
 
 
 def test_seeds_must_fit_the_batch():
@@ -116,9 +117,9 @@ def test_seeds_must_fit_the_batch():
 
 @pytest.mark.parametrize("stop", [1, 4, 5])
 def test_resuming_gives_the_same_bits(stop):
-    states = list(SOLVER.steps(MEASUREMENT, 0.1, seeds=[7, 8]))
+    states = list(SOLVER.steps(SOLVER.problem(MEASUREMENT, 0.1), seeds=[7, 8]))
     assert [state.index for state in states] == [1, 2, 3, 4, 5, 6] and states[-1].finished and not states[-2].finished
-    resumed = list(SOLVER.steps(MEASUREMENT, 0.1, seeds=[7, 8], resume=states[stop - 1]))
+    resumed = list(SOLVER.steps(SOLVER.problem(MEASUREMENT, 0.1), seeds=[7, 8], resume=states[stop - 1]))
     assert len(resumed) == 6 - stop
     for one, other in zip(states[stop:], resumed, strict=True):
         assert (one.index, one.sigma, dict(one.calls)) == (other.index, other.sigma, dict(other.calls))
@@ -128,14 +129,14 @@ def test_resuming_gives_the_same_bits(stop):
 
 
 def test_resuming_on_another_schedule_is_refused():
-    state = next(SOLVER.steps(MEASUREMENT))
+    state = next(SOLVER.steps(SOLVER.problem(MEASUREMENT)))
     with pytest.raises(ValueError, match="in 6 steps, the schedule has 9"):
-        next(Solver(Scaled(), PRIORS, Gradient(), VP(9)).steps(MEASUREMENT, resume=state))
+        next(Solver(Scaled(), PRIORS, Gradient(), VP(9)).steps(SOLVER.problem(MEASUREMENT), resume=state))
 
 
 def test_states_hold_no_graph_and_change_nothing_behind_ones_back():
     before = torch.get_rng_state()
-    for state in SOLVER.steps(MEASUREMENT):
+    for state in SOLVER.steps(SOLVER.problem(MEASUREMENT)):
         kept = {name: value.clone() for name, value in state.noisy.items()}
         assert not any(value.requires_grad for value in [*state.noisy.values(), *state.clean.values(), state.residual])
     assert torch.equal(before, torch.get_rng_state()) and torch.is_grad_enabled()
@@ -150,7 +151,7 @@ def test_a_solve_runs_inside_no_grad():
 
 
 def test_the_solution_is_the_last_state_in_physical_units():
-    states = list(SOLVER.steps(MEASUREMENT, 0.1))
+    states = list(SOLVER.steps(SOLVER.problem(MEASUREMENT, 0.1)))
     found = SOLVER.solve(MEASUREMENT, 0.1)
     torch.testing.assert_close(found.image, 0.5 + 0.5 * states[-1].noisy["image"], rtol=0, atol=0)
     torch.testing.assert_close(found.trace, torch.stack([state.residual for state in states]), rtol=0, atol=0)
@@ -161,7 +162,7 @@ def test_the_solution_is_the_last_state_in_physical_units():
 
 def test_the_start_is_noise_of_the_largest_level_from_each_images_own_seed():
     big = Solver(Scaled(), PRIORS, Gradient(), Karras(2, 50.0, 49.9999))
-    one = next(big.steps(MEASUREMENT, seeds=[3, 4])).noisy["image"]
-    other = next(big.steps(MEASUREMENT[[1]], seeds=[4])).noisy["image"]
+    one = next(big.steps(big.problem(MEASUREMENT), seeds=[3, 4])).noisy["image"]
+    other = next(big.steps(big.problem(MEASUREMENT[[1]]), seeds=[4])).noisy["image"]
     torch.testing.assert_close(one[1:], other, rtol=1e-12, atol=1e-12)
     assert 20 < one.std() < 90

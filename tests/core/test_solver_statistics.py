@@ -6,15 +6,17 @@ Pixels are independent and channels are not, so one picture holds thousands of i
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from ipt.core.charts import Chart
-from ipt.core.interfaces import Correction, Estimate, GuidanceRule, ParametricOperator, Prior
-from ipt.core.schedules import VP, Karras
+from ipt.core.guidance import Correction, GuidanceRule
+from ipt.core.normalization import Normalization
+from ipt.core.operator import ParametricOperator
+from ipt.core.prior import Prior
+from ipt.core.sampling import DDIM, VP, Ancestral, Karras
 from ipt.core.solver import Solver
-from ipt.core.transitions import DDIM, Ancestral
 
 MEAN = torch.tensor([0.3, -0.4], dtype=torch.float64)
 COVARIANCE = torch.tensor([[0.30, 0.12], [0.12, 0.10]], dtype=torch.float64)
@@ -31,8 +33,8 @@ class Correlated(Prior):
     def __init__(self, covariance=COVARIANCE):
         self.covariance = covariance
 
-    def chart(self, physical_shape):
-        return Chart(physical_shape, physical_shape, 0.5, 0.5)
+    def normalization(self, shape):
+        return Normalization(shape, shape, 0.5, 0.5)
 
     def denoise(self, noisy, sigma):
         gain = self.covariance @ torch.linalg.inv(self.covariance + sigma**2 * torch.eye(2, dtype=torch.float64))
@@ -51,16 +53,16 @@ class ExactVariance(Correlated):
         super().__init__(torch.diag(torch.diag(COVARIANCE)))
         self.following = dict(zip(sigmas[:-1], sigmas[1:], strict=True))
 
-    def estimate(self, noisy, sigma):
-        following = self.following[sigma]
+    def posterior(self, noisy, sigma):
+        following, usual = self.following[sigma], super().posterior(noisy, sigma)
         if following == 0:
-            return Estimate(self.denoise(noisy, sigma))
+            return usual
         ratio = (following / sigma) ** 2
         left = torch.diag(COVARIANCE) * sigma**2 / (torch.diag(COVARIANCE) + sigma**2)
         small = following**2 * (1 - ratio)
         large = (sigma**2 - following**2) / (1 + sigma**2) * (1 + following**2)
         mix = ((small + (1 - ratio) ** 2 * left).log() - math.log(small)) / (math.log(large) - math.log(small))
-        return Estimate(self.denoise(noisy, sigma), mix[:, None, None].expand_as(noisy))
+        return replace(usual, variance_interpolation=mix[:, None, None].expand_as(noisy))
 
 
 class Mixing(ParametricOperator):
@@ -102,7 +104,7 @@ class ConditionalMean(Nothing):
         covariance, eye = COVARIANCE, torch.eye(2, dtype=torch.float64)
         left = torch.linalg.inv(torch.linalg.inv(covariance) + eye / step.sigma**2)
         forward = problem.operator.matrix / 2  # from the normalised image to the measurement
-        innovation = forward @ left @ forward.T + problem.noise[0, 0, 0, 0] ** 2 * eye
+        innovation = forward @ left @ forward.T + problem.observation.noise[0, 0, 0, 0] ** 2 * eye
         delta = _mixed(left @ forward.T @ torch.linalg.inv(innovation), problem.residual(step.clean))
         if self.as_shift:
             return Correction(shift={"image": (1 - (step.sigma_next / step.sigma) ** 2) * delta})

@@ -7,13 +7,17 @@ import math
 import pytest
 import torch
 
-from ipt.core.interfaces import Estimate
-from ipt.core.schedules import VP
-from ipt.core.transitions import DDIM, Ancestral, Renoise
+from ipt.core.covariance import Isotropic
+from ipt.core.prior import Posterior
+from ipt.core.sampling import DDIM, VP, Ancestral, Renoise
 
 BETAS = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
 ABAR = (1 - BETAS).cumprod(0)
 TIMES = [1, 2, 50, 500, 998, 999]
+
+
+def estimated(clean, interpolation=None):
+    return Posterior(clean, Isotropic.like(clean, 1.0), interpolation)
 
 
 def _draw(seed):
@@ -45,7 +49,7 @@ def test_ancestral_is_the_published_ddpm_update(variance, t):
     large = torch.log(BETAS[t])
     chosen = {"small": small, "large": large, "learned": mix * large + (1 - mix) * small}[variance]
     expected = _ddpm(x, clean, noise, t, chosen)
-    found = _in_z(Ancestral(variance), x, Estimate(clean, mix), noise, t)
+    found = _in_z(Ancestral(variance), x, estimated(clean, mix), noise, t)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
@@ -61,33 +65,33 @@ def test_ddim_is_the_published_update(eta, t):
     epsilon = (x - now.sqrt() * clean) / (1 - now).sqrt()
     std = eta * ((1 - before) / (1 - now)).sqrt() * (1 - now / before).sqrt()
     expected = before.sqrt() * clean + (1 - before - std**2).sqrt() * epsilon + std * noise
-    found = _in_z(DDIM(eta), x, Estimate(clean), noise, t)
+    found = _in_z(DDIM(eta), x, estimated(clean), noise, t)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
 
 
 def test_ddim_with_eta_1_is_ancestral_small():
     x, clean, noise, _ = _draw(0)
     for sigma, sigma_next in [(80.0, 60.0), (3.0, 0.2), (0.02, 0.01)]:
-        one = DDIM(1.0)(x, Estimate(clean), sigma, sigma_next, noise)
-        other = Ancestral("small")(x, Estimate(clean), sigma, sigma_next, noise)
+        one = DDIM(1.0)(x, estimated(clean), sigma, sigma_next, noise)
+        other = Ancestral("small")(x, estimated(clean), sigma, sigma_next, noise)
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
 def test_learned_without_a_network_that_says_so_is_small():
     x, clean, noise, _ = _draw(1)
-    one = Ancestral("learned")(x, Estimate(clean), 2.0, 1.0, noise)
-    assert torch.equal(one, Ancestral("small")(x, Estimate(clean), 2.0, 1.0, noise))
+    one = Ancestral("learned")(x, estimated(clean), 2.0, 1.0, noise)
+    assert torch.equal(one, Ancestral("small")(x, estimated(clean), 2.0, 1.0, noise))
 
 
 def test_renoise_keeps_the_noise_level_and_as_much_of_the_path_as_asked():
     _, clean, noise, _ = _draw(2)
     there = torch.randn(noise.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
     noisy = clean + 3.0 * there
-    fresh = Renoise(1.0)(noisy, Estimate(clean), 3.0, 2.0, noise)
+    fresh = Renoise(1.0)(noisy, estimated(clean), 3.0, 2.0, noise)
     torch.testing.assert_close(fresh, clean + 2.0 * noise, rtol=0, atol=1e-14)
-    kept = Renoise(0.0)(noisy, Estimate(clean), 3.0, 2.0, noise)
-    torch.testing.assert_close(kept, DDIM(0.0)(noisy, Estimate(clean), 3.0, 2.0, noise), rtol=0, atol=1e-14)
-    half = Renoise(0.36)(noisy, Estimate(clean), 3.0, 2.0, noise)
+    kept = Renoise(0.0)(noisy, estimated(clean), 3.0, 2.0, noise)
+    torch.testing.assert_close(kept, DDIM(0.0)(noisy, estimated(clean), 3.0, 2.0, noise), rtol=0, atol=1e-14)
+    half = Renoise(0.36)(noisy, estimated(clean), 3.0, 2.0, noise)
     torch.testing.assert_close(half, clean + 2.0 * (0.8 * there + 0.6 * noise), rtol=0, atol=1e-13)
 
 
@@ -97,7 +101,7 @@ def test_renoise_keeps_the_noise_level_and_as_much_of_the_path_as_asked():
 )
 def test_the_last_step_is_the_estimate_itself(transition):
     x, clean, noise, mix = _draw(3)
-    assert torch.equal(transition(x, Estimate(clean, mix), 0.02, 0.0, noise), clean)
+    assert torch.equal(transition(x, estimated(clean, mix), 0.02, 0.0, noise), clean)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ipt.core.schedules import Karras
+from ipt.core.multiscale import Multiscale
+from ipt.core.sampling import Karras
 from ipt.core.solver import Solver
 from ipt.folder import checkpoints
 from ipt.folder.checkpoints import Checkpoint, Checkpointer
@@ -19,7 +20,7 @@ from ipt.priors.analytic import GaussianPrior
 from ipt.solve.batches import Batch, BatchSizer, SamplingTask, solve_tasks
 
 PRIORS = {"image": GaussianPrior(), "kernel": GaussianPrior()}
-SOLVER = Solver(Blur(5, border="circular"), PRIORS, Proximal(), Karras(4))
+SOLVER = Multiscale(Solver(Blur(5, border="circular"), PRIORS, Proximal(), Karras(4)))
 
 
 def task(number: int, samples: int = 1) -> SamplingTask:

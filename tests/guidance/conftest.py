@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from ipt.core.charts import Chart
-from ipt.core.interfaces import Prior
+from ipt.core.normalization import Normalization
+from ipt.core.prior import Prior
 
 
 class ConvolutionPrior(Prior):
@@ -25,10 +25,10 @@ class ConvolutionPrior(Prior):
         self.body.to(dtype)
         self.channels, self.calls = channels, 0
 
-    def chart(self, physical_shape):
-        if physical_shape[0] != self.channels:
-            raise ValueError(f"takes {self.channels} channels, not {physical_shape}")
-        return Chart(physical_shape, physical_shape, 0.5, 0.5)
+    def normalization(self, shape):
+        if shape[0] != self.channels:
+            raise ValueError(f"takes {self.channels} channels, not {shape}")
+        return Normalization(shape, shape, 0.5, 0.5)
 
     def denoise(self, noisy, sigma):
         self.calls += 1

@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from ipt.core.charts import Chart
+from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Estimate, Prior, Step
-from ipt.core.randomness import Noise
-from ipt.core.schedules import VP
+from ipt.core.guidance import Step
+from ipt.core.normalization import Normalization
+from ipt.core.prior import Posterior, Prior
+from ipt.core.random import Noise
+from ipt.core.sampling import VP
 from ipt.core.solver import Solver
 from ipt.guidance.dps import DPS
 from ipt.operators.blur import Blur
@@ -45,6 +47,10 @@ class Network(nn.Module):
         return (1 - ABAR[t]).sqrt() * x + 0.5 * ABAR[t].sqrt() * noise, mix
 
 
+def estimated(mean, interpolation=None):
+    return Posterior(mean, Isotropic.like(mean, 0.5), interpolation)
+
+
 class Wrapped(Prior):
     """The network as a prior in sigma."""
 
@@ -52,17 +58,17 @@ class Wrapped(Prior):
         self.network, self.clip = network, clip
         self.sigmas = ((1 - ABAR) / ABAR).sqrt()
 
-    def chart(self, physical_shape):
-        return Chart(physical_shape, physical_shape, 0.5, 0.5)
+    def normalization(self, shape):
+        return Normalization(shape, shape, 0.5, 0.5)
 
     def denoise(self, noisy, sigma):
-        return self.estimate(noisy, sigma).clean
+        return self.posterior(noisy, sigma).mean
 
-    def estimate(self, noisy, sigma):
+    def posterior(self, noisy, sigma):
         t = int((self.sigmas - sigma).abs().argmin())
         epsilon, mix = self.network(noisy / math.sqrt(1 + sigma**2), t)
         clean = noisy - sigma * epsilon
-        return Estimate(clean.clamp(-1, 1) if self.clip else clean, (mix + 1) / 2)
+        return estimated(clean.clamp(-1, 1) if self.clip else clean, (mix + 1) / 2)
 
 
 def _blurred(image, kernel):
@@ -128,7 +134,8 @@ def test_the_loop_is_the_published_chain(size, clip):
     expected = _published_chain(networks, measurement, scales, size, clip)
     priors = {name: Wrapped(network, clip) for name, network in networks.items()}
     solver = Solver(Blur(3, "circular"), priors, DPS(scales, size), VP(length=STEPS))
-    states = list(solver.steps(measurement, seeds=SEEDS))
+    problem = solver.problem(measurement)
+    states = list(solver.steps(problem, seeds=SEEDS))
     assert len(states) == STEPS
     for state, published in zip(states, expected, strict=True):
         for name, value in published.items():
@@ -136,14 +143,14 @@ def test_the_loop_is_the_published_chain(size, clip):
             # Unclipped chains of an untrained network leave -1..1 far behind.
             torch.testing.assert_close(found, value, rtol=0, atol=1e-10 * max(1.0, value.abs().max().item()))
     # The chain was guided: without the measurement it ends elsewhere.
-    free = list(Solver(Blur(3, "circular"), priors, DPS(0.0), VP(length=STEPS)).steps(measurement, seeds=SEEDS))[-1]
+    free = list(Solver(Blur(3, "circular"), priors, DPS(0.0), VP(length=STEPS)).steps(problem, seeds=SEEDS))[-1]
     assert (free.noisy["image"] - states[-1].noisy["image"]).abs().max() > 1e-2
 
 
 def _step(**noisy):
     leaves = {name: value.requires_grad_() for name, value in noisy.items()}
-    clean = {name: torch.tanh(value) for name, value in leaves.items()}
-    return Step(leaves, clean, 2.0, 1.5, 0, 10, dict.fromkeys(clean, 0.5))
+    posteriors = {name: estimated(torch.tanh(value)) for name, value in leaves.items()}
+    return Step(leaves, posteriors, 2.0, 1.5, 0, 10, dict.fromkeys(leaves, 2.0))
 
 
 def _problem(measurement):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.core.interfaces import ParameterSpec
-from ipt.core.schedules import VP, Karras
+from ipt.core.operator import ParameterSpec
+from ipt.core.sampling import VP, Karras
 from ipt.core.solver import Solver
 from ipt.guidance.dps import DPS
 from ipt.guidance.proximal import Proximal
@@ -36,13 +36,13 @@ class WithMore(Blur):
     def forward(self, image, kernel, a_first, zz_last):
         return super().forward(image, kernel) + 0 * (a_first.sum() + zz_last.sum())
 
-    def parameter_step(self, measurement, noise_variance, image, parameters, known=None):
-        found = super().parameter_step(measurement, noise_variance, image, {"kernel": parameters["kernel"]})
+    def parameter_step(self, observation, image, parameters, known):
+        found = super().parameter_step(observation, image, {"kernel": parameters["kernel"]}, known)
         return found | {name: belief.mean for name, belief in parameters.items() if name != "kernel"}
 
-    def image_step(self, measurement, noise_variance, image, parameters, beliefs):
+    def image_step(self, observation, image, parameters, beliefs):
         kernel, belief = {"kernel": parameters["kernel"]}, {"kernel": beliefs["kernel"]}
-        return super().image_step(measurement, noise_variance, image, kernel, belief)
+        return super().image_step(observation, image, kernel, belief)
 
 
 CONTRACT = [
@@ -133,8 +133,9 @@ def test_unknowns_are_found_by_name(rule, convolution_prior):
 def test_resuming_gives_the_same_bits(rule, convolution_prior):
     priors = {"image": convolution_prior(3, 0), "kernel": convolution_prior(1, 1)}
     solver = Solver(Blur(5), priors, RULES[rule], _schedule(rule))
-    states = list(solver.steps(_measurement(2)))
-    for state in solver.steps(_measurement(2), resume=states[2]):
+    problem = solver.problem(_measurement(2))
+    states = list(solver.steps(problem))
+    for state in solver.steps(problem, resume=states[2]):
         for name in priors:
             assert torch.equal(state.noisy[name], states[state.index - 1].noisy[name])
         assert torch.equal(state.residual, states[state.index - 1].residual)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import pytest
 import torch
 from torch.autograd.function import once_differentiable
 
+from ipt.core.abilities import Belief
+from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
-from ipt.core.interfaces import IMAGE, Correction, Gaussian, GuidanceRule, ParameterSpec, ParametricOperator
-from ipt.core.schedules import Karras
+from ipt.core.guidance import Correction, GuidanceRule
+from ipt.core.observation import Observation
+from ipt.core.operator import IMAGE, ParameterSpec, ParametricOperator
+from ipt.core.sampling import Karras, Renoise
 from ipt.core.solver import Solver
-from ipt.core.transitions import Renoise
 from ipt.guidance.gauss_newton import image_step, parameter_step
 from ipt.priors.analytic import BoxPrior, GaussianPrior
 
@@ -59,8 +63,16 @@ def column(value, batch, dtype=torch.float64):
     return torch.full((batch, 1, 1, 1), value, dtype=dtype)
 
 
+def gaussian(mean, variance, sigma=math.inf, covariance=None):
+    return Belief(mean, covariance or Isotropic(variance), sigma)
+
+
+def observed(measurement, variance):
+    return Observation(measurement, variance.sqrt())
+
+
 def about(mean, std):
-    return Gaussian(mean, column(std**2, len(mean), mean.dtype))
+    return gaussian(mean, column(std**2, len(mean), mean.dtype))
 
 
 def curve_case(batch=8, dtype=torch.float64):
@@ -82,8 +94,7 @@ def objective(operator, measurement, variance, image, parameters, beliefs):
     total = ((measurement - value).square() / variance).flatten(1).sum(1)
     found = {**parameters, IMAGE: image}
     for name, belief in beliefs.items():
-        spread = belief.variance.reshape(-1, *[1] * (belief.mean.ndim - 1))
-        total = total + ((found[name] - belief.mean).square() / spread).flatten(1).sum(1)
+        total = total + ((found[name] - belief.mean).square() / belief.covariance.variance).flatten(1).sum(1)
     return total
 
 
@@ -91,7 +102,7 @@ def objective(operator, measurement, variance, image, parameters, beliefs):
 def test_gain_and_gamma_are_recovered(dtype, tolerance):
     measurement, picture, gain, gamma = curve_case(dtype=dtype)
     image, noise = about(picture, 1e-4), column(1e-4, 8, dtype)
-    found = parameter_step(Curve(), measurement, noise, image, curve_beliefs(dtype=dtype), {}, iterations=6)
+    found = parameter_step(Curve(), observed(measurement, noise), image, curve_beliefs(dtype=dtype), {}, iterations=6)
     assert found["gain"].dtype == dtype and set(found) == {"gain", "gamma"}
     torch.testing.assert_close(found["gain"], gain, rtol=0, atol=tolerance)
     torch.testing.assert_close(found["gamma"], gamma, rtol=0, atol=tolerance)
@@ -100,7 +111,9 @@ def test_gain_and_gamma_are_recovered(dtype, tolerance):
 def test_a_known_parameter_is_used_and_not_returned():
     measurement, picture, gain, gamma = curve_case()
     beliefs = {"gamma": curve_beliefs()["gamma"]}
-    found = parameter_step(Curve(), measurement, column(1e-4, 8), about(picture, 1e-4), beliefs, {"gain": gain}, 6)
+    found = parameter_step(
+        Curve(), observed(measurement, column(1e-4, 8)), about(picture, 1e-4), beliefs, {"gain": gain}, 6
+    )
     assert set(found) == {"gamma"}
     torch.testing.assert_close(found["gamma"], gamma, rtol=0, atol=2e-2)
 
@@ -109,7 +122,9 @@ def test_an_uncertain_image_moves_the_parameters_less():
     measurement, picture, gain, _ = curve_case()
     moved = []
     for std in (1e-3, 10.0, 1e3):
-        found = parameter_step(Curve(), measurement, column(1e-4, 8), about(picture, std), curve_beliefs(), {})
+        found = parameter_step(
+            Curve(), observed(measurement, column(1e-4, 8)), about(picture, std), curve_beliefs(), {}
+        )
         moved.append((found["gain"] - 1).abs().max().item())
     assert moved[0] > 0.2 > moved[1] > 10 * moved[2]
 
@@ -119,18 +134,22 @@ def test_an_uncertain_image_moves_the_parameters_less():
 def test_an_image_alone_and_in_a_batch_is_the_same(operator, dtype, tolerance):
     measurement, picture, gain, gamma = curve_case(dtype=dtype)
     image = about((picture + 0.05).clamp(0.05, 1), 0.1)
-    together = parameter_step(operator, measurement, column(1e-4, 8, dtype), image, curve_beliefs(dtype=dtype), {})
+    together = parameter_step(
+        operator, observed(measurement, column(1e-4, 8, dtype)), image, curve_beliefs(dtype=dtype), {}
+    )
     valid = {"gain": gain, "gamma": gamma}
-    pictures = image_step(operator, measurement, column(1e-4, 8, dtype), image, valid)
+    pictures = image_step(operator, observed(measurement, column(1e-4, 8, dtype)), image, valid)
     assert (pictures - image.mean).abs().amax((1, 2, 3)).min() > 0.01
     for index in (0, 5, 7):
         one = slice(index, index + 1)
-        single = Gaussian(image.mean[one], image.variance[one])
+        single = gaussian(image.mean[one], image.covariance.variance[one])
         noise = column(1e-4, 1, dtype)
-        alone = parameter_step(operator, measurement[one], noise, single, curve_beliefs(1, dtype), {})
+        alone = parameter_step(operator, observed(measurement[one], noise), single, curve_beliefs(1, dtype), {})
         for name in alone:
             torch.testing.assert_close(alone[name], together[name][one], rtol=0, atol=tolerance)
-        apart = image_step(operator, measurement[one], noise, single, {name: valid[name][one] for name in valid})
+        apart = image_step(
+            operator, observed(measurement[one], noise), single, {name: valid[name][one] for name in valid}
+        )
         torch.testing.assert_close(apart, pictures[one], rtol=0, atol=tolerance)
 
 
@@ -144,9 +163,9 @@ def test_the_objective_never_rises():
     cubes, dim = Curve().forward(picture, **valid), about(torch.full_like(picture, 0.2), 0.5)
     heights, depths = [], []
     for count in range(9):
-        found = parameter_step(Curve(), measurement, noise, exact, wide, {}, iterations=count)
+        found = parameter_step(Curve(), observed(measurement, noise), exact, wide, {}, iterations=count)
         heights.append(objective(Curve(), measurement, noise, picture, found, wide))
-        image = image_step(Curve(), cubes, noise, dim, valid, iterations=count)
+        image = image_step(Curve(), observed(cubes, noise), dim, valid, iterations=count)
         depths.append(objective(Curve(), cubes, noise, image, valid, {IMAGE: dim}))
     for fall in (torch.stack(heights), torch.stack(depths)):
         assert (fall[1:] <= fall[:-1] * (1 + 1e-12)).all()
@@ -168,7 +187,7 @@ def test_a_step_that_overshoots_is_shortened():
     assert torch.atan(3 * whole).abs() > torch.atan(column(4.5, 1))
     places = [1.5]
     for count in (1, 2, 8):
-        found = parameter_step(Bent(), target, noise, about(picture, 1e-9), belief, known, count)
+        found = parameter_step(Bent(), observed(target, noise), about(picture, 1e-9), belief, known, count)
         places.append(abs(found["gain"].item()))
     assert places[0] > places[1] > places[2] > places[3] and places[3] < 1e-6
 
@@ -184,10 +203,10 @@ def test_a_hopeless_image_stays_and_does_not_disturb_the_others():
     bad = picture.clone()
     bad[2, :, 0, 0] = 0
     noise, valid = column(1e-4, 4), {"gain": gain, "gamma": gamma}
-    good = parameter_step(Curve(), measurement, noise, about(picture, 0.05), curve_beliefs(4), {})
-    found = parameter_step(Broken(), measurement, noise, about(bad, 0.05), curve_beliefs(4), {})
-    sharp = image_step(Curve(), measurement, noise, about(picture, 0.05), valid)
-    image = image_step(Broken(), measurement, noise, about(bad, 0.05), valid)
+    good = parameter_step(Curve(), observed(measurement, noise), about(picture, 0.05), curve_beliefs(4), {})
+    found = parameter_step(Broken(), observed(measurement, noise), about(bad, 0.05), curve_beliefs(4), {})
+    sharp = image_step(Curve(), observed(measurement, noise), about(picture, 0.05), valid)
+    image = image_step(Broken(), observed(measurement, noise), about(bad, 0.05), valid)
     others = [0, 1, 3]
     for name in found:
         torch.testing.assert_close(found[name][others], good[name][others], rtol=0, atol=1e-10)
@@ -201,8 +220,8 @@ def test_a_measurement_that_nothing_explains_leaves_finite_answers_for_all():
     wild = measurement.clone()
     wild[1] = -1e12
     noise, image = column(1e-4, 3, torch.float32), about(picture, 0.05)
-    good = parameter_step(Curve(), measurement, noise, image, curve_beliefs(3, torch.float32), {})
-    found = parameter_step(Curve(), wild, noise, image, curve_beliefs(3, torch.float32), {})
+    good = parameter_step(Curve(), observed(measurement, noise), image, curve_beliefs(3, torch.float32), {})
+    found = parameter_step(Curve(), observed(wild, noise), image, curve_beliefs(3, torch.float32), {})
     for name in found:
         assert torch.isfinite(found[name]).all()
         torch.testing.assert_close(found[name][[0, 2]], good[name][[0, 2]], rtol=0, atol=1e-5)
@@ -211,7 +230,7 @@ def test_a_measurement_that_nothing_explains_leaves_finite_answers_for_all():
 def test_an_entry_beyond_its_bound_stays_and_the_others_move():
     measurement, picture, *_ = curve_case(2)
     beliefs = {"gain": about(column(1.0, 2), 0.5), "gamma": about(column(-0.3, 2), 0.5)}
-    found = parameter_step(Curve(), measurement, column(1e-4, 2), about(picture, 1e-4), beliefs, {})
+    found = parameter_step(Curve(), observed(measurement, column(1e-4, 2)), about(picture, 1e-4), beliefs, {})
     assert (found["gamma"] == -0.3).all() and ((found["gain"] - 1).abs() > 0.01).all()
 
 
@@ -225,13 +244,14 @@ def test_what_can_be_differentiated_only_once_is_solved_as_well(dtype, tolerance
 
     measurement, picture, gain, gamma = curve_case(3, dtype)
     image, noise, valid = about(picture, 0.1), column(1e-3, 3, dtype), {"gain": gain, "gamma": gamma}
-    once, twice = (image_step(made, measurement, noise, image, valid) for made in (OnceSquared(), Squared()))
+    once, twice = (image_step(made, observed(measurement, noise), image, valid) for made in (OnceSquared(), Squared()))
     torch.testing.assert_close(once, twice, rtol=0, atol=tolerance)
     assert (once - picture).abs().amax() > 0.01
     for std in (0.5, 0.02):
         beliefs = {name: about(column(1.0, 3, dtype), std) for name in ("gain", "gamma")}
         once, twice = (
-            parameter_step(made, measurement, noise, image, beliefs, {}) for made in (OnceSquared(), Squared())
+            parameter_step(made, observed(measurement, noise), image, beliefs, {})
+            for made in (OnceSquared(), Squared())
         )
         for name in once:
             torch.testing.assert_close(once[name], twice[name], rtol=0, atol=tolerance)
@@ -250,9 +270,11 @@ def test_an_operator_without_derivatives_is_named():
     for operator in (Counted(), Cut()):
         name = type(operator).__name__
         with pytest.raises(IptError, match=f"operator {name} cannot be differentiated in image .*\n.*image_step"):
-            image_step(operator, measurement, column(0.1, 2), about(picture, 0.1), {"gain": gain, "gamma": gamma})
+            image_step(
+                operator, observed(measurement, column(0.1, 2)), about(picture, 0.1), {"gain": gain, "gamma": gamma}
+            )
         with pytest.raises(IptError, match=f"operator {name} cannot be differentiated"):
-            parameter_step(operator, measurement, column(0.1, 2), about(picture, 0.1), curve_beliefs(2), {})
+            parameter_step(operator, observed(measurement, column(0.1, 2)), about(picture, 0.1), curve_beliefs(2), {})
 
 
 def test_an_operators_own_errors_show_as_they_are():
@@ -270,25 +292,27 @@ def test_an_operators_own_errors_show_as_they_are():
         (Smaller(), IptError, "Smaller pred"),
     ):
         with pytest.raises(error, match=message):
-            image_step(operator, measurement, column(0.1, 2), about(picture, 0.1), {"gain": gain, "gamma": gamma})
+            image_step(
+                operator, observed(measurement, column(0.1, 2)), about(picture, 0.1), {"gain": gain, "gamma": gamma}
+            )
         with pytest.raises(error, match=message):
-            parameter_step(operator, measurement, column(0.1, 2), about(picture, 0.1), curve_beliefs(2), {})
+            parameter_step(operator, observed(measurement, column(0.1, 2)), about(picture, 0.1), curve_beliefs(2), {})
 
 
 def test_nothing_random_is_used_and_no_graph_is_kept():
     measurement, picture, gain, gamma = curve_case(2)
     before = torch.get_rng_state()
-    image = Gaussian(picture.clone().requires_grad_(), column(0.01, 2))
-    first = parameter_step(Curve(), measurement, column(1e-4, 2), image, curve_beliefs(2), {})
+    image = gaussian(picture.clone().requires_grad_(), column(0.01, 2))
+    first = parameter_step(Curve(), observed(measurement, column(1e-4, 2)), image, curve_beliefs(2), {})
     torch.rand(1)
     torch.set_rng_state(before)
-    second = parameter_step(Curve(), measurement, column(1e-4, 2), image, curve_beliefs(2), {})
+    second = parameter_step(Curve(), observed(measurement, column(1e-4, 2)), image, curve_beliefs(2), {})
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not any(value.requires_grad for value in first.values())
     valid = {"gain": gain.clone().requires_grad_(), "gamma": gamma}
-    assert not image_step(Curve(), measurement, column(1e-4, 2), image, valid).requires_grad
-    assert parameter_step(Curve(), measurement, column(1e-4, 2), image, {}, valid) == {}
+    assert not image_step(Curve(), observed(measurement, column(1e-4, 2)), image, valid).requires_grad
+    assert parameter_step(Curve(), observed(measurement, column(1e-4, 2)), image, {}, valid) == {}
 
 
 @dataclass(frozen=True)
@@ -308,15 +332,14 @@ class General(GuidanceRule):
     def correct(self, step, problem):
         beliefs = {}
         for name, clean in step.clean.items():
-            chart = problem.charts[name]
-            variance = (chart.scale * step.uncertainty[name]) ** 2
-            beliefs[name] = about(chart.physical(clean), variance**0.5)
-        image, noise = beliefs.pop(IMAGE), problem.noise.square()
-        loose = parameter_step(problem.operator, problem.measurement, noise, image, beliefs, problem.known)
+            normalization, covariance = problem.normalizations[name], step.posteriors[name].covariance
+            beliefs[name] = Belief(normalization.physical(clean), covariance.scaled(normalization.scale))
+        image = beliefs.pop(IMAGE)
+        loose = parameter_step(problem.operator, problem.observation, image, beliefs, problem.known)
         valid = problem.operator.constrain({**loose, **problem.known})
-        solved = image_step(problem.operator, problem.measurement, noise, image, valid)
+        solved = image_step(problem.operator, problem.observation, image, valid)
         found = {IMAGE: solved, **loose}
-        return Correction({name: problem.charts[name].normalised(value) for name, value in found.items()})
+        return Correction({name: problem.normalizations[name].normalized(value) for name, value in found.items()})
 
 
 def test_a_whole_solve_finds_curve_and_picture():

@@ -3,10 +3,15 @@ where a parameter is constrained or the operator has kinks."""
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 
-from ipt.core.interfaces import Gaussian, ParameterSpec, ParametricOperator
+from ipt.core.abilities import Belief
+from ipt.core.covariance import Isotropic
+from ipt.core.observation import Observation
+from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.guidance.gauss_newton import image_step, parameter_step
 
 SCALAR = ParameterSpec((1, 1, 1), "a number")
@@ -58,8 +63,16 @@ def column(value, batch, dtype=torch.float64):
     return torch.full((batch, 1, 1, 1), value, dtype=dtype)
 
 
+def gaussian(mean, variance, sigma=math.inf, covariance=None):
+    return Belief(mean, covariance or Isotropic(variance), sigma)
+
+
+def observed(measurement, variance):
+    return Observation(measurement, variance.sqrt())
+
+
 def about(mean, std):
-    return Gaussian(mean, column(std**2, len(mean), mean.dtype))
+    return gaussian(mean, torch.full((len(mean), *[1] * (mean.ndim - 1)), std**2, dtype=mean.dtype))
 
 
 def dense(matrix, measurement, variance, mean, deviation):
@@ -73,7 +86,7 @@ def test_the_image_step_is_the_dense_solution():
     valid = {"gain": 0.5 + uniform(batch, 1, 1, 1), "bias": uniform(batch, *shape, seed=1)}
     measurement, mean = uniform(batch, *shape, seed=2), uniform(batch, *shape, seed=3)
     noise, variance = 0.01 + uniform(batch, 1, 1, 1, seed=4), 0.01 + uniform(batch, *shape, seed=5)
-    found = image_step(Linear(), measurement, noise, Gaussian(mean, variance), valid, 1, 40)
+    found = image_step(Linear(), observed(measurement, noise), gaussian(mean, variance), valid, 1, 40)
     basis = torch.eye(12, dtype=torch.float64).reshape(12, *shape)
     for index in range(batch):
         matrix = Linear().forward(basis, valid["gain"][index], 0 * basis).reshape(12, 12).T
@@ -86,22 +99,24 @@ def test_the_parameter_step_is_the_dense_solution_for_all_unknowns_jointly():
     batch, shape = 2, (1, 3, 4)
     picture, measurement = uniform(batch, *shape), uniform(batch, *shape, seed=1)
     beliefs = {
-        "bias": Gaussian(uniform(batch, *shape, seed=2), 1e-4 + 1e-3 * uniform(batch, *shape, seed=3)),
+        "bias": gaussian(uniform(batch, *shape, seed=2), 1e-4 + 1e-3 * uniform(batch, *shape, seed=3)),
         "gain": about(0.5 + uniform(batch, 1, 1, 1, seed=4), 30.0),
     }
     noise = 0.01 + 0.1 * uniform(batch, 1, 1, 1, seed=5)
-    image = Gaussian(picture, 0.01 + uniform(batch, 1, 1, 1, seed=6))
-    found = parameter_step(Linear(), measurement, noise, image, beliefs, {}, 1, 60)
+    image = gaussian(picture, 0.01 + uniform(batch, 1, 1, 1, seed=6))
+    found = parameter_step(Linear(), observed(measurement, noise), image, beliefs, {}, 1, 60)
     smeared = Linear().forward(picture, 1.0, 0.0)
     # The pattern of signs as it is fixed: a generator of its own, seeded with 0.
     signs = 2 * torch.randint(0, 2, (12,), generator=torch.Generator().manual_seed(0)).double().reshape(shape) - 1
     for index in range(batch):
         gain = beliefs["gain"].mean[index].item()
         shaken = Linear().forward(signs[None], gain, 0.0).square().mean()
-        variance = (noise[index] + image.variance[index] * shaken).item()
+        variance = (noise[index] + image.covariance.variance[index] * shaken).item()
         matrix = torch.cat([torch.eye(12, dtype=torch.float64), smeared[index].reshape(12, 1)], 1)
         mean = torch.cat([beliefs[name].mean[index].flatten() for name in beliefs])
-        spread = torch.cat([beliefs["bias"].variance[index].flatten(), beliefs["gain"].variance[index].flatten()])
+        spread = torch.cat(
+            [beliefs["bias"].covariance.variance[index].flatten(), beliefs["gain"].covariance.variance[index].flatten()]
+        )
         wanted = dense(matrix, measurement[index].flatten(), variance, mean, spread.sqrt())
         torch.testing.assert_close(found["bias"][index].flatten(), wanted[:12], rtol=0, atol=1e-9)
         torch.testing.assert_close(found["gain"][index].flatten(), wanted[12:], rtol=1e-8, atol=0)
@@ -112,7 +127,7 @@ def test_parameters_are_found_through_their_constraint():
     picture, true = uniform(3, 1, 6, 6), torch.tensor([[0.6, 0.3, 0.1], [0.2, 0.2, 0.6], [0.1, 0.8, 0.1]]).double()
     measurement = Mixture().forward(picture, true)
     belief = {"weights": about(torch.full((3, 3), 2.0, dtype=torch.float64), 2.0)}
-    found = parameter_step(Mixture(), measurement, column(1e-6, 3), about(picture, 1e-9), belief, {}, 8)
+    found = parameter_step(Mixture(), observed(measurement, column(1e-6, 3)), about(picture, 1e-9), belief, {}, 8)
     assert found["weights"].shape == (3, 3)
     torch.testing.assert_close(Mixture().constrain(found)["weights"], true, rtol=0, atol=1e-3)
 
@@ -123,5 +138,5 @@ def test_a_shift_is_found_through_grid_sample():
     true = torch.tensor([[0.7, -0.4], [-0.3, 0.9]], dtype=torch.float64)
     measurement = Warp().forward(picture, true)
     belief = {"shift": about(torch.zeros(2, 2, dtype=torch.float64), 1.0)}
-    found = parameter_step(Warp(), measurement, column(1e-6, 2), about(picture, 1e-9), belief, {}, 6)
+    found = parameter_step(Warp(), observed(measurement, column(1e-6, 2)), about(picture, 1e-9), belief, {}, 6)
     torch.testing.assert_close(found["shift"], true, rtol=0, atol=1e-2)

@@ -13,11 +13,13 @@ import math
 import pytest
 import torch
 
-from ipt.core.charts import Chart
-from ipt.core.interfaces import ParameterSpec, ParametricOperator, Prior
-from ipt.core.schedules import VP, Karras
+from ipt.core.abilities import ExactSteps
+from ipt.core.covariance import Isotropic
+from ipt.core.normalization import Normalization
+from ipt.core.operator import ParameterSpec, ParametricOperator
+from ipt.core.prior import Posterior, Prior
+from ipt.core.sampling import VP, Ancestral, Karras
 from ipt.core.solver import Solver
-from ipt.core.transitions import Ancestral
 from ipt.guidance.dps import DPS
 from ipt.guidance.proximal import Proximal
 
@@ -43,15 +45,19 @@ class Dense(ParametricOperator):
         return gain * (image.flatten(1) @ _matrix().T).reshape(image.shape)
 
 
-class Closed(Dense):
+class Closed(Dense, ExactSteps):
     """The same with the image in closed form."""
 
-    def image_step(self, measurement, noise_variance, image, parameters, beliefs):
+    def parameter_step(self, observation, image, parameters, known):
+        return None
+
+    def image_step(self, observation, image, parameters, beliefs):
         assert not beliefs, "the gain is known"
         solved = []
+        measurement, noise_variance = observation.measurement, observation.noise_variance
         for index in range(len(measurement)):
             matrix = parameters["gain"][index].item() * _matrix()
-            noise, variance = noise_variance[index].item(), image.variance[index].item()
+            noise, variance = noise_variance[index].item(), image.covariance.variance[index].item()
             normal = matrix.T @ matrix / noise + torch.eye(SIDE**2, dtype=torch.float64) / variance
             right = matrix.T @ measurement[index].flatten() / noise + image.mean[index].flatten() / variance
             solved.append(torch.linalg.solve(normal, right).reshape(image.mean[index].shape))
@@ -59,14 +65,14 @@ class Closed(Dense):
 
 
 class Independent(Prior):
-    def chart(self, physical_shape):
-        return Chart(physical_shape, physical_shape, 0.5, 0.5)
+    def normalization(self, shape):
+        return Normalization(shape, shape, 0.5, 0.5)
 
     def denoise(self, noisy, sigma):
         return MEAN + STD**2 / (STD**2 + sigma**2) * (noisy - MEAN)
 
-    def uncertainty(self, sigma):
-        return sigma * STD / math.hypot(sigma, STD)
+    def posterior(self, noisy, sigma):
+        return Posterior(self.denoise(noisy, sigma), Isotropic.like(noisy, sigma * STD / math.hypot(sigma, STD)))
 
 
 each_operator = pytest.mark.parametrize("operator", [Dense(), Closed()], ids=["gauss-newton", "closed form"])
@@ -102,7 +108,7 @@ def test_a_known_parameter_needs_no_step_for_it():
     mean, _ = _posterior()
     for operator, tolerance in ((Closed(), 1e-6), (Dense(), 0.03)):
         solver = _solver(operator, Proximal(clip=False), Karras(10, sigma_max=1e7))
-        state = next(solver.steps(MEASUREMENT, NOISE, {"gain": GAIN}))
+        state = next(solver.steps(solver.problem(MEASUREMENT, NOISE, {"gain": GAIN})))
         found = 0.5 + 0.5 * state.clean["image"]
         assert (found - mean).square().mean().sqrt() < tolerance * (mean - 0.5).square().mean().sqrt()
 
@@ -112,7 +118,8 @@ def test_the_mean_over_seeds_is_the_posterior_mean_at_every_step(operator):
     """With fresh noise around the conditional mean, every estimate is unbiased."""
     mean, covariance = _posterior()
     std = covariance.diagonal().sqrt().max().item()
-    for state in _solver(operator, Proximal(clip=False), Karras(8)).steps(MEASUREMENT, NOISE, {"gain": GAIN}):
+    solver = _solver(operator, Proximal(clip=False), Karras(8))
+    for state in solver.steps(solver.problem(MEASUREMENT, NOISE, {"gain": GAIN})):
         found = 0.5 + 0.5 * state.clean["image"].mean(0, keepdim=True)
         assert (found - mean).abs().max() < 5 * std / math.sqrt(BATCH)
         assert (found - mean).mean().abs() < 5 * std / math.sqrt(BATCH * SIDE**2)

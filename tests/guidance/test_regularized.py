@@ -7,11 +7,12 @@ import math
 import pytest
 import torch
 
+from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Correction, GuidanceRule, Step
-from ipt.core.schedules import VP, Karras
+from ipt.core.guidance import Correction, GuidanceRule, Step
+from ipt.core.prior import Posterior
+from ipt.core.sampling import VP, Ancestral, Karras
 from ipt.core.solver import Solver
-from ipt.core.transitions import Ancestral
 from ipt.guidance.dps import DPS
 from ipt.guidance.proximal import Proximal
 from ipt.guidance.regularized import Regularized, hard_threshold, smooth_total_variation, soft_threshold
@@ -26,7 +27,7 @@ VALUES = torch.tensor([-2.0, -1.1, -0.5, -0.01, 0.0, 0.3, 0.72, 1.0, 2.9], dtype
     ("proximal", "penalty"), [(soft_threshold, torch.abs), (hard_threshold, lambda u: (u.abs() > 5e-5).double())]
 )
 def test_thresholds_minimise_their_objective(proximal, penalty, amount):
-    for value, found in zip(VALUES, proximal(VALUES, amount), strict=True):
+    for value, found in zip(VALUES, proximal(VALUES, torch.tensor(amount)), strict=True):
         objective = 0.5 * (GRID - value) ** 2 + amount * penalty(GRID)
         assert found.item() == pytest.approx(GRID[objective.argmin()].item(), abs=1.1e-4)
 
@@ -59,24 +60,26 @@ def test_total_variation_minimises_its_objective(amount):
 
     optimiser.step(closure)
     best = _objective(brute.detach(), value, amount).item()
-    exact = smooth_total_variation(value, amount, iterations=3000)
+    exact = smooth_total_variation(value, torch.tensor(amount), iterations=3000)
     assert _objective(exact, value, amount).item() <= best + 1e-6
     assert (exact - brute.detach()).abs().max() < 2e-3
-    usual = smooth_total_variation(value, amount)
+    usual = smooth_total_variation(value, torch.tensor(amount))
     before = _objective(value, value, amount).item()
     assert _objective(usual, value, amount).item() - best < 0.02 * (before - best)
 
 
 def test_total_variation_keeps_what_it_should():
     value = torch.rand(2, 2, 5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    smooth = smooth_total_variation(value, 0.2)
+    smooth = smooth_total_variation(value, torch.tensor(0.2))
     torch.testing.assert_close(smooth.mean((2, 3)), value.mean((2, 3)), rtol=1e-10, atol=0)
-    assert torch.equal(smooth_total_variation(value, 0.0), value)
+    assert torch.equal(smooth_total_variation(value, torch.tensor(0.0)), value)
     flat = torch.full_like(value, 0.3)
-    assert torch.equal(smooth_total_variation(flat, 0.2), flat)
+    assert torch.equal(smooth_total_variation(flat, torch.tensor(0.2)), flat)
     # Channel by channel, image by image, and the same along both axes.
-    torch.testing.assert_close(smooth_total_variation(value[1:, 1:], 0.2), smooth[1:, 1:], rtol=0, atol=1e-12)
-    torch.testing.assert_close(smooth_total_variation(value.mT, 0.2), smooth.mT, rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        smooth_total_variation(value[1:, 1:], torch.tensor(0.2)), smooth[1:, 1:], rtol=0, atol=1e-12
+    )
+    torch.testing.assert_close(smooth_total_variation(value.mT, torch.tensor(0.2)), smooth.mT, rtol=0, atol=1e-12)
 
 
 class Nothing(GuidanceRule):
@@ -101,10 +104,11 @@ def _step(convolution_prior):
     entries = torch.tensor([0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 0.04], dtype=torch.float64).reshape(1, 1, 3, 3)
     clean = {
         "image": torch.linspace(-1, 1, 36, dtype=torch.float64).reshape(1, 1, 6, 6),
-        "kernel": problem.charts["kernel"].normalised(entries),
+        "kernel": problem.normalizations["kernel"].normalized(entries),
     }
     uncertainty = {"image": 0.4, "kernel": 0.5}
-    return Step(clean, clean, 1.0, 0.5, 0, 5, uncertainty=uncertainty), problem, entries
+    posteriors = {name: Posterior(mean, Isotropic.like(mean, uncertainty[name])) for name, mean in clean.items()}
+    return Step(clean, posteriors, 1.0, 0.5, 0, 5, dict.fromkeys(clean, 1.0)), problem, entries
 
 
 def test_l1_acts_on_the_kernel_before_it_is_normalised(convolution_prior):
@@ -113,7 +117,7 @@ def test_l1_acts_on_the_kernel_before_it_is_normalised(convolution_prior):
     # In physical units: the variance of what is unknown is (.5 * .5)^2.
     amount = weight * 0.0625
     corrected = Regularized(Nothing(), {"kernel": f"l1:{weight}"}).correct(step, problem)
-    loose = problem.charts["kernel"].physical(corrected.clean["kernel"])
+    loose = problem.normalizations["kernel"].physical(corrected.clean["kernel"])
     torch.testing.assert_close(loose, (entries - amount).clamp(min=0), rtol=0, atol=1e-14)
     before = problem.physical(step.clean)["kernel"]
     after = problem.physical({**step.clean, **corrected.clean})["kernel"]
@@ -127,7 +131,7 @@ def test_l1_acts_on_the_kernel_before_it_is_normalised(convolution_prior):
 def test_l0_drops_the_small_and_keeps_the_rest(convolution_prior):
     step, problem, entries = _step(convolution_prior)
     corrected = Regularized(Nothing(), {"kernel": "l0:0.1"}).correct(step, problem)
-    loose = problem.charts["kernel"].physical(corrected.clean["kernel"])
+    loose = problem.normalizations["kernel"].physical(corrected.clean["kernel"])
     edge = math.sqrt(2 * 0.1 * 0.0625)
     torch.testing.assert_close(loose, torch.where(entries > edge, entries, 0.0), rtol=0, atol=1e-14)
     assert 0 < (loose == 0).sum() < 9
@@ -136,9 +140,9 @@ def test_l0_drops_the_small_and_keeps_the_rest(convolution_prior):
 def test_tv_smooths_the_image_in_physical_units(convolution_prior):
     step, problem, _ = _step(convolution_prior)
     corrected = Regularized(Nothing(), {"image": "tv:0.5"}).correct(step, problem)
-    physical = problem.charts["image"].physical(step.clean["image"])
-    expected = smooth_total_variation(physical, 0.5 * (0.5 * 0.4) ** 2)
-    torch.testing.assert_close(problem.charts["image"].physical(corrected.clean["image"]), expected)
+    physical = problem.normalizations["image"].physical(step.clean["image"])
+    expected = smooth_total_variation(physical, torch.tensor(0.5 * (0.5 * 0.4) ** 2))
+    torch.testing.assert_close(problem.normalizations["image"].physical(corrected.clean["image"]), expected)
     assert (expected - physical).abs().max() > 1e-3
 
 
@@ -146,13 +150,15 @@ def test_it_follows_the_wrapped_rules_own_correction(convolution_prior):
     class Half(Nothing):
         def correct(self, step, problem):
             return Correction(
-                clean={"kernel": problem.charts["kernel"].normalised(torch.full_like(step.clean["kernel"], 0.5))}
+                clean={
+                    "kernel": problem.normalizations["kernel"].normalized(torch.full_like(step.clean["kernel"], 0.5))
+                }
             )
 
     step, problem, _ = _step(convolution_prior)
     corrected = Regularized(Half(), {"kernel": "l1:1.6"}).correct(step, problem)
     torch.testing.assert_close(
-        problem.charts["kernel"].physical(corrected.clean["kernel"]), torch.full((1, 1, 3, 3), 0.4).double()
+        problem.normalizations["kernel"].physical(corrected.clean["kernel"]), torch.full((1, 1, 3, 3), 0.4).double()
     )
 
 

@@ -6,10 +6,13 @@ import math
 
 import torch
 
-from ipt.core.interfaces import Gaussian, ParameterSpec, ParametricOperator
-from ipt.core.spectra import picture_spread
+from ipt.core.abilities import Belief
+from ipt.core.covariance import Isotropic
+from ipt.core.observation import Observation
+from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.guidance.gauss_newton import image_step, parameter_step
 from ipt.guidance.whitening import flat, whitened
+from ipt.linalg.spectra import SpectralCovariance
 
 SIDE = 32
 
@@ -20,6 +23,14 @@ def normal(*shape, seed=0):
 
 def column(value, batch):
     return torch.full((batch, 1, 1, 1), value, dtype=torch.float64)
+
+
+def gaussian(mean, variance, sigma=math.inf, covariance=None):
+    return Belief(mean, covariance or Isotropic(variance), sigma)
+
+
+def observed(measurement, variance):
+    return Observation(measurement, variance.sqrt())
 
 
 class Smooth(ParametricOperator):
@@ -55,8 +66,8 @@ def test_white_errors_are_as_flat_noise_of_twice_their_variance():
 
 
 def test_where_the_image_errs_the_residual_counts_less():
-    spread = picture_spread(normal(1, 1, SIDE, SIDE), 1.0, 0.2)
-    weigh = whitened(column(1e-4, 1), [spread.forward(normal(1, 1, SIDE, SIDE, seed=seed)) for seed in range(4)])
+    error = SpectralCovariance(1.0, column(0.2**2, 1))
+    weigh = whitened(column(1e-4, 1), [error.root(normal(1, 1, SIDE, SIDE, seed=seed)) for seed in range(4)])
     place = torch.arange(SIDE, dtype=torch.float64) / SIDE
     slow, fast = ((2 * math.pi * turns * place).cos().expand(1, 1, SIDE, SIDE) for turns in (1, 10))
     assert 10 * (slow * weigh(slow)).sum() < (fast * weigh(fast)).sum()
@@ -65,23 +76,23 @@ def test_where_the_image_errs_the_residual_counts_less():
 def test_a_width_is_found_better_when_the_error_s_spectrum_is_known():
     """Over pictures that err as a denoiser's estimates do."""
     batch = 24
-    spread = picture_spread(normal(batch, 1, SIDE, SIDE), 1.0, 0.1)
-    estimate = 0.5 + picture_spread(normal(batch, 1, SIDE, SIDE), math.inf, 0.2).forward(normal(batch, 1, SIDE, SIDE))
-    picture = estimate + spread.forward(normal(batch, 1, SIDE, SIDE, seed=1))
+    error = SpectralCovariance(1.0, column(0.1**2, batch))
+    estimate = 0.5 + SpectralCovariance(math.inf, column(0.2**2, batch)).root(normal(batch, 1, SIDE, SIDE))
+    picture = estimate + error.root(normal(batch, 1, SIDE, SIDE, seed=1))
     width = column(1.3, batch)
     measurement = Smooth().forward(picture, width) + 0.01 * normal(batch, 1, SIDE, SIDE, seed=2)
-    belief = {"width": Gaussian(column(2.0, batch), column(1.0, batch))}
+    belief = {"width": gaussian(column(2.0, batch), column(1.0, batch))}
     errors = []
-    for known in (None, spread):
-        image = Gaussian(estimate, column(0.01, batch), 1.0, known)
-        found = parameter_step(Smooth(), measurement, column(1e-4, batch), image, belief, {}, 6)
+    for known in (None, error):
+        image = gaussian(estimate, column(0.01, batch), 1.0, known)
+        found = parameter_step(Smooth(), observed(measurement, column(1e-4, batch)), image, belief, {}, 6)
         errors.append(float((found["width"] - width).square().mean().sqrt()))
     assert errors[1] < 0.7 * errors[0] and errors[1] < 0.3
 
 
 def test_the_image_step_weighs_with_the_whole_covariance():
     shape = (1, 6, 6)
-    spread = picture_spread(normal(2, *shape), 0.5, 0.2)
+    error = SpectralCovariance(0.5, column(0.2**2, 2))
 
     class Half(ParametricOperator):
         def parameters(self, image_shape):
@@ -91,8 +102,15 @@ def test_the_image_step_weighs_with_the_whole_covariance():
             return 0.5 * image
 
     measurement, mean = normal(2, *shape, seed=1), normal(2, *shape, seed=2)
-    found = image_step(Half(), measurement, column(0.01, 2), Gaussian(mean, column(0.04, 2), 0.5, spread), {}, 1, 60)
-    root = spread.forward(torch.eye(36, dtype=torch.float64).reshape(36, *shape)).flatten(1).T
+    found = image_step(
+        Half(), observed(measurement, column(0.01, 2)), gaussian(mean, column(0.04, 2), 0.5, error), {}, 1, 60
+    )
+    root = (
+        SpectralCovariance(0.5, column(0.2**2, 1))
+        .root(torch.eye(36, dtype=torch.float64).reshape(36, *shape))
+        .flatten(1)
+        .T
+    )
     covariance = root @ root.T
     gain = 0.5 * covariance @ torch.linalg.inv(0.25 * covariance + 0.01 * torch.eye(36, dtype=torch.float64))
     for index in range(2):

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ipt.core.charts import Chart
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Prior
+from ipt.core.normalization import Normalization
+from ipt.core.prior import Prior
 from ipt.images.fit import as_colour, as_it_came, fit
 from ipt.priors.tiled import TiledPrior
 
@@ -17,11 +17,11 @@ class Square(Prior):
     def __init__(self, side: int = 32):
         self.side = side
 
-    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
-        channels, height, width = physical_shape
+    def normalization(self, shape: tuple[int, ...]) -> Normalization:
+        channels, height, width = shape
         if max(height, width) > self.side:
             raise ValueError(f"at most {self.side} px")
-        return Chart((channels, self.side, self.side), tuple(physical_shape), 0.5, 0.5)
+        return Normalization((channels, self.side, self.side), tuple(shape), 0.5, 0.5)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
         return noisy
@@ -55,10 +55,10 @@ def test_resize_comes_back_whole(size: tuple[int, int]) -> None:
 
 def test_resize_enlarges_where_it_must() -> None:
     class Exactly(Square):
-        def chart(self, physical_shape: tuple[int, ...]) -> Chart:
-            if physical_shape[1:] != (32, 32):
+        def normalization(self, shape: tuple[int, ...]) -> Normalization:
+            if shape[1:] != (32, 32):
                 raise ValueError("32 x 32 only")
-            return super().chart(physical_shape)
+            return super().normalization(shape)
 
     fitted = fit(smooth(20, 16), Exactly(), "resize")
     assert fitted.pixels.shape == (3, 32, 32) and fitted.restore(fitted.pixels).shape == (3, 20, 16)
@@ -85,7 +85,7 @@ def test_tiles_keep_the_picture() -> None:
     pixels = smooth(40, 70)
     fitted = fit(pixels, Square(), "tile")
     assert fitted.pixels is pixels and isinstance(fitted.prior, TiledPrior) and fitted.noise_gain == 1
-    assert fitted.prior.chart((3, 40, 70)).shape == (3, 40, 70)
+    assert fitted.prior.normalization((3, 40, 70)).shape == (3, 40, 70)
 
 
 def test_grey_goes_to_colour_and_back() -> None:

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ipt.core.charts import Chart
-from ipt.core.interfaces import Prior
-from ipt.core.schedules import Karras
+from ipt.core.multiscale import Multiscale
+from ipt.core.normalization import Normalization
+from ipt.core.prior import Prior
+from ipt.core.sampling import Karras
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.images.fit import fit
@@ -24,10 +25,10 @@ class Squares(GaussianPrior):
         super().__init__()
         self.side, self.at_least = side, at_least
 
-    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
-        if not self.at_least <= physical_shape[-1] <= self.side:
+    def normalization(self, shape: tuple[int, ...]) -> Normalization:
+        if not self.at_least <= shape[-1] <= self.side:
             raise ValueError(f"it takes {self.at_least} to {self.side} px")
-        return super().chart(physical_shape)
+        return super().normalization(shape)
 
 
 def blurred(height: int, width: int) -> Tensor:
@@ -47,7 +48,8 @@ def blurred(height: int, width: int) -> Tensor:
 )
 def test_a_solve_in_tiles_begins_with_the_smallest_size_that_tiles_fit_into(prior: Prior, size, sizes):
     fitted = fit(blurred(*size), prior, "tile")
-    solver = Solver(Blur(25, "reflect"), {"image": fitted.prior, "kernel": GaussianPrior()}, Proximal(), Karras(6))
+    priors = {"image": fitted.prior, "kernel": GaussianPrior()}
+    solver = Multiscale(Solver(Blur(25, "reflect"), priors, Proximal(), Karras(6)))
     solution = solver.solve(fitted.pixels[None], 0.01)
     assert solution.image.shape == (1, 3, *size) and torch.isfinite(solution.image).all()
     assert [tuple(found[:2]) for found in solution.sizes] == sizes

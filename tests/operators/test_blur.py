@@ -9,8 +9,10 @@ import pytest
 import torch
 from scipy.signal import convolve2d
 
+from ipt.core.abilities import Belief
+from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Gaussian
+from ipt.core.observation import Observation
 from ipt.operators.blur import BORDERS, Blur
 from ipt.operators.canvas import Canvas
 
@@ -174,8 +176,8 @@ def test_a_given_kernel_larger_than_the_picture_is_refused(border, sides):
     with pytest.raises(IptError, match=f"{sides[0]}x{sides[1]} is larger than the picture of 4x5"):
         Blur(3, border).forward(image, kernel)
     with pytest.raises(IptError, match="is larger than the picture"):
-        belief = Gaussian(image, torch.ones(1, 1, 1, 1).double(), 1.0)
-        Blur(3, border).image_step(image, torch.ones(1, 1, 1, 1).double(), belief, {"kernel": kernel}, {})
+        belief = Belief(image, Isotropic(torch.ones(1, 1, 1, 1).double()), 1.0)
+        Blur(3, border).image_step(Observation(image, torch.ones(1, 1, 1, 1).double()), belief, {"kernel": kernel}, {})
 
 
 @pytest.mark.parametrize("border", BORDERS)
@@ -201,23 +203,23 @@ def test_a_given_kernel_may_be_as_large_as_the_picture(border):
 )
 def test_the_window_is_halved_down_to_twelve_pixels(size, frame, chain):
     operator, found = Blur(size), []
-    while (half := operator.halved((3, *frame))) is not None:
+    while (half := operator.coarser((3, *frame))) is not None:
         operator, frame = half.operator, tuple(math.ceil(side / 2) for side in frame)
         found.append(operator.parameters((3, *frame))["kernel"].shape[1:])
     assert found == chain
 
 
 def test_a_picture_that_goes_around_is_halved_where_its_sides_are_even():
-    assert Blur(24, "circular").halved((3, 64, 64)) is not None
-    assert Blur(24, "circular").halved((3, 64, 63)) is None
-    assert Blur(24).halved((3, 64, 63)) is not None
+    assert Blur(24, "circular").coarser((3, 64, 64)) is not None
+    assert Blur(24, "circular").coarser((3, 64, 63)) is None
+    assert Blur(24).coarser((3, 64, 63)) is not None
 
 
 def test_a_doubled_kernel_keeps_its_centre_and_spreads_twice_as_far():
-    half = Blur(24).halved((1, 64, 64))
+    half = Blur(24).coarser((1, 64, 64))
     kernel = torch.zeros(2, 1, 16, 16)
     kernel[0, 0, 8, 8] = kernel[1, 0, 8, 11] = 1
-    found = half.doubled({"kernel": kernel})["kernel"]
+    found = half.enlarged({"kernel": kernel})["kernel"]
     assert found.shape == (2, 1, 24, 24)
     tops = [(one == one.max()).nonzero()[0].tolist() for one in found[:, 0]]
     assert tops == [[12, 12], [12, 18]] and found.amax((1, 2, 3)).tolist() == [1, 1]

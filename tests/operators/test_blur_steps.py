@@ -8,7 +8,9 @@ import math
 import pytest
 import torch
 
-from ipt.core.interfaces import Gaussian
+from ipt.core.abilities import Belief
+from ipt.core.covariance import Isotropic
+from ipt.core.observation import Observation
 from ipt.operators.blur import BORDERS, Blur
 from ipt.operators.kernels import MotionKernels
 from ipt.solve.metrics import kernel_mnc, psnr
@@ -33,6 +35,14 @@ def _ones(batch, value):
     return torch.full((batch, 1, 1, 1), value, dtype=torch.float64)
 
 
+def gaussian(mean, variance, sigma=math.inf):
+    return Belief(mean, Isotropic(variance), sigma)
+
+
+def observed(measurement, variance):
+    return Observation(measurement, variance.sqrt())
+
+
 # ---- What must hold for every border.
 
 
@@ -41,26 +51,28 @@ def _problem(batch, shape, sides, border, channels=3):
     image, kernel = _random(batch, channels, *shape, seed=3), _kernels(batch, sides)
     measured = Blur(sides, border).forward(image, kernel) + NOISE * _normal(*image.shape, seed=4)
     noise = torch.linspace(1, 9, batch, dtype=torch.float64).reshape(-1, 1, 1, 1) * NOISE**2
-    belief = Gaussian(image + 0.1 * _normal(*image.shape, seed=7), _ones(batch, 0.01), 0.2)
-    believed = Gaussian(3 * _kernels(batch, sides, seed=6), _ones(batch, 0.01), 0.3)
+    belief = gaussian(image + 0.1 * _normal(*image.shape, seed=7), _ones(batch, 0.01), 0.2)
+    believed = gaussian(3 * _kernels(batch, sides, seed=6), _ones(batch, 0.01), 0.3)
     return measured, noise, belief, kernel, believed
 
 
 def _steps(border, measured, noise, belief, kernel, believed):
     """Kernel, image with the kernel's uncertainty, image with the kernel known."""
     operator = Blur((kernel.shape[-2], kernel.shape[-1]), border)
-    found = operator.parameter_step(measured, noise, belief, {"kernel": believed})["kernel"]
+    found = operator.parameter_step(observed(measured, noise), belief, {"kernel": believed}, {})["kernel"]
     return (
         found,
-        operator.image_step(measured, noise, belief, {"kernel": kernel}, {"kernel": believed}),
-        operator.image_step(measured, noise, belief, {"kernel": kernel}, {}),
+        operator.image_step(observed(measured, noise), belief, {"kernel": kernel}, {"kernel": believed}),
+        operator.image_step(observed(measured, noise), belief, {"kernel": kernel}, {}),
     )
 
 
 def _each(function, *arguments):
     """A function of every tensor in nested arguments, levels kept."""
     return [
-        Gaussian(function(one.mean), function(one.variance), one.level) if isinstance(one, Gaussian) else function(one)
+        gaussian(function(one.mean), function(one.covariance.variance), one.sigma)
+        if isinstance(one, Belief)
+        else function(one)
         for one in arguments
     ]
 
@@ -86,7 +98,7 @@ def test_single_precision_suffices(border):
     """A smooth picture that is bright everywhere, seen at a coarse level, makes the kernel's equations stiff."""
     problem = _problem(2, (18, 18), (5, 5), border)
     coarse = torch.nn.functional.interpolate(_random(2, 3, 4, 4), size=(18, 18), mode="bicubic", align_corners=True)
-    problem = [problem[0], problem[1], Gaussian(0.4 + 0.4 * coarse, _ones(2, 0.1), 10.0), *problem[3:]]
+    problem = [problem[0], problem[1], gaussian(0.4 + 0.4 * coarse, _ones(2, 0.1), 10.0), *problem[3:]]
     exact = _steps(border, *problem)
     rounded = _steps(border, *_each(lambda value: value.float(), *problem))
     for precise, single in zip(exact, rounded, strict=True):
@@ -99,8 +111,8 @@ def test_inputs_stay_as_they_are(border):
     before = _each(torch.clone, *problem)
     _steps(border, *problem)
     for one, copy in zip(problem, before, strict=True):
-        if isinstance(one, Gaussian):
-            assert torch.equal(one.mean, copy.mean) and torch.equal(one.variance, copy.variance)
+        if isinstance(one, Belief):
+            assert torch.equal(one.mean, copy.mean) and torch.equal(one.covariance.variance, copy.covariance.variance)
         else:
             assert torch.equal(one, copy)
 
@@ -136,7 +148,7 @@ def test_a_circular_picture_has_no_corner():
 def test_kernels_and_pictures_of_every_shape(border, channels, sides):
     """Up to a kernel as large as the picture, and with priors that saw nothing."""
     problem = _problem(2, (10, 9), sides, border, channels)
-    blind = [one if not isinstance(one, Gaussian) else Gaussian(one.mean, one.variance) for one in problem]
+    blind = [one if not isinstance(one, Belief) else gaussian(one.mean, one.covariance.variance) for one in problem]
     for given in (problem, blind):
         kernel, *images = _steps(border, *given)
         assert kernel.shape == (2, 1, *sides) and (kernel >= 0).all()
@@ -149,7 +161,7 @@ def test_kernels_and_pictures_of_every_shape(border, channels, sides):
 @pytest.mark.parametrize("border", ["circular", "unknown"])
 def test_a_belief_without_anything_positive_is_survived(border):
     measured, noise, belief, kernel, believed = _problem(2, (10, 9), (3, 3), border)
-    nothing = Gaussian(-believed.mean, believed.variance, believed.level)
+    nothing = gaussian(-believed.mean, believed.covariance.variance, believed.sigma)
     for one in _steps(border, measured, noise, belief, kernel, nothing):
         assert torch.isfinite(one).all()
 
@@ -175,12 +187,12 @@ def case(rectangles, photographed):
 def test_with_the_true_image_the_kernel_is_recovered(border, seed, case):
     measured, frame, kernel = case(border, seed)
     flat = torch.full_like(kernel, 0.4)
-    image = Gaussian(frame, _ones(1, 1e-6), 0.003)
+    image = gaussian(frame, _ones(1, 1e-6), 0.003)
     operator, found = Blur(11, border), flat
     # A step ends before it is exact; in a solve the next goes on from there.
     for _ in range(1 if border == "circular" else 4):
-        belief = {"kernel": Gaussian(found, _ones(1, 1.0), math.inf)}
-        found = operator.parameter_step(measured, _ones(1, NOISE**2), image, belief)["kernel"]
+        belief = {"kernel": gaussian(found, _ones(1, 1.0), math.inf)}
+        found = operator.parameter_step(observed(measured, _ones(1, NOISE**2)), image, belief, {})["kernel"]
     assert kernel_mnc(flat[0], kernel[0]) < 0.7
     # Less is known where what lies outside takes part.
     least = 0.975 if border == "unknown" else 0.99
@@ -192,11 +204,11 @@ def test_with_the_true_image_the_kernel_is_recovered(border, seed, case):
 def test_with_the_true_kernel_the_image_is_sharper(border, level, case):
     """From the measurement itself as the estimate, whether or not the kernel counts as known."""
     measured, frame, kernel = case(border, 4)
-    image = Gaussian(measured, _ones(1, 0.01), level)
-    sure = Gaussian(5 * kernel, _ones(1, 1e-6), 0.003)
+    image = gaussian(measured, _ones(1, 0.01), level)
+    sure = gaussian(5 * kernel, _ones(1, 1e-6), 0.003)
     before = psnr(measured[0], frame[0])
     for beliefs in ({}, {"kernel": sure}):
-        found = Blur(11, border).image_step(measured, _ones(1, NOISE**2), image, {"kernel": kernel}, beliefs)
+        found = Blur(11, border).image_step(observed(measured, _ones(1, NOISE**2)), image, {"kernel": kernel}, beliefs)
         assert psnr(found[0], frame[0]) > before + 2
 
 
@@ -207,11 +219,13 @@ def test_small_entries_drop_while_the_image_is_coarse(rectangles, photographed):
     kernel = kernel / kernel.sum()
     picture = rectangles(side=24)
     measured, _ = photographed(picture, kernel, "circular", noise=0.0)
-    sure = Gaussian(kernel, _ones(1, 1e-8), 1e-5)
+    sure = gaussian(kernel, _ones(1, 1e-8), 1e-5)
 
     def left(level):
-        image = Gaussian(picture, _ones(1, 0.01), level)
-        found = Blur(5, "circular").parameter_step(measured, _ones(1, NOISE**2), image, {"kernel": sure})["kernel"]
+        image = gaussian(picture, _ones(1, 0.01), level)
+        found = Blur(5, "circular").parameter_step(observed(measured, _ones(1, NOISE**2)), image, {"kernel": sure}, {})[
+            "kernel"
+        ]
         return (found > 0).sum().item()
 
     assert left(math.inf) == left(1.0) == 1 and left(0.05) == 25

@@ -9,8 +9,10 @@ import numpy
 import pytest
 import torch
 
-from ipt.core import spectra
-from ipt.core.interfaces import Gaussian
+from ipt.core.abilities import Belief
+from ipt.core.covariance import Isotropic
+from ipt.core.observation import Observation
+from ipt.linalg import spectra
 from ipt.operators import blur_steps
 from ipt.operators.blur import Blur
 from ipt.operators.canvas import Canvas
@@ -33,6 +35,14 @@ def _kernels(batch, sides, seed=1):
 
 def _ones(batch, value):
     return torch.full((batch, 1, 1, 1), value, dtype=torch.float64)
+
+
+def gaussian(mean, variance, sigma=math.inf):
+    return Belief(mean, Isotropic(variance), sigma)
+
+
+def observed(measurement, variance):
+    return Observation(measurement, variance.sqrt())
 
 
 def _frequency(shape):
@@ -100,11 +110,11 @@ def _kernel_system(measured, noise, image, belief):
     channels, *shape = image.mean.shape[1:]
     total = belief.mean.sum().item()
     prior = belief.mean[0, 0] / total
-    variance, transfer = _uncertain(prior, shape, belief.level, total)
+    variance, transfer = _uncertain(prior, shape, belief.sigma, total)
     basis = _luminance(channels)
     turned = torch.fft.fft2(torch.einsum("ij,jhw->ihw", basis, image.mean[0]))
     seen = torch.fft.fft2(torch.einsum("ij,jhw->ihw", basis, measured[0]))
-    weight = 1 / (noise + _error(channels, shape, image.level) * (transfer + variance))
+    weight = 1 / (noise + _error(channels, shape, image.sigma) * (transfer + variance))
     unexplained = (seen[0] - turned[0] * torch.fft.fft2(_shifted(prior, shape))).abs() ** 2 / seen[0].numel()
     expected = 1 / weight[0] + turned[0].abs() ** 2 / seen[0].numel() * variance
     weight = weight / _surprise(unexplained / expected)
@@ -127,8 +137,8 @@ def test_the_image_step_with_a_known_kernel_solves_the_normal_equations(sides, l
     shape = (6, 7)
     image, kernel = _random(1, channels, *shape, seed=3), _kernels(1, sides)
     measured, _ = photographed(image, kernel, "circular")
-    belief = Gaussian(_random(1, channels, *shape, seed=7), _ones(1, 0.01), level)
-    found = Blur(sides, "circular").image_step(measured, _ones(1, NOISE**2), belief, {"kernel": kernel}, {})
+    belief = gaussian(_random(1, channels, *shape, seed=7), _ones(1, 0.01), level)
+    found = Blur(sides, "circular").image_step(observed(measured, _ones(1, NOISE**2)), belief, {"kernel": kernel}, {})
     blur = torch.kron(
         torch.eye(channels, dtype=torch.float64), _circulant(torch.fft.fft2(_shifted(kernel[0, 0], shape)))
     )
@@ -148,10 +158,10 @@ def test_the_image_step_with_a_known_kernel_solves_the_normal_equations(sides, l
 def test_the_image_step_counts_what_is_uncertain_in_the_kernel_as_noise(shape, sides, channels, level, photographed):
     image, kernel, prior = _random(1, channels, *shape, seed=3), _kernels(1, sides), _kernels(1, sides, seed=2)
     measured, _ = photographed(image, kernel, "circular")
-    belief = Gaussian(_random(1, channels, *shape, seed=7), _ones(1, 0.01), 0.3)
-    believed = Gaussian(2.5 * prior, _ones(1, 0.01), level)
+    belief = gaussian(_random(1, channels, *shape, seed=7), _ones(1, 0.01), 0.3)
+    believed = gaussian(2.5 * prior, _ones(1, 0.01), level)
     found = Blur(sides, "circular").image_step(
-        measured, _ones(1, NOISE**2), belief, {"kernel": kernel}, {"kernel": believed}
+        observed(measured, _ones(1, NOISE**2)), belief, {"kernel": kernel}, {"kernel": believed}
     )
     *_, power, variance = _kernel_system(measured, NOISE**2, belief, believed)
     # A window of h x w pixels tapers what the picture's correlation says beyond it: neighbouring frequencies share.
@@ -184,7 +194,7 @@ def test_the_image_step_counts_what_is_uncertain_in_the_kernel_as_noise(shape, s
         solved.append(torch.linalg.solve(blur.T @ weight @ blur + inverse, right).reshape(shape))
     expected = torch.einsum("ji,jhw->ihw", basis, torch.stack(solved))
     torch.testing.assert_close(found[0], expected, rtol=0, atol=1e-9)
-    plain = Blur(sides, "circular").image_step(measured, _ones(1, NOISE**2), belief, {"kernel": kernel}, {})
+    plain = Blur(sides, "circular").image_step(observed(measured, _ones(1, NOISE**2)), belief, {"kernel": kernel}, {})
     assert (plain - found).abs().max() > 1e-3
 
 
@@ -198,9 +208,11 @@ def test_the_kernel_step_solves_its_normal_equations(shape, sides, kernel_level,
     kernel = kernel / kernel.sum()
     prior = 1 + 0.3 * _random(1, 1, *sides, seed=4)
     measured, _ = photographed(image, kernel, "circular")
-    picture = Gaussian(image + 0.01 * _normal(*image.shape), _ones(1, 1e-4), 0.01)
-    belief = Gaussian(prior, _ones(1, 0.04), kernel_level)
-    found = Blur(sides, "circular").parameter_step(measured, _ones(1, NOISE**2), picture, {"kernel": belief})["kernel"]
+    picture = gaussian(image + 0.01 * _normal(*image.shape), _ones(1, 1e-4), 0.01)
+    belief = gaussian(prior, _ones(1, 0.04), kernel_level)
+    found = Blur(sides, "circular").parameter_step(
+        observed(measured, _ones(1, NOISE**2)), picture, {"kernel": belief}, {}
+    )["kernel"]
     matrix, right, *_ = _kernel_system(measured, NOISE**2, picture, belief)
     expected = torch.linalg.solve(matrix, right).reshape(sides)
     assert (expected > 0).all()
@@ -214,9 +226,11 @@ def test_the_kernel_step_solves_its_normal_equations(shape, sides, kernel_level,
 def test_the_kernel_step_lowers_its_objective(sides, level, rectangles, photographed):
     picture, kernel = rectangles(side=24), _kernels(1, sides)
     measured, _ = photographed(picture, kernel, "circular")
-    image = Gaussian(picture + 0.02 * _normal(*picture.shape), _ones(1, 1e-3), level)
-    belief = Gaussian(_kernels(1, sides, seed=8) * 7, _ones(1, 0.1), 0.5)
-    found = Blur(sides, "circular").parameter_step(measured, _ones(1, NOISE**2), image, {"kernel": belief})["kernel"]
+    image = gaussian(picture + 0.02 * _normal(*picture.shape), _ones(1, 1e-3), level)
+    belief = gaussian(_kernels(1, sides, seed=8) * 7, _ones(1, 0.1), 0.5)
+    found = Blur(sides, "circular").parameter_step(
+        observed(measured, _ones(1, NOISE**2)), image, {"kernel": belief}, {}
+    )["kernel"]
     assert (found >= 0).all() and found.max().item() == pytest.approx(1)
     matrix, right, constant, *_ = _kernel_system(measured, NOISE**2, image, belief)
 
@@ -236,7 +250,7 @@ def test_a_continued_borders_image_minimises_its_objective(border, level, sides,
     """||y - A(x)||^2 / noise + ||extend(x - mean)||^2 / E, with A and extend as dense matrices."""
     image, kernel, noise = _random(1, 1, 10, 9, seed=3), _kernels(1, sides), _ones(1, NOISE**2)
     measured = Blur(sides, border).forward(image, kernel) + NOISE * _normal(*image.shape, seed=4)
-    belief = Gaussian(image + 0.1 * _normal(*image.shape, seed=7), _ones(1, 0.01), level)
+    belief = gaussian(image + 0.1 * _normal(*image.shape, seed=7), _ones(1, 0.01), level)
     canvas = Canvas.around((10, 9), sides, border)
     units = torch.eye(90, dtype=torch.float64).reshape(90, 1, 10, 9)
     blur = Blur(sides, border).forward(units, kernel.expand(90, 1, *sides)).reshape(90, 90).T
@@ -244,7 +258,7 @@ def test_a_continued_borders_image_minimises_its_objective(border, level, sides,
     inverse = extend.T @ _circulant(1 / _error(1, canvas.size, level)[0]) @ extend
     right = blur.T @ (measured - Blur(sides, border).forward(belief.mean, kernel)).flatten() / noise.item()
     change = torch.linalg.solve(blur.T @ blur / noise.item() + inverse, right).reshape(belief.mean.shape)
-    given = (measured, noise, belief, {"kernel": kernel}, {})
+    given = (observed(measured, noise), belief, {"kernel": kernel}, {})
     found = Blur(sides, border).image_step(*given) - belief.mean
     assert (found - change).norm() < 0.25 * change.norm()
     monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", 400)
@@ -258,7 +272,7 @@ def test_what_the_beliefs_do_not_explain_counts_as_noise(border, rectangles):
     shape, sides, level = (32, 30), (5, 5), 0.3
     frame, kernel, noise = rectangles(side=64)[..., : shape[0], : shape[1]], _kernels(1, sides), _ones(1, NOISE**2)
     canvas = Canvas.around(shape, sides, border)
-    image, belief = Gaussian(frame, _ones(1, 0.01), level), Gaussian(kernel / kernel.max(), _ones(1, 0.01), 0.02)
+    image, belief = gaussian(frame, _ones(1, 0.01), level), gaussian(kernel / kernel.max(), _ones(1, 0.01), 0.02)
     usual = blur_steps.Facts.of(canvas, noise, image, belief)
     told = Blur(sides, border).forward(frame, kernel)
     root = (1 / usual.weight[:, :1]).sqrt()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.core.charts import Chart
-from ipt.core.interfaces import Prior
+from ipt.core.covariance import Isotropic
+from ipt.core.normalization import Normalization
+from ipt.core.prior import Posterior, Prior
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.operators.blur import BORDERS, Blur
@@ -53,7 +54,7 @@ def test_a_picture_that_goes_around_comes_back():
 def test_the_measurement_is_explained_as_before_and_the_kernel_is_centred(border):
     operator, image, kernel = Blur(SIDES, border), smooth(), bump(0.4, -0.3)
     before = operator.forward(image, kernel)
-    other, parameters = operator.canonical(image, {"kernel": kernel})
+    other, parameters = operator.canonicalize(image, {"kernel": kernel})
     assert off_centre(parameters["kernel"]).abs().max() < 0.02
     assert parameters["kernel"].min() >= 0 and parameters["kernel"].sum() == pytest.approx(1)
     assert (other - image).abs().max() > 0.03
@@ -66,10 +67,10 @@ def test_the_measurement_is_explained_as_before_and_the_kernel_is_centred(border
 
 def test_an_image_at_a_time():
     image, kernels = torch.cat([smooth(), smooth().flip(-1)]), torch.cat([bump(0.4, 0.1), bump(-0.2, -0.4)])
-    together, parameters = Blur(SIDES).canonical(image, {"kernel": kernels})
+    together, parameters = Blur(SIDES).canonicalize(image, {"kernel": kernels})
     for index in range(2):
         one = slice(index, index + 1)
-        alone, own = Blur(SIDES).canonical(image[one], {"kernel": kernels[one]})
+        alone, own = Blur(SIDES).canonicalize(image[one], {"kernel": kernels[one]})
         torch.testing.assert_close(alone, together[one])
         torch.testing.assert_close(own["kernel"], parameters["kernel"][one])
 
@@ -80,14 +81,14 @@ class Certain(Prior):
     def __init__(self, value: torch.Tensor, scale: float, offset: float):
         self.value, self.scale, self.offset = value, scale, offset
 
-    def chart(self, physical_shape):
-        return Chart(physical_shape, physical_shape, self.scale, self.offset)
+    def normalization(self, shape):
+        return Normalization(shape, shape, self.scale, self.offset)
 
     def denoise(self, noisy, sigma):
         return self.value.expand_as(noisy)
 
-    def uncertainty(self, sigma):
-        return 1e-3
+    def posterior(self, noisy, sigma):
+        return Posterior(self.denoise(noisy, sigma), Isotropic.like(noisy, 1e-3))
 
 
 @pytest.mark.parametrize("known", [False, True])

@@ -7,8 +7,9 @@ import pickle
 import pytest
 import torch
 
+from ipt.core.abilities import Linear, ability
 from ipt.core.errors import IptError
-from ipt.core.interfaces import ParameterSpec, ParametricOperator
+from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.operators.blur import Blur
 from ipt.operators.compose import Composed, compose, numbered
 from ipt.operators.downscale import Downscale
@@ -70,7 +71,7 @@ def test_it_is_linear_if_its_parts_are():
         def forward(self, image):
             return image.square()
 
-    assert BLURRED.linear and not compose(Blur(5), Squared()).linear
+    assert ability(BLURRED, Linear) and not ability(compose(Blur(5), Squared()), Linear)
 
 
 def test_it_nests_and_pickles():

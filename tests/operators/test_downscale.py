@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ipt.core.abilities import Belief
+from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Gaussian
+from ipt.core.observation import Observation
 from ipt.operators.downscale import METHODS, Downscale
 from ipt.testing import operator_checks
 
@@ -34,7 +36,7 @@ def test_the_image_step_meets_its_normal_equations(operator):
     mean, truth, variance = picture(0, 3, *shape), picture(1, 3, *shape), 0.1 + picture(2, 3, *shape)
     noise = torch.tensor([0.01, 0.1, 1.0], dtype=torch.float64).reshape(3, 1, 1, 1)
     measurement = operator.forward(truth)
-    found = operator.image_step(measurement, noise, Gaussian(mean, variance), {}, {})
+    found = operator.image_step(Observation(measurement, noise.sqrt()), Belief(mean, Isotropic(variance)), {}, {})
     leaf = found.clone().requires_grad_()
     misfit = (measurement - operator.forward(leaf)).square() / noise
     objective = misfit.sum() + ((leaf - mean).square() / variance).sum()
@@ -47,7 +49,9 @@ def test_the_variance_may_be_one_number_an_image():
     operator, mean = Downscale(2), picture(0, 2, 3, 4, 4)
     one, noise = torch.full((2, 1, 1, 1), 0.3, dtype=torch.float64), torch.full((2, 1, 1, 1), 0.01, dtype=torch.float64)
     steps = [
-        operator.image_step(picture(1, 2, 3, 2, 2), noise, Gaussian(mean, variance), {}, {})
+        operator.image_step(
+            Observation(picture(1, 2, 3, 2, 2), noise.sqrt()), Belief(mean, Isotropic(variance)), {}, {}
+        )
         for variance in (one, one.expand_as(mean))
     ]
     assert torch.equal(*steps)

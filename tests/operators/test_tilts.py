@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ipt.core.errors import IptError
-from ipt.core.tilts import KolmogorovTilt
+from ipt.linalg.tilts import KolmogorovTilt
 from ipt.operators import kolmogorov
 from ipt.operators.tilts import TiltKolmogorov, TiltPatches
 

@@ -7,7 +7,9 @@ import math
 import pytest
 import torch
 
-from ipt.core.interfaces import Gaussian, Spread
+from ipt.core.abilities import Belief
+from ipt.core.covariance import Isotropic
+from ipt.core.observation import Observation
 from ipt.core.solver import Solver
 from ipt.operators import turbulence_steps
 from ipt.operators.blur import Blur
@@ -40,6 +42,14 @@ def optics(order: str, border: str, batch: int = 2) -> turbulence_steps.Optics:
     operator = Turbulence(5, border, order)
     picture = torch.empty(batch, 3, 14, 16, dtype=torch.float64)
     return operator._optics(picture, kernel(batch), smooth(batch, 2, 14, 16, seed=3))
+
+
+def gaussian(mean, variance, sigma=math.inf):
+    return Belief(mean, Isotropic(variance), sigma)
+
+
+def observed(measurement, variance):
+    return Observation(measurement, variance.sqrt())
 
 
 def constant(value: float, batch: int) -> torch.Tensor:
@@ -79,12 +89,14 @@ def test_without_a_tilt_the_image_step_is_that_of_blur():
     picture, mean = smooth(2, 3, 24, 24, seed=1) / 4 + 0.5, torch.full((2, 3, 24, 24), 0.5, dtype=torch.float64)
     blur = Blur(5, "circular")
     measured = blur.forward(picture, kernel(2)) + 0.01 * noise(2, 3, 24, 24, seed=2)
-    belief = Gaussian(mean, constant(0.01, 2), 0.2)
+    belief = gaussian(mean, constant(0.01, 2), 0.2)
     flat = torch.zeros(2, 2, 24, 24, dtype=torch.float64)
-    expected = blur.image_step(measured, constant(1e-4, 2), belief, {"kernel": kernel(2)}, {})
+    expected = blur.image_step(observed(measured, constant(1e-4, 2)), belief, {"kernel": kernel(2)}, {})
     for order in ORDERS:
         operator = Turbulence(5, "circular", order)
-        found = operator.image_step(measured, constant(1e-4, 2), belief, {"kernel": kernel(2), "tilt": flat}, {})
+        found = operator.image_step(
+            observed(measured, constant(1e-4, 2)), belief, {"kernel": kernel(2), "tilt": flat}, {}
+        )
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
@@ -92,10 +104,12 @@ def test_equal_frames_are_one_frame_of_less_noise():
     picture = smooth(1, 3, 16, 16, seed=1) / 4 + 0.5
     operator, tilt = Turbulence(5, "circular"), smooth(1, 2, 16, 16, seed=4)
     measured = operator.forward(picture, kernel(), tilt) + 0.05 * noise(1, 3, 16, 16, seed=2)
-    belief = Gaussian(torch.full_like(picture, 0.5), constant(0.04, 1), 0.3)
-    alone = operator.image_step(measured, constant(0.0004, 1), belief, {"kernel": kernel(), "tilt": tilt}, {})
+    belief = gaussian(torch.full_like(picture, 0.5), constant(0.04, 1), 0.3)
+    alone = operator.image_step(observed(measured, constant(0.0004, 1)), belief, {"kernel": kernel(), "tilt": tilt}, {})
     stacked = {"kernel": kernel().repeat(1, 4, 1, 1), "tilt": tilt.repeat(1, 4, 1, 1)}
-    together = Frames(operator, 4).image_step(measured.repeat(1, 4, 1, 1), constant(0.0016, 1), belief, stacked, {})
+    together = Frames(operator, 4).image_step(
+        observed(measured.repeat(1, 4, 1, 1), constant(0.0016, 1)), belief, stacked, {}
+    )
     torch.testing.assert_close(together, alone, rtol=1e-9, atol=1e-9)
 
 
@@ -111,30 +125,29 @@ def error(found: torch.Tensor, tilts: torch.Tensor) -> float:
     return float((found - tilts).square().sum(1).sqrt().mean())
 
 
-def believed(frames: int, tilt: torch.Tensor) -> Gaussian:
-    return Gaussian(tilt, constant(1.0, frames), 1.0, prior=_scaled(TiltPrior(1.0).prior_spread(tilt / 2, 1.0), 2.0))
-
-
-def _scaled(spread: Spread, scale: float) -> Spread:
-    return Spread(lambda v: scale * spread.forward(v), lambda u: spread.transposed(scale * u))
+def believed(frames: int, tilt: torch.Tensor) -> Belief:
+    prior = TiltPrior(1.0).posterior(tilt / 2, 1.0).prior_covariance.scaled(2.0)
+    return Belief(tilt, Isotropic(constant(1.0, frames)), 1.0, prior)
 
 
 def test_the_tilts_of_several_frames_are_found_given_the_image():
     operator, picture, tilts, measured = truth(6)
     own = tilts - tilts.mean(0)
-    found, image = torch.zeros_like(tilts), Gaussian(picture, constant(1e-4, 1), 0.005)
+    found, image = torch.zeros_like(tilts), gaussian(picture, constant(1e-4, 1), 0.005)
     for _ in range(8):
         given, belief = {"kernel": kernel(6)}, {"tilt": believed(6, found)}
-        found = operator.parameter_step(measured, constant(2.5e-5, 6), image, belief, given)["tilt"]
+        found = operator.parameter_step(observed(measured, constant(2.5e-5, 6)), image, belief, given)["tilt"]
     assert error(found, own) < 0.5 * error(torch.zeros_like(own), own)
     torch.testing.assert_close(found.mean(0), torch.zeros_like(found[0]), rtol=0, atol=1e-9)
 
 
 def test_a_single_frame_keeps_what_is_smooth_in_the_image():
     operator, picture, tilts, measured = truth(1)
-    image = Gaussian(picture, constant(1e-4, 1), 0.005)
+    image = gaussian(picture, constant(1e-4, 1), 0.005)
     belief = {"tilt": believed(1, torch.zeros_like(tilts))}
-    found = operator.parameter_step(measured, constant(2.5e-5, 1), image, belief, {"kernel": kernel()})["tilt"]
+    found = operator.parameter_step(observed(measured, constant(2.5e-5, 1)), image, belief, {"kernel": kernel()})[
+        "tilt"
+    ]
     spectrum = torch.fft.rfft2(found).abs()
     assert float(found.abs().max()) > 1e-3, "the rough part is sought"
     torch.testing.assert_close(spectrum[..., 0, 0], torch.zeros(1, 2, dtype=torch.float64), rtol=0, atol=1e-9)

@@ -8,8 +8,7 @@ import torch
 
 import ipt
 from ipt.core.errors import IptError
-from ipt.core.schedules import Karras
-from ipt.core.transitions import Transition
+from ipt.core.sampling import Karras, Transition
 from ipt.guidance.dps import DPS
 from ipt.guidance.proximal import Proximal
 from ipt.guidance.regularized import Regularized
@@ -30,12 +29,12 @@ def test_build_is_public():
 
 def test_names_become_a_solver():
     solver = build("blur", **LIGHT, settings={"operator.kernel_size": "5", "operator.border": "circular"})
-    assert isinstance(solver, ipt.Solver)
+    assert isinstance(solver, ipt.Multiscale)
     assert solver.operator == Blur(kernel_size=5, border="circular")
     assert isinstance(solver.rule, Proximal)
     assert {name: type(prior) for name, prior in solver.priors.items()} == {"image": GaussianPrior, "kernel": BoxPrior}
-    assert solver.schedule.sigmas().equal(Proximal().schedule().sigmas())
-    assert solver.transition is None
+    assert solver.solver.schedule.sigmas().equal(Proximal().schedule().sigmas())
+    assert solver.solver.transition is None
 
 
 def test_the_solver_built_solves():
@@ -130,14 +129,18 @@ def test_wrapping_goes_as_deep_as_one_likes_and_takes_objects():
 
 @pytest.mark.parametrize("how", [{"steps": 7}, {"settings": {"schedule.steps": "7"}}])
 def test_steps(how):
-    assert len(build(**LIGHT, **how).schedule.sigmas()) == 8
+    assert len(build(**LIGHT, **how).solver.schedule.sigmas()) == 8
 
 
 def test_schedule_and_transition_settings_change_the_rules_own():
     settings = {"schedule.sigma_max": "40", "schedule.steps": 9, "transition.zeta": ".5"}
     solver = build(**LIGHT, settings=settings)
-    assert isinstance(solver.schedule, Karras) and isinstance(solver.transition, Transition)
-    assert (solver.schedule.sigma_max, solver.schedule.steps, solver.transition.zeta) == (40, 9, 0.5)
+    assert isinstance(solver.solver.schedule, Karras) and isinstance(solver.solver.transition, Transition)
+    assert (solver.solver.schedule.sigma_max, solver.solver.schedule.steps, solver.solver.transition.zeta) == (
+        40,
+        9,
+        0.5,
+    )
 
 
 def test_a_prior_with_an_argument(tmp_path):
@@ -151,7 +154,7 @@ def test_a_prior_drawn_from_a_generator():
     settings = {"kernel.generator": "motion", "kernel.generator.extent": "[3, 5]", "kernel.count": 4}
     settings |= {"operator.kernel_size": 5}
     solver = build(prior="gaussian", parameters={"kernel": "empirical"}, settings=settings)
-    assert solver.priors["kernel"].chart((1, 5, 5)).physical_shape == (1, 5, 5)
+    assert solver.priors["kernel"].normalization((1, 5, 5)).physical_shape == (1, 5, 5)
 
 
 NETWORKS = """
@@ -161,7 +164,7 @@ class Recorder(ipt.Prior):
     def __init__(self, path, device="cpu", precision="fp32"):
         self.given = path, device, precision
 
-    def chart(self, physical_shape):
+    def normalization(self, shape):
         raise NotImplementedError
 
     def denoise(self, noisy, sigma):

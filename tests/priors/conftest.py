@@ -17,6 +17,17 @@ def the_same_numbers_every_time():
 
 
 @pytest.fixture
+def uncertainty():
+    """(prior, sigma, shape) -> root mean square of what its posterior leaves uncertain of an entry."""
+
+    def found(prior, sigma, shape):
+        noisy = torch.zeros(1, *shape, device=getattr(prior, "device", "cpu"))
+        return float(prior.posterior(noisy, sigma).covariance.variance.double().mean().sqrt())
+
+    return found
+
+
+@pytest.fixture
 def randomised():
     """An ADM network of a configuration, in float64 and in none of its layers zero."""
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from ipt.core.errors import IptError
-from ipt.core.schedules import VP, Karras
-from ipt.core.transitions import DDIM, Ancestral, Renoise
+from ipt.core.sampling import DDIM, VP, Ancestral, Karras, Renoise
 from ipt.priors.analytic import BoxPrior, GaussianPrior
 
 PRIORS = [GaussianPrior(0.2, 0.3), BoxPrior()]
@@ -23,7 +22,7 @@ def sampled(prior, schedule, transition, count, shape):
     sigmas = schedule.sigmas().tolist()
     noisy = sigmas[0] * noise()
     for sigma, following in zip(sigmas, sigmas[1:], strict=False):
-        noisy = transition(noisy, prior.estimate(noisy, sigma), sigma, following, noise())
+        noisy = transition(noisy, prior.posterior(noisy, sigma), sigma, following, noise())
     return noisy
 
 
@@ -56,7 +55,7 @@ def test_at_much_noise_the_denoiser_is_the_mean(prior):
 
 @pytest.mark.parametrize("sigma", [0.1, 0.5, 3.0])
 @pytest.mark.parametrize("prior", PRIORS)
-def test_the_denoiser_is_the_conditional_mean(prior, sigma):
+def test_the_denoiser_is_the_conditional_mean(prior, sigma, uncertainty):
     """Its error is orthogonal to every function of what it is given; and of the size that is told."""
     numbers = torch.Generator().manual_seed(2)
     count = 400_000
@@ -71,9 +70,9 @@ def test_the_denoiser_is_the_conditional_mean(prior, sigma):
         assert abs(float(product.mean())) < 4.5 * float(product.std()) / count**0.5
     spread = float(error.square().mean().sqrt())
     if isinstance(prior, GaussianPrior):
-        assert prior.uncertainty(sigma) == pytest.approx(spread, rel=0.01)
+        assert uncertainty(prior, sigma, (1, 1, 1)) == pytest.approx(spread, rel=0.01)
     else:
-        assert 0.99 * spread < prior.uncertainty(sigma) < 1.1 * spread
+        assert 0.99 * spread < uncertainty(prior, sigma, (1, 1, 1)) < 1.1 * spread
 
 
 @pytest.mark.parametrize("sigma", [1e-6, 1e-3, 0.02, 0.3, 0.99, 1.0, 1.01, 3.0, 80.0, 1e3, 1e6])
@@ -96,7 +95,7 @@ def test_box_gradient_is_its_derivative():
 
 
 def test_box_in_physical_units():
-    chart = BoxPrior(-3.0, 5.0).chart((2, 7, 5))
+    chart = BoxPrior(-3.0, 5.0).normalization((2, 7, 5))
     ends = torch.tensor([-1.0, 1.0]).reshape(2, 1, 1, 1).expand(2, 2, 7, 5)
     assert chart.physical(ends)[:, 0, 0, 0].tolist() == [-3.0, 5.0]
 
@@ -137,11 +136,11 @@ def test_fresh_noise_loses_the_spread():
 
 
 def test_gaussian_charts():
-    chart = GaussianPrior(scale=2.0, offset=-1.0).chart((2, 3, 4))
+    chart = GaussianPrior(scale=2.0, offset=-1.0).normalization((2, 3, 4))
     assert chart.physical(torch.ones(1, 2, 3, 4)).unique().tolist() == [1.0]
-    GaussianPrior(torch.zeros(2, 1, 1), torch.ones(3, 4)).chart((2, 3, 4))
+    GaussianPrior(torch.zeros(2, 1, 1), torch.ones(3, 4)).normalization((2, 3, 4))
     with pytest.raises(IptError, match="std is of shape"):
-        GaussianPrior(std=torch.ones(5)).chart((2, 3, 4))
+        GaussianPrior(std=torch.ones(5)).normalization((2, 3, 4))
 
 
 @pytest.mark.parametrize(

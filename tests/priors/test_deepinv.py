@@ -51,12 +51,12 @@ def test_the_estimate_stays_within_pictures():
 
 
 def test_sizes_and_channels():
-    chart = DeepinvDenoiser(gaussian).chart((3, 7, 9))
+    chart = DeepinvDenoiser(gaussian).normalization((3, 7, 9))
     assert (chart.shape, chart.scale, chart.offset) == ((3, 7, 9), 0.5, 0.5)
     for options, told in (({"channels": 3}, "3 channels"), ({"sizes": [8]}, "8x8"), ({"multiple": 4}, "multiples of")):
         with pytest.raises(IptError, match=told):
-            DeepinvDenoiser(gaussian, **{"channels": 1, **options}).chart((1, 6, 6))
-    assert DeepinvDenoiser(gaussian, sizes=8).chart((3, 8, 8)).physical_shape == (3, 8, 8)
+            DeepinvDenoiser(gaussian, **{"channels": 1, **options}).normalization((1, 6, 6))
+    assert DeepinvDenoiser(gaussian, sizes=8).normalization((3, 8, 8)).physical_shape == (3, 8, 8)
 
 
 def test_without_deepinv_the_command_that_installs_it_is_told(monkeypatch):
@@ -129,7 +129,7 @@ def test_the_network_is_told_the_level_in_its_own_units(deepinv):
     with torch.no_grad():
         expected = 2 * prior.denoiser.forward_unet(torch.cat([(noisy + 1) / 2, level], 1)).clamp(0, 1) - 1
     assert torch.allclose(prior.denoise(noisy, 0.4), expected, atol=1e-6)
-    assert prior.chart((1, 32, 32)).shape == (1, 32, 32)
+    assert prior.normalization((1, 32, 32)).shape == (1, 32, 32)
 
 
 def test_weights_from_a_file(deepinv, tmp_path):

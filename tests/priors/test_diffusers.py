@@ -123,17 +123,17 @@ def test_noise_beyond_the_process_is_its_last_step_also_where_that_is_noise_alon
 def test_a_learned_range_is_passed_on(saved):
     folder, unet, scheduler = saved(variance_type="learned_range", network={"out_channels": 6})
     noisy, sigma, expected = theirs(unet, scheduler, 150)
-    estimate = load(folder).estimate(noisy, sigma)
+    estimate = load(folder).posterior(noisy, sigma)
     with torch.no_grad():
         raw = unet(noisy / math.hypot(1, sigma), 150).sample
-    assert torch.allclose(estimate.variance_mix, (raw[:, 3:] + 1) / 2, atol=1e-5)
-    assert torch.allclose(estimate.clean, expected, atol=1e-5)
+    assert torch.allclose(estimate.variance_interpolation, (raw[:, 3:] + 1) / 2, atol=1e-5)
+    assert torch.allclose(estimate.mean, expected, atol=1e-5)
 
 
 def test_a_variance_learned_otherwise_is_left_out(saved):
     folder, _, _ = saved(variance_type="learned", network={"out_channels": 6})
-    estimate = load(folder).estimate(torch.randn(1, 3, 16, 16), 0.5)
-    assert estimate.variance_mix is None and estimate.clean.shape == (1, 3, 16, 16)
+    estimate = load(folder).posterior(torch.randn(1, 3, 16, 16), 0.5)
+    assert estimate.variance_interpolation is None and estimate.mean.shape == (1, 3, 16, 16)
 
 
 def test_learned_embeddings_get_whole_timesteps(saved):
@@ -178,20 +178,20 @@ def test_older_files_the_pickle_and_the_names_of_attention(saved):
 def test_sizes(saved):
     folder, _, _ = saved()
     prior = load(folder)
-    chart = prior.chart((3, 16, 16))
+    chart = prior.normalization((3, 16, 16))
     assert (chart.shape, chart.scale, chart.offset) == ((3, 16, 16), 0.5, 0.5)
     for shape, told in {(3, 32, 32): "16x16", (1, 16, 16): "3 channels"}.items():
         with pytest.raises(IptError, match=told):
-            prior.chart(shape)
-    assert load(folder, sizes=(16, 32)).chart((3, 32, 32)).shape == (3, 32, 32)
+            prior.normalization(shape)
+    assert load(folder, sizes=(16, 32)).normalization((3, 32, 32)).shape == (3, 32, 32)
     with pytest.raises(IptError, match="multiples of 2"):
         load(folder, sizes=17)
     open_size, _, _ = saved(network={"sample_size": None})
-    assert load(open_size, scale=1, offset=0).chart((3, 18, 34)).offset == 0
+    assert load(open_size, scale=1, offset=0).normalization((3, 18, 34)).offset == 0
     with pytest.raises(IptError, match="multiples of 2"):
-        load(open_size).chart((3, 17, 16))
+        load(open_size).normalization((3, 17, 16))
     oblong, _, _ = saved(network={"sample_size": (16, 8)})
-    assert load(oblong).chart((3, 16, 8)).shape == (3, 16, 8)
+    assert load(oblong).normalization((3, 16, 8)).shape == (3, 16, 8)
 
 
 def test_gradients_flow_the_parameters_are_frozen_and_random_numbers_stay(saved):

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from ipt.core.errors import IptError
-from ipt.core.schedules import Karras
-from ipt.core.transitions import DDIM
+from ipt.core.sampling import DDIM, Karras
 from ipt.operators.kernels import GaussianKernels
 from ipt.priors.empirical import EmpiricalPrior
 
@@ -34,12 +33,13 @@ def test_more_samples_than_a_chunk_holds(monkeypatch, samples):
     assert torch.allclose(EmpiricalPrior(samples, normalise="none").denoise(noisy, 1.0), whole, atol=1e-6)
 
 
-def test_the_floor(samples):
+def test_the_floor(samples, uncertainty):
     noisy = 2 * samples[:1] - 1 + 0.01
     prior = EmpiricalPrior(samples, floor=0.6, normalise="none")
     assert torch.equal(prior.denoise(noisy, 0.01), prior.denoise(noisy, 0.6))
     assert not torch.equal(prior.denoise(noisy, 0.7), prior.denoise(noisy, 0.6))
-    assert prior.uncertainty(0.01) == prior.uncertainty(0.6) < prior.uncertainty(0.7)
+    low, floor, above = (uncertainty(prior, sigma, (2, 3, 4)) for sigma in (0.01, 0.6, 0.7))
+    assert low == floor < above
     collapsed = EmpiricalPrior(samples, floor=0.0, normalise="none").denoise(noisy, 0.01)
     assert torch.allclose(collapsed, 2 * samples[:1] - 1, atol=1e-5)
 
@@ -67,7 +67,7 @@ def test_an_unguided_sampler_draws_the_samples_evenly():
     noisy = sigmas[0] * torch.randn(4000, 1, 1, 2, generator=numbers)
     for sigma, following in zip(sigmas, sigmas[1:], strict=False):
         fresh = torch.randn(noisy.shape, generator=numbers)
-        noisy = DDIM(1.0)(noisy, prior.estimate(noisy, sigma), sigma, following, fresh)
+        noisy = DDIM(1.0)(noisy, prior.posterior(noisy, sigma), sigma, following, fresh)
     distance = (noisy.flatten(1)[:, None] - four.flatten(1)).norm(dim=2)
     assert distance.amin(1).max() < 1e-3
     counts = distance.argmin(1).bincount(minlength=4)
@@ -80,20 +80,19 @@ def test_each_sample_is_scaled_to_its_own_peak():
     for near, expected in (([-1.0, -0.3, 1.0], [-1, -1 / 3, 1]), ([1.0, 0.9, -1.0], [1, 1, -1])):
         found = prior.denoise(torch.tensor(near).reshape(1, 1, 1, 3), 1e-2)
         assert found.flatten().tolist() == pytest.approx(expected)
-    chart = prior.chart((1, 1, 3))
+    chart = prior.normalization((1, 1, 3))
     assert chart.physical(torch.tensor([[[[-1.0, -1 / 3, 1.0]]]])).flatten().tolist() == pytest.approx([0, 1 / 3, 1])
 
 
 def test_a_generator_that_draws_another_shape_is_refused():
     with pytest.raises(IptError, match=r"draws \(1, 9, 8\), what is asked for is \(3, 9, 8\)"):
-        EmpiricalPrior(generator=GaussianKernels(), count=5).chart((3, 9, 8))
+        EmpiricalPrior(generator=GaussianKernels(), count=5).normalization((3, 9, 8))
 
 
-def test_a_generator_draws_the_shape_that_is_asked_for():
+def test_a_generator_draws_the_shape_that_is_asked_for(uncertainty):
     prior = EmpiricalPrior(generator=GaussianKernels(), count=50, seed=4)
-    assert prior.uncertainty(1.0) == pytest.approx(0.5 / 1.25**0.5)
     for size in (7, 10, 7):
-        chart = prior.chart((1, size, size))
+        chart = prior.normalization((1, size, size))
         assert chart.shape == chart.physical_shape == (1, size, size)
         clean = prior.denoise(5 * torch.randn(2, 1, size, size), 5.0)
         assert clean.shape == (2, 1, size, size)
@@ -103,7 +102,7 @@ def test_a_generator_draws_the_shape_that_is_asked_for():
     other = EmpiricalPrior(generator=GaussianKernels(), count=50, seed=5).denoise(noisy, 1.0)
     assert torch.equal(prior.denoise(noisy, 1.0), same)
     assert not torch.allclose(same, other, atol=1e-4)
-    assert prior.uncertainty(1.0) != pytest.approx(0.5 / 1.25**0.5)
+    assert uncertainty(prior, 1.0, (1, 7, 7)) != pytest.approx(0.5 / 1.25**0.5)
 
 
 def test_files_of_samples(tmp_path, samples):
@@ -115,7 +114,7 @@ def test_files_of_samples(tmp_path, samples):
     for name in ("a.npy", "b.npz", "c.npz"):
         assert torch.allclose(EmpiricalPrior(str(tmp_path / name)).denoise(noisy, 1.0), expected, atol=1e-6)
     np.save(tmp_path / "flat.npy", samples[:, 0].numpy())
-    assert EmpiricalPrior(tmp_path / "flat.npy").chart((1, 3, 4)).shape == (1, 3, 4)
+    assert EmpiricalPrior(tmp_path / "flat.npy").normalization((1, 3, 4)).shape == (1, 3, 4)
 
 
 def test_files_that_are_no_samples(tmp_path):
@@ -158,4 +157,4 @@ def test_impossible_options_are_refused(samples):
         with pytest.raises(IptError, match=words):
             EmpiricalPrior(**options)
     with pytest.raises(IptError, match=r"\(2, 3, 4\), what is asked for is \(1, 5, 5\)"):
-        EmpiricalPrior(samples).chart((1, 5, 5))
+        EmpiricalPrior(samples).normalization((1, 5, 5))

@@ -78,7 +78,7 @@ def test_a_ledger_that_cannot_be_read(cache, fetched):
 
 def test_a_local_file_leaves_the_cache_alone(cache, fetched, tmp_path):
     prior = hub.ffhq(path=fetched.rename(tmp_path / "mine.pt"))
-    assert prior.chart((3, 256, 256)).shape == (3, 256, 256)
+    assert prior.normalization((3, 256, 256)).shape == (3, 256, 256)
     assert not (cache / "ipt-sha256.json").exists()
     with pytest.raises(IptError, match="no weights at"):
         hub.ffhq(path=tmp_path / "nothing.pt")

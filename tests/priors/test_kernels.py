@@ -76,8 +76,8 @@ def test_which_examples_are_kernels(true):
 @pytest.mark.parametrize("sigma", [0.05, 0.5, 2.0, 80.0])
 def test_the_kernel_prior_leaves_no_negative_mass_and_no_drift(sigma, true):
     prior = kernel()
-    chart = prior.chart((1, 24, 24))
-    normalised = chart.normalised(true / true.amax((-3, -2, -1), keepdim=True))
+    chart = prior.normalization((1, 24, 24))
+    normalised = chart.normalized(true / true.amax((-3, -2, -1), keepdim=True))
     noise = torch.randn_like(normalised)
     found = chart.physical(prior.denoise(normalised + sigma * noise, sigma))
     assert found.min() > -1e-6

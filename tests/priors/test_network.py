@@ -4,8 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ipt.core.charts import Chart
+from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
+from ipt.core.normalization import Normalization
 from ipt.priors import network
 from ipt.priors.adm import ADMConfig
 from ipt.priors.network import NetworkPrior, load
@@ -40,11 +41,11 @@ def test_a_bare_checkpoint_needs_no_config(checkpoint, config, sizes, canvas, sc
     assert (told["sizes"], told["canvas"], told["scale"], told["offset"]) == (sizes, canvas, scale, offset)
     assert prior.name == "checkpoint.pt"
     noisy = torch.randn(2, config.channels, 16, 16)
-    estimate = prior.estimate(noisy, 0.7)
-    expected = VPDenoiser(network).estimate(noisy, torch.full((2,), 0.7))
-    assert torch.allclose(estimate.clean, expected.clean, atol=1e-5)
-    assert (estimate.variance_mix is None) == (not config.learned_variance)
-    assert torch.equal(prior.denoise(noisy, 0.7), estimate.clean)
+    found = prior.posterior(noisy, 0.7)
+    expected, _ = VPDenoiser(network).estimate(noisy, torch.full((2,), 0.7))
+    assert torch.allclose(found.mean, expected, atol=1e-5)
+    assert (found.variance_interpolation is None) == (not config.learned_variance)
+    assert torch.equal(prior.denoise(noisy, 0.7), found.mean)
 
 
 def test_a_checkpoint_wrapped_or_in_safetensors(tmp_path, randomised):
@@ -79,10 +80,10 @@ def test_a_checkpoint_with_other_parameters_is_refused(checkpoint, tmp_path):
 
 def test_options_override_the_config(checkpoint):
     prior = load(checkpoint(FIELD)[0], scale=4.0, offset=1.0, sizes=[16], head_channels=32)
-    chart = prior.chart((2, 16, 16))
+    chart = prior.normalization((2, 16, 16))
     assert (chart.scale, chart.offset) == (4.0, 1.0)
     with pytest.raises(IptError, match="16x16"):
-        prior.chart((2, 32, 32))
+        prior.normalization((2, 32, 32))
 
 
 def test_loading_leaves_the_global_random_numbers_alone(folder, checkpoint):
@@ -103,10 +104,10 @@ def test_loading_leaves_the_global_random_numbers_alone(folder, checkpoint):
     ],
 )
 def test_a_kernel_is_the_centre_of_a_canvas(folder, sizes, quantity, canvas):
-    chart = load(folder(sizes=sizes)).chart((1, *quantity))
+    chart = load(folder(sizes=sizes)).normalization((1, *quantity))
     assert (chart.shape, chart.physical_shape) == ((1, *canvas), (1, *quantity))
     kernel = torch.rand(2, 1, *quantity)
-    normalised = chart.normalised(kernel)
+    normalised = chart.normalized(kernel)
     assert torch.allclose(chart.physical(normalised), kernel)
     outside = normalised.sum((-2, -1)) - (2 * kernel - 1).sum((-2, -1))
     empty = float(canvas[0] * canvas[1] - quantity[0] * quantity[1])
@@ -115,7 +116,7 @@ def test_a_kernel_is_the_centre_of_a_canvas(folder, sizes, quantity, canvas):
 
 def test_a_kernel_larger_than_every_canvas(folder):
     with pytest.raises(IptError, match="weights1 takes up to 32x32, not 33x8"):
-        load(folder(sizes=[16, 32])).chart((1, 33, 8))
+        load(folder(sizes=[16, 32])).normalization((1, 33, 8))
 
 
 @pytest.mark.parametrize(
@@ -129,16 +130,16 @@ def test_a_kernel_larger_than_every_canvas(folder):
 )
 def test_pictures_of_other_sizes_are_refused_with_the_choices(folder, sizes, shape, words):
     with pytest.raises(IptError) as caught:
-        load(folder(3, sizes=sizes)).chart(shape)
+        load(folder(3, sizes=sizes)).normalization(shape)
     assert words in str(caught.value)
     assert "--fit resize" in str(caught.value) and "--fit tile" in str(caught.value)
 
 
 def test_pictures_that_fit(folder):
-    assert load(folder(3, sizes=[64])).chart((3, 64, 64)).shape == (3, 64, 64)
-    assert load(folder(3)).chart((3, 12, 40)).shape == (3, 12, 40)
+    assert load(folder(3, sizes=[64])).normalization((3, 64, 64)).shape == (3, 64, 64)
+    assert load(folder(3)).normalization((3, 12, 40)).shape == (3, 12, 40)
     with pytest.raises(IptError, match="3 channels, and this has 1"):
-        load(folder(3)).chart((1, 64, 64))
+        load(folder(3)).normalization((1, 64, 64))
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def local(tiny):
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 23), (3, 50), (1, 2)])
 def test_a_local_network_takes_every_size(local, size):
-    assert local.chart((3, *size)) == Chart((3, *size), (3, *size), 0.5, 0.5)
+    assert local.normalization((3, *size)) == Normalization((3, *size), (3, *size), 0.5, 0.5)
     noisy = torch.randn(2, 3, *size)
     clean = local.denoise(noisy, 0.3)
     assert clean.shape == noisy.shape and clean.is_contiguous()
@@ -158,7 +159,7 @@ def test_a_local_network_takes_every_size(local, size):
         mirrored = torch.nn.functional.pad(noisy, (0, across, 0, down), mode="reflect")
         assert torch.allclose(clean, local.denoise(mirrored, 0.3)[..., : size[0], : size[1]], atol=1e-6)
     with pytest.raises(IptError, match="not 0x16"):
-        local.chart((3, 0, 16))
+        local.normalization((3, 0, 16))
 
 
 @pytest.mark.parametrize("size", [(90, 501), (250, 221)])
@@ -239,18 +240,22 @@ def test_a_device_that_is_not_there(folder):
         load(folder(), device="nonsense")
 
 
-def test_uncertainty_is_the_validation_error(folder):
+def test_the_variance_is_the_validation_error(folder, uncertainty):
     prior = load(folder())
-    assert [prior.uncertainty(s) for s in (0.02, 0.2, 2.0)] == pytest.approx([1e-2, 4e-3**0.5, 0.2])
-    assert prior.uncertainty(0.002) == pytest.approx(1e-3)
-    assert prior.uncertainty(80.0) == pytest.approx(0.2)
-    assert prior.uncertainty(0.2**0.5 * 0.02**0.5) == pytest.approx((1e-2 * 4e-3**0.5) ** 0.5)
-    levels = [prior.uncertainty(0.01 * 1.1**i) for i in range(100)]
+
+    def found(sigma):
+        return uncertainty(prior, sigma, (1, 16, 16))
+
+    assert [found(s) for s in (0.02, 0.2, 2.0)] == pytest.approx([1e-2, 4e-3**0.5, 0.2])
+    assert found(0.002) == pytest.approx(1e-3)
+    assert found(80.0) == pytest.approx(0.2)
+    assert found(0.2**0.5 * 0.02**0.5) == pytest.approx((1e-2 * 4e-3**0.5) ** 0.5)
+    levels = [found(0.01 * 1.1**i) for i in range(100)]
     assert levels == sorted(levels)
 
 
-def test_uncertainty_without_validation_is_the_default(folder):
-    assert load(folder(validation={})).uncertainty(0.5) == pytest.approx(0.5 / 2**0.5)
+def test_the_variance_without_validation_is_the_default(folder, uncertainty):
+    assert uncertainty(load(folder(validation={})), 0.5, (1, 16, 16)) == pytest.approx(0.5 / 2**0.5)
 
 
 def test_only_networks_with_a_configuration(tiny):
@@ -261,13 +266,13 @@ def test_only_networks_with_a_configuration(tiny):
 
 
 @pytest.mark.parametrize(("config", "pictures"), [(PICTURE, True), (KERNEL, False), (FIELD, False)])
-def test_pictures_err_at_low_frequencies_and_kernels_and_fields_do_not_say(checkpoint, config, pictures):
+def test_pictures_err_at_low_frequencies_and_kernels_and_fields_everywhere(checkpoint, config, pictures):
     prior = load(checkpoint(config)[0], head_channels=32)
     noisy = torch.randn(1, config.channels, 16, 16)
-    spread = prior.spread(noisy, 0.7)
-    assert (spread is not None) == pictures
-    if spread is not None:
-        drawn = spread.forward(torch.randn(400, 3, 16, 16, generator=torch.Generator().manual_seed(0)))
-        assert float(drawn.std()) == pytest.approx(prior.uncertainty(0.7), rel=0.05)
+    covariance = prior.posterior(noisy, 0.7).covariance
+    assert isinstance(covariance, Isotropic) != pictures
+    if pictures:
+        drawn = covariance.root(torch.randn(400, 3, 16, 16, generator=torch.Generator().manual_seed(0)))
+        assert float(drawn.std()) == pytest.approx(float(covariance.variance.sqrt()), rel=0.05)
         power = torch.fft.fft2(drawn).abs().square().mean((0, 1))
         assert power[0, 1] > 5 * power[0, 8]

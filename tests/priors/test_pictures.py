@@ -7,7 +7,7 @@ from ipt.priors.pictures import PictureSizes, squares
 
 
 def test_the_chart_is_of_the_quantity_as_it_is():
-    chart = PictureSizes("net", 2, scale=3.0, offset=-1.0).chart((2, 5, 7))
+    chart = PictureSizes("net", 2, scale=3.0, offset=-1.0).normalization((2, 5, 7))
     assert (chart.shape, chart.physical_shape, chart.scale, chart.offset) == ((2, 5, 7), (2, 5, 7), 3.0, -1.0)
 
 
@@ -21,7 +21,7 @@ def test_the_chart_is_of_the_quantity_as_it_is():
 )
 def test_what_it_does_not_take(sizes, shape, told):
     with pytest.raises(IptError, match=told):
-        sizes.chart(shape)
+        sizes.normalization(shape)
 
 
 @pytest.mark.parametrize("options", [{"scale": 0.0}, {"offset": float("nan")}, {"sizes": ((8, 6),), "multiple": 4}])

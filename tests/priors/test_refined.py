@@ -112,13 +112,13 @@ def test_what_is_refined_can_be_refined_in_turn(doubled, denoiser):
     assert trained and all(name.startswith("detail.") for name in trained)
 
 
-def test_each_of_three_sizes_has_its_own_uncertainty(doubled):
+def test_each_of_three_sizes_has_its_own_variance(doubled, uncertainty):
     prior = NetworkPrior(doubled, {**_config(doubled), "sizes": [8, 16, 32]}, name="three sizes")
-    found = {side: prior.sized((3, side, side)).uncertainty(1.0) ** 2 for side in (8, 16, 32)}
+    found = {side: uncertainty(prior, 1.0, (3, side, side)) ** 2 for side in (8, 16, 32)}
     assert found[32] == pytest.approx(0.02) and found[16] == pytest.approx(0.02)
     assert 0.01 < found[8] < 0.09
-    assert prior.sized((3, 16, 16)).uncertainty(0.1) ** 2 == pytest.approx(0.001)
-    assert prior.sized((3, 8, 8)).uncertainty(0.05) ** 2 == pytest.approx(0.0004)
+    assert uncertainty(prior, 0.1, (3, 16, 16)) ** 2 == pytest.approx(0.001)
+    assert uncertainty(prior, 0.05, (3, 8, 8)) ** 2 == pytest.approx(0.0004)
 
 
 def test_gradients_flow_through_both(denoiser):
@@ -156,18 +156,17 @@ def test_weights_come_back_as_a_prior_of_two_sizes(denoiser, tmp_path):
     noisy = torch.randn(2, 3, 16, 16)
     torch.testing.assert_close(prior.denoise(noisy, 0.3), denoiser(noisy, torch.full((2,), 0.3)))
     for side in (8, 16):
-        assert prior.chart((3, side, side)).shape == (3, side, side)
+        assert prior.normalization((3, side, side)).shape == (3, side, side)
     with pytest.raises(IptError, match="takes 8x8 or 16x16, not 12x12"):
-        prior.chart((3, 12, 12))
+        prior.normalization((3, 12, 12))
 
 
-def test_each_size_has_its_own_uncertainty(denoiser):
+def test_each_size_has_its_own_variance(denoiser, uncertainty):
     prior = NetworkPrior(denoiser, _config(denoiser), name="two sizes")
-    large, small = prior.sized((3, 16, 16)), prior.sized((3, 8, 8))
-    assert large.uncertainty(0.1) == prior.uncertainty(0.1) == pytest.approx(math.sqrt(0.001))
-    assert small.uncertainty(0.5) == pytest.approx(0.1) and small.uncertainty(5.0) == pytest.approx(0.3)
-    noisy = torch.randn(1, 3, 8, 8)
-    assert torch.equal(small.denoise(noisy, 0.2), prior.denoise(noisy, 0.2))
+    large, small = (3, 16, 16), (3, 8, 8)
+    assert uncertainty(prior, 0.1, large) == pytest.approx(math.sqrt(0.001))
+    assert uncertainty(prior, 0.5, small) == pytest.approx(0.1)
+    assert uncertainty(prior, 5.0, small) == pytest.approx(0.3)
 
 
 def test_the_config_is_read_back(denoiser):

@@ -5,25 +5,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ipt.core.charts import Chart
-from ipt.core.interfaces import Estimate, Prior
+from ipt.core.covariance import Isotropic
+from ipt.core.normalization import Normalization
+from ipt.core.prior import Posterior, Prior
 from ipt.priors.tiled import TiledPrior
 
 
 class Same(Prior):
     """Any shape; the estimate is the noisy variable itself."""
 
-    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
-        return Chart(tuple(physical_shape), tuple(physical_shape), 0.5, 0.5)
+    def normalization(self, shape: tuple[int, ...]) -> Normalization:
+        return Normalization(tuple(shape), tuple(shape), 0.5, 0.5)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
         return noisy
 
-    def estimate(self, noisy: Tensor, sigma: float) -> Estimate:
-        return Estimate(self.denoise(noisy, sigma), noisy * 2)
-
-    def uncertainty(self, sigma: float) -> float:
-        return 0.25 * sigma
+    def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
+        return Posterior(self.denoise(noisy, sigma), Isotropic.like(noisy, 0.25 * sigma), noisy * 2)
 
 
 class Mean(Same):
@@ -39,9 +37,10 @@ class Mean(Same):
 @pytest.mark.parametrize("overlap", [0, 5, 8])
 def test_tiles_of_nothing_done_are_the_picture(size: tuple[int, int], overlap: int) -> None:
     noisy = torch.randn(2, 3, *size)
-    estimate = TiledPrior(Same(), 16, overlap).estimate(noisy, 1.0)
-    assert torch.allclose(estimate.clean, noisy, atol=1e-6)
-    assert estimate.variance_mix is not None and torch.allclose(estimate.variance_mix, 2 * noisy, atol=1e-6)
+    found = TiledPrior(Same(), 16, overlap).posterior(noisy, 1.0)
+    assert torch.allclose(found.mean, noisy, atol=1e-6)
+    interpolation = found.variance_interpolation
+    assert interpolation is not None and torch.allclose(interpolation, 2 * noisy, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(17, 25), (50, 37)])
@@ -57,12 +56,13 @@ def test_an_image_alone_is_the_same() -> None:
     assert torch.allclose(tiled.denoise(noisy[1:2], 1.0), tiled.denoise(noisy, 1.0)[1:2], atol=1e-6)
 
 
-def test_the_chart_is_the_tile_s() -> None:
+def test_normalization_and_variance_are_the_tile_s() -> None:
     tiled = TiledPrior(Same(), 16)
-    assert tiled.chart((3, 20, 16)) == Chart((3, 20, 16), (3, 20, 16), 0.5, 0.5)
-    assert tiled.uncertainty(2.0) == 0.5
+    assert tiled.normalization((3, 20, 16)) == Normalization((3, 20, 16), (3, 20, 16), 0.5, 0.5)
+    covariance = tiled.posterior(torch.zeros(2, 3, 20, 16), 2.0).covariance
+    assert isinstance(covariance, Isotropic) and covariance.variance.flatten().tolist() == [0.25, 0.25]
     with pytest.raises(ValueError, match="both sides"):
-        tiled.chart((3, 20, 15))
+        tiled.normalization((3, 20, 15))
     with pytest.raises(ValueError, match="overlap"):
         TiledPrior(Same(), 16, 9)
 

@@ -9,9 +9,8 @@ import torch
 
 import ipt
 from ipt.core.errors import IptError
-from ipt.core.fields import cosines
-from ipt.core.schedules import Karras
-from ipt.core.transitions import DDIM
+from ipt.core.sampling import DDIM, Karras
+from ipt.linalg.fields import cosines
 from ipt.operators.kernels import MotionKernels
 from ipt.operators.tilts import TiltKolmogorov, TiltPatches
 from ipt.plugins.building import build_component
@@ -64,7 +63,7 @@ def test_the_denoiser_is_the_conditional_mean(generator, sigma, share):
 
 @each_generator
 @pytest.mark.parametrize("sigma", [5.0, 0.5, 0.05])
-def test_the_error_in_the_cosine_basis_and_the_uncertainty(generator, sigma):
+def test_the_error_in_the_cosine_basis(generator, sigma):
     """Without iterations the denoiser is a linear estimate whose error is known; the exact one is smaller."""
     prior = TiltPrior(generator=generator, iterations=0)
     covariance = dense(generator.field, prior.scale)
@@ -80,15 +79,15 @@ def test_the_error_in_the_cosine_basis_and_the_uncertainty(generator, sigma):
     assert exact.diagonal().mean().sqrt() < told < 1.15 * exact.diagonal().mean().sqrt()
 
 
-def test_the_uncertainty_is_that_of_a_frame_of_64():
+def test_the_variance_is_that_of_a_frame_of_64(uncertainty):
     generator = TiltPatches()
     prior = TiltPrior(generator=generator)
-    assert prior.uncertainty(1e4) == pytest.approx(0.5, rel=1e-3)
-    assert prior.uncertainty(1e-4) == pytest.approx(1e-4, rel=0.05)
+    assert uncertainty(prior, 1e4, (2, 8, 8)) == pytest.approx(0.5, rel=1e-3)
+    assert uncertainty(prior, 1e-4, (2, 8, 8)) == pytest.approx(1e-4, rel=0.05)
     fields = generator.sample(range(6), (2, 64, 64)) / prior.scale
     noisy = fields + 0.3 * torch.randn(fields.shape, generator=torch.Generator().manual_seed(0))
     found = float((prior.denoise(noisy, 0.3) - fields).square().mean().sqrt())
-    assert 0.9 < prior.uncertainty(0.3) / found < 1.1
+    assert 0.9 < uncertainty(prior, 0.3, (2, 8, 8)) / found < 1.1
 
 
 @each_generator
@@ -161,17 +160,17 @@ def test_an_unguided_sampler_reproduces_the_covariance():
     numbers = torch.Generator().manual_seed(5)
     noisy = sigmas[0] * torch.randn(count, 2, *frame, generator=numbers, dtype=torch.float64)
     for sigma, following in zip(sigmas, sigmas[1:], strict=False):
-        noisy = DDIM(0.0)(noisy, prior.estimate(noisy, sigma), sigma, following, noisy)
+        noisy = DDIM(0.0)(noisy, prior.posterior(noisy, sigma), sigma, following, noisy)
     found = noisy.flatten(1).T.cov() * prior.scale**2
     wanted = dense(generator.field, 1.0, frame)
     assert (found - wanted).abs().max() < 0.2 * float(wanted.max())
 
 
 def test_several_pixels_are_within_reach():
-    chart = TiltPrior().chart((2, 30, 40))
+    chart = TiltPrior().normalization((2, 30, 40))
     far = torch.full((1, 2, 30, 40), 7.0)
     assert chart.shape == chart.physical_shape == (2, 30, 40)
-    found = chart.physical(TiltPrior().denoise(chart.normalised(far), 0.02))
+    found = chart.physical(TiltPrior().denoise(chart.normalized(far), 0.02))
     torch.testing.assert_close(found, far, rtol=0, atol=0.05)
 
 
@@ -184,12 +183,12 @@ def test_the_spectrum_is_that_of_the_field_in_pixels():
     assert float(mixed) == pytest.approx(sum(rms**2 for rms in (0.25, 0.5, 1, 2, 4)) / 5, rel=1e-6)
 
 
-def test_spread_is_a_root_of_the_covariance_that_is_left():
+def test_the_root_of_the_covariance_that_is_left():
     """Of the estimate in the cosine basis."""
     prior, sigma, count = TiltPrior(generator=TiltPatches()), 0.4, 2 * math.prod(FRAME)
     eye = torch.eye(count, dtype=torch.float64).reshape(-1, 2, *FRAME)
-    spread = prior.spread(torch.zeros_like(eye), sigma)
-    root, transposed = spread.forward(eye).flatten(1), spread.transposed(eye).flatten(1)
+    covariance = prior.posterior(torch.zeros_like(eye), sigma).covariance
+    root, transposed = covariance.root(eye).flatten(1), covariance.root_transposed(eye).flatten(1)
     torch.testing.assert_close(root, transposed.T)
     basis = torch.kron(*(cosines(side) for side in FRAME))
     basis = torch.block_diag(basis, basis)
@@ -215,7 +214,7 @@ def test_options_by_name():
         (lambda: TiltPrior(math.inf), "tilt.strength is a root mean square above 0 in pixels"),
         (lambda: TiltPrior(generator=MotionKernels()), "MotionKernels does not say what statistics"),
         (lambda: TiltPrior(iterations=-1), "tilt.iterations is a whole number"),
-        (lambda: TiltPrior().chart((1, 8, 8)), r"a tilt field is \(2, height, width\)"),
+        (lambda: TiltPrior().normalization((1, 8, 8)), r"a tilt field is \(2, height, width\)"),
     ],
 )
 def test_what_cannot_be_is_refused(make, said):

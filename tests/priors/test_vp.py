@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from ipt.core.schedules import VP
-from ipt.core.transitions import DDIM, Ancestral
+from ipt.core.covariance import Isotropic
+from ipt.core.prior import Posterior
+from ipt.core.sampling import DDIM, VP, Ancestral
 from ipt.priors.adm import ADMConfig
 from ipt.priors.vp import VPDenoiser
 
@@ -67,8 +68,10 @@ def chain(network, schedule, noises, transition):
     sigmas = schedule.sigmas().tolist()
     z = sigmas[0] * noises[0]
     for index, (sigma, following) in enumerate(zip(sigmas, sigmas[1:], strict=False)):
-        estimate = denoiser.estimate(z, torch.full((len(z),), sigma, dtype=z.dtype))
-        z = transition(z, estimate, sigma, following, noises[index + 1])
+        estimate, interpolation = denoiser.estimate(z, torch.full((len(z),), sigma, dtype=z.dtype))
+        z = transition(
+            z, Posterior(estimate, Isotropic.like(z, 1.0), interpolation), sigma, following, noises[index + 1]
+        )
     return z
 
 
@@ -104,9 +107,10 @@ def test_one_learned_step_of_an_adm_network(randomised):
     expected = learned(x, clean, mix, bar, before, beta, noises[1], 1)
     sigma, following = ((1 - bar) / bar) ** 0.5, ((1 - before) / before) ** 0.5
     z = x / np.sqrt(bar)
-    estimate = VPDenoiser(network).estimate(z, torch.full((2,), sigma, dtype=torch.float64))
-    assert torch.allclose(estimate.variance_mix, (mix + 1) / 2, atol=1e-12)
-    found = Ancestral("learned")(z, estimate, sigma, following, noises[1]) * np.sqrt(before)
+    estimate, interpolation = VPDenoiser(network).estimate(z, torch.full((2,), sigma, dtype=torch.float64))
+    assert torch.allclose(interpolation, (mix + 1) / 2, atol=1e-12)
+    posterior = Posterior(estimate, Isotropic.like(z, 1.0), interpolation)
+    found = Ancestral("learned")(z, posterior, sigma, following, noises[1]) * np.sqrt(before)
     assert (found - expected).abs().max() < 1e-10
 
 

@@ -200,7 +200,7 @@ def test_a_bare_safetensors_file_of_another_network(tmp_path):
     refused(tmp_path / "other.safetensors", "conv.weight", "config.json")
 
 
-def test_a_training_state_becomes_a_folder(tmp_path):
+def test_a_training_state_becomes_a_folder(tmp_path, uncertainty):
     pictures = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 3), dtype=np.uint8)
     options = TrainingOptions(images=16, batch=8, validate_every=16, save_every=16, validation_images=4)
     network = UNetConfig(3, width=16, multipliers=(1, 2))
@@ -214,7 +214,7 @@ def test_a_training_state_becomes_a_folder(tmp_path):
     noisy = torch.randn(2, 3, 8, 8)
     direct = trainer.average(noisy, torch.full((2,), 0.5))
     assert torch.allclose(prior.denoise(noisy, 0.5), direct, atol=3e-3)
-    assert prior.uncertainty(0.5) == pytest.approx(trainer.history[-1]["validation"][0.5] ** 0.5)
+    assert uncertainty(prior, 0.5, (3, 8, 8)) == pytest.approx(trainer.history[-1]["validation"][0.5] ** 0.5)
     # The state itself can be loaded as well, in full precision.
     assert torch.allclose(load(trainer.state_path).denoise(noisy, 0.5), direct, atol=1e-5)
     torch.save({"a": torch.ones(1)}, tmp_path / "other.pt")

@@ -20,10 +20,10 @@ from ipt.solve.options import SolveOptions
 
 
 class Faces(GaussianPrior):
-    def chart(self, physical_shape):
-        if tuple(physical_shape) != (3, 64, 64):
+    def normalization(self, shape):
+        if tuple(shape) != (3, 64, 64):
             raise IptError("takes 64x64")
-        return super().chart(physical_shape)
+        return super().normalization(shape)
 
 
 @pytest.fixture(autouse=True)

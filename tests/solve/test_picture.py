@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.interfaces import ParameterSpec, ParametricOperator, Prior
-from ipt.core.randomness import image_seed
-from ipt.core.schedules import Karras
+from ipt.core.multiscale import Multiscale
+from ipt.core.operator import ParameterSpec, ParametricOperator
+from ipt.core.prior import Prior
+from ipt.core.random import image_seed
+from ipt.core.sampling import Karras
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.images.files import ROUNDING_NOISE, Picture
@@ -26,7 +28,7 @@ from ipt.solve.prepare import ImageTask
 from ipt.solve.truth import Truth
 
 PRIORS = {"image": GaussianPrior(), "kernel": GaussianPrior()}
-SOLVER = Solver(Blur(5, border="circular"), PRIORS, Proximal(), Karras(4))
+SOLVER = Multiscale(Solver(Blur(5, border="circular"), PRIORS, Proximal(), Karras(4)))
 
 
 def picture(channels: int = 3, side: int = 24, source: str = "PNG RGB") -> Picture:
@@ -81,10 +83,10 @@ class Colour(Prior):
 
     side: int
 
-    def chart(self, physical_shape):
-        if tuple(physical_shape) != (3, self.side, self.side):
+    def normalization(self, shape):
+        if tuple(shape) != (3, self.side, self.side):
             raise ValueError(f"takes 3 x {self.side} x {self.side}")
-        return GaussianPrior().chart(physical_shape)
+        return GaussianPrior().normalization(shape)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
         return GaussianPrior().denoise(noisy, sigma)
@@ -96,10 +98,10 @@ def test_a_grey_picture_comes_back_grey_and_counts_once():
 
     class Told(Proximal):
         def correct(self, step, problem):
-            levels.append(float(problem.noise))
+            levels.append(float(problem.observation.noise))
             return super().correct(step, problem)
 
-    solver = replace(SOLVER, priors={**SOLVER.priors, "image": Colour(24)}, rule=Told())
+    solver = Multiscale(replace(SOLVER.solver, priors={**SOLVER.priors, "image": Colour(24)}, rule=Told()))
     result = solve_picture(solver, ImageTask(grey, noise=0.02))
     assert result.picture.pixels.shape == (1, 24, 24) and result.noise == 0.02
     assert levels == pytest.approx([0.02 * math.sqrt(3)] * 4)
@@ -109,7 +111,7 @@ def test_a_grey_picture_comes_back_grey_and_counts_once():
 def test_fitting_scales_the_noise_and_shows_its_window(choice, window):
     given = picture(side=40)
     given = replace(given, pixels=given.pixels[:, :30])
-    solver = replace(SOLVER, priors={**SOLVER.priors, "image": Colour(16)})
+    solver = Multiscale(replace(SOLVER.solver, priors={**SOLVER.priors, "image": Colour(16)}))
     with pytest.raises(IptError, match="fit=resize"):
         solve_picture(solver, ImageTask(given, noise=0.02))
     truth = Truth(given, {"kernel": torch.ones(1, 5, 5) / 25})
@@ -176,7 +178,9 @@ class Stacked(ParametricOperator):
         return torch.cat([image, gain * image], -2)
 
 
-STACKED = Solver(Stacked(), {"image": GaussianPrior(), "gain": BoxPrior()}, Proximal(), Karras(20, sigma_max=10))
+STACKED = Multiscale(
+    Solver(Stacked(), {"image": GaussianPrior(), "gain": BoxPrior()}, Proximal(), Karras(20, sigma_max=10))
+)
 
 
 def test_a_measurement_of_another_size_than_the_picture():
@@ -196,14 +200,14 @@ def test_a_measurement_of_another_size_than_the_picture():
 
 
 class Only64(GaussianPrior):
-    def chart(self, physical_shape):
-        if physical_shape != (3, 64, 64):
+    def normalization(self, shape):
+        if shape != (3, 64, 64):
             raise IptError("takes 64x64 in colour")
-        return super().chart(physical_shape)
+        return super().normalization(shape)
 
 
 def test_the_prior_is_asked_for_the_picture_not_for_the_measurement():
-    solver = replace(STACKED, priors={**STACKED.priors, "image": Only64()}, schedule=Karras(2))
+    solver = Multiscale(replace(STACKED.solver, priors={**STACKED.priors, "image": Only64()}, schedule=Karras(2)))
     grey = Picture(torch.rand(1, 128, 64, generator=torch.Generator().manual_seed(0)))
     assert solve_picture(solver, ImageTask(grey, noise=0.02)).picture.shape == (1, 64, 64)
     large = Picture(torch.rand(3, 160, 80, generator=torch.Generator().manual_seed(0)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipt.core.randomness import image_seed
+from ipt.core.random import image_seed
 from ipt.solve.prepare import sample_seeds
 
 

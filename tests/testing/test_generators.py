@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.core.interfaces import Generator
+from ipt.core.operator import Generator
 from ipt.testing import generator_checks
 from ipt.testing.generators import PROMISES
 

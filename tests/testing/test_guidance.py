@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ipt.core.interfaces import Correction, GuidanceRule
-from ipt.core.schedules import Karras, Schedule
-from ipt.core.transitions import DDIM
+from ipt.core.guidance import Correction, GuidanceRule
+from ipt.core.sampling import DDIM, Karras, Schedule
 from ipt.testing import guidance_checks
 from ipt.testing.guidance import PROMISES
 
@@ -61,7 +60,7 @@ class NoTransition(Downhill):
 
 
 class NegativeRatio(Downhill):
-    def noise_ratio(self, name):
+    def noise_ratio(self, name, spec):
         return -1.0
 
 
@@ -83,8 +82,8 @@ class LengthOfTheBatch(Downhill):
 
 class ChangesTheStep(Downhill):
     def correct(self, step, problem):
-        step.clean["image"] = step.clean["image"] - self.moves(step, problem)["image"]
-        return Correction(clean=dict(step.clean))
+        step.noisy["image"] = step.noisy["image"] - self.moves(step, problem)["image"]
+        return super().correct(step, problem)
 
 
 class ChangesTheEstimate(Downhill):

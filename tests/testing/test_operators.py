@@ -9,17 +9,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ipt.core.interfaces import Halved, ParameterSpec, ParametricOperator
+from ipt.core.abilities import Coarsenable, Coarser, ExactSteps, Linear
+from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.operators.blur import BORDERS, Blur
 from ipt.operators.kernels import MixedKernels
 from ipt.testing import operator_checks
 from ipt.testing.operators import PROMISES
 
 
-class Gain(ParametricOperator):
-    """A good one: y = gain * x, with its exact steps."""
-
-    linear = True
+class Plain(ParametricOperator, Linear):
+    """A good one: y = gain * x."""
 
     def parameters(self, image_shape):
         return {"gain": ParameterSpec((image_shape[0], 1, 1), "brightness of a channel", "", "box")}
@@ -30,26 +29,22 @@ class Gain(ParametricOperator):
     def constrain(self, parameters):
         return {"gain": parameters["gain"].clamp(0.05, 2)}
 
-    def halved(self, image_shape):
-        return Halved(self, dict)
 
-    def image_step(self, measurement, noise_variance, image, parameters, beliefs):
-        gain, pull = parameters["gain"], noise_variance / image.variance
-        return (gain * measurement + pull * image.mean) / (gain.square() + pull)
+class Gain(Plain, ExactSteps, Coarsenable):
+    """The same with its exact steps."""
 
-    def parameter_step(self, measurement, noise_variance, image, parameters, known=None):
-        gain, pull = parameters["gain"].mean, noise_variance / parameters["gain"].variance
+    def coarser(self, image_shape):
+        return Coarser(self, dict)
+
+    def image_step(self, observation, image, parameters, beliefs):
+        gain, pull = parameters["gain"], observation.noise_variance / image.covariance.variance
+        return (gain * observation.measurement + pull * image.mean) / (gain.square() + pull)
+
+    def parameter_step(self, observation, image, parameters, known):
+        gain, pull = parameters["gain"].mean, observation.noise_variance / parameters["gain"].covariance.variance
         power = image.mean.square().sum((2, 3), keepdim=True)
-        matched = (image.mean * measurement).sum((2, 3), keepdim=True)
+        matched = (image.mean * observation.measurement).sum((2, 3), keepdim=True)
         return {"gain": (matched + pull * gain) / (power + pull)}
-
-
-class Plain(Gain):
-    """The same without steps of its own."""
-
-    halved = ParametricOperator.halved
-    image_step = ParametricOperator.image_step
-    parameter_step = ParametricOperator.parameter_step
 
 
 class NoBatch(Plain):
@@ -91,9 +86,9 @@ class SumOverTheBatch(Plain):
 
 
 class StepOverTheBatch(Gain):
-    def image_step(self, measurement, noise_variance, image, parameters, beliefs):
-        found = super().image_step(measurement, noise_variance, image, parameters, beliefs)
-        return found + 0.001 * (measurement.mean() - found.mean())
+    def image_step(self, observation, image, parameters, beliefs):
+        found = super().image_step(observation, image, parameters, beliefs)
+        return found + 0.001 * (observation.measurement.mean() - found.mean())
 
 
 class ChangesTheMapping(Plain):
@@ -159,12 +154,12 @@ class UsesPythonsGenerator(Plain):
         return {"gain": parameters["gain"].clamp(0.05, 2 + 0 * random.random())}
 
 
-class AnotherAnswerEachTime(Plain):
+class AnotherAnswerEachTime(Gain):
     calls = 0
 
-    def image_step(self, measurement, noise_variance, image, parameters, beliefs):
+    def image_step(self, observation, image, parameters, beliefs):
         self.calls += 1
-        return measurement / parameters["gain"] * (1 + 1e-5 * self.calls)
+        return super().image_step(observation, image, parameters, beliefs) * (1 + 1e-5 * self.calls)
 
 
 class Detached(Plain):
@@ -221,45 +216,45 @@ class NothingKeptFromZero(Plain):
 
 
 class ImageUphill(Gain):
-    def image_step(self, measurement, noise_variance, image, parameters, beliefs):
-        return 2 * image.mean - super().image_step(measurement, noise_variance, image, parameters, beliefs)
+    def image_step(self, observation, image, parameters, beliefs):
+        return 2 * image.mean - super().image_step(observation, image, parameters, beliefs)
 
 
 class ParametersUphill(Gain):
-    def parameter_step(self, measurement, noise_variance, image, parameters, known=None):
-        found = super().parameter_step(measurement, noise_variance, image, parameters)
+    def parameter_step(self, observation, image, parameters, known):
+        found = super().parameter_step(observation, image, parameters, known)
         return {"gain": 2 * parameters["gain"].mean - found["gain"]}
 
 
 class ParametersUnmoved(Gain):
-    def parameter_step(self, measurement, noise_variance, image, parameters, known=None):
+    def parameter_step(self, observation, image, parameters, known):
         return {"gain": parameters["gain"].mean}
 
 
 class StepOfAnotherShape(Gain):
-    def image_step(self, measurement, noise_variance, image, parameters, beliefs):
-        return super().image_step(measurement, noise_variance, image, parameters, beliefs)[..., :-1]
+    def image_step(self, observation, image, parameters, beliefs):
+        return super().image_step(observation, image, parameters, beliefs)[..., :-1]
 
 
-class Clouded(Gain):
+class Clouded(ParametricOperator, ExactSteps):
     """Two unknowns, of which it finds the second alone; the first must be known."""
 
     def parameters(self, image_shape):
-        return {**super().parameters(image_shape), "veil": ParameterSpec((1, 1, 1), "light added")}
-
-    linear = False
-    image_step = ParametricOperator.image_step
+        return {**Gain().parameters(image_shape), "veil": ParameterSpec((1, 1, 1), "light added")}
 
     def forward(self, image, gain, veil):
         return gain * image + veil
 
     def constrain(self, parameters):
-        return {**super().constrain(parameters), "veil": parameters["veil"]}
+        return {**Gain().constrain(parameters), "veil": parameters["veil"]}
 
-    def parameter_step(self, measurement, noise_variance, image, parameters, known=None):
-        clear, found = measurement, {}
+    def image_step(self, observation, image, parameters, beliefs):
+        return None
+
+    def parameter_step(self, observation, image, parameters, known):
+        clear, found = observation.measurement, {}
         if "gain" in parameters:
-            found = super().parameter_step(clear, noise_variance, image, parameters)
+            found = Gain().parameter_step(observation, image, parameters, known)
             clear = clear - found["gain"].clamp(0.05, 2) * image.mean
         if "veil" in parameters:
             found["veil"] = clear.mean((1, 2, 3), keepdim=True)
@@ -267,25 +262,25 @@ class Clouded(Gain):
 
 
 class DoublesTheGain(Gain):
-    def halved(self, image_shape):
-        return Halved(self, lambda found: {"gain": 2 * found["gain"]})
+    def coarser(self, image_shape):
+        return Coarser(self, lambda found: {"gain": 2 * found["gain"]})
 
 
 class DoubledToAnotherShape(Gain):
-    def halved(self, image_shape):
-        return Halved(self, lambda found: {"gain": found["gain"][:, :, 0]})
+    def coarser(self, image_shape):
+        return Coarser(self, lambda found: {"gain": found["gain"][:, :, 0]})
 
 
 class DoubledUnderAnotherName(Gain):
-    def halved(self, image_shape):
-        return Halved(self, lambda found: {"gains": found["gain"]})
+    def coarser(self, image_shape):
+        return Coarser(self, lambda found: {"gains": found["gain"]})
 
 
 class HalfOfTwice(Gain):
     """Of half the picture it measures twice as much as this one."""
 
-    def halved(self, image_shape):
-        return Halved(Twice(), dict)
+    def coarser(self, image_shape):
+        return Coarser(Twice(), dict)
 
 
 class Twice(Plain):
@@ -294,8 +289,8 @@ class Twice(Plain):
 
 
 class StepOfAnotherName(Gain):
-    def parameter_step(self, measurement, noise_variance, image, parameters, known=None):
-        return {"gains": super().parameter_step(measurement, noise_variance, image, parameters)["gain"]}
+    def parameter_step(self, observation, image, parameters, known):
+        return {"gains": super().parameter_step(observation, image, parameters, known)["gain"]}
 
 
 FAULTS = {
@@ -332,10 +327,10 @@ FAULTS = {
     StepOfAnotherShape: {"image-step"},
     StepOfAnotherName: {"parameter-step"},
     Clouded: {"parameter-step"},
-    DoublesTheGain: {"halved"},
-    DoubledToAnotherShape: {"halved"},
-    DoubledUnderAnotherName: {"halved"},
-    HalfOfTwice: {"halved"},
+    DoublesTheGain: {"coarser"},
+    DoubledToAnotherShape: {"coarser"},
+    DoubledUnderAnotherName: {"coarser"},
+    HalfOfTwice: {"coarser"},
 }
 
 
@@ -370,10 +365,10 @@ def test_blur_keeps_all(border, broken):
 def test_blur_with_a_kernel_wide_enough_keeps_to_its_half(border, shape):
     operator = Blur(23, border)
     checks = {check.__name__: check for check in operator_checks(operator, image_shape=shape)}
-    if operator.halved(shape) is None:
+    if operator.coarser(shape) is None:
         assert border == "circular" and shape[1] % 2
     else:
-        checks["halved"]()
+        checks["coarser"]()
 
 
 def test_without_parameters_or_declarations_what_does_not_apply_is_skipped(broken):
@@ -391,7 +386,7 @@ def test_without_parameters_or_declarations_what_does_not_apply_is_skipped(broke
         except Exception as error:
             reasons[check.__name__] = type(error).__name__, str(error)
     skipped = {"usual-prior", "linear", "constrain-idempotent", "constrain-finite", "image-step", "parameter-step"}
-    skipped |= {"halved"}
+    skipped |= {"coarser"}
     # A class within a function cannot be pickled.
     assert reasons.keys() - {"device"} == skipped | {"picklable"}
     assert all(reasons[name][0] == "SkipTest" for name in skipped)

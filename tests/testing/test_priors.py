@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from ipt.core.charts import Chart
-from ipt.core.interfaces import Estimate, Prior, Spread
+from ipt.core.covariance import Isotropic
+from ipt.core.normalization import Normalization
+from ipt.core.prior import Posterior, Prior
 from ipt.operators.kernels import MixedKernels
 from ipt.priors.analytic import BoxPrior, GaussianPrior
 from ipt.priors.empirical import EmpiricalPrior
@@ -20,8 +23,8 @@ SAMPLES = 0.5 + 0.5 * (MEAN + STD * torch.randn(128, 1, 4, 6, generator=torch.Ge
 class Normal(Prior):
     """A good one: independent normal entries, exactly."""
 
-    def chart(self, physical_shape):
-        return Chart(physical_shape, physical_shape, 0.5, 0.5)
+    def normalization(self, shape):
+        return Normalization(shape, shape, 0.5, 0.5)
 
     def denoise(self, noisy, sigma):
         return MEAN + self.gain(sigma) * (noisy - MEAN)
@@ -32,44 +35,44 @@ class Normal(Prior):
     def uncertainty(self, sigma):
         return sigma * self.gain(sigma) ** 0.5
 
-    def spread(self, noisy, sigma):
-        return Spread(lambda v: STD * v, lambda u: STD * u)
+    def posterior(self, noisy, sigma):
+        return Posterior(self.denoise(noisy, sigma), Isotropic.like(noisy, self.uncertainty(sigma)))
 
 
 class Turned(Normal):
-    def chart(self, physical_shape):
-        channels, height, width = physical_shape
-        return Chart((channels, width, height), (channels, width, height), 0.5, 0.5)
+    def normalization(self, shape):
+        channels, height, width = shape
+        return Normalization((channels, width, height), (channels, width, height), 0.5, 0.5)
 
 
 class Wordless(Normal):
-    def chart(self, physical_shape):
-        return Chart(physical_shape, physical_shape, 0.5, 0.5) if physical_shape[1] > 3 else self._refused()
+    def normalization(self, shape):
+        return Normalization(shape, shape, 0.5, 0.5) if shape[1] > 3 else self._refused()
 
     def _refused(self):
         raise ValueError
 
 
 class NotInvertible(Normal):
-    def chart(self, physical_shape):
-        return _Absolute(physical_shape, physical_shape, 0.5, 0.5)
+    def normalization(self, shape):
+        return _Absolute(shape, shape, 0.5, 0.5)
 
 
-class _Absolute(Chart):
-    def physical(self, normalised):
-        return super().physical(normalised.abs())
+class _Absolute(Normalization):
+    def physical(self, normalized):
+        return super().physical(normalized.abs())
 
 
 class RaisesAnother(Normal):
-    def chart(self, physical_shape):
-        if physical_shape[1] == 3:
-            raise KeyError(physical_shape)
-        return super().chart(physical_shape)
+    def normalization(self, shape):
+        if shape[1] == 3:
+            raise KeyError(shape)
+        return super().normalization(shape)
 
 
 class TwoEstimates(Normal):
-    def estimate(self, noisy, sigma):
-        return Estimate(0.9 * self.denoise(noisy, sigma))
+    def posterior(self, noisy, sigma):
+        return replace(super().posterior(noisy, sigma), mean=0.9 * self.denoise(noisy, sigma))
 
 
 class Cropped(Normal):
@@ -161,16 +164,24 @@ class EndlessUncertainty(Normal):
         return float("inf") if sigma > 50 else sigma
 
 
+class Faulty(Isotropic):
+    """With a root that is not symmetric."""
+
+    def root(self, white):
+        return white.cumsum(-1)
+
+
 class NotTransposed(Normal):
-    def spread(self, noisy, sigma):
-        return Spread(lambda v: v.cumsum(-1), lambda u: u.cumsum(-1))
+    def posterior(self, noisy, sigma):
+        usual = super().posterior(noisy, sigma)
+        return replace(usual, covariance=Faulty(usual.covariance.variance))
 
 
 FAULTS = {
-    Turned: {"chart"},
-    Wordless: {"chart"},
-    NotInvertible: {"chart"},
-    RaisesAnother: {"chart"},
+    Turned: {"normalization"},
+    Wordless: {"normalization"},
+    NotInvertible: {"normalization"},
+    RaisesAnother: {"normalization"},
     TwoEstimates: {"shapes"},
     Cropped: {"shapes", "conditional-mean", "identity"},
     MeanOfTheBatch: {"batch"},
@@ -184,10 +195,10 @@ FAULTS = {
     DeviationForVariance: {"identity", "conditional-mean"},
     TooConfident: {"conditional-mean"},
     AnotherMean: {"conditional-mean"},
-    FallingUncertainty: {"uncertainty"},
-    NoUncertainty: {"uncertainty"},
-    EndlessUncertainty: {"uncertainty"},
-    NotTransposed: {"spread"},
+    FallingUncertainty: {"variance"},
+    NoUncertainty: {"variance", "covariance"},
+    EndlessUncertainty: {"variance"},
+    NotTransposed: {"covariance"},
 }
 
 

@@ -14,10 +14,8 @@ SIDE = 15
 """Pixels; the widest disc fits in."""
 
 
-class Defocus(ipt.ParametricOperator):
+class Defocus(ipt.ParametricOperator, ipt.Linear):
     """border: what lies outside the frame, as in `blur`."""
-
-    linear = True
 
     def __init__(self, border: str = "reflect"):
         self.blur = Blur(SIDE, border)

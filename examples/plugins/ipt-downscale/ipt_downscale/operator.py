@@ -14,10 +14,8 @@ SIDE = 15
 """Pixels of the filter's window."""
 
 
-class BlindDownscale(ipt.ParametricOperator):
+class BlindDownscale(ipt.ParametricOperator, ipt.Linear):
     """factor: whole; the picture has so many times the measurement's height and width. border: as in `blur`."""
-
-    linear = True
 
     def __init__(self, factor: int = 2, border: str = "reflect"):
         self.factor, self.blur = factor, Blur(SIDE, border)

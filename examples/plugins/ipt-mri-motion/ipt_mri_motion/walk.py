@@ -4,7 +4,6 @@ It is Gaussian, so its denoiser is a matrix, diagonal in the eigenvectors of its
 leaves uncertain has a covariance as exact, which the general Gauss-Newton steps use.
 """
 
-import math
 from collections.abc import Sequence
 from functools import cache
 
@@ -12,11 +11,7 @@ import torch
 from torch import Tensor
 
 import ipt
-from ipt.core.charts import Chart
-from ipt.core.interfaces import Spread
-
-NOMINAL = 64
-"""Lines for which the uncertainty of an entry is told."""
+from ipt.linalg.covariances import Diagonalized
 
 
 @cache
@@ -34,25 +29,22 @@ class RandomWalk(ipt.Prior):
     def __init__(self, rms: float = 0.25):
         self.rms = rms
 
-    def chart(self, physical_shape: tuple[int, ...]) -> Chart:
-        return Chart(physical_shape, physical_shape)
+    def normalization(self, shape: tuple[int, ...]) -> ipt.Normalization:
+        return ipt.Normalization(shape, shape)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
         power, vectors = self._power(noisy)
         return vectors @ (power / (power + sigma**2) * (vectors.T @ noisy))
 
-    def uncertainty(self, sigma: float) -> float:
-        power = modes(NOMINAL)[0] * self.rms**2
-        return math.sqrt(float((power * sigma**2 / (power + sigma**2)).mean()))
-
-    def spread(self, noisy: Tensor, sigma: float) -> Spread:
+    def posterior(self, noisy: Tensor, sigma: float) -> ipt.Posterior:
         power, vectors = self._power(noisy)
-        root = (power * sigma**2 / (power + sigma**2)).sqrt()
-        return Spread(lambda v: vectors @ (root * v), lambda u: root * (vectors.T @ u))
+        left = (power * sigma**2 / (power + sigma**2)).clamp(min=1e-9)
+        covariance = Diagonalized(left, lambda walk: vectors.T @ walk, lambda values: vectors @ values)
+        return ipt.Posterior(self.denoise(noisy, sigma), covariance)
 
     def _power(self, like: Tensor) -> tuple[Tensor, Tensor]:
         values, vectors = modes(like.shape[-2])
-        return values[:, None].to(like) * self.rms**2, vectors.to(like)
+        return values[None, None, :, None].to(like) * self.rms**2, vectors.to(like)
 
 
 class Walks(ipt.Generator):

@@ -15,7 +15,8 @@ from functools import cache, lru_cache
 import torch
 from torch import Tensor
 
-from ipt.core.interfaces import Generator
+from ipt.core.operator import Generator
+from ipt.linalg.covariances import Diagonalized
 
 
 class StationaryField(ABC):
@@ -81,6 +82,12 @@ def cosines(side: int) -> Tensor:
     rows = (math.pi * frequency * place / side).cos() * math.sqrt(2 / side)
     rows[0] /= math.sqrt(2)
     return rows
+
+
+def cosine_covariance(power: Tensor, variance: Tensor | None = None) -> Diagonalized:
+    """Of fields (B, C, H, W) with independent coefficients in the cosine basis, of these variances."""
+    down, right = (cosines(side).to(power) for side in power.shape[-2:])
+    return Diagonalized(power, lambda field: down @ field @ right.T, lambda values: down.T @ values @ right, variance)
 
 
 @lru_cache(maxsize=64)

@@ -25,7 +25,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from ipt.core.fields import StationaryField
+from ipt.linalg.fields import StationaryField
 
 TILT_VARIANCE = 0.170
 """Of one component, in (lambda / D)^2 (D / r0)^(5/3)."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.core.fields import cosines, doubled, filtered
-from ipt.core.tilts import KolmogorovTilt, PatchTilt
+from ipt.linalg.fields import cosines, doubled, filtered
+from ipt.linalg.tilts import KolmogorovTilt, PatchTilt
 
 FRAME = (7, 10)
 FIELDS = {

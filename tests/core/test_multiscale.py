@@ -7,17 +7,19 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from ipt.core.charts import Chart
+from ipt.core.abilities import Coarsenable, Coarser, CoarseToFine
 from ipt.core.errors import IptError
-from ipt.core.interfaces import Correction, GuidanceRule, Halved, ParameterSpec, ParametricOperator, Prior
-from ipt.core.pyramid import doubled, halved
-from ipt.core.schedules import Karras
+from ipt.core.guidance import Correction, GuidanceRule
+from ipt.core.multiscale import Multiscale, doubled, halved
+from ipt.core.normalization import Normalization
+from ipt.core.operator import ParameterSpec, ParametricOperator
+from ipt.core.prior import Prior
+from ipt.core.sampling import Karras, Renoise
 from ipt.core.solver import Solver
-from ipt.core.transitions import Renoise
 
 
 @dataclass(frozen=True)
-class Lift(ParametricOperator):
+class Lift(ParametricOperator, Coarsenable):
     """y = x + lift, the lift in hundredths of a pixel's width, to have a length that doubles."""
 
     least: int = 4
@@ -28,10 +30,10 @@ class Lift(ParametricOperator):
     def forward(self, image, lift):
         return image + lift / image.shape[-1]
 
-    def halved(self, image_shape):
+    def coarser(self, image_shape):
         if min(image_shape[1:]) // 2 < self.least:
             return None
-        return Halved(self, lambda found: {"lift": 2 * found["lift"]})
+        return Coarser(self, lambda found: {"lift": 2 * found["lift"]})
 
 
 class Watched(Prior):
@@ -40,10 +42,10 @@ class Watched(Prior):
     def __init__(self, least=1):
         self.least, self.asked = least, []
 
-    def chart(self, physical_shape):
-        if physical_shape[-1] > 1 and physical_shape[-1] < self.least:
+    def normalization(self, shape):
+        if shape[-1] > 1 and shape[-1] < self.least:
             raise IptError(f"takes {self.least} pixels and more")
-        return Chart(physical_shape, physical_shape, 0.5, 0.5)
+        return Normalization(shape, shape, 0.5, 0.5)
 
     def denoise(self, noisy, sigma):
         self.asked.append((tuple(noisy.shape[-2:]), sigma, noisy.clone()))
@@ -51,7 +53,7 @@ class Watched(Prior):
 
 
 @dataclass(frozen=True)
-class Following(GuidanceRule):
+class Following(GuidanceRule, CoarseToFine):
     """The image is taken from the measurement, the lift halfway between what it is and 1."""
 
     restarts: tuple[float, ...] = (1.0, 0.5)
@@ -69,8 +71,11 @@ class Following(GuidanceRule):
     def correct(self, step, problem):
         physical = problem.physical(step.clean)
         lift = (physical["lift"] + 1) / 2
-        found = {"image": problem.measurement - lift / problem.measurement.shape[-1], "lift": lift}
-        return Correction({name: chart.normalised(found[name]) for name, chart in problem.charts.items()})
+        found = {
+            "image": problem.observation.measurement - lift / problem.observation.measurement.shape[-1],
+            "lift": lift,
+        }
+        return Correction({name: chart.normalized(found[name]) for name, chart in problem.normalizations.items()})
 
 
 LEVELS = [4.0, 3.0625, 2.125, 1.1875, 0.25]
@@ -78,7 +83,9 @@ MEASUREMENT = torch.rand(2, 1, 16, 18, dtype=torch.float64, generator=torch.Gene
 
 
 def solver(rule=None, operator=None, **priors):
-    return Solver(operator or Lift(), {"image": Watched(), "lift": Watched(), **priors}, rule or Following())
+    return Multiscale(
+        Solver(operator or Lift(), {"image": Watched(), "lift": Watched(), **priors}, rule or Following())
+    )
 
 
 def sizes(made):
@@ -133,7 +140,7 @@ def test_a_level_below_the_schedule_leaves_one_step():
 
 def test_the_larger_picture_begins_with_what_the_smaller_one_found():
     made = solver(Following((0.5,)), Lift(8))
-    states = list(made.steps(MEASUREMENT))
+    states = list(made.steps(made.problem(MEASUREMENT)))
     small = states[4]
     assert small.noisy["image"].shape[-2:] == (8, 9) and small.sigma == 0 and not small.finished
     image, lift = (0.5 + 0.5 * small.noisy[name] for name in ("image", "lift"))
@@ -146,22 +153,22 @@ def test_the_larger_picture_begins_with_what_the_smaller_one_found():
 
 def test_the_smaller_problem_is_the_measurement_of_half_the_sides():
     made = solver(Following((0.5,)), Lift(8))
-    state = next(made.steps(MEASUREMENT))
+    state = next(made.steps(made.problem(MEASUREMENT)))
     physical = {name: 0.5 + 0.5 * value for name, value in state.clean.items()}
     rest = halved(MEASUREMENT) - physical["image"] - physical["lift"] / 9
     torch.testing.assert_close(state.residual, rest.flatten(1).square().mean(1).sqrt())
 
 
 def test_steps_and_calls_are_counted_over_all_sizes():
-    states = list(solver().steps(MEASUREMENT))
+    states = list(solver().steps(solver().problem(MEASUREMENT)))
     assert [state.index for state in states] == list(range(1, 8)) and {state.total for state in states} == {7}
     assert states[-1].finished and states[-1].calls == {"image": 7, "lift": 7}
 
 
 @pytest.mark.parametrize("stop", range(1, 7))
 def test_resumed_anywhere_the_bits_are_the_same(stop):
-    states = list(solver().steps(MEASUREMENT, seeds=[3, 4]))
-    resumed = list(solver().steps(MEASUREMENT, seeds=[3, 4], resume=states[stop - 1]))
+    states = list(solver().steps(solver().problem(MEASUREMENT), seeds=[3, 4]))
+    resumed = list(solver().steps(solver().problem(MEASUREMENT), seeds=[3, 4], resume=states[stop - 1]))
     assert len(resumed) == 7 - stop
     for one, other in zip(states[stop:], resumed, strict=True):
         assert (one.index, one.sigma, dict(one.calls)) == (other.index, other.sigma, dict(other.calls))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ipt.core.linear import conjugate_gradients
+from ipt.linalg.conjugate_gradients import conjugate_gradients
 
 
 def _systems(batch=4, size=8):

@@ -1,4 +1,4 @@
-"""The affine map between a prior's normalised variable and the physical quantity it stands for."""
+"""The affine map between a prior's normalized variable and the physical quantity it stands for."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Chart:
-    """physical = offset + scale * normalised, on the central window of the normalised variable.
+class Normalization:
+    """physical = offset + scale * normalized, on the central window of the normalized variable.
 
-    shape: (C, H, W) of the normalised variable, the space that is diffused (about -1..1).
-    physical_shape: (C, H, W) of the quantity; never larger than `shape`. A network that takes only some sizes diffuses
-        a larger canvas, and the quantity is the canvas's central window (centre pixel H // 2, W // 2 in both).
-    scale, offset: an image in 0..1 has .5, .5; a tilt in pixels has (pixels a unit), 0.
+    Attributes:
+        shape: (C, H, W) of the normalized variable, the space that is diffused (about -1..1).
+        physical_shape: (C, H, W) of the quantity; never larger than `shape`. A network that takes only some sizes
+            diffuses a larger, padded frame, and the quantity is its central window (centre pixel H // 2, W // 2 in
+            both).
+        scale: physical units per normalized unit; .5 for an image in 0..1.
+        offset: the physical value of a normalized zero; .5 for an image in 0..1.
     """
 
     shape: tuple[int, ...]
@@ -28,11 +31,11 @@ class Chart:
         if len(self.shape) != len(self.physical_shape) or any(inner > outer for _, inner, outer in self._extents()):
             raise ValueError(f"a quantity of {self.physical_shape} is larger than its variable of {self.shape}")
 
-    def physical(self, normalised: Tensor) -> Tensor:
+    def physical(self, normalized: Tensor) -> Tensor:
         """(B, *shape) -> (B, *physical_shape)."""
-        return self.offset + self.scale * normalised[self._window()]
+        return self.offset + self.scale * normalized[self._window()]
 
-    def normalised(self, physical: Tensor) -> Tensor:
+    def normalized(self, physical: Tensor) -> Tensor:
         """(B, *physical_shape) -> (B, *shape); what lies outside the window is physically zero."""
         if self.shape == self.physical_shape:
             return (physical - self.offset) / self.scale

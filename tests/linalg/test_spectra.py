@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from ipt.core.spectra import basis, frequencies, left_uncertain, picture_spread, turned, turned_back
+from ipt.linalg.spectra import SpectralCovariance, basis, frequencies, left_uncertain, turned, turned_back
 
 
 def normal(*shape, seed=0):
@@ -36,21 +36,23 @@ def test_what_is_left_is_wiener_s_error():
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 16), (1, 9, 15), (3, 7, 12)])
-def test_a_spread_has_the_deviation_and_the_spectrum_that_are_asked_for(shape):
-    spread = picture_spread(normal(1, *shape), 0.3, 0.2)
+def test_a_covariance_has_the_deviation_and_the_spectrum_that_are_asked_for(shape):
+    spectral = SpectralCovariance(0.3, torch.full((1, 1, 1, 1), 0.2**2, dtype=torch.float64))
     eye = torch.eye(math.prod(shape), dtype=torch.float64).reshape(-1, *shape)
-    matrix = spread.forward(eye).flatten(1).T
+    matrix = spectral.root(eye).flatten(1).T
     torch.testing.assert_close(matrix, matrix.T, atol=1e-12, rtol=0)
-    torch.testing.assert_close(spread.transposed(eye), spread.forward(eye))
+    torch.testing.assert_close(spectral.root_transposed(eye), spectral.root(eye))
     covariance = matrix @ matrix.T
+    torch.testing.assert_close(spectral.apply(eye).flatten(1), covariance)
+    torch.testing.assert_close(spectral.solve(spectral.apply(eye)), eye)
     assert float(covariance.diagonal().mean()) == pytest.approx(0.2**2)
     # A wave comes out as itself, times the root of its power.
     down = torch.arange(shape[1], dtype=torch.float64)[:, None] / shape[1]
     powers = []
     for turns in (1, 3):
         wave = (2 * math.pi * turns * down).cos().expand(1, *shape)
-        factor = (spread.forward(wave) / wave).flatten()[0]
-        torch.testing.assert_close(spread.forward(wave), factor * wave, atol=1e-12, rtol=0)
+        factor = (spectral.root(wave) / wave).flatten()[0]
+        torch.testing.assert_close(spectral.root(wave), factor * wave, atol=1e-12, rtol=0)
         powers.append(float(factor**2))
     expected = [float(left_uncertain(torch.tensor([[turns / shape[1]]]), shape[0], 0.3)[0, 0, 0]) for turns in (1, 3)]
     assert powers[0] / powers[1] == pytest.approx(expected[0] / expected[1], rel=1e-5)

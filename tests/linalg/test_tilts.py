@@ -9,7 +9,7 @@ import torch
 from scipy.integrate import quad
 from scipy.special import gamma, j1, jv
 
-from ipt.core.tilts import TILT_VARIANCE, KolmogorovTilt, PatchTilt, gaussian_taps
+from ipt.linalg.tilts import TILT_VARIANCE, KolmogorovTilt, PatchTilt, gaussian_taps
 
 
 def test_the_variance_is_the_published_one():

@@ -15,7 +15,7 @@ import math
 import torch
 from torch import Tensor
 
-from ipt.core.interfaces import Spread
+from ipt.core.covariance import Covariance
 
 SPECTRUM = (0.00025, 2.7)
 """S(f) = a f^-b of pictures in 0..1, f in cycles a pixel; read off the training faces."""
@@ -39,24 +39,46 @@ def left_uncertain(frequency: Tensor, channels: int, level: float) -> Tensor:
     return spectrum if math.isinf(level) else spectrum * level**2 / (spectrum + level**2)
 
 
-def picture_spread(noisy: Tensor, level: float, deviation: float) -> Spread:
-    """How the errors of an estimate of pictures like `noisy` (B, C, H, W) hang together: with the spectrum of
-    `left_uncertain` for this noise level in 0..1, and this standard deviation of an entry."""
-    size = (noisy.shape[-2], noisy.shape[-1])
-    # On the faces of benchmarks/error_spectrum.py the mean is about as uncertain as the lowest frequency.
-    frequency = frequencies(size, noisy).clamp(min=1 / max(size))
-    power = left_uncertain(frequency, noisy.shape[1], level)
-    # The mean over all frequencies, of which those between the first column and the last are there once for two.
-    twice = torch.full_like(power, 2.0)
-    twice[..., 0] = 1
-    if size[1] % 2 == 0:
-        twice[..., -1] = 1
-    root = deviation * (power / ((twice * power).sum() / twice.sum())).sqrt()
+class SpectralCovariance(Covariance):
+    """Of the errors of an estimate of pictures: with the spectrum of `left_uncertain`, for pictures of any size.
 
-    def filtered(v: Tensor) -> Tensor:
-        return turned_back(torch.fft.irfft2(root * torch.fft.rfft2(turned(v)), s=size))
+    Args:
+        sigma: level of the noise, in 0..1, through which the pictures were seen.
+        variance: mean variance of an entry, (B, 1, 1, 1).
+    """
 
-    return Spread(filtered, filtered)
+    def __init__(self, sigma: float, variance: Tensor):
+        self.sigma, self._variance = sigma, variance
+
+    @property
+    def variance(self) -> Tensor:
+        return self._variance
+
+    def root(self, white: Tensor) -> Tensor:
+        return self._filtered(self._variance.sqrt() * white, 0.5)
+
+    def root_transposed(self, vector: Tensor) -> Tensor:
+        return self.root(vector)
+
+    def solve(self, vector: Tensor) -> Tensor:
+        return self._filtered(vector / self._variance, -1.0)
+
+    def scaled(self, factor: float) -> SpectralCovariance:
+        return SpectralCovariance(self.sigma, factor**2 * self._variance)
+
+    def _filtered(self, picture: Tensor, exponent: float) -> Tensor:
+        """Frequencies multiplied by a power of the spectrum, whose mean over all of them is 1."""
+        size = (picture.shape[-2], picture.shape[-1])
+        # On the faces of benchmarks/error_spectrum.py the mean is about as uncertain as the lowest frequency.
+        frequency = frequencies(size, picture).clamp(min=1 / max(size))
+        power = left_uncertain(frequency, picture.shape[1], self.sigma)
+        # The mean over all frequencies, of which those between the first column and the last are there once for two.
+        twice = torch.full_like(power, 2.0)
+        twice[..., 0] = 1
+        if size[1] % 2 == 0:
+            twice[..., -1] = 1
+        gain = (power / ((twice * power).sum() / twice.sum())) ** exponent
+        return turned_back(torch.fft.irfft2(gain * torch.fft.rfft2(turned(picture)), s=size))
 
 
 def turned(picture: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import numpy
 import pytest
 import torch
 
-from ipt.core.randomness import Noise, image_seed, uniform_and_normal
+from ipt.core.random import Noise, image_seed, uniform_and_normal
 
 
 def test_the_seed_of_an_image_is_the_same_on_every_machine():

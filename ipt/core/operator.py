@@ -1,0 +1,89 @@
+"""Forward models, their parameters, and generators of these.
+
+An unknown is a tensor with a name: "image", and the operator's parameters. Unknowns travel together in a dictionary and
+are always found by name. Batch first; everything is per image, so an image alone and the same image in a batch give the
+same answer.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Unknowns: TypeAlias = "dict[str, Tensor]"
+IMAGE = "image"
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """One parameter of an operator.
+
+    Attributes:
+        shape: (C, H, W), without the batch.
+        meaning: what it is, in a few words.
+        unit: of its values; "" where they have none.
+        prior: name of its usual prior.
+        generator: name of the generator that usually draws it in simulations.
+        copies: the channels are so many independent parameters of C / copies channels, one after the other, and the
+            prior sees each alone.
+        noise_ratio: the level of noise at which it is best estimated, as a share of the image's; below 1 it remembers
+            more of the step before.
+    """
+
+    shape: tuple[int, ...]
+    meaning: str
+    unit: str = ""
+    prior: str = ""
+    copies: int = 1
+    generator: str = ""
+    noise_ratio: float = 0.125
+
+
+class ParametricOperator(ABC):
+    """A forward model y = A_phi(x) whose parameters phi may be unknown.
+
+    Images are (B, C, H, W) in 0..1, parameters (B, *spec.shape) in their physical units. What only some operators can
+    do are classes of their own, in `ipt.core.abilities`.
+    """
+
+    @abstractmethod
+    def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
+        """The parameters for images (C, H, W), by name.
+
+        Raises:
+            ValueError: no such image can be measured.
+        """
+
+    @abstractmethod
+    def forward(self, image: Tensor, **parameters: Tensor) -> Tensor:
+        """The measurement without noise; differentiable in the image and in every parameter."""
+
+    def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
+        """The nearest valid parameters (a kernel onto those that sum to 1); differentiable, idempotent. Default: as
+        given."""
+        return dict(parameters)
+
+    def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape (C, H, W) of the image behind a measurement (C, H, W). Default: the same."""
+        return measurement_shape
+
+
+class Generator(ABC):
+    """Draws a parameter at random: for simulation, for training a prior, and as an empirical prior."""
+
+    @abstractmethod
+    def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
+        """One draw a seed.
+
+        Args:
+            seeds: a draw depends on its own seed alone.
+            shape: (C, H, W) of a draw.
+
+        Returns:
+            (len(seeds), C, H, W) in physical units.
+        """
