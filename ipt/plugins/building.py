@@ -35,25 +35,29 @@ def build(
     device: str | None = None,
     precision: str | None = None,
 ) -> Multiscale:
-    """The solver that the names and settings describe, from coarse to fine where that can be.
+    """Build the solver that names and settings describe; it goes from coarse to fine where that is possible.
 
-    operator, guidance: registered names (guidance None: "proximal"), or "name:argument" with the value of the first
-        option ("downscale:4"). "blur+downscale" composes operators, the first next to the image.
-    prior: of the image; a prior is a registered name, "name:argument" ("empirical:kernels.npz"), or the path of a
-        network's weights.
-    parameters: a prior for each of the operator's parameters, by name; default: the parameter's usual one.
-    known: parameters whose values will be given to `solve`, so that they need no prior.
-    settings: options by dotted name. "operator.kernel_size", "prior.x", "guidance.scale" go to those factories,
-        "kernel.x" to the prior of the parameter `kernel`; "schedule.steps" and "transition.eta" change the rule's own
-        schedule and transition. A rule that wraps another takes its name as "guidance.rule" and its options as
-        "guidance.rule.scale"; an option that is a mapping takes "guidance.penalties.kernel". Of a composed operator,
-        "operator.downscale.factor" goes to that part (the second of a name is "downscale2"), "operator.factor" to every
-        part that has such an option. Text is read as YAML.
-    steps: of the schedule (None: the rule's usual number).
-    device, precision: "cpu", "cuda", ...; "fp32", "bf16", "fp16": for priors that have such an option.
+    Args:
+        operator: A registered name, or "name:argument" with the value of the first option ("downscale:4").
+            "blur+downscale" composes operators, the first next to the image.
+        prior: Of the image: a registered name, "name:argument" ("empirical:kernels.npz"), or the path of a network's
+            weights.
+        guidance: As the operator; None: "proximal".
+        parameters: A prior for each of the operator's parameters, by name; default: the parameter's usual one.
+        known: Parameters whose values will be given to `solve`, so that they need no prior.
+        settings: Options by dotted name. "operator.kernel_size", "prior.x", "guidance.scale" go to those factories,
+            "kernel.x" to the prior of the parameter `kernel`; "schedule.steps" and "transition.eta" change the rule's
+            own schedule and transition. A rule that wraps another takes its name as "guidance.rule" and its options as
+            "guidance.rule.scale"; an option that is a mapping takes "guidance.penalties.kernel". Of a composed
+            operator, "operator.downscale.factor" goes to that part (the second of a name is "downscale2"),
+            "operator.factor" to every part that has such an option. Text is read as YAML.
+        steps: Of the schedule; None: the rule's usual number.
+        device: "cpu", "cuda", ..., for priors that have such an option.
+        precision: "fp32", "bf16" or "fp16", likewise.
 
-    Raises IptError: an unknown name or option (with a suggestion), a name with two owners, a parameter without a prior,
-    a value that a component refuses.
+    Raises:
+        IptError: A name or option is unknown, or offered by several plugins; a parameter has no prior; a component
+            refuses a value.
     """
     planner = Planner(discover(), device, precision)
     draft = _Draft.of(planner, operator, prior, guidance, parameters or {}, known, grouped(settings or {}))
@@ -79,9 +83,7 @@ def components(
     known: Collection[str] = (),
     settings: Mapping[str, Any] | None = None,
 ) -> tuple[Entry, ...]:
-    """The registered components that `build` would use, each once; only the operator is built. Arguments and errors as
-    of `build`.
-    """
+    """The registered components that `build` would use, each once; arguments and errors are those of `build`."""
     planner = Planner(discover())
     draft = _Draft.of(planner, operator, prior, guidance, parameters or {}, known, grouped(settings or {}))
     plans = [draft.plan, *draft.priors.values(), draft.rule]
@@ -89,17 +91,22 @@ def components(
 
 
 def build_component(kind: str, name: str, settings: Mapping[str, Any] | None = None) -> Any:
-    """One registered component, built with options by (dotted) name.
+    """Build one registered component.
 
-    kind: "operator", "prior", "guidance" or "generator". name: or "name:argument", and what else `build` takes for that
-    kind. settings: such as {"extent": "[5, 9]"} for the generator `motion`. Raises IptError as `build` does.
+    Args:
+        kind: "operator", "prior", "guidance" or "generator".
+        name: As `build` takes it for that kind.
+        settings: Options by dotted name, such as {"extent": "[5, 9]"} for the generator `motion`.
+
+    Raises:
+        IptError: As of `build`.
     """
     return Planner(discover()).plan(kind, name, settings or {}, kind).build()
 
 
 @dataclass(frozen=True)
 class _Draft:
-    """A solver of which only the operator is built, from its plan: its parameters say what priors are wanted."""
+    """A solver of which only the operator is built, because its parameters determine the priors."""
 
     plan: Plan | Chain
     operator: ParametricOperator

@@ -1,4 +1,4 @@
-"""The hooks of `ipt`. A package offers components by implementing any of them in a module named in its pyproject.toml:
+"""The hooks of `ipt`, which a package implements in a module that its pyproject.toml names.
 
     [project.entry-points.ipt]
     my-package = "my_package"
@@ -49,8 +49,8 @@ def outdated(kind: type) -> str:
     """What a component's class still has of the first version of the hooks, and what to do about it; "" for nothing."""
     own = [base for base in kind.__mro__ if base.__module__.partition(".")[0] == "ipt"]
     found = [name for name in GONE if hasattr(kind, name) and not any(name in vars(base) for base in own)]
-    told = "; ".join(f"its `{name}` is now {GONE[name]}" for name in found)
-    return told and f"it was written for version 1 of the hooks, and this ipt has version {VERSION}: {told}"
+    changes = "; ".join(f"its `{name}` is now {GONE[name]}" for name in found)
+    return changes and f"it was written for version 1 of the hooks, and this ipt has version {VERSION}: {changes}"
 
 
 hookspec = pluggy.HookspecMarker("ipt")

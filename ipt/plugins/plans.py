@@ -1,4 +1,4 @@
-"""From names and settings to what is to be built: components found and their options checked, before any is made."""
+"""Plans of what is to be built: components found by name and their options checked, before any is made."""
 
 from __future__ import annotations
 
@@ -34,17 +34,18 @@ class Plan:
 
     @property
     def who(self) -> str:
+        """Kind and name, for messages."""
         return f"{self.entry.kind} {self.entry.name!r}"
 
     def entries(self) -> Iterator[Entry]:
-        """Every component that takes part."""
+        """Its component, and those of its options."""
         yield self.entry
         for value in self.options.values():
             if isinstance(value, Plan | Chain):
                 yield from value.entries()
 
     def build(self) -> Any:
-        """The component, made. IptError: it refuses its options, or is not what its kind promises."""
+        """Make the component; IptError: it refuses its options, or is not of its kind."""
         plans = {name: value for name, value in self.options.items() if isinstance(value, Plan | Chain)}
         options = {**self.options, **{name: plan.build() for name, plan in plans.items()}}
         factory, owner = self.entry.load(), self.entry.owner
@@ -53,9 +54,9 @@ class Plan:
         except (IptError, OSError, MemoryError):
             raise
         except Exception as error:
-            said = str(error) if isinstance(error, ValueError) and str(error) else one_line(error)
+            reason = str(error) if isinstance(error, ValueError) and str(error) else one_line(error)
             gone = outdated(factory) if isinstance(factory, type) else ""
-            raise IptError(f"{self.who} of {owner} cannot be built: {gone or said}") from error
+            raise IptError(f"{self.who} of {owner} cannot be built: {gone or reason}") from error
         wanted = getattr(ipt, _ABSTRACTIONS[self.entry.kind])
         if not isinstance(made, wanted):
             raise IptError(
@@ -74,11 +75,12 @@ class Chain:
     parts: tuple[Plan, ...]
 
     def entries(self) -> Iterator[Entry]:
+        """Those of its parts."""
         for part in self.parts:
             yield from part.entries()
 
     def build(self) -> Any:
-        """The composed operator. IptError as of `Plan.build`."""
+        """Make the composed operator; IptError as of `Plan.build`."""
         from ipt.operators.compose import compose
 
         return compose(*(part.build() for part in self.parts))
@@ -86,17 +88,30 @@ class Chain:
 
 @dataclass(frozen=True)
 class Planner:
-    """Plans with the components of one registry; device and precision are for the priors that have such options."""
+    """Plans with the components of one registry.
+
+    Attributes:
+        registry: of the components.
+        device: for the priors that have such an option.
+        precision: likewise.
+    """
 
     registry: Registry
     device: str | None = None
     precision: str | None = None
 
     def plan(self, kind: str, spec: str | os.PathLike[str], settings: Mapping[str, Any], section: str) -> Plan | Chain:
-        """What a specification stands for: "name", "name:argument" with the value of the first option, for operators
-        "first+second", for priors also the path of a network's weights.
+        """Plan what a specification names.
 
-        settings: options by dotted name. section: what they are called, for messages.
+        Args:
+            kind: Of the component.
+            spec: "name", or "name:argument" with the value of the first option; for operators also "first+second", for
+                priors the path of a network's weights.
+            settings: Options by dotted name.
+            section: Where the options are set, for messages.
+
+        Raises:
+            IptError: A name or option is unknown, missing or given twice.
         """
         if kind == "operator":
             return self._operator(os.fspath(spec), settings, section)
@@ -195,8 +210,10 @@ class Planner:
 def _shares(
     spec: str, parts: Mapping[str, Signature], settings: Mapping[str, Any], section: str
 ) -> dict[str, dict[str, Any]]:
-    """The settings of each part of a composed operator: "downscale.factor" is of the part `downscale` alone, "border"
-    of every part that has such an option and no value of its own for it.
+    """The settings of each part of a composed operator.
+
+    "downscale.factor" is of the part `downscale` alone, "border" of every part that has such an option and no value of
+    its own for it.
     """
     common: dict[str, dict[str, Any]] = {label: {} for label in parts}
     own: dict[str, dict[str, Any]] = {label: {} for label in parts}
