@@ -15,12 +15,12 @@ from ipt.cli.main import COMMANDS
 from ipt.plugins.citations import readable
 from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover
-from ipt.plugins.options import Option, Signature, signature_of
 from ipt.plugins.registry import Entry, Registry
 from ipt.plugins.suggestions import advice
 
 if TYPE_CHECKING:
     from ipt.plugins.documentation import Documentation
+    from ipt.plugins.options import Option, Signature
 
 
 def kind_of(value: str) -> str:
@@ -58,13 +58,14 @@ def list_components(kind: str | None, as_json: bool) -> None:
 @as_json
 def show_component(kind: str, name: str, as_json: bool) -> None:
     """Explain the component NAME of a KIND (operator, prior, guidance, generator): options, source, model card."""
+    # `ipt list` does not wait for what reads signatures and docstrings.
+    from ipt.plugins.documentation import documentation_of
+    from ipt.plugins.options import signature_of
+
     registry = discover()
     entry = registry.find(kind, name)
     factory = entry.load()
     signature = signature_of(factory)
-    # `ipt list` does not wait for what parses docstrings.
-    from ipt.plugins.documentation import documentation_of
-
     found, card = documentation_of(factory), card_of(entry)
     if as_json:
         options = [
