@@ -5,6 +5,7 @@ Pixels are independent and channels are not, so one picture holds thousands of i
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -51,7 +52,7 @@ class ExactVariance(Correlated):
 
     def __init__(self, sigmas):
         super().__init__(torch.diag(torch.diag(COVARIANCE)))
-        self.following = dict(zip(sigmas[:-1], sigmas[1:], strict=True))
+        self.following = dict(itertools.pairwise(sigmas))
 
     def posterior(self, noisy, sigma):
         following, usual = self.following[sigma], super().posterior(noisy, sigma)

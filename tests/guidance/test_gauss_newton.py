@@ -119,7 +119,7 @@ def test_a_known_parameter_is_used_and_not_returned():
 
 
 def test_an_uncertain_image_moves_the_parameters_less():
-    measurement, picture, gain, _ = curve_case()
+    measurement, picture, _gain, _ = curve_case()
     moved = []
     for std in (1e-3, 10.0, 1e3):
         found = parameter_step(

@@ -186,7 +186,7 @@ def test_it_wraps_the_rules_that_there_are(rule, schedule, convolution_prior):
 
 @pytest.mark.parametrize("text", ["l1", "l1:", "l2:0.1", "l1:-1", "l1:nan", "l1:a lot", ":0.1", "", "l1:inf", 3])
 def test_a_penalty_that_is_none_is_refused(text):
-    with pytest.raises(IptError, match="'kernel'.*l1:0.1"):
+    with pytest.raises(IptError, match=r"'kernel'.*l1:0.1"):
         Regularized(DPS(), {"kernel": text})
 
 

@@ -3,6 +3,7 @@ full spectra and explicit matrices."""
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy
@@ -100,7 +101,7 @@ def _uncertain(prior, shape, level, total):
 def _surprise(ratio):
     """Of what is found to what is expected, by frequency (H, W): in the band that surprises most, beyond the usual."""
     frequency, edges = _frequency(ratio.shape), (0.0, 0.04, 0.08, 0.16, 0.32, 1.0)
-    bands = [(frequency >= low) & (frequency < high) for low, high in zip(edges, edges[1:], strict=False)]
+    bands = [(frequency >= low) & (frequency < high) for low, high in itertools.pairwise(edges)]
     return max(1.0, *(ratio[band].mean().item() / 1.4 for band in bands if band.any()))
 
 

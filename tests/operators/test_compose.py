@@ -95,5 +95,5 @@ def test_a_part_that_takes_no_usual_image_says_so():
         def forward(self, image, x):
             return image * x
 
-    with pytest.raises(IptError, match="the operator Tall takes no image behind .*: pictures of height 7 only"):
+    with pytest.raises(IptError, match=r"the operator Tall takes no image behind .*: pictures of height 7 only"):
         compose(Blur(3), Tall())

@@ -90,7 +90,7 @@ def test_strided_convolutions_have_their_own_names():
 
 
 def test_other_networks_are_refused():
-    with pytest.raises(IptError, match="not an ADM .*time_embed.0.weight.*first keys are conv.weight"):
+    with pytest.raises(IptError, match=r"not an ADM .*time_embed.0.weight.*first keys are conv.weight"):
         ADMConfig.from_state({"conv.weight": torch.zeros(1)})
     labelled = {**meta_state(TINY), "label_emb.weight": torch.zeros(10, 128)}
     with pytest.raises(IptError, match="class label"):

@@ -1,5 +1,6 @@
 """The closed-form priors: exact conditional means, and an unguided sampler that reproduces them."""
 
+import itertools
 import math
 
 import pytest
@@ -21,7 +22,7 @@ def sampled(prior, schedule, transition, count, shape):
 
     sigmas = schedule.sigmas().tolist()
     noisy = sigmas[0] * noise()
-    for sigma, following in zip(sigmas, sigmas[1:], strict=False):
+    for sigma, following in itertools.pairwise(sigmas):
         noisy = transition(noisy, prior.posterior(noisy, sigma), sigma, following, noise())
     return noisy
 

@@ -161,5 +161,5 @@ def test_a_denoiser_without_weights(deepinv):
 
 
 def test_there_is_no_such_model(deepinv):
-    with pytest.raises(IptError, match="no 'DRUNett' in deepinv.models"):
+    with pytest.raises(IptError, match=r"no 'DRUNett' in deepinv.models"):
         load("DRUNett")

@@ -112,7 +112,7 @@ def test_every_scheduler_of_one_process_gives_one_prior(saved, scheduler):
 
 
 def test_noise_beyond_the_process_is_its_last_step_also_where_that_is_noise_alone(saved):
-    folder, unet, scheduler = saved(
+    folder, _unet, scheduler = saved(
         "DDIMScheduler", prediction_type="v_prediction", rescale_betas_zero_snr=True, clip_sample=False
     )
     assert scheduler.alphas_cumprod[-1] == 0
@@ -226,7 +226,7 @@ def test_weights_of_another_network(saved):
     folder, _, _ = saved()
     state = load_file(folder / TENSORS)
     save_file({key: value for key, value in state.items() if "conv_in" not in key}, folder / TENSORS)
-    with pytest.raises(IptError, match="do not make a model.*conv_in"):
+    with pytest.raises(IptError, match=r"do not make a model.*conv_in"):
         load(folder)
     with pytest.raises(IptError, match="precision"):
         load(saved()[0], precision="fp8")

@@ -40,7 +40,7 @@ def test_a_folder_that_is_no_model(folder, missing):
 
 def test_configs_that_cannot_be_read(folder):
     (folder / "scheduler_config.json").write_text("{")
-    with pytest.raises(IptError, match="scheduler_config.json is not readable JSON"):
+    with pytest.raises(IptError, match=r"scheduler_config.json is not readable JSON"):
         load(folder)
     (folder / "scheduler_config.json").write_text("[1]")
     with pytest.raises(IptError, match="not a table"):

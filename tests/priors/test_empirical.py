@@ -1,5 +1,7 @@
 """A set of samples as a prior: the exact denoiser, its floor, and where samples come from."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -65,7 +67,7 @@ def test_an_unguided_sampler_draws_the_samples_evenly():
     numbers = torch.Generator().manual_seed(3)
     sigmas = Karras(60, sigma_max=20.0).sigmas().tolist()
     noisy = sigmas[0] * torch.randn(4000, 1, 1, 2, generator=numbers)
-    for sigma, following in zip(sigmas, sigmas[1:], strict=False):
+    for sigma, following in itertools.pairwise(sigmas):
         fresh = torch.randn(noisy.shape, generator=numbers)
         noisy = DDIM(1.0)(noisy, prior.posterior(noisy, sigma), sigma, following, fresh)
     distance = (noisy.flatten(1)[:, None] - four.flatten(1)).norm(dim=2)
@@ -96,7 +98,7 @@ def test_a_generator_draws_the_shape_that_is_asked_for(uncertainty):
         assert chart.shape == chart.physical_shape == (1, size, size)
         clean = prior.denoise(5 * torch.randn(2, 1, size, size), 5.0)
         assert clean.shape == (2, 1, size, size)
-        assert -1 <= clean.min() and clean.max() <= 1
+        assert clean.min() >= -1 and clean.max() <= 1
     noisy = torch.randn(1, 1, 7, 7)
     same = EmpiricalPrior(generator=GaussianKernels(), count=50, seed=4).denoise(noisy, 1.0)
     other = EmpiricalPrior(generator=GaussianKernels(), count=50, seed=5).denoise(noisy, 1.0)

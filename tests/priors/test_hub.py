@@ -72,7 +72,7 @@ def test_what_is_not_in_the_cache_is_fetched(cache, fetched, monkeypatch, tmp_pa
 
 def test_a_ledger_that_cannot_be_read(cache, fetched):
     (cache / "ipt-sha256.json").write_text("{")
-    with pytest.raises(IptError, match="ipt-sha256.json"):
+    with pytest.raises(IptError, match=r"ipt-sha256.json"):
         hub.ffhq()
 
 

@@ -229,14 +229,14 @@ def test_a_network_beyond_the_range_of_fp16_says_so(folder):
         with torch.no_grad():
             found[precision].denoiser.network.stem.weight.mul_(1e6)
     assert found["bf16"].denoise(noisy, 0.3).isfinite().all()
-    with pytest.raises(IptError, match="weights3 leaves the range of fp16 .*--precision bf16 or fp32"):
+    with pytest.raises(IptError, match=r"weights3 leaves the range of fp16 .*--precision bf16 or fp32"):
         found["fp16"].denoise(noisy, 0.3)
     # What was no number before is not the network's doing.
     assert found["fp16"].denoise(noisy * torch.nan, 0.3).isnan().any()
 
 
 def test_a_device_that_is_not_there(folder):
-    with pytest.raises(IptError, match="cannot run .*nonsense"):
+    with pytest.raises(IptError, match=r"cannot run .*nonsense"):
         load(folder(), device="nonsense")
 
 
@@ -259,9 +259,9 @@ def test_the_variance_without_validation_is_the_default(folder, uncertainty):
 
 
 def test_only_networks_with_a_configuration(tiny):
+    denoiser = tiny()[0]
+    denoiser.network.config = None
     with pytest.raises(TypeError, match="UNet or an ADMUNet"):
-        denoiser = tiny()[0]
-        denoiser.network.config = None
         NetworkPrior(denoiser, {})
 
 

@@ -107,7 +107,7 @@ def test_a_killed_download_is_continued(hub, tmp_path):
 
 def test_other_content_than_promised_is_refused_and_removed(hub, tmp_path):
     hub.swapped = CONTENT[::-1]
-    with pytest.raises(IptError, match="is not what .* promises"):
+    with pytest.raises(IptError, match=r"is not what .* promises"):
         fetch(ITEM)
     assert cached(ITEM) is None and not partials(tmp_path)
     hub.swapped = CONTENT + b"more"
@@ -144,7 +144,7 @@ def test_offline_means_no_request(hub, monkeypatch):
 def test_a_full_disk(hub, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(published.shutil, "disk_usage", lambda place: usage)
-    with pytest.raises(IptError, match="needs 3,072,000 bytes .* has 1,000: set HF_HOME"):
+    with pytest.raises(IptError, match=r"needs 3,072,000 bytes .* has 1,000: set HF_HOME"):
         fetch(ITEM)
 
 

@@ -28,7 +28,7 @@ class Mean(Same):
     """A local mean over 5 x 5 pixels, which knows nothing beyond a tile's edge: translation-equivariant inside."""
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
-        assert noisy.shape[-2:] == (16, 16) and len(noisy) <= 3 or noisy.shape[-1] > 16
+        assert (noisy.shape[-2:] == (16, 16) and len(noisy) <= 3) or noisy.shape[-1] > 16
         kernel = noisy.new_full((noisy.shape[1], 1, 5, 5), 1 / 25)
         return F.conv2d(F.pad(noisy, (2, 2, 2, 2), mode="reflect"), kernel, groups=noisy.shape[1])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -159,7 +160,7 @@ def test_an_unguided_sampler_reproduces_the_covariance():
     sigmas = Karras(40).sigmas().tolist()
     numbers = torch.Generator().manual_seed(5)
     noisy = sigmas[0] * torch.randn(count, 2, *frame, generator=numbers, dtype=torch.float64)
-    for sigma, following in zip(sigmas, sigmas[1:], strict=False):
+    for sigma, following in itertools.pairwise(sigmas):
         noisy = DDIM(0.0)(noisy, prior.posterior(noisy, sigma), sigma, following, noisy)
     found = noisy.flatten(1).T.cov() * prior.scale**2
     wanted = dense(generator.field, 1.0, frame)

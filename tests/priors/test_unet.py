@@ -46,7 +46,7 @@ def test_the_norm_is_written_and_read_and_is_group_where_nothing_is_said():
     assert UNetConfig.from_dict(LOCAL.to_dict()) == LOCAL
     old = {name: value for name, value in LOCAL.to_dict().items() if name != "norm"}
     assert UNetConfig.from_dict(old).norm == "group"
-    with pytest.raises(IptError, match="network.norm is group or pixel, not 'batch'"):
+    with pytest.raises(IptError, match=r"network.norm is group or pixel, not 'batch'"):
         UNetConfig(3, norm="batch")
 
 

@@ -1,5 +1,7 @@
 """The noise-predicting network as a denoiser, against the published updates written out in x_vp."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -67,7 +69,7 @@ def chain(network, schedule, noises, transition):
     denoiser = VPDenoiser(network)
     sigmas = schedule.sigmas().tolist()
     z = sigmas[0] * noises[0]
-    for index, (sigma, following) in enumerate(zip(sigmas, sigmas[1:], strict=False)):
+    for index, (sigma, following) in enumerate(itertools.pairwise(sigmas)):
         estimate, interpolation = denoiser.estimate(z, torch.full((len(z),), sigma, dtype=z.dtype))
         z = transition(
             z, Posterior(estimate, Isotropic.like(z, 1.0), interpolation), sigma, following, noises[index + 1]

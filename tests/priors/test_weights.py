@@ -91,7 +91,7 @@ def test_numbers_beyond_half_precision_are_not_saved(tmp_path, tiny):
     denoiser, config = tiny()
     with torch.no_grad():
         denoiser.network.stem.bias[0] = 1e6
-    with pytest.raises(IptError, match="stem.bias is not finite in torch.float16.*half=False"):
+    with pytest.raises(IptError, match=r"stem.bias is not finite in torch.float16.*half=False"):
         save(tmp_path / "w", denoiser, config)
     assert not (tmp_path / "w").exists()
     save(tmp_path / "w", denoiser, config, half=False)
