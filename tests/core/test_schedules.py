@@ -82,5 +82,5 @@ def test_karras_follows_equation_5():
     ],
 )
 def test_what_makes_no_sense_is_refused(make):
-    with pytest.raises(ValueError, match="schedule needs|betas is"):
+    with pytest.raises(ValueError, match=r"schedule needs|betas is"):
         make()
