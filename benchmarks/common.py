@@ -43,7 +43,7 @@ def solved(
     solver: Solver, measured: Tensor, known: Mapping[str, Tensor], options: argparse.Namespace
 ) -> tuple[dict[str, Tensor], dict]:
     """The image and the parameters (those known among them), a row a measurement; seconds and calls of the networks."""
-    from ipt.core.random import image_seed
+    from ipt.linalg.random import image_seed
 
     found: list[dict[str, Tensor]] = []
     began = time.perf_counter()

@@ -34,7 +34,7 @@ CASES = {
 def solved(operator: str, settings: dict, steps: int, options: argparse.Namespace) -> dict:
     """Faces degraded by an example plugin and solved blind and with its parameters known."""
     import ipt
-    from ipt.core.random import image_seed
+    from ipt.linalg.random import image_seed
     from ipt.simulate.simulation import generator_names, generators_for, simulate
     from ipt.solve import metrics
 

@@ -53,7 +53,7 @@ def sheet(columns: list[list[torch.Tensor]]) -> Image.Image:
 def main() -> None:
     """Solve every picture, and print the means."""
     import ipt
-    from ipt.core.random import image_seed
+    from ipt.linalg.random import image_seed
     from ipt.operators.blur import Blur
     from ipt.operators.kernels import MotionKernels
     from ipt.solve import metrics

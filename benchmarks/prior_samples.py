@@ -52,8 +52,8 @@ def heun(prior, noise: Tensor, sigmas: list[float]) -> Tensor:
 def draw(options: argparse.Namespace) -> None:
     """Samples into files of PART pictures each."""
     import ipt
-    from ipt.core.random import Noise
-    from ipt.core.sampling import Karras
+    from ipt.linalg.random import Noise
+    from ipt.sampling.schedules import Karras
 
     prior = ipt.build(operator="blur", prior=options.prior, precision=options.precision).priors["image"]
     sigmas = Karras(options.steps, 80.0, 0.002).sigmas().tolist()

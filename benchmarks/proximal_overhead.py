@@ -45,10 +45,10 @@ def measure(border: str, batch: int) -> dict:
     if border == "forward":
         solver = ipt.build(operator="blur", prior="faces")
         with torch.no_grad():
-            solver.priors["image"].denoise(measured, 1.0)
+            solver.solver.priors["image"].denoise(measured, 1.0)
         return {"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
     solver = ipt.build(operator="blur", prior="faces", settings={"operator.border": border})
-    priors = {name: Timed(prior) for name, prior in solver.priors.items()}
+    priors = {name: Timed(prior) for name, prior in solver.solver.priors.items()}
     timed = ipt.Multiscale(replace(solver.solver, priors=priors))
     timed.solve(measured[:1], 0.01)
     spent["networks"] = 0.0

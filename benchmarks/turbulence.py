@@ -51,7 +51,7 @@ def solve(options: argparse.Namespace) -> dict:
         operator="turbulence", prior=options.prior, guidance=options.method, known=known, settings=settings,
         steps=options.steps, precision=options.precision,
     )  # fmt: skip
-    solver = ipt.Multiscale(replace(solver.solver, operator=Frames(solver.operator, frames)))
+    solver = ipt.Multiscale(replace(solver.solver, operator=Frames(solver.solver.operator, frames)))
     values = {"kernel": kernel, "tilt": torch.zeros_like(tilt) if options.solve == "blur" else tilt}
     found, cost = solved(solver, measured, {name: values[name] for name in known}, options)
     image, kernels, tilts = found["image"], found["kernel"], found["tilt"]

@@ -18,7 +18,6 @@ from click.testing import CliRunner
 
 from ipt.cli.main import cli
 from ipt.core.multiscale import Multiscale
-from ipt.core.sampling import Karras
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.images import files
@@ -29,6 +28,7 @@ from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover
 from ipt.priors import shipped
 from ipt.priors.analytic import GaussianPrior
+from ipt.sampling.schedules import Karras
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -208,7 +208,7 @@ def test_the_operator_example_solves(install, analytic):
 
 
 def test_the_prior_example_is_the_denoiser_of_its_gaussian(install):
-    prior = example_solver(install, "prior", prior="dark").priors["image"]
+    prior = example_solver(install, "prior", prior="dark").solver.priors["image"]
     exact = GaussianPrior(-0.8, 0.3)
     noisy = torch.randn(2, 3, 8, 8)
     assert torch.allclose(prior.denoise(noisy, 0.7), exact.denoise(noisy, 0.7), atol=1e-6)
@@ -224,7 +224,7 @@ def test_the_guidance_example_brings_the_image_nearer_to_the_measurement(install
         install, "guidance", guidance="downhill", parameters={}, known=["kernel"], settings=settings
     )
     for rate in (0.0, 1.0):
-        moved = replace(solver.solver, rule=type(solver.rule)(rate=rate))  # type: ignore[call-arg]
+        moved = replace(solver.solver, rule=type(solver.solver.rule)(rate=rate))  # type: ignore[call-arg]
         residuals.append(float(moved.solve(measurement, noise=0.01, known=known).residual[0]))
     assert residuals[1] < 0.8 * residuals[0]
 

@@ -17,7 +17,6 @@ from packaging.version import Version
 
 import ipt
 from ipt.cli.main import COMMANDS, cli
-from ipt.core.sampling import Karras
 from ipt.folder.options import ExecutionOptions
 from ipt.guidance.proximal import Proximal
 from ipt.operators.kernels import MixedKernels
@@ -26,6 +25,7 @@ from ipt.plugins.building import build
 from ipt.plugins.component import HOOKS
 from ipt.plugins.discovery import discover
 from ipt.priors.analytic import GaussianPrior
+from ipt.sampling.schedules import Karras
 from ipt.solve.options import SolveOptions
 from ipt.training.options import TrainingOptions
 from ipt.training.sources import GeneratorSource

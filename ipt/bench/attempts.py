@@ -14,9 +14,8 @@ from ipt.bench.baselines import baseline
 from ipt.bench.cases import CHANNELS, Case
 from ipt.bench.protocol import Protocol, SolverSpec
 from ipt.core.errors import IptError, Misuse
-from ipt.core.multiscale import Multiscale
 from ipt.core.operator import IMAGE, ParametricOperator
-from ipt.core.solver import Solution
+from ipt.core.solver import Solution, Solver
 from ipt.images.fit import fit
 from ipt.images.outcomes import Progress
 from ipt.plugins.building import build
@@ -87,7 +86,7 @@ class Bench:
         side = self.protocol.size
         return max(1, self._sizer().size((CHANNELS, side, side)) // self.options.samples)
 
-    def solver(self, spec: SolverSpec) -> Multiscale:
+    def solver(self, spec: SolverSpec) -> Solver:
         """A solver, tried on the protocol's size.
 
         Raises:
@@ -107,11 +106,11 @@ class Bench:
                 steps=spec.steps,
                 device=self.options.device,
                 precision=self.options.precision,
-            )
+            ).solver
             shape = (CHANNELS, side, side)
             if self.options.tiled:
                 image = fit(torch.zeros(shape), solver.priors[IMAGE], "tile").prior
-                solver = Multiscale(replace(solver.solver, priors={**solver.priors, IMAGE: image}))
+                solver = replace(solver, priors={**solver.priors, IMAGE: image})
             specs = solver.operator.parameters(shape)
             for name, prior in solver.priors.items():
                 prior.normalization(shape if name == IMAGE else specs[name].shape)
@@ -127,7 +126,7 @@ class Bench:
         return Attempt(image, parameters, seconds=time.perf_counter() - began, memory=peak.bytes())
 
     def attempt(
-        self, solver: Multiscale, spec: SolverSpec, cases: Sequence[Case], on_step: Callable[[Progress], None]
+        self, solver: Solver, spec: SolverSpec, cases: Sequence[Case], on_step: Callable[[Progress], None]
     ) -> list[Attempt]:
         """Every case solved `samples` times, an Attempt a case.
 

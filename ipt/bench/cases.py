@@ -24,12 +24,12 @@ from torch import Tensor
 from ipt.bench.protocol import SHIPPED, Protocol
 from ipt.core.errors import IptError
 from ipt.core.operator import Generator, ParametricOperator
-from ipt.core.random import image_seed
 from ipt.images import files
 from ipt.images.atomic import atomic, check_folder
 from ipt.images.files import Picture
 from ipt.images.fit import as_colour, resized
 from ipt.images.parameters import parameter_file, write_parameter
+from ipt.linalg.random import image_seed
 from ipt.plugins.building import build_component
 from ipt.plugins.scalars import dump_yaml
 from ipt.simulate.simulation import simulate

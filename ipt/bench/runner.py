@@ -20,7 +20,7 @@ from ipt.bench.report import Report, report
 from ipt.bench.rows import Rows
 from ipt.bench.scores import scores
 from ipt.core.errors import IptError
-from ipt.core.multiscale import Multiscale
+from ipt.core.solver import Solver
 from ipt.images import files
 from ipt.images.atomic import check_folder
 from ipt.images.outcomes import Outcome, ProgressListener
@@ -73,7 +73,7 @@ class _Run:
         keys: list[str] = []
         todo: list[tuple[Case, str]] = []
         size = 1 if spec.baseline else self.bench.cases_together
-        solver: Multiscale | None = None
+        solver: Solver | None = None
         for number in range(len(self.cases)):
             case = self.cases[number]
             key = self._identity(spec, case)
@@ -91,7 +91,7 @@ class _Run:
                 todo = []
         return keys
 
-    def _attempt(self, spec: SolverSpec, solver: Multiscale | None, todo: Sequence[tuple[Case, str]]) -> None:
+    def _attempt(self, spec: SolverSpec, solver: Solver | None, todo: Sequence[tuple[Case, str]]) -> None:
         cases = [case for case, _ in todo]
         names = [f"{spec.name} {case.stem}" for case in cases]
         label = names[0] if len(names) == 1 else f"{names[0]} to {cases[-1].stem}"

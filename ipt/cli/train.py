@@ -18,7 +18,8 @@ from ipt.plugins.options import grouped
 from ipt.training.options import PRECISIONS, TrainingOptions
 
 if TYPE_CHECKING:
-    from ipt.training.trainer import Report, Trainer
+    from ipt.training.progress import Report
+    from ipt.training.trainer import Trainer
 
 _EVERY = 30.0
 """Seconds between lines where standard error is no terminal."""

@@ -8,10 +8,8 @@ class IptError(ValueError):
 
 
 class Misuse(IptError):
-    """What is asked for is written wrongly, wherever it is written: a name or an option that there is none of, a value
-    that an option cannot have, two that contradict each other."""
+    """What is asked for is written wrongly: a name that there is none of, a value that cannot be, a contradiction."""
 
 
 class Lacking(IptError):
-    """Something cannot be made for want of what is not at hand: an option, weights, an optional package. Nothing is
-    wrong with it as such."""
+    """Something cannot be made for want of what is not at hand: an option, weights, an optional package."""

@@ -17,47 +17,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the loop as a rule sees it.
+    """One step of the loop as a rule sees it: normalized, by unknown."""
 
-    Attributes:
-        noisy: every unknown's normalized variable; with a rule that needs gradients, leaves of the graph of `clean`.
-        posteriors: what its prior makes of it.
-        sigma: the schedule's noise level.
-        sigma_next: the next one, sigma > sigma_next >= 0.
-        index: from 0 to total - 1.
-        total: steps of the schedule.
-        levels: each unknown's own noise level, sigma times the rule's `noise_ratio`.
-    """
-
-    noisy: Unknowns
-    posteriors: Mapping[str, Posterior]
+    noisy: Unknowns  # with a rule that needs gradients, leaves of the graph of `clean`
+    posteriors: Mapping[str, Posterior]  # what the priors make of them
+    levels: Mapping[str, float]  # their noise levels: sigma times the rule's `noise_ratio`
     sigma: float
-    sigma_next: float
-    index: int
+    sigma_next: float  # 0 <= sigma_next < sigma
+    index: int  # from 0 to total - 1
     total: int
-    levels: Mapping[str, float]
 
     @property
     def clean(self) -> Unknowns:
-        """The priors' estimates, normalized."""
+        """The priors' estimates."""
         return {name: posterior.mean for name, posterior in self.posteriors.items()}
 
 
 @dataclass(frozen=True)
 class Correction:
-    """A rule's answer, normalized, by name: only what changes.
+    """A rule's answer, normalized, by unknown: only what changes."""
 
-    Attributes:
-        clean: corrected estimates, in place of the priors'.
-        shift: added after the transition.
-    """
-
-    clean: Unknowns = field(default_factory=dict)
-    shift: Unknowns = field(default_factory=dict)
+    clean: Unknowns = field(default_factory=dict)  # corrected estimates, in place of the priors'
+    shift: Unknowns = field(default_factory=dict)  # added after the transition
 
 
 class GuidanceRule(ABC):
-    """How the measurement corrects the unknowns at one step."""
+    """How the measurement corrects the unknowns at one step, and what a solve with it usually is."""
 
     @property
     @abstractmethod

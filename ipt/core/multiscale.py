@@ -1,190 +1,138 @@
 """Coarse to fine: a solve that begins with the image at half its size, or a quarter, and goes on from there.
 
-A wide blur is a narrow one in a small picture. What was found there is where the search in the larger one begins (the
-usual remedy of blind deblurring, as in Fergus et al., "Removing Camera Shake from a Single Photograph", SIGGRAPH 2006).
+A wide blur is a narrow one in a small picture. What was found there is where the search in the larger one begins.
+
+References:
+    Fergus et al., "Removing Camera Shake from a Single Photograph", SIGGRAPH 2006.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ipt.core.abilities import Canonicalizable, Coarsenable, CoarseToFine, ability
-from ipt.core.guidance import GuidanceRule
-from ipt.core.observation import Observation
-from ipt.core.operator import IMAGE, ParametricOperator, Unknowns
-from ipt.core.prior import Prior
+from ipt.core.abilities import Coarsenable, CoarseToFine, ability
+from ipt.core.operator import IMAGE, Known, Unknowns
 from ipt.core.problem import Problem
-from ipt.core.random import Noise
 from ipt.core.sampling import Tail
-from ipt.core.solver import Driver, Solution, Solver, State
+from ipt.core.solver import Solution, Solver, State, canonical
+from ipt.linalg.random import Noise
+from ipt.linalg.resampling import doubled, halved
 
 
 @dataclass(frozen=True)
 class Level:
-    """A problem at one size.
-
-    Attributes:
-        solver: its solver.
-        problem: the problem.
-        enlarged: from its physical unknowns to those of the next level, before `constrain`; None at the last.
-    """
+    """A problem at one size."""
 
     solver: Solver
     problem: Problem
-    enlarged: Callable[[Unknowns], Unknowns] | None = None
+    enlarged: Callable[[Unknowns], Unknowns]  # from its physical unknowns to the next level's, before `constrain`
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Height and width of the image, and steps."""
+        height, width = self.problem.normalizations[IMAGE].physical_shape[-2:]
+        return height, width, len(self.solver.sigmas()) - 1
 
 
 @dataclass(frozen=True)
-class Pyramid:
-    """A problem at every size at which it is solved, from the smallest to its own."""
+class Multiscale:
+    """A solver from coarse to fine, where rule, operator and priors allow it and no parameter is known; else as it is.
 
-    levels: tuple[Level, ...]
-
-    @property
-    def finest(self) -> Problem:
-        return self.levels[-1].problem
-
-    @property
-    def observation(self) -> Observation:
-        """What was measured, at full size."""
-        return self.finest.observation
-
-
-@dataclass(frozen=True)
-class Multiscale(Driver[Pyramid]):
-    """`solver` from coarse to fine, where rule, operator and priors allow it and no parameter is known; else as it is.
-
-    Its states count the steps of all sizes together.
+    Its methods are those of `Solver`; a problem is one of every size, from the smallest to the image's own, and states
+    count the steps of all of them together.
     """
 
     solver: Solver
 
-    @property
-    def operator(self) -> ParametricOperator:
-        return self.solver.operator
-
-    @property
-    def priors(self) -> Mapping[str, Prior]:
-        return self.solver.priors
-
-    @property
-    def rule(self) -> GuidanceRule:
-        return self.solver.rule
-
     def problem(
+        self, measurement: Tensor, noise: float | Tensor = 0.01, known: Known = None, mask: Tensor | None = None
+    ) -> tuple[Level, ...]:
+        """What a measurement poses at every size; arguments as of `Solver.problem`."""
+        levels = [Level(self.solver, self.solver.problem(measurement, noise, known, mask), dict)]
+        while (smaller := self._coarser(levels[0])) is not None:
+            levels.insert(0, smaller)
+        rule, schedule = ability(self.solver.rule, CoarseToFine), self.solver.schedule or self.solver.rule.schedule()
+        for doubling, level in enumerate(levels):
+            start = rule.restart(doubling) if rule is not None and doubling else None
+            solver = level.solver if start is None else replace(level.solver, schedule=Tail(schedule, start))
+            levels[doubling] = replace(level, solver=solver)
+        return tuple(levels)
+
+    def steps(
+        self, problem: Sequence[Level], seeds: Sequence[int] | None = None, resume: State | None = None
+    ) -> Iterator[State]:
+        """Solve, a State a step; arguments as of `Solver.steps`."""
+        total, first, state = sum(level.size[2] for level in problem), 0, resume
+        if state is not None and state.total != total:
+            raise ValueError(f"cannot go on: the state is of a solve in {state.total} steps, the schedule has {total}")
+        for place, level in enumerate(problem):
+            own, steps = state, level.size[2]
+            if state is not None and place and state.index == first:
+                own = _enlarged(problem[place - 1], level, state)
+            elif state is not None:
+                own = replace(state, index=state.index - first, total=steps)
+            if own is None or own.index < steps:
+                for found in level.solver.steps(level.problem, seeds, own):
+                    state = replace(found, index=first + found.index, total=total)
+                    yield state
+            first += steps
+
+    def solution(self, problem: Sequence[Level], state: State, trace: Sequence[Tensor]) -> Solution:
+        """What the last state amounts to, in physical units."""
+        found = problem[-1].solver.solution(problem[-1].problem, state, trace)
+        return replace(found, sizes=[level.size for level in problem])
+
+    def solve(
         self,
         measurement: Tensor,
         noise: float | Tensor = 0.01,
-        known: Mapping[str, Tensor] | None = None,
+        known: Known = None,
+        seeds: Sequence[int] | None = None,
         mask: Tensor | None = None,
-    ) -> Pyramid:
-        levels = [Level(self.solver, self.solver.problem(measurement, noise, known, mask))]
-        while (smaller := self._coarser(levels[0])) is not None:
-            levels.insert(0, smaller)
-        return Pyramid(tuple(self._restarted(level, doubling) for doubling, level in enumerate(levels)))
-
-    def steps(
-        self, problem: Pyramid, seeds: Sequence[int] | None = None, resume: State | None = None
-    ) -> Iterator[State]:
-        batch = len(problem.observation)
-        counts = [len(level.solver.sigmas()) - 1 for level in problem.levels]
-        total, first = sum(counts), 0
-        if resume is not None and resume.total != total:
-            raise ValueError(f"cannot go on: the state is of a solve in {resume.total} steps, the schedule has {total}")
-        noise = Noise(range(batch) if seeds is None else seeds)
-        state = resume
-        for smaller, level, count in zip([None, *problem.levels], problem.levels, counts, strict=False):
-            if state is None or state.index == first:
-                calls = dict.fromkeys(problem.finest.normalizations, 0) if state is None else state.calls
-                begun = self._begun(level, smaller, state, noise)
-                state = replace(begun, index=first, total=total, calls=calls)
-            if state.index < first + count:
-                local = replace(state, index=state.index - first, total=count)
-                for found in level.solver.steps(level.problem, seeds, local):
-                    state = replace(found, index=first + found.index, total=total)
-                    yield state
-            first += count
-
-    def solution(self, problem: Pyramid, state: State, trace: Sequence[Tensor]) -> Solution:
-        finest = problem.levels[-1]
-        found = finest.solver.solution(finest.problem, state, trace)
-        return replace(found, sizes=[_size(level) for level in problem.levels])
-
-    def _begun(self, level: Level, smaller: Level | None, state: State | None, noise: Noise) -> State:
-        """Before the first step at a size: noise about what was found at the smaller one."""
-        if smaller is None or smaller.enlarged is None or state is None:
-            return level.solver.start(level.problem, noise)
-        noise.restore(dict(state.noise))
-        with torch.no_grad():
-            physical = smaller.enlarged(smaller.problem.physical(state.clean))
-        normalizations = level.problem.normalizations
-        clean = {name: chart.normalized(physical[name]) for name, chart in normalizations.items()}
-        return level.solver.start(level.problem, noise, clean)
-
-    def _restarted(self, level: Level, doubling: int) -> Level:
-        """With the noise levels from the rule's restart on."""
-        rule = ability(self.solver.rule, CoarseToFine)
-        start = rule.restart(doubling) if rule is not None and doubling else None
-        if start is None:
-            return level
-        schedule = Tail(self.solver.schedule or self.solver.rule.schedule(), start)
-        return replace(level, solver=replace(level.solver, schedule=schedule))
+    ) -> Solution:
+        """All steps of a problem; arguments as of `problem` and `steps`."""
+        problem, trace = self.problem(measurement, noise, known, mask), []
+        for state in self.steps(problem, seeds):
+            trace.append(state.residual)
+        return self.solution(problem, state, trace)
 
     def _coarser(self, level: Level) -> Level | None:
         """The same with an image of half the sides; None where rule, operator or priors have no use for that."""
         rule, operator = ability(self.solver.rule, CoarseToFine), ability(level.problem.operator, Coarsenable)
         if rule is None or operator is None or rule.restart(1) is None or level.problem.known:
             return None
-        shape = level.problem.normalizations[IMAGE].physical_shape
-        coarser = operator.coarser(shape)
-        if coarser is None:
+        shape, observation = level.problem.normalizations[IMAGE].physical_shape, level.problem.observation
+        if (coarser := operator.coarser(shape)) is None:
             return None
         solver = replace(self.solver, operator=coarser.operator)
+        measurement, mask = halved(observation.measurement), observation.mask
+        if mask is not None:
+            # The mean over what was measured; it counts where that is half of the pixels.
+            share = halved(mask)
+            measurement, mask = measurement / share.clamp(min=1e-6), (share >= 0.5).to(share)
         try:
-            problem = solver.problem(*_halved(level.problem.observation))
+            problem = solver.problem(measurement, observation.noise, None, mask)
         except ValueError:
             # A prior that takes no such images, or parameters.
             return None
 
         def enlarged(found: Unknowns) -> Unknowns:
-            image, parameters = _canonical(coarser.operator, found)
+            image, parameters = canonical(problem, found)
             return {IMAGE: doubled(image, (shape[-2], shape[-1])), **coarser.enlarged(parameters)}
 
         return Level(solver, problem, enlarged)
 
 
-def _size(level: Level) -> tuple[int, int, int]:
-    height, width = level.problem.normalizations[IMAGE].physical_shape[-2:]
-    return height, width, len(level.solver.sigmas()) - 1
-
-
-def _canonical(operator: ParametricOperator, found: Unknowns) -> tuple[Tensor, Unknowns]:
-    parameters = dict(found)
-    image = parameters.pop(IMAGE)
-    able = ability(operator, Canonicalizable)
-    return (image, parameters) if able is None else able.canonicalize(image, parameters)
-
-
-def _halved(observation: Observation) -> tuple[Tensor, Tensor, None, Tensor | None]:
-    """Measurement, noise, nothing known, and mask of half the sides; a pixel counts as measured where half of those
-    behind it were, and is the mean of these."""
-    if observation.mask is None:
-        return halved(observation.measurement), observation.noise, None, None
-    share = halved(observation.mask)
-    return halved(observation.measurement) / share.clamp(min=1e-6), observation.noise, None, (share >= 0.5).to(share)
-
-
-def halved(images: Tensor) -> Tensor:
-    """Images (B, C, H, W) of half the sides, rounded up: means over 2x2 pixels; at an odd end, over what is there."""
-    return F.avg_pool2d(images, 2, ceil_mode=True, count_include_pad=False)
-
-
-def doubled(images: Tensor, sides: tuple[int, int]) -> Tensor:
-    """Images of twice the sides, cut to (height, width), each pixel where `halved` had it; bicubic, within 0..1."""
-    large = F.interpolate(images, scale_factor=2, mode="bicubic", align_corners=False)
-    return large[..., : sides[0], : sides[1]].clamp(0, 1)
+def _enlarged(smaller: Level, level: Level, state: State) -> State:
+    """The first state at a size: noise about what was found at the smaller one."""
+    noise = Noise(range(len(level.problem.observation)))
+    noise.restore(dict(state.noise))
+    with torch.no_grad():
+        physical = smaller.enlarged(smaller.problem.physical(state.clean))
+    normalizations = level.problem.normalizations.items()
+    clean = {name: normalization.normalized(physical[name]) for name, normalization in normalizations}
+    return replace(level.solver.start(level.problem, noise, clean), calls=state.calls)

@@ -16,56 +16,40 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Unknowns: TypeAlias = "dict[str, Tensor]"
+Known: TypeAlias = "Mapping[str, Tensor] | None"
 IMAGE = "image"
 
 
 @dataclass(frozen=True)
 class ParameterSpec:
-    """One parameter of an operator.
+    """One parameter of an operator."""
 
-    Attributes:
-        shape: (C, H, W), without the batch.
-        meaning: what it is, in a few words.
-        unit: of its values; "" where they have none.
-        prior: name of its usual prior.
-        generator: name of the generator that usually draws it in simulations.
-        copies: the channels are so many independent parameters of C / copies channels, one after the other, and the
-            prior sees each alone.
-        noise_ratio: the level of noise at which it is best estimated, as a share of the image's; below 1 it remembers
-            more of the step before.
-    """
-
-    shape: tuple[int, ...]
-    meaning: str
+    shape: tuple[int, ...]  # (C, H, W), without the batch
+    meaning: str  # what it is, in a few words
     unit: str = ""
-    prior: str = ""
-    copies: int = 1
-    generator: str = ""
-    noise_ratio: float = 0.125
+    prior: str = ""  # name of its usual prior
+    copies: int = 1  # so many independent parameters of C / copies channels in a row, and the prior sees each alone
+    generator: str = ""  # name of the generator that usually draws it in simulations
+    noise_ratio: float = 0.125  # noise level at which it is best estimated, as a share of the image's
 
 
 class ParametricOperator(ABC):
     """A forward model y = A_phi(x) whose parameters phi may be unknown.
 
     Images are (B, C, H, W) in 0..1, parameters (B, *spec.shape) in their physical units. What only some operators can
-    do are classes of their own, in `ipt.core.abilities`.
+    do are classes of their own: `ipt.core.abilities`.
     """
 
     @abstractmethod
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
-        """The parameters for images (C, H, W), by name.
-
-        Raises:
-            ValueError: no such image can be measured.
-        """
+        """The parameters for images (C, H, W), by name; ValueError: no such image can be measured."""
 
     @abstractmethod
     def forward(self, image: Tensor, **parameters: Tensor) -> Tensor:
         """The measurement without noise; differentiable in the image and in every parameter."""
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
-        """The nearest valid parameters (a kernel onto those that sum to 1); differentiable, idempotent. Default: as
-        given."""
+        """The nearest valid parameters; differentiable, idempotent. Default: as given."""
         return dict(parameters)
 
     def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -78,12 +62,4 @@ class Generator(ABC):
 
     @abstractmethod
     def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
-        """One draw a seed.
-
-        Args:
-            seeds: a draw depends on its own seed alone.
-            shape: (C, H, W) of a draw.
-
-        Returns:
-            (len(seeds), C, H, W) in physical units.
-        """
+        """(len(seeds), *shape) in physical units; a draw (C, H, W) depends on its own seed alone."""

@@ -7,8 +7,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ipt.core.covariance import Covariance, Isotropic
+from ipt.core.errors import IptError
 from ipt.core.normalization import Normalization
+from ipt.linalg.covariances import Covariance, Isotropic, rearranged
 
 # Torch is imported by what computes: a plugin whose classes stand beside its hooks does not slow `ipt list` down.
 if TYPE_CHECKING:
@@ -17,61 +18,75 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Posterior:
-    """What a prior makes of a noisy variable: p(clean | noisy), in normalized units.
+    """p(clean | noisy), in normalized units."""
 
-    Attributes:
-        mean: E[clean | noisy], (B, C, H, W).
-        covariance: of what is still unknown.
-        variance_interpolation: of networks that learn their transition's variance, the place between the smallest (0)
-            and the largest (1) on a logarithmic scale, (B, C, H, W); else None (Nichol, Dhariwal, "Improved DDPM",
-            arXiv 2102.09672, equation 15).
-        prior_covariance: of the variable itself, where the prior is Gaussian about zero (and its normalization has no
-            offset), at least given what `noisy` says of which Gaussian; with it an operator may solve for the variable
-            outright. None: it is not.
-    """
-
-    mean: Tensor
-    covariance: Covariance
+    mean: Tensor  # E[clean | noisy], (B, C, H, W)
+    covariance: Covariance  # of what is still unknown
+    # Where a network learns its transition's variance: from the smallest (0) to the largest (1), logarithmically
+    # (arXiv 2102.09672, equation 15).
     variance_interpolation: Tensor | None = None
+    # Of the variable itself, where the prior is Gaussian about zero without an offset, at least given `noisy`.
     prior_covariance: Covariance | None = None
 
 
 class Prior(ABC):
-    """A prior of one unknown. An author writes `normalization` and `denoise`.
+    """A prior of one unknown, whose variable is normalized to about -1..1.
 
-    The variable is normalized to about -1..1; noise is measured in sigma, its standard deviation in that space
-    (variance exploding: noisy = clean + sigma * noise).
+    Noise is measured in sigma, its standard deviation in that space: noisy = clean + sigma * noise.
     """
 
     @abstractmethod
     def normalization(self, shape: tuple[int, ...]) -> Normalization:
-        """The normalization of a quantity.
-
-        Args:
-            shape: (C, H, W) of the physical quantity.
-
-        Raises:
-            ValueError: the prior takes no such shape; the message names those that it takes.
-        """
+        """The normalization of a quantity (C, H, W); ValueError, naming what it takes, if the prior takes none such."""
 
     @abstractmethod
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
-        """E[clean | noisy = clean + sigma * noise].
-
-        Args:
-            noisy: (B, C, H, W), normalized.
-            sigma: standard deviation of the noise, above 0.
-
-        Returns:
-            (B, C, H, W), normalized.
-        """
+        """E[clean | noisy], (B, C, H, W), of a normalized variable (B, C, H, W) at sigma > 0."""
 
     def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
-        """`denoise`, and how uncertain its result is (default: `usual_covariance`); arguments as of `denoise`."""
+        """`denoise`, and how uncertain its result is (default: `usual_covariance`)."""
         return Posterior(self.denoise(noisy, sigma), usual_covariance(noisy, sigma))
 
 
 def usual_covariance(noisy: Tensor, sigma: float) -> Covariance:
-    """Of an estimate, where nothing better is known: independent errors of the standard deviation
-    sigma * .5 / sqrt(sigma^2 + .25), that of the estimate of a Gaussian of standard deviation .5."""
+    """Where nothing better is known: independent errors as of a Gaussian variable of standard deviation .5."""
     return Isotropic.like(noisy, sigma * 0.5 / math.hypot(sigma, 0.5))
+
+
+@dataclass(frozen=True)
+class Replicated(Prior):
+    """`count` independent unknowns (C, H, W) as one of (count * C, H, W), each seen by the prior alone."""
+
+    prior: Prior
+    count: int
+
+    def normalization(self, shape: tuple[int, ...]) -> Normalization:
+        channels, *sides = shape
+        if channels % self.count:
+            raise IptError(f"{channels} channels are not {self.count} unknowns of one kind")
+        one = self.prior.normalization((channels // self.count, *sides))
+        outer, inner = ((self.count * first, *rest) for first, *rest in (one.shape, one.physical_shape))
+        return Normalization(outer, inner, one.scale, one.offset)
+
+    def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
+        return self._together(self.prior.denoise(self._apart(noisy), sigma))
+
+    def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
+        each = self.prior.posterior(self._apart(noisy), sigma)
+        place, prior = each.variance_interpolation, each.prior_covariance
+        return Posterior(
+            self._together(each.mean),
+            self._covariance(each.covariance, each.mean),
+            None if place is None else self._together(place),
+            None if prior is None else self._covariance(prior, each.mean),
+        )
+
+    def _covariance(self, each: Covariance, like: Tensor) -> Covariance:
+        variance = self._together(each.variance.expand(-1, like.shape[1], -1, -1))
+        return rearranged(each, self._apart, self._together, variance)
+
+    def _apart(self, tensor: Tensor) -> Tensor:
+        return tensor.reshape(-1, tensor.shape[1] // self.count, *tensor.shape[2:])
+
+    def _together(self, tensor: Tensor) -> Tensor:
+        return tensor.reshape(-1, tensor.shape[1] * self.count, *tensor.shape[2:])

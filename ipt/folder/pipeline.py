@@ -17,10 +17,8 @@ from typing import Any
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.multiscale import Multiscale
 from ipt.core.operator import IMAGE
-from ipt.core.random import image_seed
-from ipt.core.solver import Solution
+from ipt.core.solver import Solution, Solver
 from ipt.folder import checkpoints
 from ipt.folder.checkpoints import Checkpoint, Checkpointer
 from ipt.folder.inputs import InputImage, is_folder
@@ -30,6 +28,7 @@ from ipt.images.exposures import read_exposures
 from ipt.images.outcomes import Outcome, ProgressListener
 from ipt.images.parameters import parameter_file, read_parameter
 from ipt.images.records import file_hash, identity, weight_hashes
+from ipt.linalg.random import image_seed
 from ipt.plugins.building import build
 from ipt.plugins.registry import one_line
 from ipt.solve import example
@@ -78,7 +77,7 @@ class Pipeline:
     options: SolveOptions
     execution: ExecutionOptions
     out: Path
-    solver: Multiscale
+    solver: Solver
     known: Mapping[str, Tensor]
     parameters: tuple[str, ...]
     device: str
@@ -98,7 +97,7 @@ class Pipeline:
             steps=options.steps,
             device=device,
             precision=options.precision,
-        )
+        ).solver
         parameters = (*(name for name in solver.priors if name != IMAGE), *known)
         return cls(options, execution, out, solver, known, parameters, device)
 

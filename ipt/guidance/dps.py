@@ -17,10 +17,12 @@ import torch
 
 from ipt.core.errors import IptError
 from ipt.core.guidance import Correction, GuidanceRule, Step
-from ipt.core.observation import norm
 from ipt.core.operator import IMAGE
 from ipt.core.problem import Problem
-from ipt.core.sampling import VP, Ancestral, Schedule, Transition
+from ipt.core.sampling import Schedule, Transition
+from ipt.linalg.norms import norm
+from ipt.sampling.schedules import VP
+from ipt.sampling.transitions import Ancestral
 
 SIZES = ("constant", "sqrt-abar")
 

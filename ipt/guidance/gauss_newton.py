@@ -25,12 +25,12 @@ import torch
 from torch import Tensor
 
 from ipt.core.abilities import Belief
-from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import IMAGE, ParametricOperator, Unknowns
 from ipt.guidance.whitening import Weigh, flat, whitened
 from ipt.linalg.conjugate_gradients import conjugate_gradients
+from ipt.linalg.covariances import Isotropic
 
 PATTERNS = 4  # from which the spectrum of the image's error is estimated
 TRIALS = 4  # of a step: whole, a half, a quarter, an eighth

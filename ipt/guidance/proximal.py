@@ -24,8 +24,10 @@ from ipt.core.errors import IptError
 from ipt.core.guidance import Correction, GuidanceRule, Step
 from ipt.core.operator import IMAGE, ParameterSpec, Unknowns
 from ipt.core.problem import Problem
-from ipt.core.sampling import Karras, Renoise, Schedule, Transition
+from ipt.core.sampling import Schedule, Transition
 from ipt.guidance import gauss_newton
+from ipt.sampling.schedules import Karras
+from ipt.sampling.transitions import Renoise
 
 _RESTARTS = (1.0, 0.5)
 """Chosen likewise, on 5 synthetic faces and 8 photographs of 256x256 pixels with kernels of 48x48."""

@@ -46,7 +46,7 @@ class Regularized(GuidanceRule, CoarseToFine, Wrapper):
     def needs_gradients(self) -> bool:
         return self.rule.needs_gradients
 
-    def has(self, kind: type) -> bool:
+    def allows(self, kind: type) -> bool:
         return ability(self.rule, kind) is not None
 
     def noise_ratio(self, name: str, spec: ParameterSpec) -> float:

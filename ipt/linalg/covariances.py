@@ -1,12 +1,113 @@
-"""Covariances that are diagonal in a basis."""
+"""Covariances of an unknown, applied without ever being written down as matrices."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from ipt.core.covariance import Covariance
+
+class Covariance(ABC):
+    """A covariance C = L L' of the entries of an image, on tensors (B, C, H, W), image by image."""
+
+    @property
+    @abstractmethod
+    def variance(self) -> Tensor:
+        """Mean variance of an entry, (B, 1, 1, 1) or any shape that broadcasts."""
+
+    @abstractmethod
+    def root(self, white: Tensor) -> Tensor:
+        """L v: of independent standard normal numbers, a deviation that is as likely as any."""
+
+    @abstractmethod
+    def root_transposed(self, vector: Tensor) -> Tensor:
+        """L' u."""
+
+    @abstractmethod
+    def solve(self, vector: Tensor) -> Tensor:
+        """C^-1 v."""
+
+    @abstractmethod
+    def scaled(self, factor: float) -> Covariance:
+        """That of the variable times a factor: factor^2 C."""
+
+    def apply(self, vector: Tensor) -> Tensor:
+        """C v."""
+        return self.root(self.root_transposed(vector))
+
+
+class Isotropic(Covariance):
+    """Independent entries of one variance an image, (B, 1, 1, 1)."""
+
+    def __init__(self, variance: Tensor):
+        self._variance = variance
+
+    @classmethod
+    def like(cls, tensor: Tensor, deviation: float) -> Isotropic:
+        """Of tensors like this one (B, ...), with this standard deviation of an entry."""
+        return cls(tensor.new_full((len(tensor), *[1] * (tensor.ndim - 1)), deviation**2))
+
+    @property
+    def variance(self) -> Tensor:
+        return self._variance
+
+    def root(self, white: Tensor) -> Tensor:
+        return self._variance.sqrt() * white
+
+    def root_transposed(self, vector: Tensor) -> Tensor:
+        return self.root(vector)
+
+    def solve(self, vector: Tensor) -> Tensor:
+        return vector / self._variance
+
+    def scaled(self, factor: float) -> Isotropic:
+        return Isotropic(factor**2 * self._variance)
+
+
+class Rearranged(Covariance):
+    """That of the same entries in another arrangement; made by `rearranged`."""
+
+    def __init__(
+        self,
+        inner: Covariance,
+        inward: Callable[[Tensor], Tensor],
+        outward: Callable[[Tensor], Tensor],
+        variance: Tensor,
+    ):
+        self._inner, self._inward, self._outward, self._variance = inner, inward, outward, variance
+
+    @property
+    def variance(self) -> Tensor:
+        return self._variance
+
+    def root(self, white: Tensor) -> Tensor:
+        return self._outward(self._inner.root(self._inward(white)))
+
+    def root_transposed(self, vector: Tensor) -> Tensor:
+        return self._outward(self._inner.root_transposed(self._inward(vector)))
+
+    def solve(self, vector: Tensor) -> Tensor:
+        return self._outward(self._inner.solve(self._inward(vector)))
+
+    def scaled(self, factor: float) -> Rearranged:
+        return Rearranged(self._inner.scaled(factor), self._inward, self._outward, factor**2 * self._variance)
+
+
+def rearranged(
+    inner: Covariance, inward: Callable[[Tensor], Tensor], outward: Callable[[Tensor], Tensor], variance: Tensor
+) -> Covariance:
+    """The covariance of the same entries in another arrangement.
+
+    Args:
+        inner: in its own arrangement.
+        inward: from this arrangement to the inner one.
+        outward: the inverse.
+        variance: mean variance of an entry, in this arrangement.
+    """
+    return Isotropic(variance) if isinstance(inner, Isotropic) else Rearranged(inner, inward, outward, variance)
 
 
 class Diagonalized(Covariance):

@@ -15,7 +15,6 @@ from functools import cache, lru_cache
 import torch
 from torch import Tensor
 
-from ipt.core.operator import Generator
 from ipt.linalg.covariances import Diagonalized
 
 
@@ -51,8 +50,8 @@ class StationaryField(ABC):
         return _cosine_power(self, (int(frame[0]), int(frame[1])))
 
 
-class FieldGenerator(Generator):
-    """A generator of (nearly) stationary Gaussian fields, which it can describe."""
+class FieldSource(ABC):
+    """What draws (nearly) stationary Gaussian fields, and can describe them."""
 
     @property
     @abstractmethod

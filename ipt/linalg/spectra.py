@@ -15,7 +15,7 @@ import math
 import torch
 from torch import Tensor
 
-from ipt.core.covariance import Covariance
+from ipt.linalg.covariances import Covariance
 
 SPECTRUM = (0.00025, 2.7)
 """S(f) = a f^-b of pictures in 0..1, f in cycles a pixel; read off the training faces."""

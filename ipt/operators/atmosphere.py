@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ipt.core.errors import IptError
 from ipt.core.operator import Generator
-from ipt.core.random import uniform_and_normal
+from ipt.operators.draws import uniform_and_normal
 from ipt.operators.kernels import interval
 
 EXPOSURES = ("short", "long")

@@ -68,7 +68,7 @@ class Composed(ParametricOperator, Linear, Wrapper):
     parts: tuple[ParametricOperator, ...]
     names: tuple[tuple[tuple[str, str], ...], ...]
 
-    def has(self, kind: type) -> bool:
+    def allows(self, kind: type) -> bool:
         return all(ability(part, kind) is not None for part in self.parts)
 
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:

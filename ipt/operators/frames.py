@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from ipt.core.abilities import Belief, Coarsenable, Coarser, ExactSteps, Linear, MultiFrame, Wrapper, ability
-from ipt.core.covariance import Covariance, Isotropic, Rearranged
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
+from ipt.linalg.covariances import Covariance, Isotropic, rearranged
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Frames(ParametricOperator, Linear, ExactSteps, Coarsenable, Wrapper):
         if not isinstance(self.count, int) or self.count < 1:
             raise IptError(f"the number of frames is a whole number from 1 up, not {self.count!r}")
 
-    def has(self, kind: type) -> bool:
+    def allows(self, kind: type) -> bool:
         return ability(self.operator, kind) is not None
 
     def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -129,6 +129,4 @@ class Frames(ParametricOperator, Linear, ExactSteps, Coarsenable, Wrapper):
     def _covariance(self, whole: Covariance) -> Covariance:
         variance = whole.variance
         each = self._each(variance) if variance.shape[1] % self.count else self._frames(variance)
-        if isinstance(whole, Isotropic):
-            return Isotropic(each)
-        return Rearranged(whole, self._together, self._frames, each)
+        return rearranged(whole, self._together, self._frames, each)

@@ -21,8 +21,8 @@ from functools import cache, lru_cache
 import torch
 from torch import Tensor
 
-from ipt.core.random import uniform_and_normal
 from ipt.linalg.tilts import KolmogorovTilt
+from ipt.operators.draws import uniform_and_normal
 
 _RADII, _ANGLES = 16, 32
 _SLOW, _FAST = 1.0, 5.0

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.random import stream
-from ipt.linalg.fields import FieldGenerator
+from ipt.core.operator import Generator
+from ipt.linalg.fields import FieldSource
+from ipt.linalg.random import stream
 from ipt.linalg.tilts import TILT_VARIANCE, KolmogorovTilt, PatchTilt, gaussian_taps
 from ipt.operators import kolmogorov
 from ipt.operators.atmosphere import Camera, positive
@@ -27,7 +28,7 @@ _CHUNK = 2**22
 """Pixels drawn at a time."""
 
 
-class TiltPatches(FieldGenerator):
+class TiltPatches(Generator, FieldSource):
     """Patches of smoothed white noise thrown on the frame: the published tilt fields (BlindDPS, arXiv 2211.10656).
 
     patches: how many lie in a frame of 256x256, each wholly inside it; a larger frame has more, as densely, and a
@@ -110,7 +111,7 @@ class TiltPatches(FieldGenerator):
         return wide[:, rows, columns].float()
 
 
-class TiltKolmogorov(FieldGenerator):
+class TiltKolmogorov(Generator, FieldSource):
     """Angles of arrival through Kolmogorov turbulence of even strength along a path, with the covariance of
     `ipt.linalg.tilts` (within .3 % of the variance). What all pixels have in common, the wander of the whole picture,
     is part of it: often the larger part.

@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 
 from ipt.core.abilities import Belief
-from ipt.core.covariance import Isotropic
 from ipt.core.observation import Observation
 from ipt.linalg.conjugate_gradients import conjugate_gradients
+from ipt.linalg.covariances import Isotropic
 from ipt.linalg.fields import cosines
 from ipt.operators import blur_steps
 from ipt.operators.blur_steps import LOCKED, OUTSIDE, picture_error, squared, turned, turned_back

@@ -101,7 +101,7 @@ def ipt_guidance() -> Iterable[Component]:  # type: ignore[empty-body]
 
     import torch
     import ipt
-    from ipt.core import sampling
+    from ipt.sampling import schedules, transitions
 
     class Downhill(ipt.GuidanceRule):
         needs_gradients = False
@@ -110,10 +110,10 @@ def ipt_guidance() -> Iterable[Component]:  # type: ignore[empty-body]
             self.rate = rate
 
         def schedule(self, steps=None):
-            return sampling.Karras(steps or 100)
+            return schedules.Karras(steps or 100)
 
         def transition(self):
-            return sampling.DDIM(eta=1.0)
+            return transitions.DDIM(eta=1.0)
 
         def correct(self, step, problem):
             with torch.enable_grad():

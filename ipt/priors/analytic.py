@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
 from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
+from ipt.linalg.covariances import Isotropic
 
 
 class GaussianPrior(Prior):

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError, Lacking
 from ipt.core.normalization import Normalization
 from ipt.core.operator import Generator
 from ipt.core.prior import Posterior, Prior
-from ipt.core.random import image_seed
+from ipt.linalg.covariances import Isotropic
+from ipt.linalg.random import image_seed
 
 _CHUNK = 1024
 """Samples drawn or compared at a time."""

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
 from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
+from ipt.linalg.covariances import Isotropic
 from ipt.linalg.spectra import SpectralCovariance
 from ipt.priors.adm import ADMConfig, ADMUNet
 from ipt.priors.compiling import compiled

@@ -12,9 +12,9 @@ import math
 import torch
 from torch import Tensor
 
-from ipt.core.covariance import Isotropic
 from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
+from ipt.linalg.covariances import Isotropic
 from ipt.linalg.spectra import SpectralCovariance
 
 

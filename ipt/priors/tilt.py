@@ -22,7 +22,7 @@ from ipt.core.normalization import Normalization
 from ipt.core.operator import Generator
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.conjugate_gradients import conjugate_gradients
-from ipt.linalg.fields import FieldGenerator, StationaryField, cosine_covariance, cosines, doubled, filtered
+from ipt.linalg.fields import FieldSource, StationaryField, cosine_covariance, cosines, doubled, filtered
 from ipt.linalg.tilts import KolmogorovTilt, PatchTilt
 
 _FIELDS: tuple[StationaryField, ...] = (*(KolmogorovTilt(1.0, pixel) for pixel in (0.03, 0.15, 0.7)), PatchTilt())
@@ -49,7 +49,7 @@ class TiltPrior(Prior):
     """
 
     def __init__(self, strength: float | str | None = None, generator: Generator | None = None, iterations: int = 20):
-        if generator is not None and not isinstance(generator, FieldGenerator):
+        if generator is not None and not isinstance(generator, FieldSource):
             raise IptError(
                 f"{type(generator).__name__} does not say what statistics its fields have; give tilt.generator "
                 f"tilt-kolmogorov or tilt-patches, or take the prior `empirical`"

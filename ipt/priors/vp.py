@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ipt.core.sampling import VP
+from ipt.sampling.schedules import VP
 
 
 class VPDenoiser(nn.Module):

@@ -26,7 +26,6 @@ import torch
 
 from ipt.core.errors import IptError
 from ipt.core.operator import Generator, ParametricOperator
-from ipt.core.random import image_seed
 from ipt.images import files
 from ipt.images.atomic import atomic, check_folder
 from ipt.images.fields import parameter_picture
@@ -35,6 +34,7 @@ from ipt.images.outcomes import Outcome, ProgressListener
 from ipt.images.parameters import parameter_file, write_parameter
 from ipt.images.pictures import sheet_of_frames
 from ipt.images.records import file_hash, json_text, versions, write_run_yaml
+from ipt.linalg.random import image_seed
 from ipt.operators.compose import nominal_parameters
 from ipt.plugins.building import build_component
 from ipt.plugins.registry import one_line

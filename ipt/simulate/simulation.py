@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ipt.core.errors import IptError, Misuse
 from ipt.core.operator import Generator, ParameterSpec, ParametricOperator
-from ipt.core.random import Noise, image_seed
+from ipt.linalg.random import Noise, image_seed
 from ipt.plugins.building import build_component
 from ipt.plugins.suggestions import advice
 
@@ -38,7 +38,7 @@ def simulate(
         operator: What degrades it.
         generators: Of every parameter of the operator, by name.
         noise: Standard deviation of white noise.
-        seed: Of this picture (`ipt.core.random.image_seed`); every parameter and the noise have streams of their
+        seed: Of this picture (`ipt.linalg.random.image_seed`); every parameter and the noise have streams of their
             own, none of them a solver's.
 
     Raises:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.multiscale import Multiscale, Pyramid
-from ipt.core.solver import Solution, State
+from ipt.core.multiscale import Level, Multiscale
+from ipt.core.solver import Solution, Solver, State
 from ipt.images.outcomes import Progress
 
 _CPU_PIXELS = 2**15
@@ -38,7 +38,7 @@ class SamplingTask:
         seeds: one a draw.
     """
 
-    solver: Multiscale
+    solver: Solver
     measurement: Tensor
     noise: float
     known: Mapping[str, Tensor]
@@ -149,7 +149,7 @@ class _Draws:
     def __init__(self, tasks: Sequence[SamplingTask]):
         self.tasks = tasks
         self.all = [(task, seed) for task in tasks for seed in task.seeds]
-        self.solver, self.shape = tasks[0].solver, tasks[0].shape
+        self.solver, self.shape = Multiscale(tasks[0].solver), tasks[0].shape
 
     def __len__(self) -> int:
         return len(self.all)
@@ -176,7 +176,9 @@ class _Draws:
                     if save is not None:
                         save([*before, batch], stop == len(self) and state.finished)
                     if progress is not None:
-                        residual = float((state.residual / problem.observation.noise.flatten()).square().mean().sqrt())
+                        residual = float(
+                            (state.residual / problem[-1].problem.observation.noise.flatten()).square().mean().sqrt()
+                        )
                         progress(Progress(len(before) * state.total + state.index, count * state.total, residual))
         except ValueError as error:
             raise error if isinstance(error, IptError) else IptError(str(error)) from error
@@ -210,7 +212,7 @@ class _Draws:
             start = own.stop
         return found
 
-    def _problem(self, start: int, stop: int) -> Pyramid:
+    def _problem(self, start: int, stop: int) -> tuple[Level, ...]:
         tasks = [task for task, _ in self.all[start:stop]]
         measurement = torch.cat([task.measurement for task in tasks])
         noise = torch.tensor([task.noise for task in tasks], dtype=measurement.dtype, device=measurement.device)

@@ -33,6 +33,6 @@ def solve_picture(
             that diverges).
     """
     started = time.perf_counter()
-    prepared = prepare(solver, task, device)
+    prepared = prepare(solver.solver, task, device)
     (solution,) = solve_tasks([prepared.sampling], BatchSizer(batch, device), progress)
     return image_result(prepared, solution, time.perf_counter() - started)

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.multiscale import Multiscale
 from ipt.core.operator import IMAGE
-from ipt.core.random import image_seed
+from ipt.core.solver import Solver
 from ipt.images.exposures import combined
 from ipt.images.files import Picture
 from ipt.images.fit import Fitted, accepted_side, as_colour, fit
+from ipt.linalg.random import image_seed
 from ipt.operators.frames import Frames
 from ipt.solve.batches import SamplingTask
 from ipt.solve.known import checked
@@ -84,7 +84,7 @@ class PreparedImage:
     reference: Picture | None
 
 
-def prepare(solver: Multiscale, task: ImageTask, device: str = "cpu") -> PreparedImage:
+def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedImage:
     """What is to be solved for a picture, on the solver's device.
 
     Raises:
@@ -100,12 +100,10 @@ def prepare(solver: Multiscale, task: ImageTask, device: str = "cpu") -> Prepare
     noise = max(level * fitted.noise_gain, LEAST if task.noise is None else 0.0)
     shape = operator.image_shape(tuple(fitted.pixels.shape))
     sampling = SamplingTask(
-        solver=Multiscale(
-            replace(
-                solver.solver,
-                operator=operator if count == 1 else Frames(operator, count),
-                priors={**solver.priors, IMAGE: fitted.prior},
-            )
+        solver=replace(
+            solver,
+            operator=operator if count == 1 else Frames(operator, count),
+            priors={**solver.priors, IMAGE: fitted.prior},
         ),
         measurement=torch.cat([one.pixels for one in each])[None].to(device),
         # A grey picture in three equal channels is one measurement, not three: each counts a third.
@@ -134,7 +132,7 @@ def sample_seeds(run_seed: int, image_id: str, samples: int) -> tuple[int, ...]:
     return tuple(image_seed(run_seed, name) for name in names)
 
 
-def _channels(solver: Multiscale, pixels: Tensor) -> int:
+def _channels(solver: Solver, pixels: Tensor) -> int:
     """The picture's own number of channels, or three for a grey picture where the prior takes only colour."""
     prior, own = solver.priors[IMAGE], len(pixels)
     shape = solver.operator.image_shape(tuple(pixels.shape))
@@ -146,7 +144,7 @@ def _channels(solver: Multiscale, pixels: Tensor) -> int:
     return next((count for count in candidates if accepted_side(prior, count, max(shape[1:])) is not None), own)
 
 
-def _fitted(solver: Multiscale, pixels: Tensor, choice: str) -> Fitted:
+def _fitted(solver: Solver, pixels: Tensor, choice: str) -> Fitted:
     """What is measured as the image's prior takes the image; IptError where it does not."""
     prior, shape = solver.priors[IMAGE], solver.operator.image_shape(tuple(pixels.shape))
     if shape == pixels.shape:

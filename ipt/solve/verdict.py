@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from ipt.core.observation import rms
+from ipt.linalg.norms import rms
 
 _TOO_LARGE, _TOO_SMALL = 1.5, 0.5
 """Times the noise level: docs/method.md, "Constants"."""

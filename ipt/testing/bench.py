@@ -156,7 +156,7 @@ COMMON = (
     Promise(
         "random-state",
         "the global random generators are neither used nor seeded, and the same call gives the same answer",
-        "draw from a torch.Generator of your own: torch.Generator().manual_seed(seed), as ipt.core.random does",
+        "draw from a torch.Generator of your own: torch.Generator().manual_seed(seed), as ipt.linalg.random does",
         random_state,
     ),
 )

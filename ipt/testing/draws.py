@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ipt.core.prior import Prior
-from ipt.core.sampling import Karras
+from ipt.sampling.schedules import Karras
 from ipt.testing.measures import BATCH, normal
 
 _CALLS = 8

@@ -89,7 +89,7 @@ PROMISES = (
     Promise(
         "seeds",
         "a draw depends on its own seed alone, not on the seeds beside it",
-        "make a torch.Generator().manual_seed(seed) for each seed (ipt.core.random.uniform_and_normal does), and "
+        "make a torch.Generator().manual_seed(seed) for each seed (ipt.operators.draws.uniform_and_normal does), and "
         "normalise each draw by itself",
         _seeds,
     ),

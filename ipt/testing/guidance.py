@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from ipt.core.guidance import Correction, GuidanceRule, Step
-from ipt.core.observation import Observation, norm
+from ipt.core.observation import Observation
 from ipt.core.operator import IMAGE, ParameterSpec, ParametricOperator, Unknowns
 from ipt.core.prior import Prior
 from ipt.core.problem import Problem
 from ipt.core.sampling import Schedule, Transition
+from ipt.linalg.norms import norm
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import GaussianPrior
 from ipt.testing.bench import COMMON, Bench
@@ -66,7 +67,7 @@ class GuidanceBench(Bench):
         parameters = {name: torch.zeros(BATCH, *spec.shape, dtype=torch.float64) for name, spec in self.specs.items()}
         image = torch.zeros(BATCH, *self.shape, dtype=torch.float64)
         clear = self.operator.forward(image, **self.operator.constrain(parameters))
-        return Problem.posed(self.operator, priors, clear, 0.01)
+        return Problem.posed(self.operator, priors, Observation.checked(clear, 0.01))
 
     @cached_property
     def sigmas(self) -> list[float]:
@@ -112,7 +113,7 @@ class GuidanceBench(Bench):
                 noisy = {name: value.detach().requires_grad_() for name, value in noisy.items()}
             priors = self.posed.priors
             posteriors = {name: priors[name].posterior(value, levels[name]) for name, value in noisy.items()}
-            return Step(noisy, posteriors, sigma, sigma_next, index, len(self.sigmas) - 1, levels)
+            return Step(noisy, posteriors, levels, sigma, sigma_next, index, len(self.sigmas) - 1)
 
     def correct(self, rule: GuidanceRule, step: Step, problem: Problem) -> Correction:
         with torch.set_grad_enabled(rule.needs_gradients):
@@ -209,7 +210,7 @@ PROMISES = (
     Promise(
         "schedule",
         "`schedule` gives as many noise levels as asked, falling strictly to 0, and `transition` a Transition",
-        "return a schedule of ipt.core.sampling for `steps` steps (None: the usual number), and a transition",
+        "return one of ipt.sampling.schedules, for `steps` steps (None: the usual number), and one of its transitions",
         _schedule,
     ),
     Promise(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ipt.core.random import stream
+from ipt.linalg.random import stream
 from ipt.testing.promises import Shortfall, at_most, require
 
 BATCH = 3

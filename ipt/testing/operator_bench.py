@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from ipt.core.abilities import Belief, ExactSteps, ability
-from ipt.core.covariance import Isotropic
 from ipt.core.observation import Observation
 from ipt.core.operator import IMAGE, Generator, ParameterSpec, ParametricOperator, Unknowns
-from ipt.core.prior import Prior
-from ipt.core.replicated import Replicated
+from ipt.core.prior import Prior, Replicated
+from ipt.linalg.covariances import Isotropic
 from ipt.plugins.building import build_component
 from ipt.testing.bench import Bench, first_taken
 from ipt.testing.draws import draws

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from ipt.core.abilities import Belief, Coarsenable, ExactSteps, Linear, ability
-from ipt.core.multiscale import doubled, halved
-from ipt.core.observation import Observation, norm, rms
+from ipt.core.observation import Observation
 from ipt.core.operator import IMAGE, Generator, ParameterSpec, ParametricOperator, Unknowns
+from ipt.linalg.norms import norm, rms
+from ipt.linalg.resampling import doubled, halved
 from ipt.testing.bench import COMMON
 from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, picture, same
 from ipt.testing.operator_bench import OperatorBench, believed, constrained, predicted, scale_of, usual_prior

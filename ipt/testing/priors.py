@@ -9,9 +9,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ipt.core.covariance import Covariance
 from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
+from ipt.linalg.covariances import Covariance
 from ipt.testing.bench import ALONE, COMMON, Bench, first_taken
 from ipt.testing.draws import draws
 from ipt.testing.measures import BATCH, Arrays, derivative_error, difference, finite, normal, rms, uneven, uniform

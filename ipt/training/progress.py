@@ -5,8 +5,26 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from ipt.training.trainer import Report
+
+@dataclass(frozen=True)
+class Report:
+    """Progress after a step.
+
+    Attributes:
+        images: examples seen.
+        total: examples wanted.
+        loss: smoothed.
+        rate: examples a second.
+        validation: mean squared error by noise level, where it was measured after this step.
+    """
+
+    images: int
+    total: int
+    loss: float
+    rate: float
+    validation: dict[float, float] | None = None
 
 
 class Lines:

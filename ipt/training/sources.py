@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ipt.core.errors import IptError
 from ipt.core.operator import Generator
-from ipt.core.random import image_seed
+from ipt.linalg.random import image_seed
 from ipt.priors.kernels import are_kernels
 
 _LOOKED_AT = 64

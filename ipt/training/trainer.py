@@ -17,7 +17,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from ipt.training import state as states
 from ipt.training.checks import check_fit, check_state
 from ipt.training.options import TrainingOptions
 from ipt.training.prefetch import prefetched
+from ipt.training.progress import Report
 from ipt.training.sources import Source
 from ipt.training.start import Start
 from ipt.training.validation import VALIDATION_SIGMAS, validate
@@ -42,25 +42,6 @@ _READ_EVERY = 20
 
 class Diverged(IptError):
     """The loss or a gradient is not finite."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """Progress after a step.
-
-    Attributes:
-        images: examples seen.
-        total: examples wanted.
-        loss: smoothed.
-        rate: examples a second.
-        validation: mean squared error by noise level, where it was measured after this step.
-    """
-
-    images: int
-    total: int
-    loss: float
-    rate: float
-    validation: dict[float, float] | None = None
 
 
 class Trainer:

@@ -11,10 +11,11 @@ import torch
 from ipt.bench.scores import BINS, Calibration, calibration
 from ipt.bench.statistics import mean, summary, uniformity
 from ipt.core.operator import ParametricOperator
-from ipt.core.sampling import VP, Ancestral
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.priors.analytic import GaussianPrior
+from ipt.sampling.schedules import VP
+from ipt.sampling.transitions import Ancestral
 
 from .conftest import ROWS
 

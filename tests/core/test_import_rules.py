@@ -1,23 +1,27 @@
 """The direction of dependence: cli -> report, bench, folder -> solve -> simulate -> images, training -> plugins ->
-operators, priors, guidance -> linalg -> core."""
+operators, priors, guidance -> sampling -> core -> linalg."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+import ipt
+
 ROOT = Path(__file__).parents[2] / "ipt"
-LOWEST = {"core", "linalg"}
+LOWEST = {"core", "linalg", "sampling"}
 PARTS = LOWEST | {"operators", "priors", "guidance"}
 MIDDLE = PARTS | {"plugins", "images", "training"}
 RUNS = {"solve", "simulate", "report", "folder", "bench"}
 ALLOWED = {
-    "core": set(),
-    "linalg": {"core"},
+    "linalg": set(),
+    "core": {"linalg"},
+    "sampling": {"core"},
     "operators": LOWEST,
     "priors": LOWEST,
     "guidance": LOWEST,
@@ -69,7 +73,32 @@ def test_every_folder_has_its_place():
     assert len(FILES) > 20
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "core").glob("*.py")), ids=lambda path: path.name)
+def test_no_module_imports_itself_in_a_circle():
+    """Nor for its types alone, nor within a function."""
+    names = {".".join(["ipt", *path.relative_to(ROOT).with_suffix("").parts]): path for path in FILES}
+    graph = {}
+    for name, path in names.items():
+        found = {each if each in names else each.rpartition(".")[0] for each in _imported_by(path)}
+        graph[name] = found & names.keys()
+    TopologicalSorter(graph).prepare()
+
+
+def test_the_core_is_read_at_one_sitting():
+    lines = sum(len(path.read_text().splitlines()) for path in (ROOT / "core").glob("*.py"))
+    assert lines <= 900
+    methods = [
+        name
+        for interface in (ipt.Prior, ipt.ParametricOperator, ipt.GuidanceRule)
+        for name in vars(interface)
+        if not name.startswith("_")
+    ]
+    assert len(methods) <= 12, methods
+
+
+LIBRARIES = sorted(path for part in ("core", "linalg", "sampling") for path in (ROOT / part).glob("*.py"))
+
+
+@pytest.mark.parametrize("path", LIBRARIES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_core_imports_torch_alone_and_touches_no_file(path):
     outside = {name.split(".")[0] for name in _imported_by(path)} - set(sys.stdlib_module_names) - {"ipt", "torch"}
     assert not outside

@@ -10,12 +10,14 @@ import torch
 from ipt.core.abilities import Coarsenable, Coarser, CoarseToFine
 from ipt.core.errors import IptError
 from ipt.core.guidance import Correction, GuidanceRule
-from ipt.core.multiscale import Multiscale, doubled, halved
+from ipt.core.multiscale import Multiscale
 from ipt.core.normalization import Normalization
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.core.prior import Prior
-from ipt.core.sampling import Karras, Renoise
 from ipt.core.solver import Solver
+from ipt.linalg.resampling import doubled, halved
+from ipt.sampling.schedules import Karras
+from ipt.sampling.transitions import Renoise
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def solver(rule=None, operator=None, **priors):
 
 def sizes(made):
     made.solve(MEASUREMENT)
-    return [(shape, round(sigma, 4)) for shape, sigma, _ in made.priors["image"].asked]
+    return [(shape, round(sigma, 4)) for shape, sigma, _ in made.solver.priors["image"].asked]
 
 
 def test_from_the_smallest_size_to_the_pictures_own():
@@ -131,7 +133,7 @@ def test_a_parameters_prior_that_takes_no_such_parameter_keeps_it_at_its_size():
 def test_what_is_known_needs_no_smaller_picture():
     made = solver()
     made.solve(MEASUREMENT, known={"lift": torch.ones(1, 1, 1, 1)})
-    assert {shape for shape, _, _ in made.priors["image"].asked} == {(16, 18)}
+    assert {shape for shape, _, _ in made.solver.priors["image"].asked} == {(16, 18)}
 
 
 def test_a_level_below_the_schedule_leaves_one_step():
@@ -144,7 +146,7 @@ def test_the_larger_picture_begins_with_what_the_smaller_one_found():
     small = states[4]
     assert small.noisy["image"].shape[-2:] == (8, 9) and small.sigma == 0 and not small.finished
     image, lift = (0.5 + 0.5 * small.noisy[name] for name in ("image", "lift"))
-    begun = {name: made.priors[name].asked[5][2] for name in ("image", "lift")}
+    begun = {name: made.solver.priors[name].asked[5][2] for name in ("image", "lift")}
     # Noise of level .25 about what was found: over a whole picture, its mean and deviation say so.
     off = begun["image"] - (2 * doubled(image, (16, 18)) - 1)
     assert off.std() == pytest.approx(0.25, rel=0.15) and abs(off.mean()) < 0.05

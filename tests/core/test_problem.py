@@ -9,7 +9,6 @@ from ipt.core.errors import IptError
 from ipt.core.multiscale import Multiscale
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.core.problem import Problem
-from ipt.core.sampling import VP, Karras
 from ipt.core.solver import Solver
 from ipt.guidance.dps import DPS
 from ipt.guidance.proximal import Proximal
@@ -19,6 +18,7 @@ from ipt.operators.downscale import Downscale
 from ipt.operators.turbulence import Turbulence
 from ipt.priors.analytic import BoxPrior, GaussianPrior
 from ipt.priors.tilt import TiltPrior
+from ipt.sampling.schedules import VP, Karras
 
 
 class Gain(ParametricOperator):
@@ -105,7 +105,7 @@ def test_a_mask_of_half_the_sides():
     mask[..., 1, 1] = 0
     made = Multiscale(Solver(operator, {"image": GaussianPrior(), "kernel": BoxPrior()}, Proximal(), Karras(2)))
     seen = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(3))
-    small, large = (level.problem.observation for level in made.problem(seen, 0.05, mask=mask).levels)
+    small, large = (level.problem.observation for level in made.problem(seen, 0.05, mask=mask))
     assert small.mask.shape == (1, 1, 32, 32) and small.mask.sum() == 32 * 32 - 25
     torch.testing.assert_close(small.measurement[0, 0, 0, 0], (seen[0, 0, 0, :2].sum() + seen[0, 0, 1, 0]) / 3)
     assert torch.equal(large.mask, mask) and not small.measurement[..., 5:10, 5:10].any()
@@ -127,9 +127,9 @@ class Counted(GaussianPrior):
 def test_each_problem_and_each_prior_is_made_once_a_size(kernel, sizes, monkeypatch):
     posed, pose = [], Problem.posed.__func__
 
-    def counted(cls, operator, priors, measurement, *arguments):
-        posed.append(measurement.shape[-1])
-        return pose(cls, operator, priors, measurement, *arguments)
+    def counted(cls, operator, priors, observation, *arguments):
+        posed.append(observation.measurement.shape[-1])
+        return pose(cls, operator, priors, observation, *arguments)
 
     monkeypatch.setattr(Problem, "posed", classmethod(counted))
     image, prior = Counted(), Counted()

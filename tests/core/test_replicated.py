@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.core.covariance import Isotropic
-from ipt.core.prior import Prior
-from ipt.core.replicated import Replicated
+from ipt.core.prior import Prior, Replicated
+from ipt.linalg.covariances import Isotropic
 from ipt.priors.analytic import GaussianPrior
 from ipt.priors.tilt import TiltPrior
 

@@ -12,8 +12,9 @@ from ipt.core.guidance import Correction, GuidanceRule
 from ipt.core.normalization import Normalization
 from ipt.core.operator import IMAGE, ParameterSpec, ParametricOperator
 from ipt.core.prior import Prior
-from ipt.core.sampling import VP, Ancestral, Karras
 from ipt.core.solver import Solver
+from ipt.sampling.schedules import VP, Karras
+from ipt.sampling.transitions import Ancestral
 
 
 class Scaled(ParametricOperator):

@@ -16,8 +16,9 @@ from ipt.core.guidance import Correction, GuidanceRule
 from ipt.core.normalization import Normalization
 from ipt.core.operator import ParametricOperator
 from ipt.core.prior import Prior
-from ipt.core.sampling import DDIM, VP, Ancestral, Karras
 from ipt.core.solver import Solver
+from ipt.sampling.schedules import VP, Karras
+from ipt.sampling.transitions import DDIM, Ancestral
 
 MEAN = torch.tensor([0.3, -0.4], dtype=torch.float64)
 COVARIANCE = torch.tensor([[0.30, 0.12], [0.12, 0.10]], dtype=torch.float64)

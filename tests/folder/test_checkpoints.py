@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from ipt.core.multiscale import Multiscale
-from ipt.core.sampling import Karras
 from ipt.core.solver import Solver
 from ipt.folder import checkpoints
 from ipt.folder.checkpoints import Checkpoint, Checkpointer
@@ -17,10 +15,11 @@ from ipt.guidance.proximal import Proximal
 from ipt.images.outcomes import Progress
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import GaussianPrior
+from ipt.sampling.schedules import Karras
 from ipt.solve.batches import Batch, BatchSizer, SamplingTask, solve_tasks
 
 PRIORS = {"image": GaussianPrior(), "kernel": GaussianPrior()}
-SOLVER = Multiscale(Solver(Blur(5, border="circular"), PRIORS, Proximal(), Karras(4)))
+SOLVER = Solver(Blur(5, border="circular"), PRIORS, Proximal(), Karras(4))
 
 
 def task(number: int, samples: int = 1) -> SamplingTask:

@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
 from ipt.core.guidance import Step
 from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
-from ipt.core.random import Noise
-from ipt.core.sampling import VP
 from ipt.core.solver import Solver
 from ipt.guidance.dps import DPS
+from ipt.linalg.covariances import Isotropic
+from ipt.linalg.random import Noise
 from ipt.operators.blur import Blur
+from ipt.sampling.schedules import VP
 
 STEPS = 50
 BETAS = torch.linspace(0.002, 0.4, STEPS, dtype=torch.float64)
@@ -150,7 +150,7 @@ def test_the_loop_is_the_published_chain(size, clip):
 def _step(**noisy):
     leaves = {name: value.requires_grad_() for name, value in noisy.items()}
     posteriors = {name: estimated(torch.tanh(value)) for name, value in leaves.items()}
-    return Step(leaves, posteriors, 2.0, 1.5, 0, 10, dict.fromkeys(leaves, 2.0))
+    return Step(leaves, posteriors, dict.fromkeys(leaves, 2.0), 2.0, 1.5, 0, 10)
 
 
 def _problem(measurement):

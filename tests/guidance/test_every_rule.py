@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from ipt.core.operator import ParameterSpec
-from ipt.core.sampling import VP, Karras
 from ipt.core.solver import Solver
 from ipt.guidance.dps import DPS
 from ipt.guidance.proximal import Proximal
 from ipt.guidance.regularized import Regularized
 from ipt.operators.blur import Blur
+from ipt.sampling.schedules import VP, Karras
 from ipt.testing import guidance_checks
 
 PENALTIES = {"kernel": "l1:0.05", "image": "tv:0.05"}

@@ -10,15 +10,16 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from ipt.core.abilities import Belief
-from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
 from ipt.core.guidance import Correction, GuidanceRule
 from ipt.core.observation import Observation
 from ipt.core.operator import IMAGE, ParameterSpec, ParametricOperator
-from ipt.core.sampling import Karras, Renoise
 from ipt.core.solver import Solver
 from ipt.guidance.gauss_newton import image_step, parameter_step
+from ipt.linalg.covariances import Isotropic
 from ipt.priors.analytic import BoxPrior, GaussianPrior
+from ipt.sampling.schedules import Karras
+from ipt.sampling.transitions import Renoise
 
 SCALAR = ParameterSpec((1, 1, 1), "a number")
 

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from ipt.core.abilities import Belief
-from ipt.core.covariance import Isotropic
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.guidance.gauss_newton import image_step, parameter_step
+from ipt.linalg.covariances import Isotropic
 
 SCALAR = ParameterSpec((1, 1, 1), "a number")
 

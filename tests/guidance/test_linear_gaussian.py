@@ -14,14 +14,15 @@ import pytest
 import torch
 
 from ipt.core.abilities import ExactSteps
-from ipt.core.covariance import Isotropic
 from ipt.core.normalization import Normalization
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.core.prior import Posterior, Prior
-from ipt.core.sampling import VP, Ancestral, Karras
 from ipt.core.solver import Solver
 from ipt.guidance.dps import DPS
 from ipt.guidance.proximal import Proximal
+from ipt.linalg.covariances import Isotropic
+from ipt.sampling.schedules import VP, Karras
+from ipt.sampling.transitions import Ancestral
 
 STD, MEAN, SIDE, BATCH = 0.6, 0.2, 6, 32
 NOISE = 0.1

@@ -7,16 +7,17 @@ import math
 import pytest
 import torch
 
-from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
 from ipt.core.guidance import Correction, GuidanceRule, Step
 from ipt.core.prior import Posterior
-from ipt.core.sampling import VP, Ancestral, Karras
 from ipt.core.solver import Solver
 from ipt.guidance.dps import DPS
 from ipt.guidance.proximal import Proximal
 from ipt.guidance.regularized import Regularized, hard_threshold, smooth_total_variation, soft_threshold
+from ipt.linalg.covariances import Isotropic
 from ipt.operators.blur import Blur
+from ipt.sampling.schedules import VP, Karras
+from ipt.sampling.transitions import Ancestral
 
 GRID = torch.linspace(-3, 3, 60001, dtype=torch.float64)
 VALUES = torch.tensor([-2.0, -1.1, -0.5, -0.01, 0.0, 0.3, 0.72, 1.0, 2.9], dtype=torch.float64)
@@ -108,7 +109,7 @@ def _step(convolution_prior):
     }
     uncertainty = {"image": 0.4, "kernel": 0.5}
     posteriors = {name: Posterior(mean, Isotropic.like(mean, uncertainty[name])) for name, mean in clean.items()}
-    return Step(clean, posteriors, 1.0, 0.5, 0, 5, dict.fromkeys(clean, 1.0)), problem, entries
+    return Step(clean, posteriors, dict.fromkeys(clean, 1.0), 1.0, 0.5, 0, 5), problem, entries
 
 
 def test_l1_acts_on_the_kernel_before_it_is_normalised(convolution_prior):

@@ -7,11 +7,11 @@ import math
 import torch
 
 from ipt.core.abilities import Belief
-from ipt.core.covariance import Isotropic
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.guidance.gauss_newton import image_step, parameter_step
 from ipt.guidance.whitening import flat, whitened
+from ipt.linalg.covariances import Isotropic
 from ipt.linalg.spectra import SpectralCovariance
 
 SIDE = 32

@@ -9,13 +9,13 @@ from torch import Tensor
 from ipt.core.multiscale import Multiscale
 from ipt.core.normalization import Normalization
 from ipt.core.prior import Prior
-from ipt.core.sampling import Karras
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.images.fit import fit
 from ipt.operators.blur import Blur
 from ipt.operators.kernels import MotionKernels
 from ipt.priors.analytic import GaussianPrior
+from ipt.sampling.schedules import Karras
 
 
 class Squares(GaussianPrior):

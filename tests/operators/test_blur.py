@@ -10,9 +10,9 @@ import torch
 from scipy.signal import convolve2d
 
 from ipt.core.abilities import Belief
-from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
+from ipt.linalg.covariances import Isotropic
 from ipt.operators.blur import BORDERS, Blur
 from ipt.operators.canvas import Canvas
 

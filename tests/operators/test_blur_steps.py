@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from ipt.core.abilities import Belief
-from ipt.core.covariance import Isotropic
 from ipt.core.observation import Observation
+from ipt.linalg.covariances import Isotropic
 from ipt.operators.blur import BORDERS, Blur
 from ipt.operators.kernels import MotionKernels
 from ipt.solve.metrics import kernel_mnc, psnr

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from ipt.core.abilities import Belief
-from ipt.core.covariance import Isotropic
 from ipt.core.observation import Observation
 from ipt.linalg import spectra
+from ipt.linalg.covariances import Isotropic
 from ipt.operators import blur_steps
 from ipt.operators.blur import Blur
 from ipt.operators.canvas import Canvas

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from ipt.core.abilities import Belief
-from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
+from ipt.linalg.covariances import Isotropic
 from ipt.operators.downscale import METHODS, Downscale
 from ipt.testing import operator_checks
 

@@ -32,7 +32,7 @@ def test_no_smaller_picture_where_the_operator_has_none():
 def test_a_solve_of_frames_begins_with_small_ones():
     settings = {"operator.kernel_size": 24}
     built = ipt.build("blur", "gaussian", parameters={"kernel": "gaussian"}, settings=settings, steps=4)
-    solver = Multiscale(replace(built.solver, operator=Frames(built.operator, 2)))
+    solver = Multiscale(replace(built.solver, operator=Frames(built.solver.operator, 2)))
     measurement = torch.rand(1, 2, 48, 40, generator=torch.Generator().manual_seed(2))
     solution = solver.solve(measurement)
     assert [size[:2] for size in solution.sizes] == [(24, 20), (48, 40)]

@@ -102,7 +102,7 @@ def test_what_does_not_fit_the_picture_is_refused():
 @pytest.mark.parametrize("guidance", ["dps", "proximal"])
 def test_it_is_solved_with_its_usual_tilt_prior(guidance):
     solver = ipt.build("turbulence", "gaussian", guidance, parameters={"kernel": "gaussian"}, steps=3)
-    assert isinstance(solver.priors["tilt"], TiltPrior)
+    assert isinstance(solver.solver.priors["tilt"], TiltPrior)
     solution = solver.solve(torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0)), 0.05)
     assert solution.parameters["tilt"].shape == (1, 2, 16, 16)
     assert all(torch.isfinite(value).all() for value in (solution.image, *solution.parameters.values()))

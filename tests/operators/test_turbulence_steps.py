@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from ipt.core.abilities import Belief
-from ipt.core.covariance import Isotropic
 from ipt.core.observation import Observation
 from ipt.core.solver import Solver
+from ipt.linalg.covariances import Isotropic
 from ipt.operators import turbulence_steps
 from ipt.operators.blur import Blur
 from ipt.operators.frames import Frames

@@ -8,7 +8,7 @@ import torch
 
 import ipt
 from ipt.core.errors import IptError
-from ipt.core.sampling import Karras, Transition
+from ipt.core.sampling import Transition
 from ipt.guidance.dps import DPS
 from ipt.guidance.proximal import Proximal
 from ipt.guidance.regularized import Regularized
@@ -19,6 +19,7 @@ from ipt.operators.kernels import MotionKernels
 from ipt.plugins.building import build, build_component, components
 from ipt.priors.analytic import BoxPrior, GaussianPrior
 from ipt.priors.empirical import EmpiricalPrior
+from ipt.sampling.schedules import Karras
 
 LIGHT = {"prior": "gaussian", "parameters": {"kernel": "box"}}
 
@@ -30,9 +31,12 @@ def test_build_is_public():
 def test_names_become_a_solver():
     solver = build("blur", **LIGHT, settings={"operator.kernel_size": "5", "operator.border": "circular"})
     assert isinstance(solver, ipt.Multiscale)
-    assert solver.operator == Blur(kernel_size=5, border="circular")
-    assert isinstance(solver.rule, Proximal)
-    assert {name: type(prior) for name, prior in solver.priors.items()} == {"image": GaussianPrior, "kernel": BoxPrior}
+    assert solver.solver.operator == Blur(kernel_size=5, border="circular")
+    assert isinstance(solver.solver.rule, Proximal)
+    assert {name: type(prior) for name, prior in solver.solver.priors.items()} == {
+        "image": GaussianPrior,
+        "kernel": BoxPrior,
+    }
     assert solver.solver.schedule.sigmas().equal(Proximal().schedule().sigmas())
     assert solver.solver.transition is None
 
@@ -50,23 +54,23 @@ def test_settings_reach_their_sections():
         guidance="dps",
         settings={"prior.std": ".25", "kernel.high": 2, "guidance.scale": ".7", "operator.kernel_size": "[5, 7]"},
     )
-    assert solver.priors["image"].std == 0.25
-    assert solver.priors["kernel"].high == 2
-    assert solver.rule == DPS(scale=0.7)
-    assert solver.operator == Blur(kernel_size=(5, 7))
+    assert solver.solver.priors["image"].std == 0.25
+    assert solver.solver.priors["kernel"].high == 2
+    assert solver.solver.rule == DPS(scale=0.7)
+    assert solver.solver.operator == Blur(kernel_size=(5, 7))
 
 
 def test_every_kind_takes_an_argument():
-    assert build(prior="gaussian:.25", known=["kernel"]).priors["image"].mean == 0.25
-    assert build(**LIGHT, guidance="regularized:dps").rule == Regularized(DPS())
-    assert build(**LIGHT, operator="blur:5").operator == Blur(kernel_size=5)
+    assert build(prior="gaussian:.25", known=["kernel"]).solver.priors["image"].mean == 0.25
+    assert build(**LIGHT, guidance="regularized:dps").solver.rule == Regularized(DPS())
+    assert build(**LIGHT, operator="blur:5").solver.operator == Blur(kernel_size=5)
 
 
 def test_operators_are_composed():
     settings = {"operator.kernel_size": 5, "operator.downscale.method": "sample", "operator.border": "circular"}
     solver = build("blur+downscale:4", **LIGHT, settings=settings)
-    assert solver.operator == compose(Blur(5, "circular"), Downscale(4, "sample"))
-    assert list(solver.priors) == ["image", "kernel"]
+    assert solver.solver.operator == compose(Blur(5, "circular"), Downscale(4, "sample"))
+    assert list(solver.solver.priors) == ["image", "kernel"]
     solution = build("blur+downscale:4", **LIGHT, settings=settings, steps=2).solve(torch.full((1, 3, 8, 8), 0.5))
     assert solution.image.shape == (1, 3, 32, 32) and solution.parameters["kernel"].shape == (1, 1, 5, 5)
 
@@ -74,8 +78,8 @@ def test_operators_are_composed():
 def test_parts_of_one_name_are_numbered():
     settings = {"operator.kernel_size": 5, "operator.blur2.kernel_size": 3, "kernel2.high": 0.5}
     solver = build("blur + blur", **LIGHT | {"parameters": {"kernel": "box", "kernel2": "box"}}, settings=settings)
-    assert solver.operator == compose(Blur(5), Blur(3))
-    assert (solver.priors["kernel"].high, solver.priors["kernel2"].high) == (1, 0.5)
+    assert solver.solver.operator == compose(Blur(5), Blur(3))
+    assert (solver.solver.priors["kernel"].high, solver.solver.priors["kernel2"].high) == (1, 0.5)
 
 
 def test_the_components_of_a_solver_without_building_it():
@@ -100,7 +104,7 @@ def test_the_components_of_a_solver_without_building_it():
 
 
 def test_known_parameters_need_no_prior():
-    assert list(build(prior="gaussian", known=["kernel"]).priors) == ["image"]
+    assert list(build(prior="gaussian", known=["kernel"]).solver.priors) == ["image"]
 
 
 def test_a_wrapping_rule_takes_a_rule_and_penalties():
@@ -111,20 +115,24 @@ def test_a_wrapping_rule_takes_a_rule_and_penalties():
         "guidance.penalties.image": "tv:0.01",
     }
     solver = build(**LIGHT, guidance="regularized", settings=settings)
-    assert solver.rule == Regularized(DPS(scale=0.5), {"kernel": "l1:0.1", "image": "tv:0.01"})
+    assert solver.solver.rule == Regularized(DPS(scale=0.5), {"kernel": "l1:0.1", "image": "tv:0.01"})
 
 
 def test_a_wrapping_rule_wraps_the_usual_one_unless_told():
-    assert build(**LIGHT, guidance="regularized").rule == Regularized(Proximal())
+    assert build(**LIGHT, guidance="regularized").solver.rule == Regularized(Proximal())
     settings = {"guidance.rule.zeta": 0.5}
-    assert build(**LIGHT, guidance="regularized", settings=settings).rule == Regularized(Proximal(zeta=0.5))
+    assert build(**LIGHT, guidance="regularized", settings=settings).solver.rule == Regularized(Proximal(zeta=0.5))
 
 
 def test_wrapping_goes_as_deep_as_one_likes_and_takes_objects():
     settings = {"guidance.rule": "regularized", "guidance.rule.rule": "dps", "guidance.rule.rule.scale": 1}
-    assert build(**LIGHT, guidance="regularized", settings=settings).rule == Regularized(Regularized(DPS(scale=1)))
+    assert build(**LIGHT, guidance="regularized", settings=settings).solver.rule == Regularized(
+        Regularized(DPS(scale=1))
+    )
     made = {"guidance.rule": DPS(scale=2), "guidance.penalties": {"kernel": "l0:1"}}
-    assert build(**LIGHT, guidance="regularized", settings=made).rule == Regularized(DPS(scale=2), {"kernel": "l0:1"})
+    assert build(**LIGHT, guidance="regularized", settings=made).solver.rule == Regularized(
+        DPS(scale=2), {"kernel": "l0:1"}
+    )
 
 
 @pytest.mark.parametrize("how", [{"steps": 7}, {"settings": {"schedule.steps": "7"}}])
@@ -147,14 +155,14 @@ def test_a_prior_with_an_argument(tmp_path):
     samples = tmp_path / "2020-01-01.npy"
     np.save(samples, np.ones((4, 5, 5), np.float32))
     solver = build(prior="gaussian", parameters={"kernel": f"empirical:{samples}"})
-    assert isinstance(solver.priors["kernel"], EmpiricalPrior)
+    assert isinstance(solver.solver.priors["kernel"], EmpiricalPrior)
 
 
 def test_a_prior_drawn_from_a_generator():
     settings = {"kernel.generator": "motion", "kernel.generator.extent": "[3, 5]", "kernel.count": 4}
     settings |= {"operator.kernel_size": 5}
     solver = build(prior="gaussian", parameters={"kernel": "empirical"}, settings=settings)
-    assert solver.priors["kernel"].normalization((1, 5, 5)).physical_shape == (1, 5, 5)
+    assert solver.solver.priors["kernel"].normalization((1, 5, 5)).physical_shape == (1, 5, 5)
 
 
 NETWORKS = """
@@ -179,24 +187,24 @@ def ipt_priors():
 def test_device_and_precision_go_to_priors_that_have_them(install):
     install("recording", NETWORKS)
     priors = {"prior": "recorder:a b", "parameters": {"kernel": "box"}}
-    assert build(**priors).priors["image"].given == ("a b", "cpu", "fp32")
-    assert build(**priors, device="cuda", precision="bf16").priors["image"].given == ("a b", "cuda", "bf16")
+    assert build(**priors).solver.priors["image"].given == ("a b", "cpu", "fp32")
+    assert build(**priors, device="cuda", precision="bf16").solver.priors["image"].given == ("a b", "cuda", "bf16")
     chosen = build(**priors, device="cuda", settings={"prior.device": "meta"})
-    assert chosen.priors["image"].given == ("a b", "meta", "fp32")
+    assert chosen.solver.priors["image"].given == ("a b", "meta", "fp32")
 
 
 def test_a_path_that_exists_is_a_network(tmp_path, monkeypatch):
     from ipt.priors import network
 
     monkeypatch.setattr(network, "load", lambda path, device="cpu": BoxPrior() if path == str(tmp_path) else None)
-    assert isinstance(build(prior=tmp_path, known=["kernel"]).priors["image"], BoxPrior)
-    assert isinstance(build(prior=f"network:{tmp_path}", known=["kernel"]).priors["image"], BoxPrior)
+    assert isinstance(build(prior=tmp_path, known=["kernel"]).solver.priors["image"], BoxPrior)
+    assert isinstance(build(prior=f"network:{tmp_path}", known=["kernel"]).solver.priors["image"], BoxPrior)
 
 
 def test_a_name_comes_before_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "gaussian").mkdir()
-    assert isinstance(build(prior="gaussian", known=["kernel"]).priors["image"], GaussianPrior)
+    assert isinstance(build(prior="gaussian", known=["kernel"]).solver.priors["image"], GaussianPrior)
 
 
 def test_one_component_alone():
@@ -309,4 +317,4 @@ def test_an_operator_of_a_plugin_whose_parameter_has_no_usual_prior(install):
     install("fog-of-war", UNUSUAL)
     with pytest.raises(IptError, match="'depth' of operator 'fog' has no usual prior"):
         build("fog", prior="gaussian")
-    assert list(build("fog", prior="gaussian", parameters={"depth": "box"}).priors) == ["image", "depth"]
+    assert list(build("fog", prior="gaussian", parameters={"depth": "box"}).solver.priors) == ["image", "depth"]

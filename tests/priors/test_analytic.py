@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from ipt.core.errors import IptError
-from ipt.core.sampling import DDIM, VP, Ancestral, Karras, Renoise
 from ipt.priors.analytic import BoxPrior, GaussianPrior
+from ipt.sampling.schedules import VP, Karras
+from ipt.sampling.transitions import DDIM, Ancestral, Renoise
 
 PRIORS = [GaussianPrior(0.2, 0.3), BoxPrior()]
 

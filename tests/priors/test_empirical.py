@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from ipt.core.errors import IptError
-from ipt.core.sampling import DDIM, Karras
 from ipt.operators.kernels import GaussianKernels
 from ipt.priors.empirical import EmpiricalPrior
+from ipt.sampling.schedules import Karras
+from ipt.sampling.transitions import DDIM
 
 
 @pytest.fixture

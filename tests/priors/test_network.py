@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ipt.core.covariance import Isotropic
 from ipt.core.errors import IptError
 from ipt.core.normalization import Normalization
+from ipt.linalg.covariances import Isotropic
 from ipt.priors import network
 from ipt.priors.adm import ADMConfig
 from ipt.priors.network import NetworkPrior, load

@@ -10,12 +10,13 @@ import torch
 
 import ipt
 from ipt.core.errors import IptError
-from ipt.core.sampling import DDIM, Karras
 from ipt.linalg.fields import cosines
 from ipt.operators.kernels import MotionKernels
 from ipt.operators.tilts import TiltKolmogorov, TiltPatches
 from ipt.plugins.building import build_component
 from ipt.priors.tilt import TiltPrior
+from ipt.sampling.schedules import Karras
+from ipt.sampling.transitions import DDIM
 
 FRAME = (9, 12)
 GENERATORS = {
@@ -204,7 +205,7 @@ def test_options_by_name():
     assert len(prior.components) == 1
     assert build_component("prior", "tilt", {"strength": "1.5"}).scale == 3.0
     assert len(build_component("prior", "tilt", {"generator": "tilt-patches", "strength": "unknown"}).components) == 5
-    assert isinstance(ipt.build("turbulence", "gaussian").priors["tilt"], TiltPrior)
+    assert isinstance(ipt.build("turbulence", "gaussian").solver.priors["tilt"], TiltPrior)
 
 
 @pytest.mark.parametrize(

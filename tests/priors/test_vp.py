@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from ipt.core.covariance import Isotropic
 from ipt.core.prior import Posterior
-from ipt.core.sampling import DDIM, VP, Ancestral
+from ipt.linalg.covariances import Isotropic
 from ipt.priors.adm import ADMConfig
 from ipt.priors.vp import VPDenoiser
+from ipt.sampling.schedules import VP
+from ipt.sampling.transitions import DDIM, Ancestral
 
 SHAPE = (2, 1, 8, 8)
 BETAS = np.linspace(1e-4, 0.02, 1000)

@@ -8,16 +8,15 @@ import pytest
 import torch
 
 from ipt.core.errors import IptError
-from ipt.core.multiscale import Multiscale
-from ipt.core.sampling import Karras
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import GaussianPrior
+from ipt.sampling.schedules import Karras
 from ipt.solve.batches import BatchSizer, SamplingTask, out_of_memory, solve_tasks
 
 PRIORS = {"image": GaussianPrior(), "kernel": GaussianPrior()}
-SOLVER = Multiscale(Solver(Blur(5, border="circular"), PRIORS, Proximal(), Karras(4)))
+SOLVER = Solver(Blur(5, border="circular"), PRIORS, Proximal(), Karras(4))
 
 
 def task(number: int, samples: int = 1, solver: Solver = SOLVER) -> SamplingTask:
@@ -51,7 +50,7 @@ class Limited(GaussianPrior):
 
 
 def limited(**options) -> Solver:
-    return Multiscale(replace(SOLVER.solver, priors={**PRIORS, "image": Limited(**options)}))
+    return replace(SOLVER, priors={**PRIORS, "image": Limited(**options)})
 
 
 def test_together_as_alone_in_any_order_and_batch():
@@ -96,7 +95,7 @@ def test_what_does_not_fit_alone_and_other_errors_are_raised():
         solve_tasks([task(0, 4, solver)], BatchSizer(4))
     assert solver.priors["image"].sizes == [4]
     with pytest.raises(IptError, match="larger than the picture"):
-        solve_tasks([task(0, solver=Multiscale(replace(SOLVER.solver, operator=Blur(99))))], BatchSizer(4))
+        solve_tasks([task(0, solver=replace(SOLVER, operator=Blur(99)))], BatchSizer(4))
     assert not out_of_memory(ValueError("allocate memory")) and out_of_memory(MemoryError())
 
 

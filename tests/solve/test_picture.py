@@ -13,14 +13,14 @@ from ipt.core.errors import IptError
 from ipt.core.multiscale import Multiscale
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.core.prior import Prior
-from ipt.core.random import image_seed
-from ipt.core.sampling import Karras
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.images.files import ROUNDING_NOISE, Picture
 from ipt.images.outcomes import Progress
+from ipt.linalg.random import image_seed
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import BoxPrior, GaussianPrior
+from ipt.sampling.schedules import Karras
 from ipt.simulate.simulation import generators_for, simulate
 from ipt.solve.noise import LEAST
 from ipt.solve.picture import solve_picture
@@ -46,7 +46,7 @@ def test_it_is_the_solver_with_the_seed_of_the_picture():
     torch.testing.assert_close(result.parameters["kernel"], solution.parameters["kernel"][0])
     assert result.trace == pytest.approx(solution.trace[:, 0].tolist())
     assert result.record["seed"] == image_seed(7, "a.png") and result.record["calls"] == {"image": 4, "kernel": 4}
-    predicted = SOLVER.operator.forward(solution.image, **solution.parameters)
+    predicted = SOLVER.solver.operator.forward(solution.image, **solution.parameters)
     torch.testing.assert_close(result.residual, given.pixels - predicted[0])
 
 
@@ -101,7 +101,7 @@ def test_a_grey_picture_comes_back_grey_and_counts_once():
             levels.append(float(problem.observation.noise))
             return super().correct(step, problem)
 
-    solver = Multiscale(replace(SOLVER.solver, priors={**SOLVER.priors, "image": Colour(24)}, rule=Told()))
+    solver = Multiscale(replace(SOLVER.solver, priors={**PRIORS, "image": Colour(24)}, rule=Told()))
     result = solve_picture(solver, ImageTask(grey, noise=0.02))
     assert result.picture.pixels.shape == (1, 24, 24) and result.noise == 0.02
     assert levels == pytest.approx([0.02 * math.sqrt(3)] * 4)
@@ -111,7 +111,7 @@ def test_a_grey_picture_comes_back_grey_and_counts_once():
 def test_fitting_scales_the_noise_and_shows_its_window(choice, window):
     given = picture(side=40)
     given = replace(given, pixels=given.pixels[:, :30])
-    solver = Multiscale(replace(SOLVER.solver, priors={**SOLVER.priors, "image": Colour(16)}))
+    solver = Multiscale(replace(SOLVER.solver, priors={**PRIORS, "image": Colour(16)}))
     with pytest.raises(IptError, match="fit=resize"):
         solve_picture(solver, ImageTask(given, noise=0.02))
     truth = Truth(given, {"kernel": torch.ones(1, 5, 5) / 25})
@@ -127,7 +127,7 @@ def test_fitting_scales_the_noise_and_shows_its_window(choice, window):
 
 def test_the_truth_measures_the_result():
     clean = picture(side=48)
-    made = simulate(clean.pixels, SOLVER.operator, generators_for({"kernel": "motion"}, {}), 0.01, 5)
+    made = simulate(clean.pixels, SOLVER.solver.operator, generators_for({"kernel": "motion"}, {}), 0.01, 5)
     measured = replace(clean, pixels=made.measurement)
     truth = Truth(clean, made.parameters)
     known = solve_picture(SOLVER, ImageTask(measured, noise=0.01, known=made.parameters, truth=truth))
@@ -152,8 +152,8 @@ def test_references_that_cannot_be_compared():
 def test_simulation_draws_everything_from_its_own_streams():
     generators = generators_for({"kernel": "motion"}, {})
     clean = picture().pixels
-    one, two = (simulate(clean, SOLVER.operator, generators, 0.01, seed) for seed in (1, 2))
-    quiet = simulate(clean, SOLVER.operator, generators, 0, 1)
+    one, two = (simulate(clean, SOLVER.solver.operator, generators, 0.01, seed) for seed in (1, 2))
+    quiet = simulate(clean, SOLVER.solver.operator, generators, 0, 1)
     torch.testing.assert_close(one.parameters["kernel"], quiet.parameters["kernel"])
     assert not torch.equal(one.parameters["kernel"], two.parameters["kernel"])
     # A solver that is given the same seed starts from other numbers.
@@ -161,7 +161,7 @@ def test_simulation_draws_everything_from_its_own_streams():
     start = torch.randn(clean.shape, generator=torch.Generator().manual_seed(image_seed(1, "image")))
     assert abs(float((drawn * start).mean())) < 0.1 and float(drawn.std()) == pytest.approx(1, rel=0.1)
     with pytest.raises(IptError, match="'kernel' has no generator"):
-        simulate(clean, SOLVER.operator, {}, 0.01, 1)
+        simulate(clean, SOLVER.solver.operator, {}, 0.01, 1)
 
 
 class Stacked(ParametricOperator):
@@ -186,7 +186,7 @@ STACKED = Multiscale(
 def test_a_measurement_of_another_size_than_the_picture():
     clean = picture()
     gain = torch.full((1, 1, 1), 0.4)
-    measured = Picture(STACKED.operator.forward(clean.pixels[None], gain=gain[None])[0])
+    measured = Picture(STACKED.solver.operator.forward(clean.pixels[None], gain=gain[None])[0])
     result = solve_picture(STACKED, ImageTask(measured, noise=0.02, truth=Truth(clean, {"gain": gain})))
     assert result.picture.shape == clean.shape and result.measurement.shape == (3, 48, 24)
     told = result.record["parameters"]["gain"]
@@ -207,7 +207,9 @@ class Only64(GaussianPrior):
 
 
 def test_the_prior_is_asked_for_the_picture_not_for_the_measurement():
-    solver = Multiscale(replace(STACKED.solver, priors={**STACKED.priors, "image": Only64()}, schedule=Karras(2)))
+    solver = Multiscale(
+        replace(STACKED.solver, priors={**STACKED.solver.priors, "image": Only64()}, schedule=Karras(2))
+    )
     grey = Picture(torch.rand(1, 128, 64, generator=torch.Generator().manual_seed(0)))
     assert solve_picture(solver, ImageTask(grey, noise=0.02)).picture.shape == (1, 64, 64)
     large = Picture(torch.rand(3, 160, 80, generator=torch.Generator().manual_seed(0)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipt.core.random import image_seed
+from ipt.linalg.random import image_seed
 from ipt.solve.prepare import sample_seeds
 
 

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from ipt.core.guidance import Correction, GuidanceRule
-from ipt.core.sampling import DDIM, Karras, Schedule
+from ipt.core.sampling import Schedule
+from ipt.sampling.schedules import Karras
+from ipt.sampling.transitions import DDIM
 from ipt.testing import guidance_checks
 from ipt.testing.guidance import PROMISES
 

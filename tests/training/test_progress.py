@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ipt.training.progress import Lines, line, time_left, validation_rows
-from ipt.training.trainer import Report
+from ipt.training.progress import Lines, Report, line, time_left, validation_rows
 
 
 def test_lines_now_and_then():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.core.multiscale import doubled, halved
+from ipt.linalg.resampling import doubled, halved
 
 
 def ramp(height: int, width: int) -> torch.Tensor:

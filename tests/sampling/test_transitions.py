@@ -7,9 +7,10 @@ import math
 import pytest
 import torch
 
-from ipt.core.covariance import Isotropic
 from ipt.core.prior import Posterior
-from ipt.core.sampling import DDIM, VP, Ancestral, Renoise
+from ipt.linalg.covariances import Isotropic
+from ipt.sampling.schedules import VP
+from ipt.sampling.transitions import DDIM, Ancestral, Renoise
 
 BETAS = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
 ABAR = (1 - BETAS).cumprod(0)

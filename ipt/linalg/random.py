@@ -47,17 +47,11 @@ class Noise:
         return {name: [generator.get_state() for generator in streams] for name, streams in self._streams.items()}
 
     def restore(self, state: dict[str, list[Tensor]]) -> None:
-        self._streams = {}
-        for name, states in state.items():
-            self._streams[name] = [torch.Generator() for _ in states]
-            for generator, saved in zip(self._streams[name], states, strict=True):
-                generator.set_state(saved)
+        """Go on from a `state`."""
+        self._streams = {name: [_generator(saved) for saved in states] for name, states in state.items()}
 
 
-def uniform_and_normal(seeds: Sequence[int], uniforms: int, normals: int) -> tuple[Tensor, Tensor]:
-    """A row of uniform and a row of normal numbers for each seed, (B, uniforms) and (B, normals)."""
-    rows = []
-    for seed in seeds:
-        generator = torch.Generator().manual_seed(int(seed))
-        rows.append((torch.rand(uniforms, generator=generator), torch.randn(normals, generator=generator)))
-    return torch.stack([u for u, _ in rows]), torch.stack([n for _, n in rows])
+def _generator(state: Tensor) -> torch.Generator:
+    generator = torch.Generator()
+    generator.set_state(state)
+    return generator

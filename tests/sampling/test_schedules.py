@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.core.sampling import VP, Karras
+from ipt.sampling.schedules import VP, Karras
 
 
 def _abar(schedule):

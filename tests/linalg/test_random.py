@@ -8,7 +8,7 @@ import numpy
 import pytest
 import torch
 
-from ipt.core.random import Noise, image_seed, uniform_and_normal
+from ipt.linalg.random import Noise, image_seed
 
 
 def test_the_seed_of_an_image_is_the_same_on_every_machine():
@@ -70,7 +70,6 @@ def test_no_global_generator_is_read_or_moved():
     numpy.random.seed(0)
     before = torch.get_rng_state(), random.getstate(), numpy.random.get_state()[1].tolist()
     one = Noise([4]).like("image", torch.empty(1, 5))
-    uniform_and_normal([1, 2], 3, 4)
     assert torch.equal(before[0], torch.get_rng_state())
     assert before[1] == random.getstate() and before[2] == numpy.random.get_state()[1].tolist()
     torch.manual_seed(99)
@@ -80,10 +79,3 @@ def test_no_global_generator_is_read_or_moved():
 def test_one_seed_an_image():
     with pytest.raises(ValueError, match="2 seeds for a batch of 3"):
         Noise([0, 1]).like("image", torch.empty(3, 4))
-
-
-def test_rows_of_uniform_and_normal_belong_to_their_seeds():
-    uniform, normal = uniform_and_normal([8, 9], 3, 4)
-    assert uniform.shape == (2, 3) and normal.shape == (2, 4)
-    alone = uniform_and_normal([9], 3, 4)
-    assert torch.equal(alone[0][0], uniform[1]) and torch.equal(alone[1][0], normal[1])

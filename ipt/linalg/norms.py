@@ -1,0 +1,15 @@
+"""Norms of each image of a batch."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def norm(tensor: Tensor) -> Tensor:
+    """Euclidean norm of each image, (B,)."""
+    return tensor.flatten(1).norm(dim=1)
+
+
+def rms(tensor: Tensor) -> Tensor:
+    """Root mean square of each image, (B,)."""
+    return tensor.flatten(1).square().mean(1).sqrt()

@@ -1,0 +1,80 @@
+"""Sequences of noise levels: sigma in the variance-exploding convention, falling, the last one 0.
+
+A variance-preserving process x_vp = sqrt(abar) z has sigma = sqrt((1 - abar) / abar) on z.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ipt.core.sampling import Schedule
+
+
+@dataclass(frozen=True)
+class Karras(Schedule):
+    """sigma_i = (max^(1/rho) + i/(N-1) (min^(1/rho) - max^(1/rho)))^rho (EDM, arXiv 2206.00364, equation 5)."""
+
+    steps: int = 100
+    sigma_max: float = 80.0
+    sigma_min: float = 0.02
+    rho: float = 7.0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or not 0 < self.sigma_min < self.sigma_max or self.rho <= 0:
+            raise ValueError(f"a Karras schedule needs steps >= 1, 0 < sigma_min < sigma_max and rho > 0, not {self}")
+
+    def sigmas(self) -> Tensor:
+        place = torch.linspace(0, 1, self.steps, dtype=torch.float64)
+        high, low = self.sigma_max ** (1 / self.rho), self.sigma_min ** (1 / self.rho)
+        levels = (high + place * (low - high)) ** self.rho
+        return torch.cat([levels, levels.new_zeros(1)])
+
+
+@dataclass(frozen=True)
+class VP(Schedule):
+    """The discrete variance-preserving process, whole or an evenly spaced subset.
+
+    Attributes:
+        steps: of the subset (None: all of the process); both ends are kept, and of a single step the noisy one.
+        betas: "linear" (Ho et al., arXiv 2006.11239: 1e-4 to .02 over 1000 steps, scaled by 1000 / length) or "cosine"
+            (Nichol, Dhariwal, arXiv 2102.09672, equation 17), never above .999.
+        length: of the whole process.
+    """
+
+    steps: int | None = None
+    betas: str = "linear"
+    length: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.betas not in ("linear", "cosine"):
+            raise ValueError(f"betas is linear or cosine, not {self.betas!r}")
+        if self.length < 2 or not 1 <= self._count() <= self.length:
+            raise ValueError(f"a VP schedule needs 1 <= steps <= length and length >= 2, not {self}")
+
+    def alphas_bar(self) -> Tensor:
+        """The products abar of the whole process, (length,) in float64, falling."""
+        if self.betas == "linear":
+            scale = 1000 / self.length
+            betas = torch.linspace(scale * 1e-4, scale * 0.02, self.length, dtype=torch.float64)
+        else:
+            edges = torch.arange(self.length + 1, dtype=torch.float64) / self.length
+            bar = ((edges + 0.008) / 1.008 * math.pi / 2).cos() ** 2
+            betas = 1 - bar[1:] / bar[:-1]
+        return (1 - betas.clamp(max=0.999)).cumprod(0)
+
+    def timesteps(self) -> Tensor:
+        """Indices into the whole process that the subset keeps, rising."""
+        # Counted from the noisy end, so that a single step starts from noise.
+        return torch.linspace(self.length - 1, 0, self._count(), dtype=torch.float64).round().long().flip(0)
+
+    def _count(self) -> int:
+        return self.length if self.steps is None else self.steps
+
+    def sigmas(self) -> Tensor:
+        bar = self.alphas_bar()[self.timesteps()].flip(0)
+        levels = ((1 - bar) / bar).sqrt()
+        return torch.cat([levels, levels.new_zeros(1)])
