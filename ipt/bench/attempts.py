@@ -107,7 +107,7 @@ class Bench:
                 device=self.options.device,
                 precision=self.options.precision,
             ).solver
-            shape = (CHANNELS, side, side)
+            shape = solver.operator.image_shape((CHANNELS, side, side))
             if self.options.tiled:
                 image = fit(torch.zeros(shape), solver.priors[IMAGE], "tile").prior
                 solver = replace(solver, priors={**solver.priors, IMAGE: image})
@@ -158,7 +158,7 @@ class Bench:
         return BatchSizer(self.options.batch, self.options.device)
 
     def _attempt(self, operator: ParametricOperator, case: Case, known: Sequence[str], solution: Solution) -> Attempt:
-        drawn = {IMAGE: solution.image.cpu(), **{name: v.cpu() for name, v in solution.parameters.items()}}
+        drawn = {IMAGE: solution.whole.cpu(), **{name: v.cpu() for name, v in solution.parameters.items()}}
         # What is not finite compares as false, too.
         if not all(bool((value.abs() < _DIVERGED).all()) for value in drawn.values()):
             raise IptError("the solve diverged; try a smaller guidance.scale, or another seed")
@@ -168,11 +168,13 @@ class Bench:
         with torch.no_grad():
             residual = case.measurement - operator.forward(image, **parameters)[0]
         found = {name: value[0] for name, value in parameters.items()}
+        inside = interior_rms(residual, found, image.shape[1:])
+        samples = {**drawn, IMAGE: solution.image.cpu()}
         return Attempt(
-            image=image[0],
+            image=samples[IMAGE].mean(0),
             parameters={name: value for name, value in found.items() if name not in known},
-            samples={name: value for name, value in drawn.items() if name not in known},
-            residual=interior_rms(residual, found, image.shape[1:]) / self.protocol.noise,
+            samples={name: value for name, value in samples.items() if name not in known},
+            residual=inside / self.protocol.noise,
             calls=sum(solution.calls.values()),
         )
 

@@ -62,6 +62,12 @@ def noise(value: Any) -> float | None:
     return None if value == AUTO else _number(value, wanted, 1) or _refuse(wanted, value)
 
 
+def clipped(value: Any) -> float | str:
+    """A value from which highlights are clipped, or auto, or none."""
+    wanted = f"auto, {NONE}, or a value above 0 and at most 1"
+    return str(value) if value in (AUTO, NONE) else _number(value, wanted, 1) or _refuse(wanted, value)
+
+
 def shard(value: Any) -> Shard:
     """A shard, or none: the whole."""
     try:

@@ -75,6 +75,17 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
     text="Any option, as in guidance.scale=.3.",
     environment=False,
 )
+@option(
+    SolveOptions,
+    "--mask",
+    kinds.path,
+    "FILE",
+    "A picture of the input's size, dark where the input is not to be trusted.",
+    environment=False,
+)
+@option(
+    SolveOptions, "--clipped", kinds.clipped, "auto|none|LEVEL", "Highlights from LEVEL on (of 0..1) are not trusted."
+)
 @option(SolveOptions, "--fit", click.Choice(FIT_CHOICES), None, "A picture of a size that the prior does not take.")
 @option(SolveOptions, "--device", kinds.text, "NAME", "auto, cpu, cuda ...")
 @option(SolveOptions, "--precision", click.Choice(PRECISIONS), None, "Of the networks.")
@@ -114,6 +125,8 @@ def solve(
     reference: Path | None,
     known: Mapping[str, Path],
     set: Mapping[str, Any],
+    mask: Path | None,
+    clipped: float | str,
     fit: str,
     device: str,
     precision: str,
@@ -146,6 +159,8 @@ def solve(
         set=set,
         device=device,
         precision=precision,
+        mask=mask,
+        clipped=clipped,
         fit=fit,
         origins=origins(),
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from ipt.core.operator import ParametricOperator, Unknowns
+from ipt.core.prior import Prior
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,6 +73,44 @@ class ExactSteps(ABC):
 
 class MultiFrame(ExactSteps):
     """Steps that take F times as many measurements, parameters and beliefs as images, those of an image in a row."""
+
+
+class Framed(ABC):
+    """An operator whose image is larger than the frame that was measured: what lies around it is solved for as well,
+    and cut off at the end."""
+
+    @abstractmethod
+    def frame(self, image_shape: tuple[int, ...]) -> tuple[slice, slice]:
+        """Rows and columns of the frame in an image (C, H, W)."""
+
+
+class FrameAware(ABC):
+    """A prior of images that has to know where in the image the frame is."""
+
+    @abstractmethod
+    def within(self, frame: Callable[[tuple[int, ...]], tuple[slice, slice]]) -> Prior:
+        """This prior for an operator with this `Framed.frame`."""
+
+
+class Resizable(ABC):
+    """An operator whose parameters may be given in other sizes than its own."""
+
+    @abstractmethod
+    def resized(self, known: Mapping[str, Tensor]) -> ParametricOperator:
+        """This operator for given parameters, (B, C, H, W) by name, of any size."""
+
+    @abstractmethod
+    def rescaled(self, known: Mapping[str, Tensor], scale: float) -> Unknowns:
+        """Given parameters, (B, C, H, W) by name, for an image that is scaled by a factor."""
+
+
+def framed_shape(operator: ParametricOperator, image_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape (C, H, W) of what is reported of an image: of its frame, where the operator is `Framed`."""
+    framed = ability(operator, Framed)
+    if framed is None:
+        return image_shape
+    rows, columns = framed.frame(image_shape)
+    return image_shape[0], rows.stop - rows.start, columns.stop - columns.start
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 """Coarse to fine: a solve that begins with the image at half its size, or a quarter, and goes on from there.
 
 A wide blur is a narrow one in a small picture. What was found there is where the search in the larger one begins.
+Small images are cheap, and draws differ: several compete there, and the one whose image is most likely goes on.
 
 References:
     Fergus et al., "Removing Camera Shake from a Single Photograph", SIGGRAPH 2006.
+    Romano, Elad, Milanfar, "The Little Engine that Could: Regularization by Denoising", SIAM Journal on Imaging
+    Sciences 10, 2017 (how likely an image is, by what a denoiser takes off it).
 """
 
 from __future__ import annotations
@@ -14,13 +17,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Coarsenable, CoarseToFine, ability
+from ipt.core.abilities import Coarsenable, CoarseToFine, ability, framed_shape
 from ipt.core.operator import IMAGE, Known, Unknowns
 from ipt.core.problem import Problem
 from ipt.core.sampling import Tail
 from ipt.core.solver import Solution, Solver, State, canonical
-from ipt.linalg.random import Noise
+from ipt.linalg.norms import rms
+from ipt.linalg.random import Noise, image_seed
 from ipt.linalg.resampling import doubled, halved
+
+LIKELIHOOD_LEVEL = 0.1
+"""Noise level, normalized, at which images are told apart by how likely they are."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +37,13 @@ class Level:
     solver: Solver
     problem: Problem
     enlarged: Callable[[Unknowns], Unknowns]  # from its physical unknowns to the next level's, before `constrain`
+    draws: int = 1  # of each image; the problem has as many of each, one after the other
 
     @property
     def size(self) -> tuple[int, int, int]:
         """Height and width of the image, and steps."""
-        height, width = self.problem.normalizations[IMAGE].physical_shape[-2:]
-        return height, width, len(self.solver.sigmas()) - 1
+        shape = framed_shape(self.problem.operator, self.problem.normalizations[IMAGE].physical_shape)
+        return shape[-2], shape[-1], len(self.solver.sigmas()) - 1
 
 
 @dataclass(frozen=True)
@@ -43,10 +51,12 @@ class Multiscale:
     """A solver from coarse to fine, where rule, operator and priors allow it and no parameter is known; else as it is.
 
     Its methods are those of `Solver`; a problem is one of every size, from the smallest to the image's own, and states
-    count the steps of all of them together.
+    count the steps of all of them together. Those of a smaller image are of several draws for each image, one after
+    the other, and their residual is the least of them.
     """
 
     solver: Solver
+    draws: int = 4  # compete at the smallest size, half as many at the next, and so on; one at full size
 
     def problem(
         self, measurement: Tensor, noise: float | Tensor = 0.01, known: Known = None, mask: Tensor | None = None
@@ -59,7 +69,8 @@ class Multiscale:
         for doubling, level in enumerate(levels):
             start = rule.restart(doubling) if rule is not None and doubling else None
             solver = level.solver if start is None else replace(level.solver, schedule=Tail(schedule, start))
-            levels[doubling] = replace(level, solver=solver)
+            draws = max(1, self.draws >> doubling) if doubling + 1 < len(levels) else 1
+            levels[doubling] = replace(level, solver=solver, problem=level.problem.repeated(draws), draws=draws)
         return tuple(levels)
 
     def steps(
@@ -69,17 +80,21 @@ class Multiscale:
         total, first, state = sum(level.size[2] for level in problem), 0, resume
         if state is not None and state.total != total:
             raise ValueError(f"cannot go on: the state is of a solve in {state.total} steps, the schedule has {total}")
+        images: Sequence[int] = range(len(problem[-1].problem.observation)) if seeds is None else seeds
+        before: list[int] = []
         for place, level in enumerate(problem):
             own, steps = state, level.size[2]
+            drawn = [draw_seed(seed, number) for seed in images for number in range(level.draws)]
             if state is not None and place and state.index == first:
-                own = _enlarged(problem[place - 1], level, state)
+                own = _enlarged(problem[place - 1], before, level, state)
             elif state is not None:
                 own = replace(state, index=state.index - first, total=steps)
             if own is None or own.index < steps:
-                for found in level.solver.steps(level.problem, seeds, own):
-                    state = replace(found, index=first + found.index, total=total)
+                for found in level.solver.steps(level.problem, drawn, own):
+                    residual = found.residual.unflatten(0, (-1, level.draws)).amin(1)
+                    state = replace(found, index=first + found.index, total=total, residual=residual)
                     yield state
-            first += steps
+            first, before = first + steps, drawn
 
     def solution(self, problem: Sequence[Level], state: State, trace: Sequence[Tensor]) -> Solution:
         """What the last state amounts to, in physical units."""
@@ -127,12 +142,35 @@ class Multiscale:
         return Level(solver, problem, enlarged)
 
 
-def _enlarged(smaller: Level, level: Level, state: State) -> State:
-    """The first state at a size: noise about what was found at the smaller one."""
-    noise = Noise(range(len(level.problem.observation)))
-    noise.restore(dict(state.noise))
+def draw_seed(seed: int, number: int) -> int:
+    """The seed of a competing draw of an image; the first has the image's own."""
+    return seed if number == 0 else image_seed(seed, f"draw {number}")
+
+
+def denoising_residual(problem: Problem, clean: Tensor, noise: Noise) -> Tensor:
+    """How far the prior's denoiser moves images (B, C, H, W), normalized, as root mean square, (B,): little where they
+    are likely. Noise of level .1 is added before, since denoisers know images by it.
+    """
+    noisy = clean + LIKELIHOOD_LEVEL * noise.like("denoising residual", clean)
+    with torch.no_grad():
+        return rms(problem.priors[IMAGE].denoise(noisy, LIKELIHOOD_LEVEL) - clean)
+
+
+def _enlarged(smaller: Level, seeds: Sequence[int], level: Level, state: State) -> State:
+    """The first state at a size: noise about what the most likely draws found at the smaller one."""
+    streams, chosen = Noise(seeds), torch.arange(len(seeds))
+    streams.restore(dict(state.noise))
+    if level.draws < smaller.draws:
+        misfit = (
+            denoising_residual(smaller.problem, state.clean[IMAGE], streams).cpu().unflatten(0, (-1, smaller.draws))
+        )
+        best = misfit.argsort(1)[:, : level.draws].sort(1).values
+        chosen = (best + smaller.draws * torch.arange(len(best))[:, None]).flatten()
+    noise = Noise(range(len(chosen)))
+    noise.restore({name: [each[index] for index in chosen] for name, each in streams.state().items()})
     with torch.no_grad():
         physical = smaller.enlarged(smaller.problem.physical(state.clean))
     normalizations = level.problem.normalizations.items()
-    clean = {name: normalization.normalized(physical[name]) for name, normalization in normalizations}
+    kept = {name: value[chosen.to(value.device)] for name, value in physical.items()}
+    clean = {name: normalization.normalized(kept[name]) for name, normalization in normalizations}
     return replace(level.solver.start(level.problem, noise, clean), calls=state.calls)

@@ -50,6 +50,11 @@ class Observation:
         """(B, 1, 1, 1)."""
         return self.noise.square()
 
+    def repeated(self, times: int) -> Observation:
+        """The same with every image of the batch so many times, one after the other."""
+        mask = None if self.mask is None else self.mask.repeat_interleave(times, 0)
+        return Observation(self.measurement.repeat_interleave(times, 0), self.noise.repeat_interleave(times, 0), mask)
+
     def residual(self, prediction: Tensor) -> Tensor:
         """Measurement - prediction, (B, C, H, W); 0 where nothing was measured."""
         rest = self.measurement - prediction

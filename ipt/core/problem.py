@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from ipt.core.abilities import FrameAware, Framed, Resizable, ability
 from ipt.core.errors import IptError
 from ipt.core.normalization import Normalization
 from ipt.core.observation import Observation
@@ -31,6 +32,9 @@ class Problem:
         cls, operator: ParametricOperator, priors: Mapping[str, Prior], observation: Observation, known: Known = None
     ) -> Problem:
         """The problem of an observation, every argument checked as `Solver.problem` says."""
+        resizable = ability(operator, Resizable)
+        if known and resizable is not None:
+            operator = resizable.resized(known)
         image_shape = operator.image_shape(tuple(observation.measurement.shape[1:]))
         specs, given = operator.parameters(image_shape), dict(known or {})
         for name in [*priors, *given]:
@@ -44,9 +48,18 @@ class Problem:
                 raise IptError(f"{name!r} is unknown and has no prior: give it one, or its value")
         copies = {name: spec.copies for name, spec in specs.items() if spec.copies > 1}
         used = {name: Replicated(priors[name], copies[name]) if name in copies else priors[name] for name in shapes}
+        framed, aware = ability(operator, Framed), ability(used[IMAGE], FrameAware)
+        if framed is not None and aware is not None:
+            used[IMAGE] = aware.within(framed.frame)
         normalizations = {name: _normalization(name, prior, shapes[name]) for name, prior in used.items()}
         checked = {name: _known(name, value, specs[name], observation.measurement) for name, value in given.items()}
+        _check_valid(checked, operator)
         return cls(observation, operator, used, normalizations, specs, checked)
+
+    def repeated(self, times: int) -> Problem:
+        """The same with every image of the batch so many times, one after the other."""
+        known = {name: value.repeat_interleave(times, 0) for name, value in self.known.items()}
+        return replace(self, observation=self.observation.repeated(times), known=known)
 
     def physical(self, unknowns: Mapping[str, Tensor]) -> Unknowns:
         """Normalized unknowns -> valid physical ones: the image, and all parameters, known ones included."""
@@ -72,11 +85,26 @@ def _normalization(name: str, prior: Prior, shape: tuple[int, ...]) -> Normaliza
         raise IptError(f"the prior of {name!r} does not take {tuple(shape)}: {error}") from error
 
 
+def _check_valid(known: Unknowns, operator: ParametricOperator) -> None:
+    """IptError where the operator's constraint makes something else of what is known."""
+    try:
+        valid = operator.constrain(known) if known else {}
+    except KeyError:
+        # It needs all parameters, and the others are not there yet.
+        return
+    for name, value in known.items():
+        given, made = value.flatten(1).double(), valid[name].flatten(1).double()
+        if bool(((given * made).sum(1) < 0.5 * given.norm(dim=1) * made.norm(dim=1)).any()):
+            raise IptError(f"known {name!r} is no valid one: its constraint makes something else of it")
+
+
 def _known(name: str, value: Tensor, spec: ParameterSpec, measurement: Tensor) -> Tensor:
     wanted = (len(measurement), *spec.shape)
     # A known parameter of another size (a smaller kernel) is the operator's business; its rank is not.
     if value.ndim != len(wanted) or len(value) not in (1, len(measurement)):
         raise IptError(f"known {name!r} is {tuple(value.shape)}, the operator's is {wanted}")
+    if value.is_complex():
+        raise IptError(f"known {name!r} has complex values; give real ones")
     if not torch.isfinite(value).all():
         raise IptError(f"known {name!r} has NaN or infinite values")
     return value.expand(len(measurement), *value.shape[1:]).to(measurement)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Canonicalizable, ability
+from ipt.core.abilities import Canonicalizable, Framed, ability
 from ipt.core.guidance import GuidanceRule, Step
 from ipt.core.observation import Observation
 from ipt.core.operator import IMAGE, Known, ParametricOperator, Unknowns
@@ -51,7 +51,8 @@ class State:
 class Solution:
     """What a solve found."""
 
-    image: Tensor  # (B, C, H, W) in 0..1, not clipped
+    image: Tensor  # (B, C, H, W) in 0..1, not clipped; as much of it as was in the measured frame
+    whole: Tensor  # with what lies around the frame, where the operator is `Framed`; else the same
     parameters: Unknowns  # physical and valid
     residual: Tensor  # root mean square of what is left unexplained, (B,); about the noise level when all is well
     trace: Tensor  # residual after every step, (steps, B); at first that of smaller images where there were some
@@ -137,9 +138,10 @@ class Solver:
         with torch.no_grad():
             image, parameters = canonical(problem, problem.physical(state.clean))
             residual = observation.rms(observation.residual(problem.operator.forward(image, **parameters)))
-        height, width = problem.normalizations[IMAGE].physical_shape[-2:]
-        sizes = [(height, width, state.total)]
-        return Solution(image, parameters, residual, torch.stack(list(trace)), sizes, dict(state.calls))
+        framed = ability(problem.operator, Framed)
+        shown = image if framed is None else image[(..., *framed.frame(tuple(image.shape[1:])))]
+        sizes = [(shown.shape[-2], shown.shape[-1], state.total)]
+        return Solution(shown, image, parameters, residual, torch.stack(list(trace)), sizes, dict(state.calls))
 
     def solve(
         self,

@@ -25,6 +25,7 @@ from ipt.folder.inputs import InputImage, is_folder
 from ipt.folder.options import ExecutionOptions
 from ipt.images import files
 from ipt.images.exposures import read_exposures
+from ipt.images.files import Picture
 from ipt.images.outcomes import Outcome, ProgressListener
 from ipt.images.parameters import parameter_file, read_parameter
 from ipt.images.records import file_hash, identity, weight_hashes
@@ -34,6 +35,7 @@ from ipt.plugins.registry import one_line
 from ipt.solve import example
 from ipt.solve.batches import BatchSizer, out_of_memory, solve_tasks
 from ipt.solve.devices import choose_device
+from ipt.solve.masks import read_mask
 from ipt.solve.options import SolveOptions
 from ipt.solve.outputs import read_record, write_failure, write_result
 from ipt.solve.prepare import ImageTask, PreparedImage, prepare
@@ -120,6 +122,8 @@ class Pipeline:
             truth = truth_file(self.options.reference, image.stem, Path(image.name).suffix)
             beside = [parameter_file(truth, name) for name in self.parameters]
             values["reference"] = [file_hash(path) for path in (truth, *beside) if path == truth or path.is_file()]
+        if self.options.mask:
+            values["mask"] = file_hash(self.options.mask)
         return identity(values)
 
     @cached_property
@@ -195,7 +199,7 @@ class Pipeline:
             if not isinstance(member, BatchMember) or member.identity != named:
                 return None
             members.append(replace(member, finished=bool(self.finished(member.input, named))))
-        return (members, checkpoint) if len({member.prepared.sampling.shape for member in members}) == 1 else None
+        return (members, checkpoint) if len({member.prepared.sampling.kind for member in members}) == 1 else None
 
     def failed(self, image: InputImage, error: Exception) -> Outcome:
         """An input that came to nothing: written down in a folder; else the error is raised."""
@@ -227,14 +231,18 @@ class Pipeline:
         if options.reference:
             place = truth_file(options.reference, image.stem, Path(image.name).suffix)
             truth = read_truth(place, self.parameters)
+        picture = read_exposures(image.path) if options.frames else files.read(image.path)
+        height, width = (picture if isinstance(picture, Picture) else picture[0]).shape[1:]
         return ImageTask(
-            picture=read_exposures(image.path) if options.frames else files.read(image.path),
+            picture=picture,
             name=image.name,
             noise=options.noise,
             seed=options.seed,
             samples=options.samples,
             known=self.known,
             truth=truth,
+            mask=None if options.mask is None else read_mask(options.mask, (height, width)),
+            clipped=options.clipped,
             fit=options.fit,
         )
 

@@ -50,7 +50,7 @@ class SerialBackend:
             resumed.add(outcome.name)
             yield outcome
         for start in range(0, len(inputs), self.window):
-            waiting: dict[tuple[int, ...], list[BatchMember]] = {}
+            waiting: dict[tuple[tuple[int, ...], bool], list[BatchMember]] = {}
             for image in inputs[start : start + self.window]:
                 if image.name in resumed:
                     continue
@@ -59,11 +59,11 @@ class SerialBackend:
                     self.ended += 1
                     yield member
                     continue
-                shape = member.prepared.sampling.shape
-                batch = waiting.setdefault(shape, [])
+                sampling = member.prepared.sampling
+                batch = waiting.setdefault(sampling.kind, [])
                 batch.append(member)
-                if self._full(batch, shape):
-                    yield from self._solved(waiting.pop(shape))
+                if self._full(batch, sampling.shape):
+                    yield from self._solved(waiting.pop(sampling.kind))
             for batch in waiting.values():
                 yield from self._solved(batch)
 

@@ -139,6 +139,8 @@ def as_colour(pixels: Tensor, channels: int) -> Tensor:
 
 def as_it_came(result: Tensor, channels: int) -> Tensor:
     """The way back from `as_colour`: a result (..., C, H, W) in `channels`, of which a grey one is the mean."""
+    if result.shape[-3] == 1:
+        return result.expand(*result.shape[:-3], channels, *result.shape[-2:])
     return result if result.shape[-3] == channels else result.mean(-3, keepdim=True)
 
 

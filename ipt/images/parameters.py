@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
+from ipt.images import files
 from ipt.images.atomic import atomic
 
 
 def read_parameter(path: str | os.PathLike[str]) -> Tensor:
-    """Read a parameter from a .npy file.
+    """Read a parameter from a .npy file, or from a picture, whose brightness it is: a kernel's entries, say.
 
     Returns:
         float32 (C, H, W), or (F, C, H, W) of several frames; an array (H, W) has one channel, and a number or a list
@@ -24,11 +25,15 @@ def read_parameter(path: str | os.PathLike[str]) -> Tensor:
         IptError: There is no such file, or it holds no numbers, or not finite ones.
     """
     file = Path(path)
+    if file.suffix.lower() in files.SUFFIXES:
+        return files.read(file).pixels.mean(0, keepdim=True)
     try:
         # allow_pickle=False: a file cannot run code.
         values = np.load(file, allow_pickle=False)
         if not isinstance(values, np.ndarray):
             raise ValueError("it holds several arrays")
+        if np.iscomplexobj(values):
+            raise ValueError("it holds complex numbers")
         # A copy, and in this machine's byte order, which torch wants.
         tensor = torch.from_numpy(np.array(values, dtype=np.float32))
     except FileNotFoundError:

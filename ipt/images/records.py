@@ -52,8 +52,15 @@ def versions() -> dict[str, str]:
 
 def weight_hashes(priors: Mapping[str, Prior]) -> dict[str, str]:
     """sha256 of the weights of every prior that has some, by unknown."""
-    hashes = {name: getattr(prior, "weights_hash", "") for name, prior in priors.items()}
-    return {name: str(value) for name, value in hashes.items() if value}
+    hashes = {name: _weights_hash(prior) for name, prior in priors.items()}
+    return {name: value for name, value in hashes.items() if value}
+
+
+def _weights_hash(prior: Prior | None) -> str:
+    """Of a prior, or of the one that it wraps; "" where there are no weights."""
+    while prior is not None and not hasattr(prior, "weights_hash"):
+        prior = getattr(prior, "prior", None)
+    return str(getattr(prior, "weights_hash", ""))
 
 
 def file_hash(path: str | os.PathLike[str]) -> str:

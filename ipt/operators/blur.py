@@ -3,8 +3,8 @@
     y[i] = sum_u k[u] x[i - (u - c)],   c = (H_k // 2, W_k // 2)
 
 What lies outside the frame is part of the model. `circular`, `zero`, `reflect` and `replicate` say how the picture goes
-on there; `unknown` says nothing: a user's photograph goes on behind its frame. (The forward model, which must assume
-something, then blends the reflections at opposite edges; the exact steps trust only what the frame shows.)
+on there. `unknown` (the default) says nothing: the image is larger than its frame by what the kernel reaches, the
+measurement is the valid part of the convolution, and what lies outside is solved for with the rest.
 """
 
 from __future__ import annotations
@@ -16,33 +16,35 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Belief, Canonicalizable, Coarsenable, Coarser, ExactSteps, Linear
+from ipt.core.abilities import Belief, Canonicalizable, Coarsenable, Coarser, ExactSteps, Framed, Linear, Resizable
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators import blur_steps
-from ipt.operators.canvas import Canvas
-from ipt.operators.centring import doubled, moved, off_centre
+from ipt.operators.centring import doubled, moved, off_centre, rescaled
+from ipt.operators.padded_frame import PaddedFrame
 
 _NARROWEST = 12
-"""Pixels: a kernel whose window would become narrower gains nothing from a smaller picture (with 6 photographs of
-128x128 pixels lost)."""
+"""Pixels: a kernel whose window would become narrower gains nothing from a smaller picture."""
 KERNEL_NOISE_RATIO = 0.3
-"""Of kernels' `ParameterSpec`; chosen by the results of whole solves on 24 validation faces with motion blur."""
+"""Of kernels' `ParameterSpec`."""
 BORDERS = ("circular", "zero", "reflect", "replicate", "unknown")
 
 
 @dataclass(frozen=True)
-class Blur(ParametricOperator, Linear, ExactSteps, Coarsenable, Canonicalizable):
+class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Canonicalizable):
     """Convolution of every channel with one kernel (1, h, w) that is non-negative and sums to 1.
 
     kernel_size: side in pixels, or (height, width), odd or even; None: a quarter of the picture's smaller side rounded
         up to a multiple of 8, at most 64.
     border: circular, zero, reflect, replicate or unknown (see the module).
+    margin: pixels that the image of an unknown border is larger than its frame, on each side; None: as the kernel
+        reaches.
     """
 
     kernel_size: int | tuple[int, int] | None = None
     border: str = "unknown"
+    margin: int | None = None
 
     def __post_init__(self) -> None:
         if self.border not in BORDERS:
@@ -54,8 +56,20 @@ class Blur(ParametricOperator, Linear, ExactSteps, Coarsenable, Canonicalizable)
                     f"operator.kernel_size is a side in pixels or (height, width), from 1 up, not {self.kernel_size!r}"
                 )
 
+    def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The measurement's, with an `unknown` border larger by the margin on each side."""
+        channels, *frame = measurement_shape
+        margin = self._margin((frame[0], frame[1]))
+        return channels, frame[0] + 2 * margin, frame[1] + 2 * margin
+
+    def frame(self, image_shape: tuple[int, ...]) -> tuple[slice, slice]:
+        """Rows and columns of an image (C, H, W) that were in the measured frame."""
+        margin = self._margin_of(image_shape)
+        return slice(margin, image_shape[-2] - margin), slice(margin, image_shape[-1] - margin)
+
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
-        height, width = image_shape[-2:]
+        margin = self._margin_of(image_shape)
+        height, width = image_shape[-2] - 2 * margin, image_shape[-1] - 2 * margin
         sides = self._sides(height, width)
         if sides[0] > height or sides[1] > width:
             raise IptError(
@@ -63,14 +77,13 @@ class Blur(ParametricOperator, Linear, ExactSteps, Coarsenable, Canonicalizable)
                 f"give a smaller one with --set operator.kernel_size=N"
             )
         meaning = "point spread function, sums to 1"
-        # 24 validation faces, two runs each: held to the centre, kernels gain .56 dB where the border is circular and
-        # lose .28 dB where it is unknown.
+        # Held to the centre, kernels are better where the border is circular and worse where it is unknown:
+        # docs/method.md, Constants.
         prior = "kernel" if self.border == "circular" else "kernel-uncentred"
-        return {
-            "kernel": ParameterSpec(
-                (1, *sides), meaning, "share of light", prior, generator="motion", noise_ratio=KERNEL_NOISE_RATIO
-            )
-        }
+        spec = ParameterSpec(
+            (1, *sides), meaning, "share of light", prior, generator="motion", noise_ratio=KERNEL_NOISE_RATIO
+        )
+        return {"kernel": spec}
 
     def _sides(self, height: int, width: int) -> tuple[int, int]:
         if self.kernel_size is None:
@@ -81,17 +94,64 @@ class Blur(ParametricOperator, Linear, ExactSteps, Coarsenable, Canonicalizable)
             return self.kernel_size, self.kernel_size
         return self.kernel_size[0], self.kernel_size[1]
 
-    def canvas(self, image: Tensor, kernel: Tensor) -> Canvas:
-        """On which pictures (B, C, H, W) are blurred by kernels (B, 1, h, w)."""
-        frame, sides = (image.shape[-2], image.shape[-1]), (kernel.shape[-2], kernel.shape[-1])
-        if sides[0] > frame[0] or sides[1] > frame[1]:
-            raise IptError(f"a kernel of {sides[0]}x{sides[1]} is larger than the picture of {frame[0]}x{frame[1]}")
-        return Canvas.around(frame, sides, self.border)
+    def _margin(self, frame: tuple[int, int]) -> int:
+        """Pixels on each side of an `unknown` border: no less than the kernel reaches, in this picture and in those of
+        half the sides that a solve begins with, where the margin halves too."""
+        if self.border != "unknown":
+            return 0
+        if self.margin is not None:
+            return self.margin
+        (height, width), sides, margin, scale = frame, self._sides(*frame), 0, 1
+        while True:
+            margin = max(margin, scale * (max(sides) // 2))
+            if min(sides) < 2 * _NARROWEST - 1:
+                return -(-margin // scale) * scale
+            height, width, scale = -(-height // 2), -(-width // 2), 2 * scale
+            sides = _half_sides(sides, (height, width))
+
+    def _margin_of(self, image_shape: tuple[int, ...]) -> int:
+        """The margin of an image (C, H, W); IptError where there is no frame in it."""
+        if self.border != "unknown":
+            return 0
+        height, width = image_shape[-2:]
+        # A larger frame has no smaller margin, so at most one frame fits.
+        for margin in range((min(height, width) + 1) // 2):
+            if self._margin((height - 2 * margin, width - 2 * margin)) == margin:
+                return margin
+        raise IptError(
+            f"no frame has an image of {height}x{width} around it: the border is unknown, give image_shape's"
+        )
+
+    def padded(self, image: Tensor, kernel: Tensor) -> PaddedFrame:
+        """The grid on which images (B, C, H, W) are blurred by kernels (B, 1, h, w)."""
+        shape, sides = (image.shape[-2], image.shape[-1]), (kernel.shape[-2], kernel.shape[-1])
+        if sides[0] > shape[0] or sides[1] > shape[1]:
+            raise IptError(f"a kernel of {sides[0]}x{sides[1]} is larger than the picture of {shape[0]}x{shape[1]}")
+        margin = self._margin_of(shape)
+        if self.border == "unknown" and max(sides) // 2 > margin:
+            raise IptError(
+                f"a kernel of {sides[0]}x{sides[1]} reaches further than the {margin} px around the frame: "
+                f"give kernel_size={max(sides)}"
+            )
+        return PaddedFrame.around(shape, sides, self.border, margin)
 
     def forward(self, image: Tensor, kernel: Tensor) -> Tensor:  # type: ignore[override]  # it has one, by name
-        canvas = self.canvas(image, kernel)
-        spectrum = torch.fft.rfft2(canvas.extend(image)) * canvas.transfer(kernel)
-        return canvas.crop(canvas.inverse(spectrum))
+        padded = self.padded(image, kernel)
+        return padded.observe(padded.filtered(padded.extend(image), padded.transfer(kernel)))
+
+    def resized(self, known: Mapping[str, Tensor]) -> Blur:
+        """With a window that holds a given kernel."""
+        if "kernel" not in known:
+            return self
+        height, width = known["kernel"].shape[-2:]
+        if self.kernel_size is not None:
+            own = self._sides(0, 0)
+            height, width = max(height, own[0]), max(width, own[1])
+        return replace(self, kernel_size=(height, width))
+
+    def rescaled(self, known: Mapping[str, Tensor], scale: float) -> Unknowns:
+        """Each entry of a kernel at its distance from the centre pixel times the scale, bilinearly."""
+        return {**known, "kernel": rescaled(known["kernel"], scale)} if "kernel" in known else dict(known)
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
         """Negative values to 0, then divided by the sum, an image at a time; a kernel of nothing becomes flat."""
@@ -105,23 +165,20 @@ class Blur(ParametricOperator, Linear, ExactSteps, Coarsenable, Canonicalizable)
         kernel = parameters["kernel"]
         shift = off_centre(kernel).clamp(-1, 1)
         centred = self.constrain({**parameters, "kernel": moved(kernel, -shift)})
-        # Around the frame its reflection, so that no edge of what lies there rings into the picture.
-        border = "circular" if self.border == "circular" else "unknown"
-        canvas = replace(self, border=border).canvas(image, kernel)
-        return canvas.crop(moved(canvas.extend(image), shift, wrap=True)), centred
+        padded = self.padded(image, kernel)
+        return padded.crop(moved(padded.extend(image), shift, wrap=True)), centred
 
     def coarser(self, image_shape: tuple[int, ...]) -> Coarser | None:
-        """With a window of half the sides, rounded up to a multiple of 8. None: the window would be narrow, or a
-        circular picture's side is odd."""
-        frame = image_shape[-2:]
+        """With a window of half the sides, rounded up to a multiple of 8, and half the margin. None: the window would
+        be narrow, or a circular picture's side is odd."""
+        margin = self._margin_of(image_shape)
+        frame = (image_shape[-2] - 2 * margin, image_shape[-1] - 2 * margin)
         sides = self._sides(*frame)
         if min(sides) < 2 * _NARROWEST - 1 or (self.border == "circular" and any(side % 2 for side in frame)):
             return None
-        height, width = (
-            min(8 * math.ceil(side / 16), math.ceil(length / 2)) for side, length in zip(sides, frame, strict=True)
-        )
+        small = _half_sides(sides, (math.ceil(frame[0] / 2), math.ceil(frame[1] / 2)))
         return Coarser(
-            replace(self, kernel_size=(height, width)),
+            replace(self, kernel_size=small, margin=margin // 2 if self.border == "unknown" else None),
             lambda parameters: {**parameters, "kernel": doubled(parameters["kernel"], sides)},
         )
 
@@ -132,10 +189,11 @@ class Blur(ParametricOperator, Linear, ExactSteps, Coarsenable, Canonicalizable)
         parameters: Mapping[str, Tensor],
         beliefs: Mapping[str, Belief],
     ) -> Tensor | None:
-        if observation.mask is not None:
-            return None
-        kernel = parameters["kernel"]
-        return blur_steps.image(self.canvas(image.mean, kernel), observation, image, kernel, beliefs.get("kernel"))
+        padded = self.padded(image.mean, parameters["kernel"])
+        # What is found of the kernel hangs on every digit: in single precision an image would depend on its batch.
+        like = blur_steps.double(image.mean[:0]) if "kernel" in beliefs else image.mean
+        measured = blur_steps.Measured.on(padded, observation, like.dtype)
+        return blur_steps.image(padded, measured, image, parameters["kernel"], beliefs.get("kernel"))
 
     def parameter_step(
         self,
@@ -144,7 +202,12 @@ class Blur(ParametricOperator, Linear, ExactSteps, Coarsenable, Canonicalizable)
         parameters: Mapping[str, Belief],
         known: Mapping[str, Tensor],
     ) -> Unknowns | None:
-        if observation.mask is not None:
-            return None
-        canvas = self.canvas(image.mean, parameters["kernel"].mean)
-        return {"kernel": blur_steps.kernel(canvas, observation, image, parameters["kernel"])}
+        padded = self.padded(image.mean, parameters["kernel"].mean)
+        measured = blur_steps.Measured.on(padded, observation, blur_steps.double(image.mean[:0]).dtype)
+        return {"kernel": blur_steps.kernel(padded, measured, image, parameters["kernel"])}
+
+
+def _half_sides(sides: tuple[int, int], frame: tuple[int, int]) -> tuple[int, int]:
+    """The kernel's window in a picture of half the sides, `frame`: half of it, rounded up to a multiple of 8."""
+    height, width = (min(8 * math.ceil(side / 16), length) for side, length in zip(sides, frame, strict=True))
+    return height, width

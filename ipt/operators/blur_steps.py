@@ -1,178 +1,211 @@
 """The exact steps of `blur`: the kernel given the image's estimate, and the image given the kernel.
 
-Both are least squares in which what is uncertain in the *other* unknown counts as noise, frequency by frequency:
+Both are least squares on what was measured alone, in which what is uncertain in the *other* unknown counts as noise,
+frequency by frequency:
 
-    Y(f) = K(f) X(f) + N(f),    X = X0 + e,  E|e|^2 = E(f),    K = K0 + d,  E|d|^2 = V(f)
+    y = M (k * x) + n,   X = X0 + e,  E|e|^2 = E(f),    K = K0 + d,  E|d|^2 = V(f)
     kernel:  noise  sigma_n^2 + E (|K0|^2 + V)
     image:   noise  sigma_n^2 + (|X0|^2 + E) V',   V' what is left uncertain in the kernel once the data have spoken
 
-A flat weight will not do: E falls with frequency, and colour channels share most of it (ipt/linalg/spectra.py). E is
-that of the usual picture. Where the measurement is further from what the beliefs predict than all this noise explains,
-the picture is not so usual, or the kernel wrong: all of the noise is taken to be as much larger (`_surprise`).
+M is the frame, and within it the mask of what was measured; what lies outside M is part of what is solved for. Without
+M both systems are diagonal in the Fourier basis (the kernel's but for its window). That solution is the preconditioner
+of the conjugate gradients that solve them with M.
 
-The kernel's own uncertainty has such a shape too: a path of mean radius r has |K|^2 of about 1 / (1 + 3 pi f r), times
-what pixels leave of it (sinc^4), and none at frequency zero, because kernels sum to 1 and are centred.
+E is the Wiener error of the usual picture (`ipt.linalg.spectra`): a flat weight will not do, for E falls with frequency
+and colour channels share most of it. Where the measurement is further from what the beliefs predict than all this noise
+explains, the picture is not so usual, or the kernel wrong: all of the noise is taken to be as much larger
+(`misfit_inflation`). The kernel's own uncertainty has a shape too: a path of mean radius r has |K|^2 of about
+1 / (1 + 3 pi f r), times what pixels leave of it (sinc^4), and none at frequency zero, because kernels sum to 1 and are
+centred.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ipt.core.abilities import Belief
 from ipt.core.observation import Observation
 from ipt.linalg.conjugate_gradients import conjugate_gradients
 from ipt.linalg.spectra import left_uncertain, turned, turned_back
-from ipt.operators.canvas import Canvas
 from ipt.operators.centring import recentred
+from ipt.operators.padded_frame import PaddedFrame
 
 KERNEL_NOISE = 2.0
-"""Variance a frequency that is believed of a denoised kernel, over that of the noise it was seen through. This and the
-four below were chosen by the results of whole solves on training faces and on 24 validation faces."""
+"""Variance a frequency that is believed of a denoised kernel, over that of the noise it was seen through. How this and
+the constants below were chosen: docs/method.md, Constants."""
 LOCKED = 10.0
 """The kernel's error is this many times what least squares believe: image and kernel err together."""
 DROP = 0.05
 """Kernel entries below this share of the largest are noise, while the image is coarse (level above `_FINE`)."""
 _FINE = 0.15
-OUTSIDE = 0.005
-"""Variance of what lies outside an unknown border, around its reflected continuation."""
 _KERNEL_ITERATIONS = 8
-_FILLS = {"circular": 1, "unknown": 3, "zero": 5, "reflect": 5, "replicate": 5}
-"""How often what lies outside the frame is predicted anew, by border."""
-_INSIDE = 0.4
-"""The least share of what tells of a kernel that is expected inside the frame."""
+_MASKED_KERNEL_ITERATIONS = 3
+"""Each with `_INNER_ITERATIONS` of the system without mask."""
+_INNER_ITERATIONS = 4
+_IMAGE_ITERATIONS = 8
 _BANDS = (0.0, 0.04, 0.08, 0.16, 0.32, 1.0)
 """Cycles a pixel: between them the measurement is compared with what is expected of it."""
+_NOISE_ITERATIONS = 4
+LEAST_NOISE = 0.0012
+"""Of 0..1: rounding to 8 bits, 1 / 255 / sqrt(12)."""
+_TAPER = 8
+"""Pixels."""
 USUAL = 1.4
-"""Further than expected by this ratio is nothing to wonder at. With 1 photographs come out a little better, with 2
-faces (24 validation faces, ten crops of photographs)."""
-_IMAGE_ITERATIONS = 12
-"""Conjugate gradients for the image where the border continues it."""
+"""A misfit within this ratio of variances is no reason to doubt."""
 
 
-def kernel(canvas: Canvas, observation: Observation, image: Belief, belief: Belief) -> Tensor:
+@dataclass(frozen=True)
+class Measured:
+    """A measurement on the grid, in luminance and chrominance.
+
+    Args:
+        values: (B, C, P, Q), 0 where nothing was measured.
+        mask: (B, 1, P, Q) of 0 and 1; None where all of the grid was measured.
+        noise_variance: (B, 1, 1, 1).
+    """
+
+    values: Tensor
+    mask: Tensor | None
+    noise_variance: Tensor
+
+    @classmethod
+    def on(cls, padded: PaddedFrame, observation: Observation, dtype: torch.dtype) -> Measured:
+        """An observation on the frame, in the arithmetic of a step."""
+        values, noise_variance = turned(observation.measurement.to(dtype)), observation.noise_variance.to(dtype)
+        if observation.mask is None and padded.closed:
+            return cls(values, None, noise_variance)
+        inside = torch.ones_like(values[:, :1])
+        if observation.mask is not None:
+            # A pixel of which one channel was not measured is left out: luminance needs all of them.
+            inside = observation.mask.to(dtype).amin(1, keepdim=True)
+        return cls(padded.embed(values * inside), padded.embed(inside), noise_variance)
+
+    def only(self, grid: Tensor) -> Tensor:
+        """What of a picture on the grid was measured, and 0 elsewhere."""
+        return grid if self.mask is None else self.mask * grid
+
+    def taper(self) -> Tensor:
+        """What was measured, (B, 1, P, Q), fading to nothing at its edges so that these leak over few frequencies."""
+        if self.mask is None:
+            return torch.ones_like(self.values[:, :1])
+        near = self.mask * F.avg_pool2d(self.mask, 2 * _TAPER + 1, 1, _TAPER, count_include_pad=True)
+        # A small frame, and a mask of many holes, are all edge: what is furthest from it counts in full.
+        near = near / near.amax((-2, -1), keepdim=True).clamp(min=1e-6)
+        return (2 * near - 1).clamp(0, 1).sqrt()
+
+    @property
+    def count(self) -> Tensor | float:
+        """How many pixels of the grid were measured, (B, 1, 1, 1)."""
+        if self.mask is None:
+            return float(self.values[0, 0].numel())
+        return self.mask.sum((-3, -2, -1), keepdim=True)
+
+
+def kernel(padded: PaddedFrame, measured: Measured, image: Belief, belief: Belief) -> Tensor:
     """The kernel (B, 1, h, w): non-negative, its largest entry 1, centred on its centre pixel.
 
     Priors of kernels know them by their peak (`ipt.training.sources`). With any other scale the level of noise would
     not mean to them what it says: a kernel that came out narrow would stand far above it, and stay.
     """
-    # From what is certain to what is free, the variances of a kernel span seven decades: too many for single precision,
-    # in which an image would depend on its batch.
-    measurement = turned(_double(observation.measurement))
-    facts = Facts.of(canvas, _double(observation.noise_variance), _doubled(image), _doubled(belief), measurement)
     sides = (belief.mean.shape[-2], belief.mean.shape[-1])
-    pull = facts.entries / facts.kernel_variance
-    weight = facts.weight
-    power = facts.power + pull
-    picture = facts.picture.clone()
+    known = Innovation.of(padded, measured, image, belief)
+    pull = known.entries / known.kernel_variance
     # The mean tells nothing of a kernel that sums to 1, and would dominate the system.
+    picture = known.picture.clone()
     picture[..., 0, 0] = 0
+    share = measured.count / math.prod(padded.size)
+    power = known.power * share + pull
+    whole, inverse = padded.within(power, sides), padded.within(1 / power, sides)
 
-    apply, precondition = canvas.within(power, sides), canvas.within(1 / power, sides)
-    # Solved for the change of the kernel: the pull towards the prior, enormous where nothing is uncertain, would drown
-    # the rest of the right side in rounding.
-    change = torch.zeros_like(facts.prior_kernel)
-    known = canvas.border == "circular"
-    trust = facts.trust
-    # Relaxed where it was measured to help; the other borders have fills enough without.
-    fills = _FILLS[canvas.border]
-    for relaxation in _relaxations(fills) if canvas.border == "unknown" else [1.0] * fills:
-        filled = measurement if known or trust is None else _filled(canvas, measurement, facts, trust, change)
-        unexplained = torch.fft.rfft2(filled) - picture * facts.prior_transfer
-        right = canvas.window((weight * picture.conj() * unexplained).sum(1, keepdim=True), sides)
-        iterations = _KERNEL_ITERATIONS if known else _KERNEL_ITERATIONS // 2
-        found = conjugate_gradients(apply, right, change, iterations, precondition)
-        change = change + relaxation * (found - change)
-    solved = (facts.prior_kernel + change).clamp(min=0)
+    def explained(spectrum: Tensor) -> Tensor:
+        """The kernel's window of what a weighed residual, given by its spectrum, tells of the kernel."""
+        return padded.window((picture.conj() * spectrum).sum(1, keepdim=True), sides)
+
+    unexplained = measured.only(measured.values - padded.inverse(known.picture * known.prior_transfer))
+    if measured.mask is None:
+        right = explained(known.weight * torch.fft.rfft2(unexplained))
+        change = conjugate_gradients(whole, right, torch.zeros_like(right), _KERNEL_ITERATIONS, inverse)
+    else:
+        pulled = padded.within(pull.expand_as(power), sides)
+
+        def weighed(residual: Tensor) -> Tensor:
+            return explained(torch.fft.rfft2(measured.only(padded.filtered(residual, known.weight))))
+
+        def apply(change: Tensor) -> Tensor:
+            return weighed(measured.only(padded.inverse(picture * padded.transfer(change)))) + pulled(change)
+
+        def precondition(residual: Tensor) -> Tensor:
+            return conjugate_gradients(whole, residual, torch.zeros_like(residual), _INNER_ITERATIONS, inverse)
+
+        right = weighed(unexplained)
+        change = conjugate_gradients(apply, right, torch.zeros_like(right), _MASKED_KERNEL_ITERATIONS, precondition)
+    solved = (known.prior_kernel + change).clamp(min=0)
     threshold = DROP * min(1.0, image.sigma / _FINE)
     solved = torch.where(solved < threshold * solved.amax((-2, -1), keepdim=True), 0, solved)
     solved = recentred(solved)
     return (solved / solved.amax((-3, -2, -1), keepdim=True).clamp(min=1e-8)).to(belief.mean)
 
 
-def _double(tensor: Tensor) -> Tensor:
-    """In double precision, but on Apple's GPUs, which have none."""
-    return tensor if tensor.device.type == "mps" else tensor.double()
-
-
-def _doubled(belief: Belief) -> Belief:
-    return replace(belief, mean=_double(belief.mean))
-
-
 def image(
-    canvas: Canvas,
-    observation: Observation,
-    belief: Belief,
-    kernel: Tensor,
-    kernel_belief: Belief | None,
+    padded: PaddedFrame, measured: Measured, belief: Belief, kernel: Tensor, kernel_belief: Belief | None
 ) -> Tensor:
-    """The image (B, C, H, W) given a valid kernel; kernel_belief: what was believed of it, None if it is known."""
-    kind = belief.mean
-    measurement, noise_variance = observation.measurement, observation.noise_variance
-    if canvas.border not in ("circular", "unknown"):
-        # Conjugate gradients again.
-        measurement, noise_variance, kernel = _double(measurement), _double(noise_variance), _double(kernel)
-        belief, kernel_belief = _doubled(belief), kernel_belief and _doubled(kernel_belief)
-    error = picture_error(canvas, belief)
-    measurement, mean = turned(measurement), turned(belief.mean)
-    transfer = canvas.transfer(kernel)
-    noise = noise_variance
+    """The image (B, C, H, W) given a valid kernel; kernel_belief: what was believed of it, None if it is known.
+
+    The minimiser of ||M (y - k * x)||^2 / noise + ||x - mean||^2 / E.
+    """
+    mean = turned(belief.mean.to(measured.values))
+    error = wiener_error(padded, belief, mean)
+    transfer = padded.transfer(kernel.to(mean))
+    picture = torch.fft.rfft2(padded.extend(mean))
     if kernel_belief is None:
-        picture = torch.fft.rfft2(canvas.extend(mean))
+        noise = lowered_noise(padded, measured, picture, transfer, error * squared(transfer))
     else:
-        facts = Facts.of(canvas, noise_variance, belief, kernel_belief, measurement)
-        picture = facts.picture
-        spread = squared(picture) / math.prod(canvas.size) + error
-        noise = noise_variance + spread * LOCKED * facts.remaining(canvas)
-    data = transfer.conj() / noise
-    solve = 1 / (squared(transfer) / noise + 1 / error)
-
-    def solved(filled: Tensor, start: Tensor) -> Tensor:
-        return solve * (data * torch.fft.rfft2(filled) + start / error)
-
-    if canvas.border == "circular":
-        return turned_back(canvas.inverse(solved(measurement, picture)))
-    if canvas.border != "unknown":
-        rest = measurement - canvas.crop(canvas.inverse(picture * transfer))
-        return (belief.mean + turned_back(_continued(canvas, rest, transfer, noise, error, solve))).to(kind)
-    for _ in range(_FILLS[canvas.border]):
-        predicted, whole = canvas.inverse(picture * transfer), canvas.inverse(picture)
-        # What lies outside explains itself: it is measured as predicted, and believed as it was found.
-        picture = solved(canvas.embed(measurement, predicted), torch.fft.rfft2(canvas.embed(mean, whole)))
-    return turned_back(canvas.crop(canvas.inverse(picture)))
-
-
-def _continued(canvas: Canvas, rest: Tensor, transfer: Tensor, noise: Tensor, error: Tensor, solve: Tensor) -> Tensor:
-    """The change of the picture, continued as the border says, that best explains `rest` (B, C, H, W): the minimiser of
-    ||rest - crop(K extend(d))||^2 / noise + ||extend(d)||^2 / error, by conjugate gradients."""
-
-    def filtered(picture: Tensor, spectrum: Tensor) -> Tensor:
-        return canvas.inverse(torch.fft.rfft2(picture) * spectrum)
-
-    def told(residual: Tensor) -> Tensor:
-        weighed = filtered(canvas.zeros_outside(residual), 1 / noise)
-        return filtered(canvas.zeros_outside(canvas.crop(weighed)), transfer.conj())
+        known = Innovation.of(padded, measured, belief, kernel_belief)
+        power = squared(picture) / math.prod(padded.size) + error
+        noise = measured.noise_variance + power * LOCKED * known.remaining(padded)
+    gain = 1 / (squared(transfer) / noise + 1 / error)
+    unexplained = measured.only(measured.values - padded.inverse(picture * transfer))
+    if measured.mask is None:
+        change = padded.filtered(unexplained, transfer.conj() / noise * gain)
+        return (belief.mean + turned_back(change)).to(belief.mean)
+    weigh: Callable[[Tensor], Tensor] = (
+        (lambda residual: residual / noise)
+        if noise.shape[-1] == 1
+        else (lambda residual: measured.only(padded.filtered(residual, 1 / noise)))
+    )
 
     def apply(change: Tensor) -> Tensor:
-        whole = canvas.extend(change)
-        return canvas.fold(told(canvas.crop(filtered(whole, transfer))) + filtered(whole, 1 / error))
+        spectrum = torch.fft.rfft2(padded.extend(change))
+        weighed = torch.fft.rfft2(weigh(measured.only(padded.inverse(spectrum * transfer))))
+        return padded.fold(padded.inverse(weighed * transfer.conj() + spectrum / error))
 
     def precondition(residual: Tensor) -> Tensor:
-        return canvas.crop(filtered(canvas.zeros_outside(residual), solve))
+        return padded.crop(padded.filtered(padded.uncrop(residual), gain))
 
-    return conjugate_gradients(apply, canvas.fold(told(rest)), torch.zeros_like(rest), _IMAGE_ITERATIONS, precondition)
+    right = padded.fold(padded.filtered(weigh(unexplained), transfer.conj()))
+    change = conjugate_gradients(apply, right, torch.zeros_like(right), _IMAGE_ITERATIONS, precondition)
+    return (belief.mean + turned_back(change)).to(belief.mean)
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What both steps need to know, as spectra on the canvas.
+class Innovation:
+    """What the beliefs say of the measurement before it is looked at, and how far it is from that; spectra on the grid.
 
-    weight: 1 / noise of the kernel step, (B, C, P, Q // 2 + 1); power: what the picture tells of the kernel with it.
-    trust: how far each pixel of the measurement is believed, where there is one, (B, 1, H, W).
+    Args:
+        picture: Of the image's mean, in luminance and chrominance, (B, C, P, Q // 2 + 1).
+        prior_kernel: The kernel's mean, valid, (B, 1, h, w).
+        prior_transfer: Its spectrum.
+        kernel_variance: What the belief leaves uncertain in the kernel, a frequency.
+        weight: 1 / noise of the kernel step.
+        power: What the picture tells of the kernel with that weight.
+        entries: Of the kernel.
     """
 
     picture: Tensor
@@ -182,125 +215,123 @@ class Facts:
     weight: Tensor
     power: Tensor
     entries: int
-    trust: Tensor | None = None
 
     @classmethod
-    def of(
-        cls,
-        canvas: Canvas,
-        noise_variance: Tensor,
-        image: Belief,
-        belief: Belief,
-        measurement: Tensor | None = None,
-    ) -> Facts:
-        """measurement: (turned), where the beliefs are to be held against it."""
-        positive = belief.mean.clamp(min=0)
+    def of(cls, padded: PaddedFrame, measured: Measured, image: Belief, belief: Belief) -> Innovation:
+        """Of beliefs about the image and the kernel, held against the measurement."""
+        mean = turned(padded.extend(image.mean.to(measured.values)))
+        positive = belief.mean.to(mean).clamp(min=0)
         total = positive.sum((-3, -2, -1), keepdim=True).clamp(min=1e-8)
         prior = positive / total
-        transfer = canvas.transfer(prior)
+        transfer = padded.transfer(prior)
         height, width = prior.shape[-2:]
         seen = squared(transfer)
-        limit = torch.minimum((1 - seen).clamp(min=0).square(), _kernel_spectrum(canvas, prior)).clamp(min=1e-7)
+        limit = torch.minimum((1 - seen).clamp(min=0).square(), _kernel_spectrum(padded, prior)).clamp(min=1e-7)
         noise = KERNEL_NOISE * height * width * (belief.sigma / total).square()
         variance = limit * noise / (limit + noise) if math.isfinite(belief.sigma) else limit
-        picture = torch.fft.rfft2(turned(canvas.extend(image.mean)))
-        weight = 1 / (noise_variance + picture_error(canvas, image) * (seen + variance))
-        trust = None
-        if measurement is not None:
-            trust = _trust(canvas, measurement, transfer, weight)
-            weight = weight / _surprise(canvas, measurement, trust, picture, transfer, variance, weight)
+        picture = torch.fft.rfft2(mean)
+        weight = 1 / (measured.noise_variance + wiener_error(padded, image, mean) * (seen + variance))
+        weight = weight / misfit_inflation(padded, measured, picture, transfer, variance, weight)
         power = weight * squared(picture)
         power[..., 0, 0] = 0
-        power = power.sum(1, keepdim=True)
-        return cls(picture, prior, transfer, variance, weight, power, height * width, trust)
+        return cls(picture, prior, transfer, variance, weight, power.sum(1, keepdim=True), height * width)
 
-    def remaining(self, canvas: Canvas) -> Tensor:
+    def remaining(self, padded: PaddedFrame) -> Tensor:
         """V': what is uncertain in the kernel's spectrum after the kernel step; neighbouring frequencies share what
         they know."""
-        smooth = _smoothed(canvas, self.power, self.prior_kernel.shape[-2:])
+        smooth = _smoothed(padded, self.power, self.prior_kernel.shape[-2:])
         return self.entries / (smooth + self.entries / self.kernel_variance)
 
 
-def _smoothed(canvas: Canvas, power: Tensor, sides: tuple[int, ...]) -> Tensor:
-    """A spectrum averaged over the bandwidth of a window of (height, width) pixels."""
-    tapers = []
-    for length, side in zip(canvas.size, sides, strict=True):
-        away = torch.fft.fftfreq(length, 1 / length, dtype=power.dtype, device=power.device).abs()
-        tapers.append((1 - away / side).clamp(min=0))
-    down, across = tapers
-    return torch.fft.rfft2(canvas.inverse(power) * (down[:, None] * across)).real.clamp(min=0)
+def lowered_noise(padded: PaddedFrame, measured: Measured, picture: Tensor, transfer: Tensor, others: Tensor) -> Tensor:
+    """The noise's variance a frequency, (B, C, P, Q // 2 + 1): at most what was given, less where less is there.
+
+    The most likely variance in each of `_BANDS`, given how far the measurement is from the prediction and that `others`
+    is the variance of whatever else is in that: by expectation maximisation from the given variance, which a band that
+    says nothing of the noise hardly leaves. What is *more* than the given noise is not called noise here; see
+    `misfit_inflation`.
+    """
+    given, values = measured.noise_variance, measured.values
+    taper = measured.taper()
+    found = squared(torch.fft.rfft2(taper * (values - padded.inverse(picture * transfer))))
+    found = found / taper.square().sum((-3, -2, -1), keepdim=True)
+    frequency, columns = padded.frequencies(values), _columns(padded, found)
+    variance = given.expand(len(values), values.shape[1], 1, 1) * torch.ones_like(found)
+    for low, high in pairwise(_BANDS):
+        band = (frequency >= low) & (frequency < high)
+        weight = (band * columns)[band]
+        if not len(weight):
+            continue
+        seen, rest = found[..., band], others.expand_as(found)[..., band]
+        level = given[..., 0].expand(len(values), values.shape[1], 1)
+        for _ in range(_NOISE_ITERATIONS):
+            total = level + rest
+            each = (level / total).square() * seen + level * rest / total
+            level = (each * weight).sum(-1, keepdim=True) / weight.sum()
+            level = torch.minimum(level.clamp(min=LEAST_NOISE**2), given[..., 0])
+        variance[..., band] = level.expand_as(seen)
+    return variance
 
 
-def picture_error(canvas: Canvas, image: Belief) -> Tensor:
-    """E(f): what a denoiser leaves uncertain in the picture, variance a frequency, (1, C, P, Q // 2 + 1)."""
-    return left_uncertain(canvas.frequencies(image.mean), image.mean.shape[1], image.sigma)[None]
+def _columns(padded: PaddedFrame, spectrum: Tensor) -> Tensor:
+    """How many columns of the whole spectrum each of the half stands for: those between the first and the last two."""
+    columns = torch.full_like(spectrum[0, 0, 0], 2.0)
+    columns[0] = 1
+    if padded.size[1] % 2 == 0:
+        columns[-1] = 1
+    return columns
 
 
-def _kernel_spectrum(canvas: Canvas, prior: Tensor) -> Tensor:
-    """About E|K|^2 for a kernel as wide as the prior's mean."""
-    height, width = prior.shape[-2:]
-    rows = (torch.arange(height).to(prior) - height // 2)[:, None]
-    columns = (torch.arange(width).to(prior) - width // 2)[None]
-    radius = (prior * (rows.square() + columns.square())).sum((-3, -2, -1), keepdim=True).clamp(min=0.05).sqrt()
-    frequency = canvas.frequencies(prior)
-    return torch.sinc(frequency) ** 4 / (1 + 3 * math.pi * frequency * radius)
-
-
-def _relaxations(count: int) -> list[float]:
-    """How far to go towards what each of `count` fills finds. A fill finds that share of what is still missing which
-    tells inside the frame, `_INSIDE` to 1: Chebyshev's steps for that interval leave least after all of them (Golub,
-    Varga, "Chebyshev semi-iterative methods", Numerische Mathematik 3, 1961)."""
-    middle, reach = (1 + _INSIDE) / 2, (1 - _INSIDE) / 2
-    return [1 / (middle + reach * math.cos(math.pi * (2 * step + 1) / (2 * count))) for step in range(count)]
-
-
-def _surprise(
-    canvas: Canvas,
-    measurement: Tensor,
-    trust: Tensor,
-    picture: Tensor,
-    transfer: Tensor,
-    variance: Tensor,
-    weight: Tensor,
+def misfit_inflation(
+    padded: PaddedFrame, measured: Measured, picture: Tensor, transfer: Tensor, variance: Tensor, weight: Tensor
 ) -> Tensor:
     """How much further the luminance of the measurement is from what the beliefs predict than noise (1 / weight) and
-    the kernel's uncertainty (variance) explain, as a ratio of variances, over `USUAL`, of the band of frequencies that
-    surprises most; at least 1, (B, 1, 1, 1)."""
-    measurement, picture, weight = measurement[:, :1], picture[:, :1], weight[:, :1]
-    rest = trust * (measurement - canvas.crop(canvas.inverse(picture * transfer)))
-    found = squared(torch.fft.rfft2(canvas.zeros_outside(rest))) / trust.square().sum((-3, -2, -1), keepdim=True)
-    expected = 1 / weight + squared(picture) / math.prod(canvas.size) * variance
-    ratio, frequency = found / expected, canvas.frequencies(measurement)
-    # Half of the spectrum stands for the whole: the columns between the first and the last are there for two.
-    columns = torch.full_like(ratio[0, 0, 0], 2.0)
-    columns[0] = 1
-    if canvas.size[1] % 2 == 0:
-        columns[-1] = 1
-    surprise = torch.ones_like(ratio[..., :1, :1])
+    the kernel's uncertainty (variance) explain, as a ratio of variances, over `USUAL`, of the band of frequencies with
+    the largest misfit; at least 1, (B, 1, 1, 1)."""
+    values, picture, weight = measured.values[:, :1], picture[:, :1], weight[:, :1]
+    residual = measured.only(values - padded.inverse(picture * transfer))
+    found = squared(torch.fft.rfft2(residual)) / measured.count
+    expected = 1 / weight + squared(picture) / math.prod(padded.size) * variance
+    ratio, frequency = found / expected, padded.frequencies(values)
+    columns = _columns(padded, ratio)
+    inflation = torch.ones_like(ratio[..., :1, :1])
     for low, high in pairwise(_BANDS):
         band = ((frequency >= low) & (frequency < high)) * columns
-        surprise = torch.maximum(surprise, (ratio * band).sum((-2, -1), keepdim=True) / band.sum().clamp(min=1) / USUAL)
-    return surprise
+        mean = (ratio * band).sum((-2, -1), keepdim=True) / band.sum().clamp(min=1)
+        inflation = torch.maximum(inflation, mean / USUAL)
+    return inflation
 
 
-def _trust(canvas: Canvas, measurement: Tensor, transfer: Tensor, weight: Tensor) -> Tensor:
-    """How far each pixel of the frame is believed rather than predicted: with a border `unknown`, the less the more it
-    depends on what lies outside, as the prior's kernel has it."""
-    if canvas.border != "unknown":
-        return torch.ones_like(measurement[:, :1])
-    outside = 1 - canvas.zeros_outside(torch.ones_like(measurement[:, :1]))
-    foreign = canvas.crop(canvas.inverse(torch.fft.rfft2(outside) * transfer)).clamp(0, 1)
-    level = 1 / weight.mean((-3, -2, -1), keepdim=True)
-    return level / (level + OUTSIDE * foreign.square())
-
-
-def _filled(canvas: Canvas, measurement: Tensor, facts: Facts, trust: Tensor, change: Tensor) -> Tensor:
-    """The (turned) measurement on the canvas: itself as far as it is trusted, else as the changed kernel predicts."""
-    predicted = canvas.inverse(facts.picture * (facts.prior_transfer + canvas.transfer(change)))
-    inside = canvas.crop(predicted)
-    return canvas.embed(inside + trust * (measurement - inside), predicted)
+def wiener_error(padded: PaddedFrame, image: Belief, like: Tensor) -> Tensor:
+    """E(f): what a denoiser leaves uncertain in the picture, variance a frequency, (1, C, P, Q // 2 + 1)."""
+    return left_uncertain(padded.frequencies(like), image.mean.shape[1], image.sigma)[None]
 
 
 def squared(spectrum: Tensor) -> Tensor:
     """|spectrum|^2; `abs` would take the root of it first."""
     return spectrum.real.square() + spectrum.imag.square()
+
+
+def double(tensor: Tensor) -> Tensor:
+    """In double precision, but on Apple's GPUs, which have none."""
+    return tensor if tensor.device.type == "mps" else tensor.double()
+
+
+def _smoothed(padded: PaddedFrame, power: Tensor, sides: tuple[int, ...]) -> Tensor:
+    """A spectrum averaged over the bandwidth of a window of (height, width) pixels."""
+    tapers = []
+    for length, side in zip(padded.size, sides, strict=True):
+        away = torch.fft.fftfreq(length, 1 / length, dtype=power.dtype, device=power.device).abs()
+        tapers.append((1 - away / side).clamp(min=0))
+    down, across = tapers
+    return torch.fft.rfft2(padded.inverse(power) * (down[:, None] * across)).real.clamp(min=0)
+
+
+def _kernel_spectrum(padded: PaddedFrame, prior: Tensor) -> Tensor:
+    """About E|K|^2 for a kernel as wide as the prior's mean."""
+    height, width = prior.shape[-2:]
+    rows = (torch.arange(height).to(prior) - height // 2)[:, None]
+    columns = (torch.arange(width).to(prior) - width // 2)[None]
+    radius = (prior * (rows.square() + columns.square())).sum((-3, -2, -1), keepdim=True).clamp(min=0.05).sqrt()
+    frequency = padded.frequencies(prior)
+    return torch.sinc(frequency) ** 4 / (1 + 3 * math.pi * frequency * radius)

@@ -4,6 +4,8 @@ blurred picture; by convention a kernel's centroid is its centre pixel.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -44,6 +46,21 @@ def doubled(kernel: Tensor, sides: tuple[int, int]) -> Tensor:
     down, right = ways
     large = down @ kernel @ right.T
     return large / large.amax((-2, -1), keepdim=True).clamp(min=1e-8)
+
+
+def rescaled(kernel: Tensor, scale: float) -> Tensor:
+    """Kernels (B, 1, h, w) of a picture for the same picture scaled by a factor: each entry is spread evenly over the
+    pixel that it then is, its distance from the centre pixel times the factor. Odd sides; their sums are kept."""
+    ways = []
+    for side in kernel.shape[-2:]:
+        parts = 2 * math.ceil(max(1.0, scale)) + 1
+        within = (torch.arange(parts).to(kernel) + 0.5) / parts - 0.5
+        place = scale * (torch.arange(side).to(kernel)[:, None] - side // 2 + within)
+        reach = math.ceil(float(place.abs().max()))
+        away = (torch.arange(-reach, reach + 1).to(kernel)[:, None, None] - place).abs()
+        ways.append((1 - away).clamp(min=0).mean(-1))
+    down, right = (way.to(kernel.device) for way in ways)
+    return down @ kernel @ right.T
 
 
 def moved(pictures: Tensor, shift: Tensor, wrap: bool = False) -> Tensor:

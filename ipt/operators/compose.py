@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Linear, Wrapper, ability
+from ipt.core.abilities import Framed, Linear, Wrapper, ability, framed_shape
 from ipt.core.errors import IptError
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 
@@ -59,7 +59,7 @@ def nominal_parameters(operator: ParametricOperator) -> dict[str, ParameterSpec]
 
 
 @dataclass(frozen=True)
-class Composed(ParametricOperator, Linear, Wrapper):
+class Composed(ParametricOperator, Linear, Framed, Wrapper):
     """Operators one after the other; made by `compose`.
 
     parts: in the order of their application. names: of the parameters of each part, (the part's own, this operator's).
@@ -69,7 +69,28 @@ class Composed(ParametricOperator, Linear, Wrapper):
     names: tuple[tuple[tuple[str, str], ...], ...]
 
     def allows(self, kind: type) -> bool:
-        return all(ability(part, kind) is not None for part in self.parts)
+        able = [ability(part, kind) is not None for part in self.parts]
+        return any(able) if kind is Framed else all(able)
+
+    def frame(self, image_shape: tuple[int, ...]) -> tuple[slice, slice]:
+        """What the last part measures, followed back to the image; a part that changes the size changes that of the
+        frame in proportion."""
+        shape = tuple(image_shape)
+        scale, sides = (1.0, 1.0), [(0.0, float(shape[-2])), (0.0, float(shape[-1]))]
+        for part in self.parts:
+            framed = ability(part, Framed)
+            if framed is not None:
+                windows = framed.frame(shape)
+                sides = [
+                    (first + window.start * unit, (window.stop - window.start) * unit)
+                    for (first, _), window, unit in zip(sides, windows, scale, strict=True)
+                ]
+            measured = _measured(part, shape, part.parameters(shape))
+            if framed is None:
+                scale = (scale[0] * shape[-2] / measured[-2], scale[1] * shape[-1] / measured[-1])
+            shape = measured
+        rows, columns = (slice(round(first), round(first + length)) for first, length in sides)
+        return rows, columns
 
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
         found: dict[str, ParameterSpec] = {}
@@ -102,6 +123,8 @@ class Composed(ParametricOperator, Linear, Wrapper):
 
 def _measured(part: ParametricOperator, shape: tuple[int, ...], specs: Mapping[str, ParameterSpec]) -> tuple[int, ...]:
     """The shape of a part's measurement of an image (C, H, W); where the part does not keep it, by measuring one."""
+    if ability(part, Framed) is not None:
+        return framed_shape(part, shape)
     if part.image_shape(shape) == shape:
         return shape
     with torch.no_grad():

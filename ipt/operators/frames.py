@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 from torch import Tensor
 
-from ipt.core.abilities import Belief, Coarsenable, Coarser, ExactSteps, Linear, MultiFrame, Wrapper, ability
+from ipt.core.abilities import (
+    Belief,
+    Coarsenable,
+    Coarser,
+    ExactSteps,
+    Framed,
+    Linear,
+    MultiFrame,
+    Resizable,
+    Wrapper,
+    ability,
+)
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
@@ -15,7 +27,7 @@ from ipt.linalg.covariances import Covariance, Isotropic, rearranged
 
 
 @dataclass(frozen=True)
-class Frames(ParametricOperator, Linear, ExactSteps, Coarsenable, Wrapper):
+class Frames(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Wrapper):
     """`count` measurements of one image by an operator, as one measurement: (count * C, H, W), frame after frame.
 
     Parameters are stacked the same way, (count * c, h, w); their priors see each frame's alone (ParameterSpec.copies).
@@ -36,6 +48,16 @@ class Frames(ParametricOperator, Linear, ExactSteps, Coarsenable, Wrapper):
         if channels % self.count:
             raise IptError(f"{channels} channels are not {self.count} frames: give every frame the same channels")
         return self.operator.image_shape((channels // self.count, *sides))
+
+    def frame(self, image_shape: tuple[int, ...]) -> tuple[slice, slice]:
+        return cast(Framed, self.operator).frame(image_shape)
+
+    def resized(self, known: Mapping[str, Tensor]) -> Frames:
+        return replace(self, operator=cast(Resizable, self.operator).resized(self._apart(known)))
+
+    def rescaled(self, known: Mapping[str, Tensor], scale: float) -> Unknowns:
+        found = cast(Resizable, self.operator).rescaled(self._apart(known), scale)
+        return {name: self._together(value) for name, value in found.items()}
 
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
         return {

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from ipt.core.abilities import Belief, Linear, MultiFrame
+from ipt.core.abilities import Belief, Framed, Linear, MultiFrame, Resizable
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
@@ -26,10 +26,11 @@ ORDERS = ("tilt-then-blur", "blur-then-tilt")
 
 
 @dataclass(frozen=True)
-class Turbulence(ParametricOperator, Linear, MultiFrame):
+class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable):
     """A tilt field (2, H, W) in pixels, vertical then horizontal, and a kernel (1, h, w) that sums to 1.
 
-    kernel_size, border: as of `blur`; the border holds for the warp too, where `unknown` goes on as the reflection.
+    kernel_size, border: as of `blur`; the border holds for the warp too. With an `unknown` one the image is larger than
+        its frame, and so is the tilt field.
     order: tilt-then-blur or blur-then-tilt.
     interpolation: of the warp: bicubic (smooth in the tilt) or bilinear.
     """
@@ -53,6 +54,21 @@ class Turbulence(ParametricOperator, Linear, MultiFrame):
         """The blur alone."""
         return Blur(self.kernel_size, self.border)
 
+    def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return self.blur.image_shape(measurement_shape)
+
+    def frame(self, image_shape: tuple[int, ...]) -> tuple[slice, slice]:
+        return self.blur.frame(image_shape)
+
+    def resized(self, known: Mapping[str, Tensor]) -> Turbulence:
+        return replace(self, kernel_size=self.blur.resized(known).kernel_size)
+
+    def rescaled(self, known: Mapping[str, Tensor], scale: float) -> Unknowns:
+        """The kernel as `blur` has it; a tilt is a field of the image, which only an image of its size can have."""
+        if "tilt" in known:
+            raise IptError("a known tilt cannot be scaled with the picture; give a picture that needs no fit=")
+        return self.blur.rescaled(known, scale)
+
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
         kernel = replace(self.blur.parameters(image_shape)["kernel"], generator="atmosphere")
         meaning = "displacement, vertical then horizontal"
@@ -64,9 +80,8 @@ class Turbulence(ParametricOperator, Linear, MultiFrame):
         return warp(image, tilt, self.interpolation, self.border)
 
     def forward(self, image: Tensor, kernel: Tensor, tilt: Tensor) -> Tensor:  # type: ignore[override]  # by name
-        if self.order == "tilt-then-blur":
-            return self.blur.forward(self.warp(image, tilt), kernel)
-        return self.warp(self.blur.forward(image, kernel), tilt)
+        optics = self._optics(image, kernel, tilt)
+        return optics.padded.observe(optics.forward(image))
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
         """The kernel as `blur` has it; any tilt is valid."""
@@ -80,16 +95,15 @@ class Turbulence(ParametricOperator, Linear, MultiFrame):
         known: Mapping[str, Tensor],
     ) -> Unknowns | None:
         """The kernel with the tilt at its belief's mean, then the tilt with that kernel."""
-        if observation.mask is not None:
-            return None
         given = dict(known)
         tilt = parameters["tilt"].mean if "tilt" in parameters else given["tilt"]
         each = image.mean.repeat_interleave(len(observation) // len(image.mean), 0)
         found: Unknowns = {}
         if "kernel" in parameters:
             seen = replace(image, mean=self.warp(each, tilt))
-            canvas = self.blur.canvas(each, parameters["kernel"].mean)
-            found["kernel"] = blur_steps.kernel(canvas, observation, seen, parameters["kernel"])
+            padded = self.blur.padded(each, parameters["kernel"].mean)
+            measured = blur_steps.Measured.on(padded, observation, blur_steps.double(each[:0]).dtype)
+            found["kernel"] = blur_steps.kernel(padded, measured, seen, parameters["kernel"])
         if "tilt" in parameters:
             kernel = self.constrain({**given, **found})["kernel"]
             optics = self._optics(each, kernel, tilt)
@@ -103,12 +117,10 @@ class Turbulence(ParametricOperator, Linear, MultiFrame):
         parameters: Mapping[str, Tensor],
         beliefs: Mapping[str, Belief],
     ) -> Tensor | None:
-        if observation.mask is not None:
-            return None
         optics = self._optics(image.mean, parameters["kernel"], parameters["tilt"])
         return turbulence_steps.image(optics, observation, image, beliefs.get("kernel"), beliefs.get("tilt"))
 
     def _optics(self, image: Tensor, kernel: Tensor, tilt: Tensor) -> turbulence_steps.Optics:
-        canvas = self.blur.canvas(image, kernel)
+        padded = self.blur.padded(image, kernel)
         first = self.order == ORDERS[0]
-        return turbulence_steps.Optics(canvas, canvas.transfer(kernel), tilt, first, self.interpolation)
+        return turbulence_steps.Optics(padded, padded.transfer(kernel), tilt, first, self.interpolation)

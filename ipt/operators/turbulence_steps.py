@@ -10,8 +10,8 @@ With x the image, u the tilt, k the kernel, and both orders of the two written a
 
 In each the uncertainty of the other unknowns counts as noise, frequency by frequency as in `blur_steps`, pixel by pixel
 where it depends on the place: an uncertain tilt makes edges uncertain (Mao, Chimitt, Chan, "Image Reconstruction of
-Static and Dynamic Scenes Through Anisoplanatic Turbulence", 2020, weigh frames by as much), and near an unknown border
-light comes from outside.
+Static and Dynamic Scenes Through Anisoplanatic Turbulence", 2020, weigh frames by as much). What was not measured, as
+what lies outside the frame, has no weight.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from ipt.core.observation import Observation
 from ipt.linalg.conjugate_gradients import conjugate_gradients
 from ipt.linalg.covariances import Isotropic
 from ipt.linalg.fields import cosines
-from ipt.operators import blur_steps
-from ipt.operators.blur_steps import LOCKED, OUTSIDE, picture_error, squared, turned, turned_back
-from ipt.operators.canvas import Canvas
+from ipt.linalg.spectra import turned, turned_back
+from ipt.operators.blur_steps import LOCKED, Innovation, Measured, squared, wiener_error
+from ipt.operators.padded_frame import PaddedFrame
 from ipt.operators.warp import warp, warp_adjoint, warp_gradient
 
 _TILT_ITERATIONS = 16
@@ -42,35 +42,32 @@ _SMOOTH = 16.0
 
 @dataclass(frozen=True)
 class Optics:
-    """M(k, u), linear in the image: what happens to a picture (B, C, H, W) on its way through the air.
+    """M(k, u), linear in the image: what the air does to a picture (B, C, H, W) before a frame of it is measured.
 
-    transfer: spectrum of the kernel on the canvas. first: whether the tilt comes first.
+    transfer: spectrum of the kernel on the grid. first: whether the tilt comes first.
     """
 
-    canvas: Canvas
+    padded: PaddedFrame
     transfer: Tensor
     tilt: Tensor
     first: bool
     interpolation: str
 
     def warped(self, picture: Tensor) -> Tensor:
-        return warp(picture, self.tilt, self.interpolation, self.canvas.border)
+        return warp(picture, self.tilt, self.interpolation, self.padded.border)
 
     def unwarped(self, picture: Tensor) -> Tensor:
-        return warp_adjoint(picture, self.tilt, self.interpolation, self.canvas.border)
+        return warp_adjoint(picture, self.tilt, self.interpolation, self.padded.border)
 
     def slope(self, picture: Tensor) -> Tensor:
-        return warp_gradient(picture, self.tilt, self.interpolation, self.canvas.border)
+        return warp_gradient(picture, self.tilt, self.interpolation, self.padded.border)
 
     def blurred(self, picture: Tensor) -> Tensor:
-        spectrum = torch.fft.rfft2(self.canvas.extend(picture)) * self.transfer
-        return self.canvas.crop(self.canvas.inverse(spectrum))
+        return self.padded.crop(self.padded.filtered(self.padded.extend(picture), self.transfer))
 
     def unblurred(self, picture: Tensor) -> Tensor:
         """The adjoint of `blurred`."""
-        spectrum = torch.fft.rfft2(self.canvas.zeros_outside(picture)) * self.transfer.conj()
-        whole = self.canvas.inverse(spectrum)
-        return whole if self.canvas.border == "circular" else self.canvas.fold(whole)
+        return self.padded.fold(self.padded.filtered(self.padded.uncrop(picture), self.transfer.conj()))
 
     def forward(self, picture: Tensor) -> Tensor:
         return self.blurred(self.warped(picture)) if self.first else self.warped(self.blurred(picture))
@@ -95,28 +92,25 @@ class Optics:
 
 @dataclass(frozen=True)
 class Weight:
-    """How much a residual counts: t F^-1 (1 / noise) F t, with noise a frequency and a share t of trust a pixel."""
+    """How much a residual counts: c F^-1 (1 / noise) F c, with noise a frequency and a confidence c a pixel, 0 where
+    nothing was measured."""
 
-    canvas: Canvas
+    padded: PaddedFrame
     noise: Tensor
-    trust: Tensor
+    confidence: Tensor
 
     @classmethod
-    def of(cls, optics: Optics, noise: Tensor, disturbance: Tensor | float = 0.0) -> Weight:
+    def of(cls, optics: Optics, observation: Observation, noise: Tensor, disturbance: Tensor | float = 0.0) -> Weight:
         """noise: variance a frequency. disturbance: variance a pixel that comes on top of it, (B, 1, H, W)."""
-        canvas = optics.canvas
+        padded = optics.padded
+        measured = Measured.on(padded, observation, optics.tilt.dtype).mask
+        inside = torch.ones_like(optics.tilt[:, :1]) if measured is None else padded.crop(measured)
         level = 1 / (1 / noise).mean((-3, -2, -1), keepdim=True)
-        inside = torch.ones(len(optics.tilt), 1, *canvas.frame).to(optics.tilt)
-        extra = torch.zeros_like(inside) + disturbance
-        if canvas.border == "unknown":
-            outside = 1 - canvas.zeros_outside(inside)
-            foreign = canvas.crop(canvas.inverse(torch.fft.rfft2(outside) * optics.transfer)).clamp(0, 1)
-            extra = extra + OUTSIDE * foreign.square()
-        return cls(canvas, noise, (level / (level + extra)).sqrt())
+        return cls(padded, noise, inside * (level / (level + disturbance)).sqrt())
 
     def __call__(self, residual: Tensor) -> Tensor:
-        spectrum = torch.fft.rfft2(self.canvas.zeros_outside(self.trust * residual)) / self.noise
-        return self.trust * self.canvas.crop(self.canvas.inverse(spectrum))
+        weighed = self.padded.filtered(self.padded.uncrop(self.confidence * residual), 1 / self.noise)
+        return self.confidence * self.padded.crop(weighed)
 
 
 def tilt(optics: Optics, observation: Observation, image: Belief, belief: Belief) -> Tensor:
@@ -125,14 +119,15 @@ def tilt(optics: Optics, observation: Observation, image: Belief, belief: Belief
     Where the prior is Gaussian it is that prior which is weighed against the measurement, however small the noise level
     has become: what the last step found then serves only to linearise about, and cannot prove itself.
     """
-    measurement, noise_variance = observation.measurement, observation.noise_variance
-    frames = len(measurement) // len(image.mean)
+    padded, measurement = optics.padded, _on_image(optics.padded, observation)
+    frames = len(observation) // len(image.mean)
     picture = turned(image.mean).repeat_interleave(frames, 0)
     # The image's error was made with the last step's tilts: it is of one mind with them, unless many frames shared it.
-    noise = noise_variance + (1 + LOCKED / frames) * picture_error(optics.canvas, image) * squared(optics.transfer)
-    weight = Weight.of(optics, noise)
+    error = wiener_error(padded, image, picture)
+    noise = observation.noise_variance + (1 + LOCKED / frames) * error * squared(optics.transfer)
+    weight = Weight.of(optics, observation, noise)
     along, back = optics.derivative(picture)
-    unexplained = rest = turned(measurement) - optics.forward(picture)
+    unexplained = rest = measurement - optics.forward(picture)
     if belief.prior_covariance is not None:
         start, covariance, rest = torch.zeros_like(belief.mean), belief.prior_covariance, rest + along(belief.mean)
     else:
@@ -141,16 +136,16 @@ def tilt(optics: Optics, observation: Observation, image: Belief, belief: Belief
     def own(tilts: Tensor) -> Tensor:
         return tilts if belief.prior_covariance is None else _own(tilts, frames)
 
-    def told(residual: Tensor) -> Tensor:
+    def explained(residual: Tensor) -> Tensor:
         return _stacked(covariance.root_transposed(own(back(weight(residual)))), frames)
 
     def shifted(change: Tensor) -> Tensor:
         return own(covariance.root(change.reshape(belief.mean.shape)))
 
     # The frames of an image hang together, so they are one system.
-    right = told(rest)
+    right = explained(rest)
     change = conjugate_gradients(
-        lambda change: told(along(shifted(change))) + change, right, torch.zeros_like(right), _TILT_ITERATIONS
+        lambda change: explained(along(shifted(change))) + change, right, torch.zeros_like(right), _TILT_ITERATIONS
     )
     found = start + covariance.root(change.reshape(belief.mean.shape))
     step = own(found) - belief.mean
@@ -166,7 +161,7 @@ def tilt(optics: Optics, observation: Observation, image: Belief, belief: Belief
     for _ in range(_TRIALS):
         there = replace(optics, tilt=belief.mean + share * step)
         forecast = misfit(unexplained - along(share * step))
-        held = misfit(turned(measurement) - there.forward(picture)) <= torch.maximum(before, 2 * forecast)
+        held = misfit(measurement - there.forward(picture)) <= torch.maximum(before, 2 * forecast)
         if held.all():
             break
         share = torch.where(held, share, share / 2)
@@ -212,10 +207,10 @@ def image(
 ) -> Tensor:
     """The image (B, C, H, W) given valid parameters. observation (B F, C, H, W) and optics: of F frames an
     image, one after the other. Beliefs: about the parameters, None where they are known."""
-    canvas, measurement, noise_variance = optics.canvas, observation.measurement, observation.noise_variance
-    frames = len(measurement) // len(belief.mean)
-    error = picture_error(canvas, belief)
+    padded, measurement = optics.padded, _on_image(optics.padded, observation)
+    frames = len(observation) // len(belief.mean)
     start = turned(belief.mean)
+    error = wiener_error(padded, belief, start)
 
     def each(picture: Tensor) -> Tensor:
         return picture.repeat_interleave(frames, 0)
@@ -223,32 +218,33 @@ def image(
     def added(pictures: Tensor) -> Tensor:
         return pictures.unflatten(0, (-1, frames)).sum(1)
 
-    noise = noise_variance.expand(len(measurement), 1, 1, 1)
+    noise = observation.noise_variance
     if kernel_belief is not None:
         seen = replace(belief, mean=optics.warped(each(belief.mean)))
-        facts = blur_steps.Facts.of(canvas, noise_variance, seen, kernel_belief)
-        spread = squared(facts.picture) / (canvas.size[0] * canvas.size[1]) + error
-        noise = noise + spread * LOCKED * facts.remaining(canvas)
+        known = Innovation.of(padded, Measured.on(padded, observation, start.dtype), seen, kernel_belief)
+        power = squared(known.picture) / (padded.size[0] * padded.size[1]) + error
+        noise = noise + power * LOCKED * known.remaining(padded)
     disturbance: Tensor | float = 0.0
     if tilt_belief is not None:
         slope = optics.blurred(optics.warped(each(start))[:, :1])
         slope = torch.stack(torch.gradient(slope, dim=(-2, -1))).square().sum(0)
         disturbance = _unexplained(tilt_belief, frames) * slope
-    weight = Weight.of(optics, noise, disturbance)
-    total = added(weight.trust.square().mean((-2, -1), keepdim=True) * squared(optics.transfer) / noise)
+    weight = Weight.of(optics, observation, noise, disturbance)
+    total = added(weight.confidence.square().mean((-2, -1), keepdim=True) * squared(optics.transfer) / noise)
     solve = 1 / (total + 1 / error)
 
-    def filtered(picture: Tensor, spectrum: Tensor) -> Tensor:
-        return canvas.inverse(torch.fft.rfft2(picture) * spectrum)
-
     def apply(change: Tensor) -> Tensor:
-        pull = filtered(canvas.extend(change), 1 / error)
-        pull = pull if canvas.border == "circular" else canvas.fold(pull)
+        pull = padded.fold(padded.filtered(padded.extend(change), 1 / error))
         return added(optics.adjoint(weight(optics.forward(each(change))))) + pull
 
     def precondition(residual: Tensor) -> Tensor:
-        return canvas.crop(filtered(canvas.zeros_outside(residual), solve))
+        return padded.crop(padded.filtered(padded.uncrop(residual), solve))
 
-    right = added(optics.adjoint(weight(turned(measurement) - optics.forward(each(start)))))
+    right = added(optics.adjoint(weight(measurement - optics.forward(each(start)))))
     change = conjugate_gradients(apply, right, torch.zeros_like(right), _IMAGE_ITERATIONS, precondition)
     return turned_back(start + change)
+
+
+def _on_image(padded: PaddedFrame, observation: Observation) -> Tensor:
+    """The measurement in luminance and chrominance in its place in the image, and 0 around it."""
+    return padded.crop(padded.embed(turned(observation.measurement)))

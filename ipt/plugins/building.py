@@ -70,7 +70,9 @@ def build(
 
     from ipt.core.multiscale import Multiscale
     from ipt.core.solver import Solver
+    from ipt.priors.surrounded import surrounded
 
+    priors["image"] = surrounded(priors["image"], draft.operator)
     return Multiscale(Solver(draft.operator, priors, rule, schedule, transition))
 
 

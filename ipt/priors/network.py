@@ -20,6 +20,7 @@ from ipt.linalg.spectra import SpectralCovariance
 from ipt.priors.adm import ADMConfig, ADMUNet
 from ipt.priors.compiling import compiled
 from ipt.priors.edm import EDMDenoiser
+from ipt.priors.experts import Experts, ExpertsConfig, ExpertsDenoiser
 from ipt.priors.kernels import centred
 from ipt.priors.precision import check_range, checked, computing
 from ipt.priors.refined import RefinedConfig, RefinedDenoiser, denoiser_of
@@ -54,7 +55,7 @@ class NetworkPrior(Prior):
 
     def __init__(
         self,
-        denoiser: EDMDenoiser | RefinedDenoiser | VPDenoiser,
+        denoiser: EDMDenoiser | ExpertsDenoiser | RefinedDenoiser | VPDenoiser,
         config: Mapping[str, Any],
         device: str | torch.device = "cpu",
         precision: str = "fp32",
@@ -65,13 +66,13 @@ class NetworkPrior(Prior):
         self.config, self.precision = dict(config), checked(precision)
         self.name, self.weights_hash = name, weights_hash
         network = denoiser.network.config
-        if not isinstance(network, UNetConfig | RefinedConfig | ADMConfig):
+        if not isinstance(network, UNetConfig | ExpertsConfig | RefinedConfig | ADMConfig):
             raise TypeError(
                 f"the denoiser's network is a Refined, a UNet or an ADMUNet, not {type(denoiser.network).__name__}"
             )
         self.channels = network.channels
         self.multiple = network.multiple
-        self._local = isinstance(network, UNetConfig) and network.local
+        self._local = isinstance(network, UNetConfig | ExpertsConfig) and network.local
         try:
             self.device = torch.device(device)
             self.denoiser = denoiser.eval().requires_grad_(False).to(self.device)
@@ -260,7 +261,7 @@ def _inferred(state: Mapping[str, Tensor], head_channels: int) -> dict[str, Any]
     }
 
 
-def _denoiser(config: Mapping[str, Any]) -> EDMDenoiser | RefinedDenoiser | VPDenoiser:
+def _denoiser(config: Mapping[str, Any]) -> EDMDenoiser | ExpertsDenoiser | RefinedDenoiser | VPDenoiser:
     """The module that a config describes, its parameters not yet those of the file."""
     if config.get("format", 1) != 1:
         raise IptError(f"config.json is of format {config['format']}, this version reads 1: update ipt")
@@ -270,6 +271,9 @@ def _denoiser(config: Mapping[str, Any]) -> EDMDenoiser | RefinedDenoiser | VPDe
             # Random initial weights must not advance the caller's random numbers.
             with torch.random.fork_rng(devices=[]):
                 return denoiser_of(network.from_dict(config["network"]), sigma_data)
+        if config["architecture"] == "experts":
+            with torch.random.fork_rng(devices=[]):
+                return ExpertsDenoiser(Experts(ExpertsConfig.from_dict(config["network"])))
         if config["architecture"] == "adm":
             with torch.device("meta"):
                 adm = ADMUNet(ADMConfig.from_dict(config["network"]))
@@ -280,7 +284,7 @@ def _denoiser(config: Mapping[str, Any]) -> EDMDenoiser | RefinedDenoiser | VPDe
         raise
     except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise IptError(f"config.json describes no network ({error}): restore the weights' own") from None
-    known = ", ".join(_TRAINED)
+    known = ", ".join((*_TRAINED, "experts"))
     raise IptError(f"config.json asks for architecture {config['architecture']!r}; this version has {known} and adm")
 
 

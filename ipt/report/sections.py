@@ -176,6 +176,7 @@ def _captions(files: ResultFiles, record: Record) -> dict[str, str]:
             shows = "its largest value white" if channels == 1 else "arrows to where each value came from"
             frames = f" of the first {MOST_FRAMES} frames" if record.get("frames", 1) > MOST_FRAMES else ""
             captions[role] = f"{role}{frames}, {width} \u00d7 {height} px, {shows}"
+    captions["mask"] = "mask: what is black was not trusted"
     captions["residual"] = "residual: grey is zero, black and white \u00b14 times the noise level"
     top = record.get("spread_top")
     palest = f", palest at {top:.3g}" if isinstance(top, float) else ""

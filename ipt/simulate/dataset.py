@@ -108,14 +108,13 @@ class _Dataset:
         options = self.options
         picture = files.read(path)
         clean = picture if options.depth == "input" else replace(picture, depth=int(options.depth))
-        try:
-            self.operator.parameters(clean.shape)
-        except ValueError as error:
-            raise IptError(f"{path.name}: {error}") from error
         seed = image_seed(options.seed, path.name)
         frames = options.frames or 1
         seeds = [seed] if frames == 1 else [image_seed(seed, f"frame {number}") for number in range(1, frames + 1)]
-        made = [simulate(clean.pixels, self.operator, self.generators, options.noise, one) for one in seeds]
+        try:
+            made = [simulate(clean.pixels, self.operator, self.generators, options.noise, one) for one in seeds]
+        except ValueError as error:
+            raise IptError(f"{path.name}: {error}") from error
         measured = torch.stack([one.measurement for one in made])
         if clean.depth == 8 and 0 < options.noise < 4 * ROUNDING_NOISE:
             listener.note(

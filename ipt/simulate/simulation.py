@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ipt.core.abilities import Framed, ability, framed_shape
 from ipt.core.errors import IptError, Misuse
 from ipt.core.operator import Generator, ParameterSpec, ParametricOperator
 from ipt.linalg.random import Noise, image_seed
@@ -29,9 +31,17 @@ class Simulation:
 
 
 def simulate(
-    clean: Tensor, operator: ParametricOperator, generators: Mapping[str, Generator], noise: float, seed: int
+    clean: Tensor,
+    operator: ParametricOperator,
+    generators: Mapping[str, Generator],
+    noise: float,
+    seed: int,
+    cut: bool = False,
 ) -> Simulation:
     """A measurement of a clean picture.
+
+    Where the operator's image is larger than its frame (`ipt.core.abilities.Framed`), the picture is the frame, and
+    goes on around it as its reflection.
 
     Args:
         clean: (C, H, W) in 0..1.
@@ -40,22 +50,38 @@ def simulate(
         noise: Standard deviation of white noise.
         seed: Of this picture (`ipt.linalg.random.image_seed`); every parameter and the noise have streams of their
             own, none of them a solver's.
+        cut: The picture is all of the image, and the measurement is of its frame alone: what lies around it is real.
 
     Raises:
         IptError: A parameter without a generator, a generator without a parameter, a picture that the operator does not
             take.
     """
     try:
-        specs = operator.parameters(tuple(clean.shape))
+        image = clean[None] if cut else _surrounded(clean[None], operator)
+        specs = operator.parameters(tuple(image.shape[1:]))
         _check_names(generators, specs)
         drawn = {name: _drawn(name, spec, generators.get(name), seed) for name, spec in specs.items()}
         valid = operator.constrain(drawn)
         with torch.no_grad():
-            sharp = operator.forward(clean[None], **valid)
+            sharp = operator.forward(image, **valid)
     except ValueError as error:
         raise error if isinstance(error, IptError) else IptError(str(error)) from error
     measurement = sharp + noise * Noise([_stream(seed, "noise")]).like("measurement", sharp) if noise else sharp
     return Simulation(measurement[0], {name: value[0] for name, value in valid.items()})
+
+
+def _surrounded(clean: Tensor, operator: ParametricOperator) -> Tensor:
+    """The picture (1, C, H, W), reflected beyond its edges as far as the operator's image reaches."""
+    framed = ability(operator, Framed)
+    if framed is None:
+        return clean
+    # The picture is not of the measurement's size where the operator changes it.
+    channels, *sides = clean.shape[1:]
+    usual = framed_shape(operator, operator.image_shape((channels, *sides)))
+    measured = (side**2 // frame for side, frame in zip(sides, usual[1:], strict=True))
+    shape = operator.image_shape((channels, *measured))
+    pads = [(window.start, side - window.stop) for window, side in zip(framed.frame(shape), shape[-2:], strict=True)]
+    return torch.from_numpy(np.pad(clean.numpy(), [(0, 0), (0, 0), *pads], mode="reflect"))
 
 
 def generators_for(named: Mapping[str, str], settings: Mapping[str, object]) -> dict[str, Generator]:

@@ -28,7 +28,9 @@ LARGEST_BATCH = 256
 
 @dataclass(frozen=True)
 class SamplingTask:
-    """A measurement to draw from the posterior of. Tasks that are solved together have one shape and equal solvers.
+    """A measurement to draw from the posterior of.
+
+    Tasks that are solved together are of one `kind` and have equal solvers.
 
     Attributes:
         solver: the first task's is used for all.
@@ -36,6 +38,7 @@ class SamplingTask:
         noise: its standard deviation.
         known: parameters that are given, (1, C, H, W) each, by name.
         seeds: one a draw.
+        mask: 1 where it was measured, 0 elsewhere, (1, 1 or C, H, W); None: everywhere.
     """
 
     solver: Solver
@@ -43,11 +46,17 @@ class SamplingTask:
     noise: float
     known: Mapping[str, Tensor]
     seeds: tuple[int, ...]
+    mask: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(C, H, W)."""
         return tuple(self.measurement.shape[1:])
+
+    @property
+    def kind(self) -> tuple[tuple[int, ...], bool]:
+        """What tasks that are solved together share: their shape, and whether all of it was measured."""
+        return self.shape, self.mask is None
 
 
 @dataclass(frozen=True)
@@ -192,6 +201,7 @@ class _Draws:
             made.calls for batch, made in zip(batches, solutions, strict=True) for _ in range(batch.start, batch.stop)
         ]
         image = torch.cat([made.image for made in solutions])
+        whole = torch.cat([made.whole for made in solutions])
         names = solutions[0].parameters
         parameters = {name: torch.cat([made.parameters[name] for made in solutions]) for name in names}
         residual = torch.cat([made.residual for made in solutions])
@@ -203,6 +213,7 @@ class _Draws:
                 replace(
                     solutions[0],
                     image=image[own],
+                    whole=whole[own],
                     parameters={name: value[own] for name, value in parameters.items()},
                     residual=residual[own],
                     trace=trace[:, own],
@@ -217,4 +228,5 @@ class _Draws:
         measurement = torch.cat([task.measurement for task in tasks])
         noise = torch.tensor([task.noise for task in tasks], dtype=measurement.dtype, device=measurement.device)
         known = {name: torch.cat([task.known[name] for task in tasks]) for name in tasks[0].known}
-        return self.solver.problem(measurement, noise, known)
+        masks = [task.mask for task in tasks if task.mask is not None]
+        return self.solver.problem(measurement, noise, known, torch.cat(masks) if masks else None)

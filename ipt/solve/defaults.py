@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ipt.core.abilities import framed_shape
 from ipt.core.operator import IMAGE
 from ipt.core.prior import Prior
 from ipt.images import files
@@ -45,7 +46,7 @@ def _reason(options: SolveOptions, place: Path) -> str:
     operator = build_component("operator", options.operator, grouped(options.settings()).get("operator", {}))
     usual = build_component("prior", USUAL)
     for name, height, width in _sizes(place):
-        _, *sides = operator.image_shape((3, height, width))
+        _, *sides = framed_shape(operator, operator.image_shape((3, height, width)))
         if not _takes(usual, (3, *sides)):
             return f"{USUAL} does not take the {sides[1]} x {sides[0]} px of {name}"
     return ""

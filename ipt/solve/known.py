@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch.nn.functional as F
 from torch import Tensor
 
+from ipt.core.abilities import Framed, ability, framed_shape
 from ipt.core.errors import IptError, Misuse
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.plugins.suggestions import advice
@@ -39,9 +41,22 @@ def checked(
             raise IptError(
                 f"the known {name} is of {len(each)} frames, and {_count(frames)}; give one for each, or one for all"
             )
+        each = _surrounded(specs[name], each, operator, image_shape)
         _check(name, specs[name], each, image_shape, frames)
         found[name] = each.flatten(0, 1)[None]
     return found
+
+
+def _surrounded(
+    spec: ParameterSpec, each: Tensor, operator: ParametricOperator, image_shape: tuple[int, ...]
+) -> Tensor:
+    """A field (frames, C, H, W) that is given for the frame, going on around it as it is at its edge."""
+    framed, sides = ability(operator, Framed), tuple(each.shape[-2:])
+    if framed is None or spec.shape[-2:] != image_shape[-2:] or sides != framed_shape(operator, image_shape)[-2:]:
+        return each
+    rows, columns = framed.frame(image_shape)
+    (height, width) = image_shape[-2:]
+    return F.pad(each, (columns.start, width - columns.stop, rows.start, height - rows.stop), mode="replicate")
 
 
 def _check(name: str, spec: ParameterSpec, each: Tensor, image_shape: tuple[int, ...], frames: int) -> None:

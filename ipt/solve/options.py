@@ -11,6 +11,7 @@ from ipt.plugins.plans import DEFAULT_GUIDANCE
 from ipt.plugins.run_options import RunOptions
 
 AUTO = "auto"
+NONE = "none"
 PINNED = "pinned"
 """What a run.yaml says besides its options (`ipt.folder.pins`)."""
 
@@ -32,6 +33,9 @@ class SolveOptions(RunOptions):
         known: .npy files of parameters that are given, by name.
         device: a torch device, or "auto".
         precision: of the networks, one of `ipt.priors.precision.PRECISIONS`.
+        mask: a picture, light where a measurement of its size is to be trusted.
+        clipped: from which value on highlights are clipped, and not trusted; "auto": chosen (`ipt.solve.masks`);
+            "none": there are none.
         fit: what happens to a picture that the prior does not take: one of `ipt.images.choices.FIT_CHOICES`.
     """
 
@@ -50,6 +54,8 @@ class SolveOptions(RunOptions):
     set: Mapping[str, Any] = field(default_factory=dict)
     device: str = AUTO
     precision: str = "fp32"
+    mask: Path | None = None
+    clipped: float | str = AUTO
     fit: str = "error"
     origins: Mapping[str, str] = field(default_factory=dict)
 

@@ -2,9 +2,10 @@
 
 For an input a.png: a.png (the result), a.measurement.png, a.residual.png, and a.kernel.npy for a parameter named
 "kernel", with a picture a.kernel.png if it has one channel (or two: a field); with samples a.sample1.png ...,
-a.spread.npy and a.spread.png; with the truth a.reference.png; and a.json. Of several frames, a.measurement.png is the
-first, a.mean.png and a.median.png are made of them all, a.kernel.npy is (frames, C, H, W), and a.kernel.png and
-a.residual.png show one beside the other. The a.json is written last: where it is, all is there.
+a.spread.npy and a.spread.png; with the truth a.reference.png; where not all was trusted a.mask.png; and a.json. Of
+several frames, a.measurement.png is the first, a.mean.png and a.median.png are made of them all, a.kernel.npy is
+(frames, C, H, W), and a.kernel.png and a.residual.png show one beside the other. The a.json is written last: where it
+is, all is there.
 """
 
 from __future__ import annotations
@@ -39,7 +40,16 @@ def roles(parameters: Iterable[str], samples: int = 1, frames: bool = False, ref
     """What the files of a picture are for: of a.png, "kernel" is a.kernel.npy and a.kernel.png."""
     drawn = {"spread", *(f"sample{number}" for number in range(1, samples + 1))} if samples > 1 else set()
     others = {"mean", "median"} if frames else set()
-    return {"measurement", "residual", "failed", *parameters, *drawn, *others, *(["reference"] if reference else [])}
+    return {
+        "measurement",
+        "residual",
+        "mask",
+        "failed",
+        *parameters,
+        *drawn,
+        *others,
+        *(["reference"] if reference else []),
+    }
 
 
 def read_record(out: Path, stem: str) -> dict[str, Any]:
@@ -157,6 +167,8 @@ def _write_files(folder: Path, stem: str, result: ImageResult) -> dict[str, str]
     if result.spread is not None:
         values("spread", result.spread)
         picture("spread", spread_picture(result.spread))
+    if result.mask is not None:
+        picture("mask", (255 * result.mask[0].numpy()).astype(np.uint8))
     if result.reference is not None:
         picture("reference", result.reference)
     return names

@@ -9,16 +9,21 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ipt.core.abilities import Framed, Resizable, ability, framed_shape
 from ipt.core.errors import IptError
-from ipt.core.operator import IMAGE
+from ipt.core.operator import IMAGE, ParametricOperator
+from ipt.core.prior import Prior
 from ipt.core.solver import Solver
 from ipt.images.exposures import combined
 from ipt.images.files import Picture
 from ipt.images.fit import Fitted, accepted_side, as_colour, fit
 from ipt.linalg.random import image_seed
 from ipt.operators.frames import Frames
+from ipt.priors.grey import Grey
+from ipt.priors.surrounded import Surrounded, surrounded
 from ipt.solve.batches import SamplingTask
 from ipt.solve.known import checked
+from ipt.solve.masks import unclipped
 from ipt.solve.noise import LEAST, estimate_noise
 from ipt.solve.options import SolveOptions
 from ipt.solve.truth import Truth
@@ -36,6 +41,8 @@ class ImageTask:
         samples: draws; with more than one the result is their mean.
         known: parameters that are given, by name: (C, H, W), or of several exposures (frames, C, H, W).
         truth: to compare with.
+        mask: (1, H, W), 1 where the picture is to be trusted, 0 where it is not.
+        clipped: as of `SolveOptions`.
         fit: what happens to a picture that the prior does not take, one of `ipt.images.choices.FIT_CHOICES`.
     """
 
@@ -46,6 +53,8 @@ class ImageTask:
     samples: int = SolveOptions.samples
     known: Mapping[str, Tensor] = field(default_factory=dict)
     truth: Truth | None = None
+    mask: Tensor | None = None
+    clipped: float | str = SolveOptions.clipped
     fit: str = SolveOptions.fit
 
     @property
@@ -94,10 +103,13 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
     first, count = frames[0], len(frames)
     levels = [estimate_noise(frame.pixels) if task.noise is None else task.noise for frame in frames]
     level = math.sqrt(sum(each**2 for each in levels) / count)
-    channels = _channels(solver, first.pixels)
-    each = [_fitted(solver, as_colour(frame.pixels, channels), task.fit) for frame in frames]
+    pixels = [_without_equal_channels(frame.pixels) for frame in frames]
+    channels = max(len(one) for one in pixels)
+    prior = _prior(solver, (channels, *first.shape[1:]))
+    each = [_fitted(operator, prior, as_colour(one, channels), task.fit) for one in pixels]
     fitted = each[0]
     noise = max(level * fitted.noise_gain, LEAST if task.noise is None else 0.0)
+    operator, known = _with_known(operator, task.known, fitted)
     shape = operator.image_shape(tuple(fitted.pixels.shape))
     sampling = SamplingTask(
         solver=replace(
@@ -106,14 +118,15 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
             priors={**solver.priors, IMAGE: fitted.prior},
         ),
         measurement=torch.cat([one.pixels for one in each])[None].to(device),
-        # A grey picture in three equal channels is one measurement, not three: each counts a third.
-        noise=noise * math.sqrt(channels / len(first.pixels)),
-        known={name: value.to(device) for name, value in checked(task.known, operator, shape, count).items()},
+        noise=noise,
+        mask=_mask(task, operator, prior, each),
+        known={name: value.to(device) for name, value in checked(known, operator, shape, count).items()},
         seeds=task.seeds,
     )
     reference = None
     if task.truth is not None:
-        reference = _reference(task.truth, first, operator.image_shape(first.shape), fitted)
+        shape = framed_shape(operator, operator.image_shape(first.shape))
+        reference = _reference(task.truth, first, shape, fitted)
     return PreparedImage(
         task=task,
         sampling=sampling,
@@ -132,34 +145,78 @@ def sample_seeds(run_seed: int, image_id: str, samples: int) -> tuple[int, ...]:
     return tuple(image_seed(run_seed, name) for name in names)
 
 
-def _channels(solver: Solver, pixels: Tensor) -> int:
-    """The picture's own number of channels, or three for a grey picture where the prior takes only colour."""
-    prior, own = solver.priors[IMAGE], len(pixels)
-    shape = solver.operator.image_shape(tuple(pixels.shape))
-    try:
-        prior.normalization(shape)
-        return own
-    except ValueError:
-        candidates = (own, 3 if own == 1 else 1)
-    return next((count for count in candidates if accepted_side(prior, count, max(shape[1:])) is not None), own)
+def _with_known(
+    operator: ParametricOperator, known: Mapping[str, Tensor], fitted: Fitted
+) -> tuple[ParametricOperator, Mapping[str, Tensor]]:
+    """Parameters that are given, scaled as the picture was, and the operator for them."""
+    resizable = ability(operator, Resizable)
+    if not known or (resizable is None and not fitted.side):
+        return operator, known
+    if resizable is None:
+        raise IptError(
+            f"{', '.join(known)} cannot be scaled with the picture; choose fit=tile, or a picture of the prior's size"
+        )
+    each = {name: value if value.ndim == 4 else value[None] for name, value in known.items()}
+    if fitted.side:
+        each = resizable.rescaled(each, fitted.pixels.shape[-1] / fitted.side)
+    each = {name: value if known[name].ndim == 4 else value[0] for name, value in each.items()}
+    return resizable.resized({name: value[None] for name, value in each.items()}), each
 
 
-def _fitted(solver: Solver, pixels: Tensor, choice: str) -> Fitted:
+def _mask(task: ImageTask, operator: ParametricOperator, prior: Prior, each: Sequence[Fitted]) -> Tensor | None:
+    """What was measured of the pixels that are solved, (1, frames, H, W) or (1, 1, H, W); None: everything."""
+    framed = ability(operator, Framed)
+    shape = operator.image_shape(tuple(each[0].pixels.shape))
+    reach = 0 if framed is None else framed.frame(shape)[0].start // 2
+    masks = [unclipped(one.pixels, task.clipped, reach) for one in each]
+    if task.mask is not None:
+        given = task.mask.expand(len(each[0].pixels), *task.mask.shape[1:])
+        trusted = (_fitted(operator, prior, given, task.fit).pixels[:1] > 0.99).float()
+        masks = [mask * trusted for mask in masks]
+    if all(bool(mask.all()) for mask in masks):
+        return None
+    if not all(bool(mask.any()) for mask in masks):
+        raise IptError("nothing of the picture is left to be trusted: give another mask=, or clipped=none")
+    # A frame's mask holds for all of its channels.
+    channels = len(each[0].pixels) if len(masks) > 1 else 1
+    return torch.cat([mask.expand(channels, *mask.shape[1:]) for mask in masks])[None]
+
+
+def _without_equal_channels(pixels: Tensor) -> Tensor:
+    """A grey picture (1, H, W), where one is stored as colour: three equal channels are one measurement, not three."""
+    return pixels[:1] if len(pixels) > 1 and bool((pixels == pixels[:1]).all()) else pixels
+
+
+def _prior(solver: Solver, shape: tuple[int, ...]) -> Prior:
+    """The image's prior for a picture (C, H, W): as it is, or as one of grey images where it takes only colour."""
+    prior = solver.priors[IMAGE]
+    if isinstance(prior, Surrounded):
+        prior = prior.prior
+    image = framed_shape(solver.operator, solver.operator.image_shape(shape))
+    if image[0] != 1 or accepted_side(prior, 1, max(image[1:])) is not None:
+        return prior
+    return Grey(prior) if accepted_side(prior, 3, max(image[1:])) is not None else prior
+
+
+def _fitted(operator: ParametricOperator, prior: Prior, pixels: Tensor, choice: str) -> Fitted:
     """What is measured as the image's prior takes the image; IptError where it does not."""
-    prior, shape = solver.priors[IMAGE], solver.operator.image_shape(tuple(pixels.shape))
+    whole = operator.image_shape(tuple(pixels.shape))
+    shape = framed_shape(operator, whole)
     if shape == pixels.shape:
-        return fit(pixels, prior, choice)
-    try:
-        prior.normalization(shape)
-    except ValueError as error:
-        if choice != "tile":
-            raise IptError(
-                f"what is measured is a picture of {shape[2]} x {shape[1]} px, which the prior does not take, and "
-                f"resizing the measurement is not resizing the picture; choose fit=tile, or a measurement of another "
-                f"size"
-            ) from error
-        prior = fit(pixels.new_zeros(shape), prior, choice).prior
-    return Fitted(pixels, prior, (0, 0, *pixels.shape[1:]))
+        fitted = fit(pixels, prior, choice)
+    else:
+        try:
+            prior.normalization(shape)
+        except ValueError as error:
+            if choice != "tile":
+                raise IptError(
+                    f"what is measured is a picture of {shape[2]} x {shape[1]} px, which the prior does not take, and "
+                    f"resizing the measurement is not resizing the picture; choose fit=tile, or a measurement of "
+                    f"another size"
+                ) from error
+            prior = fit(pixels.new_zeros(shape), prior, choice).prior
+        fitted = Fitted(pixels, prior, (0, 0, *pixels.shape[1:]))
+    return replace(fitted, prior=surrounded(fitted.prior, operator))
 
 
 def _window(picture: Picture, fitted: Fitted) -> Picture:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ipt.core.abilities import Framed, ability
 from ipt.core.errors import IptError
 from ipt.core.solver import Solution
 from ipt.images.files import Picture
@@ -36,6 +37,7 @@ class ImageResult:
         samples: (K, C, H, W), where there are several.
         spread: their standard deviation, (C, H, W).
         reference: the true picture.
+        mask: (1, H, W), 0 where the measurement was not trusted; None: all of it was.
         frames: how many exposures there were.
         combined: what is made of several exposures without solving, by name.
         record: what else is written in json; the report shows "input", "seconds", "calls" {unknown: count, of all
@@ -52,6 +54,7 @@ class ImageResult:
     samples: Tensor | None = None
     spread: Tensor | None = None
     reference: Picture | None = None
+    mask: Tensor | None = None
     frames: int = 1
     combined: Mapping[str, Picture] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
@@ -61,16 +64,22 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
     """What the solution of `prepared.sampling` amounts to; IptError: the solve diverged."""
     task, sampling, fitted = prepared.task, prepared.sampling, prepared.fitted
     operator = sampling.solver.operator
-    image = solution.image.mean(0, keepdim=True)
+    image = solution.whole.mean(0, keepdim=True)
     means = operator.constrain({name: value.mean(0, keepdim=True) for name, value in solution.parameters.items()})
     _check_finite(image, means)
     with torch.no_grad():
         residual = (sampling.measurement - operator.forward(image, **means))[0].cpu()
+    trusted = None if sampling.mask is None else sampling.mask[0].cpu().expand_as(residual)
+    if trusted is not None:
+        residual = trusted * residual
     channels, frames = len(prepared.measured.pixels), len(task.frames)
     drawn = torch.stack([as_it_came(fitted.restore(one), channels) for one in solution.image.cpu()])
     result = prepared.measured.with_pixels(drawn.mean(0))
     parameters = {name: value[0].cpu() for name, value in means.items()}
-    inside = interior_rms(residual, parameters, image.shape[1:])
+    if trusted is not None or ability(operator, Framed) is not None:
+        inside = float((residual.square().sum() / (residual.numel() if trusted is None else trusted.sum())).sqrt())
+    else:
+        inside = interior_rms(residual, parameters, image.shape[1:])
     metrics: dict[str, float] = {}
     if task.truth is not None and prepared.reference is not None:
         unknown = {name: value for name, value in parameters.items() if name not in sampling.known and not fitted.side}
@@ -91,6 +100,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         "metrics": metrics,
         "parameters": _numbers(prepared, parameters),
         "residual_inside": inside,
+        "trusted": 1.0 if trusted is None else float(trusted.mean()),
         "verdict": verdict(inside / prepared.noise, prepared.noise),
         "seed": sampling.seeds[0],
         "seeds": list(sampling.seeds),
@@ -110,6 +120,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         frames=frames,
         combined=prepared.combined,
         reference=prepared.reference,
+        mask=None if trusted is None or fitted.side else trusted[:1],
         record=record,
     )
 

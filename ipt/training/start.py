@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ipt.core.errors import IptError, Misuse
+from ipt.priors.experts import Experts
 from ipt.priors.refined import NetworkConfig, Refined, RefinedConfig
 from ipt.priors.unet import UNet, UNetConfig
 from ipt.training import state as states
@@ -89,7 +90,10 @@ def find(name: str) -> Start:
             f"{weights.file} does not name its network: start from a folder with config.json, or from a state.pt"
         )
     prior = from_weights(weights)
-    network = prior.denoiser.network
+    network, sigma_data = prior.denoiser.network, getattr(prior.denoiser, "sigma_data", 0.5)
+    if isinstance(network, Experts):
+        # The network for much noise is the one that was trained here.
+        sigma_data, network = network.config.sigma_data, network.high
     if not isinstance(network, UNet | Refined):
         raise IptError(f"{prior.name} is a network that is not trained here (ADM): start from one of `ipt train`")
     if (prior.scale, prior.offset) != (0.5, 0.5):
@@ -102,7 +106,7 @@ def find(name: str) -> Start:
     return Start(
         states.Origin(prior.name, weights.sha256, images, data, training, states.Origin.of(weights.config.get("base"))),
         network.config,
-        prior.denoiser.sigma_data,  # type: ignore[arg-type]
+        float(sigma_data),
         network.state_dict(),
         _history(weights.config, images),
     )

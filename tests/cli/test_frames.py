@@ -44,7 +44,7 @@ def names(folder: Path) -> set[str]:
 def test_simulated_exposures_have_parameters_of_their_own(simulated):
     assert names(simulated) == {"a", "truth", "run.yaml"} and names(simulated / "a") == {"01.png", "02.png", "03.png"}
     kernels, tilts = (np.load(simulated / "truth" / f"a.{name}.npy") for name in ("kernel", "tilt"))
-    assert kernels.shape == (3, 1, 7, 7) and tilts.shape == (3, 2, 16, 20)
+    assert kernels.shape == (3, 1, 7, 7) and tilts.shape == (3, 2, 22, 26)
     assert np.abs(tilts[0] - tilts[1]).max() > 0 and np.abs(kernels[0] - kernels[1]).max() > 0
     assert json.loads((simulated / "truth" / "a.json").read_text())["frames"] == 3
 
@@ -80,10 +80,10 @@ def test_frames_make_one_picture_that_is_measured_against_the_truth(simulated, t
     parameters = {f"a.{name}.{ending}" for name in ("kernel", "tilt") for ending in ("npy", "png")}
     assert names(out) == {f"a.{ending}" for ending in endings} | parameters | {"report.html", "run.yaml"}
     kernels, tilts = (np.load(out / f"a.{name}.npy") for name in ("kernel", "tilt"))
-    assert kernels.shape == (3, 1, 7, 7) and tilts.shape == (3, 2, 16, 20)
+    assert kernels.shape == (3, 1, 7, 7) and tilts.shape == (3, 2, 22, 26)
     assert kernels.sum((1, 2, 3)) == pytest.approx(1, abs=1e-5)
     record = json.loads((out / "a.json").read_text())
-    assert record["frames"] == 3 and record["shape"] == [3, 16, 20] and record["sizes"]["tilt"] == [2, 16, 20]
+    assert record["frames"] == 3 and record["shape"] == [3, 16, 20] and record["sizes"]["tilt"] == [2, 22, 26]
     true_kernels, true_tilts = (np.load(truth / f"a.{name}.npy") for name in ("kernel", "tilt"))
     metrics = record["metrics"]
     assert metrics["tilt_error"] == pytest.approx(np.mean([*map(endpoint_error, tilts, true_tilts)]), rel=1e-4)

@@ -132,7 +132,7 @@ def test_a_known_kernel_that_cannot_be(picture, tmp_path):
         assert result.exit_code == 1, result.stderr
         return result.stderr
 
-    assert "40 x 3 px, larger than the picture" in said(np.ones((3, 40)))
+    assert "larger than the picture" in said(np.ones((3, 40)))
     assert "NaN" in said(np.full((3, 3), np.nan))
     assert "nothing but zeros" in said(np.zeros((3, 3)))
     assert "is of shape (3, 1, 1)" in said(np.ones(3))

@@ -85,7 +85,7 @@ def test_no_module_imports_itself_in_a_circle():
 
 def test_the_core_is_read_at_one_sitting():
     lines = sum(len(path.read_text().splitlines()) for path in (ROOT / "core").glob("*.py"))
-    assert lines <= 900
+    assert lines <= 1020
     methods = [
         name
         for interface in (ipt.Prior, ipt.ParametricOperator, ipt.GuidanceRule)

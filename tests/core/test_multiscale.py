@@ -10,7 +10,7 @@ import torch
 from ipt.core.abilities import Coarsenable, Coarser, CoarseToFine
 from ipt.core.errors import IptError
 from ipt.core.guidance import Correction, GuidanceRule
-from ipt.core.multiscale import Multiscale
+from ipt.core.multiscale import Multiscale, draw_seed
 from ipt.core.normalization import Normalization
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.core.prior import Prior
@@ -84,10 +84,9 @@ LEVELS = [4.0, 3.0625, 2.125, 1.1875, 0.25]
 MEASUREMENT = torch.rand(2, 1, 16, 18, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
-def solver(rule=None, operator=None, **priors):
-    return Multiscale(
-        Solver(operator or Lift(), {"image": Watched(), "lift": Watched(), **priors}, rule or Following())
-    )
+def solver(rule=None, operator=None, draws=1, **priors):
+    made = Solver(operator or Lift(), {"image": Watched(), "lift": Watched(), **priors}, rule or Following())
+    return Multiscale(made, draws)
 
 
 def sizes(made):
@@ -167,10 +166,12 @@ def test_steps_and_calls_are_counted_over_all_sizes():
     assert states[-1].finished and states[-1].calls == {"image": 7, "lift": 7}
 
 
+@pytest.mark.parametrize("draws", [1, 4])
 @pytest.mark.parametrize("stop", range(1, 7))
-def test_resumed_anywhere_the_bits_are_the_same(stop):
-    states = list(solver().steps(solver().problem(MEASUREMENT), seeds=[3, 4]))
-    resumed = list(solver().steps(solver().problem(MEASUREMENT), seeds=[3, 4], resume=states[stop - 1]))
+def test_resumed_anywhere_the_bits_are_the_same(stop, draws):
+    made = solver(draws=draws)
+    states = list(made.steps(made.problem(MEASUREMENT), seeds=[3, 4]))
+    resumed = list(made.steps(made.problem(MEASUREMENT), seeds=[3, 4], resume=states[stop - 1]))
     assert len(resumed) == 7 - stop
     for one, other in zip(states[stop:], resumed, strict=True):
         assert (one.index, one.sigma, dict(one.calls)) == (other.index, other.sigma, dict(other.calls))
@@ -178,7 +179,60 @@ def test_resumed_anywhere_the_bits_are_the_same(stop):
             assert torch.equal(one.noisy[name], other.noisy[name])
 
 
-def test_an_image_alone_and_in_a_batch():
-    both = solver().solve(MEASUREMENT, seeds=[3, 4])
-    alone = solver().solve(MEASUREMENT[1:], seeds=[4])
+@pytest.mark.parametrize("draws", [1, 2, 4])
+def test_an_image_alone_and_in_a_batch(draws):
+    both = solver(draws=draws).solve(MEASUREMENT, seeds=[3, 4])
+    alone = solver(draws=draws).solve(MEASUREMENT[1:], seeds=[4])
     torch.testing.assert_close(both.image[1:], alone.image, rtol=0, atol=1e-12)
+
+
+def test_several_draws_at_small_sizes_and_one_at_the_last():
+    made = solver(Following((2.2, 0.5)), draws=4)
+    problem = made.problem(MEASUREMENT)
+    assert [level.draws for level in problem] == [4, 2, 1]
+    assert [len(level.problem.observation) for level in problem] == [8, 4, 2]
+    states = list(made.steps(problem))
+    assert [len(state.noisy["image"]) for state in states] == [8] * 5 + [4] * 3 + [2]
+    assert {tuple(state.residual.shape) for state in states} == {(2,)}
+    small = states[4]
+    each = problem[0].problem.residual(small.clean).flatten(1).square().mean(1).sqrt()
+    torch.testing.assert_close(small.residual, each.reshape(2, 4).amin(1))
+
+
+class Fond(Watched):
+    """Leaves images alone whose mean is near a value, and moves all others."""
+
+    def denoise(self, noisy, sigma):
+        mean = noisy.mean((1, 2, 3), keepdim=True)
+        return super().denoise(noisy, sigma) if sigma != 0.1 else noisy + (mean - self.value).abs()
+
+
+@dataclass(frozen=True)
+class Drawing(Following):
+    """The image is what chance made of it."""
+
+    def correct(self, step, problem):
+        return Correction()
+
+
+def test_the_draw_that_the_prior_leaves_alone_goes_on():
+    image = Fond()
+    image.value = 10.0
+    made = solver(Drawing((0.5,)), Lift(8), draws=4, image=image)
+    problem = made.problem(MEASUREMENT)
+    states = list(made.steps(problem, seeds=[3, 4]))
+    means = states[4].clean["image"].mean((1, 2, 3)).reshape(2, 4)
+    best = means.argmax(1)
+    begun = image.asked[-1][2].mean((1, 2, 3))
+    found = (2 * doubled(0.5 + 0.5 * states[4].clean["image"], (16, 18)) - 1).mean((1, 2, 3)).reshape(2, 4)
+    chosen = found[torch.arange(2), best]
+    # Noise of level .25 over 288 pixels moves a mean by .015.
+    assert (begun - chosen).abs().max() < 0.06
+    # The first draw is that of a solve without competition.
+    one = solver(Drawing((0.5,)), Lift(8), draws=1)
+    alone = list(one.steps(one.problem(MEASUREMENT), seeds=[3, 4]))
+    torch.testing.assert_close(alone[4].clean["image"], states[4].clean["image"][::4])
+
+
+def test_the_seeds_of_draws_differ_and_the_first_is_the_images_own():
+    assert draw_seed(7, 0) == 7 and len({draw_seed(seed, n) for seed in (7, 8) for n in range(4)}) == 8

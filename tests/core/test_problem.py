@@ -100,10 +100,12 @@ def test_a_mask_that_is_none_is_refused(mask, says):
 
 
 def test_a_mask_of_half_the_sides():
-    operator, mask = Blur(24), torch.ones(1, 1, 64, 64)
+    operator, mask = Blur(24, "circular"), torch.ones(1, 1, 64, 64)
     mask[..., 10:20, 10:20] = 0
     mask[..., 1, 1] = 0
-    made = Multiscale(Solver(operator, {"image": GaussianPrior(), "kernel": BoxPrior()}, Proximal(), Karras(2)))
+    made = Multiscale(
+        Solver(operator, {"image": GaussianPrior(), "kernel": BoxPrior()}, Proximal(), Karras(2)), draws=1
+    )
     seen = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(3))
     small, large = (level.problem.observation for level in made.problem(seen, 0.05, mask=mask))
     assert small.mask.shape == (1, 1, 32, 32) and small.mask.sum() == 32 * 32 - 25
@@ -133,7 +135,7 @@ def test_each_problem_and_each_prior_is_made_once_a_size(kernel, sizes, monkeypa
 
     monkeypatch.setattr(Problem, "posed", classmethod(counted))
     image, prior = Counted(), Counted()
-    made = Multiscale(Solver(Blur(kernel), {"image": image, "kernel": prior}, Proximal(), Karras(3)))
+    made = Multiscale(Solver(Blur(kernel, "circular"), {"image": image, "kernel": prior}, Proximal(), Karras(3)))
     solution = made.solve(torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0)))
     assert sorted(posed) == sizes == [size[0] for size in solution.sizes]
     assert sorted(shape[-1] for shape in image.asked) == sizes and len(prior.asked) == len(sizes)

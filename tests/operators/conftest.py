@@ -27,8 +27,8 @@ def rectangles():
 
 @pytest.fixture
 def photographed():
-    """photographed(picture, kernel, border, noise, seed): the measurement as scipy makes it, and the picture in its
-    frame: for an unknown border the middle of a larger one, as in a photograph."""
+    """photographed(picture, kernel, border, noise, seed): the measurement as scipy makes it. Where the border is
+    unknown the picture is larger than what is measured of it, by half the kernel's longer side all around."""
 
     def measure(picture, kernel, border, noise=0.01, seed=5):
         mode = {"circular": "wrap", "zero": "constant", "reflect": "reflect", "replicate": "edge"}.get(border)
@@ -39,10 +39,12 @@ def photographed():
             wide = planes if mode is None else [numpy.pad(plane, pads, mode=mode) for plane in planes]
             blurred.append([convolve2d(plane, one, mode="valid") for plane in wide])
         measured = torch.from_numpy(numpy.array(blurred))
-        frame = picture
         if mode is None:
-            frame = picture[..., pads[0][0] :, pads[1][0] :][..., : measured.shape[-2], : measured.shape[-1]]
+            margin = max(height, width) // 2
+            sides = [side - 2 * margin for side in picture.shape[-2:]]
+            (top, left), (height, width) = [margin - before for before, _ in pads], sides
+            measured = measured[..., top : top + height, left : left + width]
         normal = torch.randn(measured.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-        return measured + noise * normal, frame
+        return measured + noise * normal
 
     return measure

@@ -7,7 +7,7 @@ import pickle
 import pytest
 import torch
 
-from ipt.core.abilities import Linear, ability
+from ipt.core.abilities import Framed, Linear, ability
 from ipt.core.errors import IptError
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.operators.blur import Blur
@@ -57,6 +57,37 @@ def test_shapes_go_through_the_chain():
         BLURRED.parameters((3, 9, 9))
 
 
+@pytest.mark.parametrize(
+    ("parts", "margin"),
+    [
+        ((Blur(9), Downscale(2)), 4),
+        ((Downscale(2), Blur(9)), 8),
+        ((Blur(9), Downscale(2), Blur(5)), 8),
+        ((Blur(9), Blur(5)), 6),
+        ((Blur(9, "zero"), Blur(5)), 2),
+    ],
+)
+def test_what_is_measured_is_followed_back_to_the_image(parts, margin):
+    operator = compose(*parts)
+    factor = 2 if any(isinstance(part, Downscale) for part in parts) else 1
+    shape = operator.image_shape((3, 20, 25))
+    assert shape == (3, 20 * factor + 2 * margin, 25 * factor + 2 * margin)
+    assert operator.frame(shape) == (slice(margin, margin + 20 * factor), slice(margin, margin + 25 * factor))
+    kernels = {name: torch.zeros(1, *spec.shape) for name, spec in operator.parameters(shape).items()}
+    for kernel in kernels.values():
+        kernel[..., kernel.shape[-2] // 2, kernel.shape[-1] // 2] = 1
+    image = torch.rand(1, *shape)
+    expected = image[(..., *operator.frame(shape))]
+    expected = torch.nn.functional.avg_pool2d(expected, factor)
+    torch.testing.assert_close(operator.forward(image, **kernels), expected, rtol=0, atol=1e-5)
+
+
+def test_it_has_a_frame_if_a_part_has():
+    assert ability(compose(Blur(5), Downscale(2)), Framed)
+    assert ability(compose(Downscale(2), Blur(5)), Framed)
+    assert not ability(compose(Downscale(2), Downscale(3)), Framed)
+
+
 def test_each_part_constrains_its_own():
     valid = TWICE.constrain({name: 3 * value - 0.01 for name, value in kernels().items()})
     for value in valid.values():
@@ -76,11 +107,8 @@ def test_it_is_linear_if_its_parts_are():
 
 def test_it_nests_and_pickles():
     nested = compose(Blur(3), compose(Blur(5), Blur(7)))
-    assert {name: spec.shape[1] for name, spec in nested.parameters((3, 16, 16)).items()} == {
-        "kernel": 3,
-        "kernel2": 5,
-        "kernel3": 7,
-    }
+    specs = nested.parameters(nested.image_shape((3, 16, 16)))
+    assert {name: spec.shape[1] for name, spec in specs.items()} == {"kernel": 3, "kernel2": 5, "kernel3": 7}
     assert pickle.loads(pickle.dumps(nested)) == nested and isinstance(nested, Composed)
     assert compose(Blur(3)) == Blur(3)
 

@@ -7,26 +7,32 @@ from dataclasses import replace
 import torch
 
 import ipt
+from ipt.core.abilities import Belief, Framed, ability
 from ipt.core.multiscale import Multiscale
+from ipt.core.observation import Observation
+from ipt.linalg.covariances import Isotropic
+from ipt.operators import turbulence_steps
 from ipt.operators.blur import Blur
+from ipt.operators.downscale import Downscale
 from ipt.operators.frames import Frames
 from ipt.operators.turbulence import Turbulence
 
 
 def test_each_frames_kernel_is_doubled_alone():
-    half = Frames(Blur(24), 3).coarser((3, 64, 64))
-    assert half.operator == Frames(Blur((16, 16)), 3)
+    shape = Frames(Blur(24), 3).image_shape((9, 64, 64))
+    half = Frames(Blur(24), 3).coarser(shape)
+    assert half.operator == Frames(Blur((16, 16), margin=8), 3)
     kernels = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     found = half.enlarged({"kernel": kernels})["kernel"]
     assert found.shape == (2, 3, 24, 24)
     for frame in range(3):
-        alone = Blur(24).coarser((3, 64, 64)).enlarged({"kernel": kernels[:, frame : frame + 1]})["kernel"]
+        alone = Blur(24).coarser(shape).enlarged({"kernel": kernels[:, frame : frame + 1]})["kernel"]
         torch.testing.assert_close(found[:, frame : frame + 1], alone)
 
 
 def test_no_smaller_picture_where_the_operator_has_none():
-    assert Frames(Blur(16), 2).coarser((3, 64, 64)) is None
-    assert Frames(Turbulence(24), 2).coarser((3, 64, 64)) is None
+    for operator in (Frames(Blur(16), 2), Frames(Turbulence(24), 2)):
+        assert operator.coarser(operator.image_shape((6, 64, 64))) is None
 
 
 def test_a_solve_of_frames_begins_with_small_ones():
@@ -37,3 +43,38 @@ def test_a_solve_of_frames_begins_with_small_ones():
     solution = solver.solve(measurement)
     assert [size[:2] for size in solution.sizes] == [(24, 20), (48, 40)]
     assert solution.parameters["kernel"].shape == (1, 2, 24, 24) and solution.image.shape == (1, 1, 48, 40)
+    assert solution.whole.shape == (1, 1, 80, 72)
+
+
+def test_frames_have_the_frame_of_their_operator():
+    for operator in (Blur(9), Turbulence(9)):
+        shape = Frames(operator, 3).image_shape((9, 20, 22))
+        assert shape == operator.image_shape((3, 20, 22))
+        assert Frames(operator, 3).frame(shape) == operator.frame(shape) == (slice(4, 24), slice(4, 26))
+    assert ability(Frames(Blur(9), 3), Framed) and not ability(Frames(Downscale(2), 3), Framed)
+
+
+def test_each_frames_mask_is_its_own(monkeypatch):
+    """What one frame lacks is told by the other; what lacks in both is of no influence on any."""
+    monkeypatch.setattr(turbulence_steps, "_IMAGE_ITERATIONS", 100)
+    frames = Frames(Turbulence(5), 2)
+    generator = torch.Generator().manual_seed(3)
+    image = torch.rand(1, *frames.image_shape((6, 20, 20)), generator=generator, dtype=torch.float64)
+    tilts = 0.3 * torch.randn(1, 4, *image.shape[-2:], generator=generator, dtype=torch.float64)
+    kernels = torch.zeros(1, 2, 5, 5, dtype=torch.float64)
+    kernels[:, :, 2, 1:4] = 1 / 3
+    known = {"kernel": kernels, "tilt": tilts}
+    measured = frames.forward(image, **known)
+    one = torch.ones(1, 1, 1, 1, dtype=torch.float64)
+    mask = torch.ones(1, 6, 20, 20, dtype=torch.float64)
+    mask[:, :3, :, :10] = 0
+    belief = Belief(torch.full_like(image, 0.5), Isotropic(0.1 * one), 0.5)
+    wrong = torch.where(mask.bool(), measured, 7.0)
+    found = frames.image_step(Observation(wrong, 0.01 * one, mask), belief, known, {})
+    same = frames.image_step(Observation(measured, 0.01 * one, mask), belief, known, {})
+    torch.testing.assert_close(found, same, rtol=0, atol=1e-12)
+    second = Frames(Turbulence(5), 1)
+    alone = {"kernel": kernels[:, 1:], "tilt": tilts[:, 2:]}
+    left = (..., slice(4, 20), slice(2, 8))
+    expected = second.image_step(Observation(measured[:, 3:], 0.01 * one), belief, alone, {})
+    torch.testing.assert_close(found[left], expected[left], rtol=0, atol=0.05)

@@ -11,7 +11,7 @@ from ipt.core.abilities import Belief
 from ipt.core.observation import Observation
 from ipt.core.solver import Solver
 from ipt.linalg.covariances import Isotropic
-from ipt.operators import turbulence_steps
+from ipt.operators import blur_steps, turbulence_steps
 from ipt.operators.blur import Blur
 from ipt.operators.frames import Frames
 from ipt.operators.turbulence import ORDERS, Turbulence
@@ -39,6 +39,7 @@ def kernel(batch: int = 1) -> torch.Tensor:
 
 
 def optics(order: str, border: str, batch: int = 2) -> turbulence_steps.Optics:
+    """Of images of 14x16, whatever of them is measured."""
     operator = Turbulence(5, border, order)
     picture = torch.empty(batch, 3, 14, 16, dtype=torch.float64)
     return operator._optics(picture, kernel(batch), smooth(batch, 2, 14, 16, seed=3))
@@ -68,8 +69,31 @@ def test_the_adjoint_of_the_linear_part(order, border):
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_steps_model_is_the_operators_forward(order, border):
     model, picture = optics(order, border), noise(2, 3, 14, 16, seed=1)
-    expected = Turbulence(5, border, order).forward(picture, kernel(2), model.tilt)
-    torch.testing.assert_close(model.forward(picture), expected, rtol=1e-10, atol=1e-10)
+    operator = Turbulence(5, border, order)
+    expected = operator.forward(picture, kernel(2), model.tilt)
+    found = model.forward(picture)[(..., *operator.frame((3, 14, 16)))]
+    assert found.shape == ((2, 3, 10, 12) if border == "unknown" else (2, 3, 14, 16))
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_adjoint_of_what_is_measured_and_weighed(order, border):
+    """Frame, mask and noise in one: <W M x, r> = <x, M' W r>, and nothing of a residual counts where none is."""
+    model, operator = optics(order, border), Turbulence(5, border, order)
+    rows, columns = operator.frame((3, 14, 16))
+    mask = (noise(2, 1, rows.stop - rows.start, columns.stop - columns.start, seed=4) > -0.8).double()
+    measured = noise(2, 3, *mask.shape[-2:], seed=7)
+    spectrum = 0.01 * (1 + torch.rand(2, 3, *model.transfer.shape[-2:], dtype=torch.float64))
+    disturbance = smooth(2, 1, 14, 16, seed=9).abs()
+    weight = turbulence_steps.Weight.of(model, Observation(measured, constant(0.1, 2), mask), spectrum, disturbance)
+    picture, residual = noise(2, 3, 14, 16, seed=1), noise(2, 3, 14, 16, seed=2)
+    ahead = (weight(model.forward(picture)) * residual).sum()
+    torch.testing.assert_close((picture * model.adjoint(weight(residual))).sum(), ahead, rtol=1e-10, atol=1e-8)
+    inside = torch.zeros(2, 1, 14, 16, dtype=torch.float64)
+    inside[..., rows, columns] = mask
+    assert torch.equal(weight(residual), weight(inside * residual)) and weight(residual).abs().max() > 1
+    assert (weight(residual) * (1 - inside)).abs().max() == 0
 
 
 @pytest.mark.parametrize("border", BORDERS)
@@ -81,23 +105,91 @@ def test_the_derivative_in_the_tilt_and_its_adjoint(order, border):
     operator = Turbulence(5, border, order)
     step = 1e-5
     ahead, behind = (operator.forward(picture, kernel(2), model.tilt + s * step * change) for s in (1, -1))
-    torch.testing.assert_close(along(change), (ahead - behind) / (2 * step), rtol=1e-5, atol=1e-6)
+    found = along(change)[(..., *operator.frame((3, 14, 16)))]
+    torch.testing.assert_close(found, (ahead - behind) / (2 * step), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close((along(change) * residual).sum(), (change * back(residual)).sum(), rtol=1e-10, atol=1e-9)
 
 
-def test_without_a_tilt_the_image_step_is_that_of_blur():
-    picture, mean = smooth(2, 3, 24, 24, seed=1) / 4 + 0.5, torch.full((2, 3, 24, 24), 0.5, dtype=torch.float64)
-    blur = Blur(5, "circular")
-    measured = blur.forward(picture, kernel(2)) + 0.01 * noise(2, 3, 24, 24, seed=2)
-    belief = gaussian(mean, constant(0.01, 2), 0.2)
-    flat = torch.zeros(2, 2, 24, 24, dtype=torch.float64)
-    expected = blur.image_step(observed(measured, constant(1e-4, 2)), belief, {"kernel": kernel(2)}, {})
+@pytest.mark.parametrize("border", ["circular", "reflect", "unknown"])
+@pytest.mark.parametrize("holes", [False, True])
+@pytest.mark.parametrize("sure", [False, True])
+def test_without_a_tilt_the_image_step_is_that_of_blur(border, holes, sure, monkeypatch):
+    """Both solve the same system, which blur's does in one step where nothing lacks. There is more noise than is said,
+    so that blur's takes none of it away."""
+    blur = Blur(5, border)
+    shape = blur.image_shape((3, 24, 24))
+    picture, mean = smooth(2, *shape, seed=1) / 4 + 0.5, torch.full((2, *shape), 0.5, dtype=torch.float64)
+    measured = blur.forward(picture, kernel(2)) + 0.1 * noise(2, 3, 24, 24, seed=2)
+    mask = (noise(2, 1, 24, 24, seed=5) > -1).double() if holes else None
+    seen = Observation(measured, constant(0.01, 2), mask)
+    belief, flat = gaussian(mean, constant(0.01, 2), 0.2), torch.zeros(2, 2, *shape[1:], dtype=torch.float64)
+    beliefs = {} if sure else {"kernel": gaussian(kernel(2), constant(0.01, 2), 0.1)}
+    for module in (blur_steps, turbulence_steps):
+        monkeypatch.setattr(module, "_IMAGE_ITERATIONS", 100)
+    expected = blur.image_step(seen, belief, {"kernel": kernel(2)}, beliefs)
     for order in ORDERS:
-        operator = Turbulence(5, "circular", order)
-        found = operator.image_step(
-            observed(measured, constant(1e-4, 2)), belief, {"kernel": kernel(2), "tilt": flat}, {}
-        )
+        found = Turbulence(5, border, order).image_step(seen, belief, {"kernel": kernel(2), "tilt": flat}, beliefs)
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("border", ["circular", "reflect", "unknown"])
+def test_the_image_step_solves_its_normal_equations(border, order, monkeypatch):
+    """Of two frames with masks of their own, against dense matrices, luminance alone."""
+    monkeypatch.setattr(turbulence_steps, "_IMAGE_ITERATIONS", 300)
+    operator = Turbulence((3, 4), border, order)
+    shape = operator.image_shape((1, 9, 8))
+    pixels = shape[1] * shape[2]
+    kernels = torch.rand(2, 1, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    given = operator.constrain({"kernel": kernels, "tilt": smooth(2, 2, *shape[1:], seed=3)})
+    mean, level = smooth(1, *shape, seed=1) / 4 + 0.5, 0.3
+    measured = operator.forward((mean + 0.1 * noise(1, *shape)).expand(2, -1, -1, -1), **given)
+    mask = (noise(2, 1, 9, 8, seed=5) > -1).double()
+    stds = torch.tensor([0.01, 0.03], dtype=torch.float64).reshape(2, 1, 1, 1)
+    found = operator.image_step(Observation(measured, stds, mask), gaussian(mean, constant(0.01, 1), level), given, {})
+    units = torch.eye(pixels, dtype=torch.float64).reshape(pixels, *shape)
+    padded = operator.blur.padded(mean, kernels)
+    whole = padded.extend(units)
+    error = blur_steps.wiener_error(padded, gaussian(mean, constant(0.01, 1), level), mean)
+    normal = whole.flatten(1) @ padded.filtered(whole, 1 / error).flatten(1).T
+    right = torch.zeros(pixels, dtype=torch.float64)
+    for frame in range(2):
+        own = {name: value[frame : frame + 1].expand(pixels, -1, -1, -1) for name, value in given.items()}
+        matrix = (mask[frame] * operator.forward(units, **own)).flatten(1).T / stds[frame].item()
+        rest = mask[frame] * (measured[frame] - operator.forward(mean, **{k: v[:1] for k, v in own.items()})[0])
+        normal += matrix.T @ matrix
+        right += matrix.T @ rest.flatten() / stds[frame].item()
+    expected = mean + torch.linalg.solve(normal, right).reshape(mean.shape)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("border", ["circular", "unknown"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_what_was_not_measured_has_no_influence(order, border):
+    operator = Turbulence(5, border, order)
+    shape = operator.image_shape((3, 16, 18))
+    image, tilts = smooth(1, *shape, seed=1) / 4 + 0.5, smooth(2, 2, *shape[1:], seed=4)
+    measured = operator.forward(image.expand(2, -1, -1, -1), kernel(2), tilts) + 0.01 * noise(2, 3, 16, 18, seed=2)
+    mask = (noise(2, 1, 16, 18, seed=5) > -1).double()
+    mask[0, :, 4:9, 5:9] = 0
+    belief = gaussian(image + 0.02 * noise(*image.shape, seed=6), constant(0.01, 1), 0.1)
+    beliefs = {
+        "kernel": gaussian(kernel(2) + 0.02, constant(0.01, 2), 0.1),
+        "tilt": believed(2, 0.5 * tilts),
+    }
+    valid = operator.constrain({name: one.mean for name, one in beliefs.items()})
+
+    def steps(seen, one=slice(None)):
+        observation = Observation(seen, constant(0.01, 2), mask)
+        found = operator.parameter_step(observation, belief, beliefs, {})
+        return operator.image_step(observation, belief, valid, beliefs), found["kernel"], found["tilt"]
+
+    expected = steps(measured)
+    for wrong in (0.0, 1e3):
+        for one, found in zip(expected, steps(torch.where(mask.bool(), measured, wrong)), strict=True):
+            torch.testing.assert_close(found, one, rtol=0, atol=1e-12 if wrong == 0 else 1e-10)
+    for one, found in zip(expected, steps(measured + 0.05 * mask), strict=True):
+        assert (found - one).abs().max() > 1e-4
 
 
 def test_equal_frames_are_one_frame_of_less_noise():

@@ -173,7 +173,7 @@ class Recorder(ipt.Prior):
         self.given = path, device, precision
 
     def normalization(self, shape):
-        raise NotImplementedError
+        raise ValueError("takes nothing")
 
     def denoise(self, noisy, sigma):
         raise NotImplementedError
@@ -187,10 +187,14 @@ def ipt_priors():
 def test_device_and_precision_go_to_priors_that_have_them(install):
     install("recording", NETWORKS)
     priors = {"prior": "recorder:a b", "parameters": {"kernel": "box"}}
-    assert build(**priors).solver.priors["image"].given == ("a b", "cpu", "fp32")
-    assert build(**priors, device="cuda", precision="bf16").solver.priors["image"].given == ("a b", "cuda", "bf16")
+    assert build(**priors).solver.priors["image"].prior.given == ("a b", "cpu", "fp32")
+    assert build(**priors, device="cuda", precision="bf16").solver.priors["image"].prior.given == (
+        "a b",
+        "cuda",
+        "bf16",
+    )
     chosen = build(**priors, device="cuda", settings={"prior.device": "meta"})
-    assert chosen.solver.priors["image"].given == ("a b", "meta", "fp32")
+    assert chosen.solver.priors["image"].prior.given == ("a b", "meta", "fp32")
 
 
 def test_a_path_that_exists_is_a_network(tmp_path, monkeypatch):

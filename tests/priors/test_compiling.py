@@ -36,7 +36,7 @@ def test_the_option_reaches_the_network(folder, monkeypatch):
     priors = {"prior": folder(3), "parameters": {"kernel": f"network:{folder(1)}"}}
     assert build(**priors) and not seen
     solver = build(**priors, settings={"prior.compile": "true"})
-    assert seen == [solver.solver.priors["image"].denoiser.network]
+    assert seen == [solver.solver.priors["image"].prior.denoiser.network]
 
 
 def test_where_nothing_can_be_compiled(folder, monkeypatch):

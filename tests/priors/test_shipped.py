@@ -117,7 +117,7 @@ def test_natural_keeps_grey_pictures_grey(photograph):
     clean = shipped.natural().denoise((grey + 0.2 * noise).expand(-1, 3, -1, -1), 0.2)
     assert (clean - clean.mean(1, keepdim=True)).square().mean().sqrt() < 0.05
     # The noise is in all channels alike, which a prior of colours does not expect.
-    assert (clean.mean(1, keepdim=True) - grey).square().mean().sqrt() < 0.14
+    assert (clean.mean(1, keepdim=True) - grey).square().mean().sqrt() < 0.15
 
 
 @pytest.mark.parametrize("sigma", [0.2, 5.0])

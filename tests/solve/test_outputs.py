@@ -159,7 +159,11 @@ def test_what_is_another_picture_s_stays(tmp_path: Path, older_first: bool) -> N
 
 @pytest.mark.parametrize("samples", [0, 2])
 def test_roles_are_what_is_written(tmp_path: Path, samples: int) -> None:
-    solved = replace(result(samples), reference=Picture(torch.rand(3, 12, 12)) if samples else None)
+    solved = replace(
+        result(samples),
+        reference=Picture(torch.rand(3, 12, 12)) if samples else None,
+        mask=torch.ones(1, 12, 12),
+    )
     write_result(tmp_path, "a", solved)
     written = {name.removeprefix("a.").rpartition(".")[0] for name in names(tmp_path)} - {""}
     assert written == roles(["kernel", "tilt"], samples, reference=bool(samples)) - {"failed"}

@@ -92,19 +92,23 @@ class Colour(Prior):
         return GaussianPrior().denoise(noisy, sigma)
 
 
-def test_a_grey_picture_comes_back_grey_and_counts_once():
+@pytest.mark.parametrize("stored", [1, 3], ids=["as grey", "as colour"])
+def test_a_grey_picture_comes_back_as_it_was_stored_and_counts_once(stored):
     grey = picture(1)
-    levels = []
+    grey = grey.with_pixels(grey.pixels.expand(stored, -1, -1))
+    levels, channels = [], []
 
     class Told(Proximal):
         def correct(self, step, problem):
             levels.append(float(problem.observation.noise))
+            channels.append(problem.observation.measurement.shape[1])
             return super().correct(step, problem)
 
     solver = Multiscale(replace(SOLVER.solver, priors={**PRIORS, "image": Colour(24)}, rule=Told()))
     result = solve_picture(solver, ImageTask(grey, noise=0.02))
-    assert result.picture.pixels.shape == (1, 24, 24) and result.noise == 0.02
-    assert levels == pytest.approx([0.02 * math.sqrt(3)] * 4)
+    found = result.picture.pixels
+    assert found.shape == (stored, 24, 24) and result.noise == 0.02 and torch.equal(found, found[:1].expand_as(found))
+    assert levels == pytest.approx([0.02] * 4) and set(channels) == {1}
 
 
 @pytest.mark.parametrize(("choice", "window"), [("resize", (0, 0, 30, 40)), ("crop", (0, 5, 30, 30))])
