@@ -157,7 +157,7 @@ def main() -> None:
         began = time.perf_counter()
         known = {"kernel": one.kernel} if options.known else {}
         task = ImageTask(Picture(one.measurement), f"photograph{index}", options.noise, known=known)
-        prepared = prepare(solver, task)
+        prepared = prepare(solver.solver, task)
         (solution,) = solve_tasks([prepared.sampling], BatchSizer(1))
         found = solution.parameters.get("kernel", one.kernel[None])[0]
         row = {
