@@ -15,7 +15,10 @@ from ipt.core.normalization import Normalization
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.core.prior import Prior
 from ipt.core.solver import Solver
+from ipt.guidance.proximal import Proximal
 from ipt.linalg.resampling import doubled, halved
+from ipt.operators.blur import Blur
+from ipt.priors.analytic import BoxPrior, GaussianPrior
 from ipt.sampling.schedules import Karras
 from ipt.sampling.transitions import Renoise
 
@@ -236,3 +239,48 @@ def test_the_draw_that_the_prior_leaves_alone_goes_on():
 
 def test_the_seeds_of_draws_differ_and_the_first_is_the_images_own():
     assert draw_seed(7, 0) == 7 and len({draw_seed(seed, n) for seed in (7, 8) for n in range(4)}) == 8
+
+
+@pytest.fixture(scope="module")
+def blurred():
+    """Blurred pictures of 48x40 whose border is unknown, one of them with a hole, and what solves them."""
+    operator, priors = Blur(24), {"image": GaussianPrior(), "kernel": BoxPrior()}
+    made = Multiscale(Solver(operator, priors, Proximal(), Karras(4)), draws=4)
+    measurement = torch.rand(2, 1, 48, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    mask = torch.ones(2, 1, 48, 40, dtype=torch.float64)
+    mask[1, :, 10:20, 5:9] = 0
+    return made, measurement, mask
+
+
+def test_images_around_their_frame_are_solved_alone_as_in_a_batch(blurred):
+    made, measurement, mask = blurred
+    both = made.solve(measurement, 0.05, seeds=[3, 4], mask=mask)
+    assert both.sizes[0][:2] == (24, 20) and both.whole.shape == (2, 1, 80, 72)
+    for index in range(2):
+        one = slice(index, index + 1)
+        alone = made.solve(measurement[one], 0.05, seeds=[3 + index], mask=mask[one])
+        torch.testing.assert_close(both.image[one], alone.image, rtol=0, atol=1e-8)
+        torch.testing.assert_close(both.parameters["kernel"][one], alone.parameters["kernel"], rtol=0, atol=1e-8)
+        torch.testing.assert_close(both.residual[one], alone.residual, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("stop", [1, 2])
+def test_images_around_their_frame_are_resumed_in_the_middle_of_the_small_size(stop, blurred):
+    made, measurement, mask = blurred
+    problem = made.problem(measurement, 0.05, mask=mask)
+    states = list(made.steps(problem, [3, 4]))
+    assert states[stop].noisy["image"].shape == (8, 1, 40, 36)
+    again = made.problem(measurement, 0.05, mask=mask)
+    resumed = list(made.steps(again, [3, 4], states[stop]))
+    for name in ("image", "kernel"):
+        assert torch.equal(resumed[-1].clean[name], states[-1].clean[name])
+
+
+def test_the_margins_of_small_sizes_are_those_of_the_large_one_halved(blurred):
+    made, measurement, _ = blurred
+    for level in made.problem(measurement):
+        shape = level.problem.normalizations["image"].physical_shape
+        rows, columns = level.problem.operator.frame(shape)
+        frame = (rows.stop - rows.start, columns.stop - columns.start)
+        assert frame == tuple(level.problem.observation.measurement.shape[-2:])
+        assert rows.start * measurement.shape[-1] // frame[1] == 16

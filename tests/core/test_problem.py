@@ -139,3 +139,33 @@ def test_each_problem_and_each_prior_is_made_once_a_size(kernel, sizes, monkeypa
     solution = made.solve(torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0)))
     assert sorted(posed) == sizes == [size[0] for size in solution.sizes]
     assert sorted(shape[-1] for shape in image.asked) == sizes and len(prior.asked) == len(sizes)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_every_image_so_many_times_one_after_the_other(masked):
+    """With its own noise, mask and known parameters; what is the same for all of them is shared."""
+    operator = Blur(3)
+    kernels = torch.rand(2, 1, 3, 3, generator=torch.Generator().manual_seed(4))
+    known = operator.constrain({"kernel": kernels})
+    mask = (torch.rand(2, 1, 12, 12, generator=torch.Generator().manual_seed(5)) > 0.2).float() if masked else None
+    made = Solver(operator, {"image": GaussianPrior()}, Proximal())
+    problem = made.problem(measurement(), torch.tensor([0.01, 0.05]), known, mask)
+    each = problem.repeated(3)
+    order = [0, 0, 0, 1, 1, 1]
+    assert len(each.observation) == 6 and torch.equal(
+        each.observation.measurement, problem.observation.measurement[order]
+    )
+    assert torch.equal(each.observation.noise, problem.observation.noise[order])
+    assert (each.observation.mask is None) == (not masked)
+    if masked:
+        assert torch.equal(each.observation.mask, mask[order])
+    assert torch.equal(each.known["kernel"], known["kernel"][order])
+    assert each.operator is problem.operator and each.normalizations == problem.normalizations
+    image = torch.rand(2, *operator.image_shape((1, 12, 12)), generator=torch.Generator().manual_seed(6))
+    torch.testing.assert_close(each.residual({"image": image[order]}), problem.residual({"image": image})[order])
+    rms = [
+        one.observation.rms(one.residual({"image": image[index]})) for one, index in ((problem, [0, 1]), (each, order))
+    ]
+    torch.testing.assert_close(rms[1], rms[0][order])
+    once = problem.repeated(1)
+    assert torch.equal(once.observation.measurement, problem.observation.measurement)
