@@ -7,7 +7,11 @@ import torch
 
 from ipt.core.errors import IptError, Misuse
 from ipt.operators.blur import Blur
+from ipt.operators.compose import compose
+from ipt.operators.downscale import Downscale
 from ipt.operators.kernels import GaussianKernels
+from ipt.operators.tilts import TiltKolmogorov
+from ipt.operators.turbulence import Turbulence
 from ipt.simulate.simulation import generator_names, generators_for, section, simulate
 
 KERNELS = {"kernel": GaussianKernels(std=1.5)}
@@ -23,6 +27,36 @@ def test_the_measurement_differs_from_the_operator_s_by_white_noise(clean):
     assert made.parameters["kernel"].shape == (1, 9, 9)
     noise = made.measurement - Blur(9, "reflect").forward(clean[None], made.parameters["kernel"][None])[0]
     assert float(noise.std()) == pytest.approx(0.05, rel=0.05) and abs(float(noise.mean())) < 0.003
+
+
+def test_a_cut_picture_is_measured_where_all_that_is_seen_is_real(clean):
+    """What lies around the frame is the picture's own, so the measurement is smaller."""
+    made = simulate(clean, Blur(9), KERNELS, 0.0, 3, cut=True)
+    whole = simulate(clean, Blur(9), KERNELS, 0.0, 3)
+    assert made.measurement.shape == (3, 40, 32)
+    torch.testing.assert_close(made.parameters["kernel"], whole.parameters["kernel"])
+    torch.testing.assert_close(made.measurement, whole.measurement[:, 4:-4, 4:-4])
+
+
+@pytest.mark.parametrize(
+    ("operator", "measured"),
+    [
+        (Blur(), (3, 48, 40)),
+        (Turbulence(), (3, 48, 40)),
+        (compose(Blur(), Downscale(2)), (3, 24, 20)),
+        (compose(Downscale(2), Blur()), (3, 24, 20)),
+        (compose(Blur(9), Downscale(2), Blur(5)), (3, 24, 20)),
+        (compose(Blur(), Blur(5)), (3, 48, 40)),
+    ],
+    ids=["blur", "turbulence", "blur+downscale", "downscale+blur", "three", "blur+blur"],
+)
+def test_the_picture_is_the_frame_whatever_is_measured_of_it(operator, measured):
+    """A picture that is as bright everywhere stays so: it goes on around its frame as far as is seen."""
+    generators = {name: GaussianKernels(std=1.5) for name in operator.parameters(operator.image_shape(measured))}
+    if "tilt" in generators:
+        generators["tilt"] = TiltKolmogorov()
+    made = simulate(torch.full((3, 48, 40), 0.7), operator, generators, 0.0, 3)
+    torch.testing.assert_close(made.measurement, torch.full(measured, 0.7))
 
 
 def test_noise_and_parameters_have_streams_of_their_own(clean):
