@@ -29,7 +29,7 @@ class Wrapper(ABC):
 
 
 def ability(component: object, kind: type[Ability]) -> Ability | None:
-    """A component as one that has an ability; None: it does not. (Not by isinstance, because of wrappers.)"""
+    """A component as one that has an ability, None if it has it not; isinstance would be wrong for wrappers."""
     if isinstance(component, Wrapper) and not component.allows(kind):
         return None
     return component if isinstance(component, kind) else None

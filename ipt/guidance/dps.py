@@ -2,9 +2,12 @@
 
     z'_c  <-  z'_c - s sqrt((1 + sigma^2)(1 + sigma_next^2)) grad_{z_c} || y - A(clean) ||      for every unknown c
 
-Chung et al., "Diffusion Posterior Sampling for General Noisy Inverse Problems" (arXiv 2209.14687), algorithm 1, and for
-several unknowns BlindDPS (arXiv 2211.10656), algorithm 1. The square root carries the published step, which is taken on
-x_vp = z / sqrt(1 + sigma^2), to z. As published, the norm is of images in -1..1.
+The square root carries the published step, which is taken on x_vp = z / sqrt(1 + sigma^2), to z. As published, the norm
+is of images in -1..1.
+
+References:
+    Chung et al., "Diffusion Posterior Sampling for General Noisy Inverse Problems" (arXiv 2209.14687), algorithm 1; for
+    several unknowns BlindDPS (arXiv 2211.10656), algorithm 1.
 """
 
 from __future__ import annotations
@@ -29,8 +32,13 @@ SIZES = ("constant", "sqrt-abar")
 
 @dataclass(frozen=True)
 class DPS(GuidanceRule):
-    """scale: the published step size s, one for all unknowns or one for each by name. size: "constant" (the paper) or
-    "sqrt-abar", which multiplies it by sqrt(abar_t) = 1 / sqrt(1 + sigma^2) (the authors' release)."""
+    """Gradient steps on the norm of the residual, through the priors.
+
+    Attributes:
+        scale: the published step size s, one for all unknowns or one for each by name.
+        size: "constant" (the paper) or "sqrt-abar", which multiplies it by sqrt(abar_t) = 1 / sqrt(1 + sigma^2) (the
+            authors' release).
+    """
 
     scale: float | Mapping[str, float] = 0.3
     size: str = "constant"

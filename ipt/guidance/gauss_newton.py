@@ -1,25 +1,24 @@
 """The steps of the proximal rule for any differentiable operator: damped Gauss-Newton, solved by conjugate gradients.
 
-    minimise over u   ||y - A(u)||^2 / s^2  +  sum_c ||u_c - mean_c||^2 / variance_c
+    minimise over u   ||M (y - A(u))||^2 / s^2  +  sum_c (u_c - mean_c)' C_c^-1 (u_c - mean_c)
 
-In the beliefs' own units, z = (u - mean) / std, the second term is ||z||^2, and an iteration solves, with J = dA/dz,
+In the beliefs' own units, u = mean + L z with C = L L', the second term is ||z||^2, and an iteration solves, with
+J = M dA/dz,
 
     (J' J / s^2 + I + damping I) d = J' (y - A) / s^2 - z,
 
 where J and J' are only ever applied to vectors: J' by automatic differentiation, J by differentiating that once more,
 or by differences for what can be differentiated only once. A step that does not lower an image's objective enough is
-halved for that image, and after three halvings refused, which raises its damping (Levenberg, 1944; Marquardt, 1963;
-Nocedal, Wright, "Numerical Optimization", chapter 10). Every scalar is per image.
-
-A belief with a spread L has the unit z = L^-1 (u - mean): there is no variance alone, but a covariance. While the
+halved for that image, and after three halvings refused, which raises its damping. Every scalar is per image. While the
 parameters are solved for, the image's error is noise, and division by s^2 is `ipt.guidance.whitening`.
+
+References:
+    Levenberg (1944) and Marquardt (1963); Nocedal, Wright, "Numerical Optimization", chapter 10.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -28,13 +27,14 @@ from ipt.core.abilities import Belief
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import IMAGE, ParametricOperator, Unknowns
+from ipt.guidance.tangent import Tangent, signs
 from ipt.guidance.whitening import Weigh, flat, whitened
 from ipt.linalg.conjugate_gradients import conjugate_gradients
 from ipt.linalg.covariances import Isotropic
+from ipt.linalg.norms import norm
 
 PATTERNS = 4  # from which the spectrum of the image's error is estimated
 TRIALS = 4  # of a step: whole, a half, a quarter, an eighth
-ADJOINT = 1e3  # roundings by which <u, J J' u> and |J' u|^2 may differ
 SHARE = 0.25  # of the fall that the linear forecast promises, for a step to be taken
 LINEAR = 1e-3  # share of a step's effect that its linear forecast may miss, for more iterations to be of no use
 
@@ -53,12 +53,21 @@ def parameter_step(
 ) -> Unknowns:
     """The unknown parameters, all together, that best explain the measurement given beliefs about them and the image.
 
-    image: its mean is taken for the image; what its error amounts to in the measurement counts as noise, of one
-    variance where its pixels' errors are independent, else with a spectrum. parameters: beliefs before `constrain`, and
-    so is what is returned. known: given parameters.
-
     The objective never rises above its value at the means. What `constrain` cuts off, a measurement cannot move: an
-    entry whose mean lies beyond a bound stays there. Raises IptError if the operator cannot be differentiated.
+    entry whose mean lies beyond a bound stays there.
+
+    Args:
+        operator: any that can be differentiated.
+        observation: what was measured.
+        image: its mean is taken for the image; what its error amounts to in the measurement counts as noise, of one
+            variance where its pixels' errors are independent, else with a spectrum.
+        parameters: beliefs before `constrain`, and so is what is returned.
+        known: the other parameters.
+        iterations: at most.
+        cg_iterations: of conjugate gradients in each.
+
+    Raises:
+        IptError: the operator cannot be differentiated.
     """
     if not parameters:
         return {}
@@ -85,9 +94,9 @@ def image_step(
 ) -> Tensor:
     """The image that best explains the measurement given a belief about it, (B, C, H, W).
 
-    parameters: valid ones. Where the operator is linear in the
-    image, the first iteration is exact but for what the conjugate gradients leave, and it is the last. The objective
-    never rises above its value at the mean. Raises IptError if the operator cannot be differentiated.
+    Where the operator is linear in the image, the first iteration is exact but for what the conjugate gradients leave,
+    and it is the last. The objective never rises above its value at the mean. Arguments and errors are those of
+    `parameter_step`; parameters: valid ones.
     """
     valid = {name: value.detach() for name, value in parameters.items()}
 
@@ -127,97 +136,21 @@ class _Standard:
         }
 
 
-@dataclass(frozen=True)
-class _Tangent:
-    """A prediction and its derivative J at a point (B, N): value (B, C, H, W), J v and J' u."""
-
-    value: Tensor
-    forward: Callable[[Tensor], Tensor]
-    transposed: Callable[[Tensor], Tensor]
-
-    @classmethod
-    def at(
-        cls, point: Tensor, predict: Callable[[Tensor], Tensor], operator: ParametricOperator, names: str
-    ) -> _Tangent:
-        with torch.enable_grad(), _reported(operator, names):
-            leaf = point.detach().requires_grad_()
-            value = predict(leaf)
-            if not value.requires_grad:
-                raise RuntimeError("the measurement carries no gradient")
-
-        def transposed(vector: Tensor) -> Tensor:
-            with _reported(operator, names):
-                return torch.autograd.grad(value, leaf, vector, retain_graph=True)[0]
-
-        def by_differences(vector: Tensor) -> Tensor:
-            # Central, at most eps^(1/3) of a standard deviation to either side.
-            length = torch.finfo(point.dtype).eps ** (1 / 3) / vector.abs().amax(1, keepdim=True).clamp(min=1e-30)
-            ahead, behind = predict(point + length * vector), predict(point - length * vector)
-            return (ahead - behind) / (2 * length[..., None, None])
-
-        probe = 1 + _signs(value)
-        there = transposed(probe)
-        try:
-            by_two_backward = _by_two_backward(value, leaf)
-            back_again = by_two_backward(there)
-        except torch.cuda.OutOfMemoryError:
-            raise
-        except RuntimeError:
-            return cls(value.detach(), by_differences, transposed)
-        # A path that cannot be differentiated twice may be missing without a word, and at a kink the two derivatives
-        # may take different sides: then this J is not the transpose of J'.
-        differing = (probe * back_again).flatten(1).sum(1, keepdim=True) - there.square().sum(1, keepdim=True)
-        rounding = torch.finfo(point.dtype).eps * _norm(probe) * _norm(back_again)
-        unequal = (differing.abs() > ADJOINT * rounding)[..., None, None]
-        if not unequal.any():
-            return cls(value.detach(), by_two_backward, transposed)
-        return cls(value.detach(), lambda v: torch.where(unequal, by_differences(v), by_two_backward(v)), transposed)
-
-
-def _by_two_backward(value: Tensor, leaf: Tensor) -> Callable[[Tensor], Tensor]:
-    """v -> J v: J' u is linear in u, and the derivative of v . J' u in u is J v. Several times faster than
-    torch.func.jvp, which predicts anew for each v, and grid_sample has it."""
-    with torch.enable_grad():
-        cotangent = torch.zeros_like(value).requires_grad_()
-        (back,) = torch.autograd.grad(value, leaf, cotangent, create_graph=True)
-    return lambda vector: torch.autograd.grad(back, cotangent, vector, retain_graph=True)[0]
-
-
-@contextmanager
-def _reported(operator: ParametricOperator, names: str) -> Iterator[None]:
-    """What goes wrong in differentiating, as an error that names the operator."""
-    try:
-        yield
-    except torch.cuda.OutOfMemoryError:
-        raise
-    except RuntimeError as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        raise IptError(
-            f"the operator {type(operator).__name__} cannot be differentiated in {names} ({reason}).\n"
-            "Write its forward and constrain in torch operations that have derivatives, or give it its own image_step "
-            "and parameter_step"
-        ) from error
-
-
 def _image_error(
     operator: ParametricOperator, image: Belief, valid: Mapping[str, Tensor], observation: Observation
 ) -> Weigh:
-    """Division by the noise's variance and what the image's error amounts to in the measurement: J applied to patterns
-    of +-1 standard deviations (Hutchinson's estimate), the same for every image."""
+    """Division by the noise's variance and what the image's error amounts to in the measurement.
+
+    That is J applied to patterns of +-1 standard deviations (Hutchinson's estimate), the same for every image.
+    """
     belief = _Standard({IMAGE: image})
     point = belief.origin()
     fixed = {name: value.detach() for name, value in valid.items()}
-    tangent = _Tangent.at(point, lambda z: operator.forward(belief.unknowns(z)[IMAGE], **fixed), operator, IMAGE)
+    tangent = Tangent.at(point, lambda z: operator.forward(belief.unknowns(z)[IMAGE], **fixed), operator, IMAGE)
     noise_variance = observation.noise_variance
     if isinstance(image.covariance, Isotropic):
-        return flat(noise_variance + tangent.forward(_signs(point)).square().mean((1, 2, 3), keepdim=True))
-    return whitened(noise_variance, [tangent.forward(_signs(point, seed)) for seed in range(PATTERNS)])
-
-
-def _signs(like: Tensor, seed: int = 0) -> Tensor:
-    """A fixed pattern of +-1 shaped like a tensor (B, ...), the same for every image."""
-    pattern = torch.randint(0, 2, like.shape[1:], generator=torch.Generator().manual_seed(seed))
-    return (2 * pattern - 1).to(like).expand_as(like)
+        return flat(noise_variance + tangent.forward(signs(point)).square().mean((1, 2, 3), keepdim=True))
+    return whitened(noise_variance, [tangent.forward(signs(point, seed)) for seed in range(PATTERNS)])
 
 
 def _minimise(
@@ -238,10 +171,8 @@ def _minimise(
     settled = torch.zeros_like(damping, dtype=torch.bool)
 
     def measured(z: Tensor) -> Tensor:
-        return predict(beliefs.unknowns(z))
-
-    def masked(residual: Tensor) -> Tensor:
-        return residual if observation.mask is None else observation.mask * residual
+        value = predict(beliefs.unknowns(z))
+        return value if observation.mask is None else observation.mask * value
 
     def objective(value: Tensor, z: Tensor) -> Tensor:
         rest = observation.residual(value)
@@ -249,14 +180,11 @@ def _minimise(
         return data + z.square().sum(1, keepdim=True)
 
     for _ in range(iterations):
-        tangent = _Tangent.at(point, measured, operator, names)
+        tangent = Tangent.at(point, measured, operator, names)
         height = objective(tangent.value, point)
-        downhill = tangent.transposed(masked(weigh(observation.residual(tangent.value)))) - point
+        downhill = tangent.transposed(weigh(observation.residual(tangent.value))) - point
         step = conjugate_gradients(
-            _curvature(tangent, lambda v: masked(weigh(masked(v))), damping),
-            downhill,
-            torch.zeros_like(point),
-            cg_iterations,
+            _curvature(tangent, weigh, damping), downhill, torch.zeros_like(point), cg_iterations
         )
         # An image whose derivatives are not finite stays where it is.
         step = torch.where(torch.isfinite(step).all(1, keepdim=True) & ~settled, step, 0.0)
@@ -271,23 +199,24 @@ def _minimise(
             if trial == 0:
                 damping = torch.where(lower, damping / 4, damping)
                 effect = tangent.forward(step)
-                settled = settled | lower & (_norm(value - tangent.value - effect) <= LINEAR * _norm(effect))
+                settled = settled | lower & (_length(value - tangent.value - effect) <= LINEAR * _length(effect))
             if not pending.any():
                 break
         point = moved
         if settled.all():
             break
         # downhill / step is the curvature that the step met.
-        damping = torch.where(pending, 4 * (damping + _norm(downhill) / _norm(step).clamp(min=1e-12)), damping)
+        damping = torch.where(pending, 4 * (damping + _length(downhill) / _length(step).clamp(min=1e-12)), damping)
     return beliefs.unknowns(point)
 
 
-def _curvature(tangent: _Tangent, weigh: Weigh, damping: Tensor) -> Callable[[Tensor], Tensor]:
+def _curvature(tangent: Tangent, weigh: Weigh, damping: Tensor) -> Callable[[Tensor], Tensor]:
     def apply(vector: Tensor) -> Tensor:
         return tangent.transposed(weigh(tangent.forward(vector))) + (1 + damping) * vector
 
     return apply
 
 
-def _norm(tensor: Tensor) -> Tensor:
-    return tensor.flatten(1).norm(dim=1, keepdim=True)
+def _length(tensor: Tensor) -> Tensor:
+    """(B, 1)."""
+    return norm(tensor)[:, None]

@@ -8,8 +8,9 @@ the parameters first, with the image at its network's estimate (the image that f
 their own proof), then the image given the parameters. The operator's own steps serve where it has them, Gauss-Newton
 with conjugate gradients elsewhere; what is uncertain in the one unknown counts as noise for the other.
 
-Relatives: Zhu et al., "Denoising Diffusion Models for Plug-and-Play Image Restoration" (arXiv 2305.08995); Laroche,
-Almansa, Coupete, "Fast Diffusion EM" (arXiv 2309.00287) alternates the same two steps.
+References:
+    Zhu et al., "Denoising Diffusion Models for Plug-and-Play Image Restoration" (arXiv 2305.08995).
+    Laroche, Almansa, Coupete, "Fast Diffusion EM" (arXiv 2309.00287), which alternates the same two steps.
 """
 
 from __future__ import annotations
@@ -30,16 +31,21 @@ from ipt.sampling.schedules import Karras
 from ipt.sampling.transitions import Renoise
 
 _RESTARTS = (1.0, 0.5)
-"""Chosen likewise, on 5 synthetic faces and 8 photographs of 256x256 pixels with kernels of 48x48."""
+"""Noise levels at which a solve goes on after the first doubling, and after others (docs/method.md, "Constants")."""
 
 
 @dataclass(frozen=True)
 class Proximal(GuidanceRule, CoarseToFine):
-    """zeta: share of fresh noise a step. parameter_noise: the parameters' noise level as a share of the image's; below
-    1 they remember more of what they were at the step before, while the image starts afresh. None: what each one's
-    ParameterSpec says. clip: keep the image within 0..1, as pictures are; a wrong kernel would drive it out,
-    and an image out there proves it right. coarse_to_fine: begin with a picture of half the sides, or a quarter, where
-    operator and priors allow it.
+    """Networks' estimates and the measurement weighed against each other, without gradients through a network.
+
+    Attributes:
+        zeta: share of fresh noise a step, 0..1.
+        parameter_noise: the parameters' noise level as a share of the image's, above 0 and at most 1; below 1 they
+            remember more of what they were at the step before, while the image starts afresh. None: what the
+            ParameterSpec of each says.
+        clip: keep the image within 0..1, as pictures are; a wrong kernel would drive it out, and an image out there
+            proves it right.
+        coarse_to_fine: begin with a picture of half the sides, or a quarter, where operator and priors allow it.
     """
 
     zeta: float = 1.0

@@ -8,8 +8,10 @@ the proximal map of its penalty, where r is what the unknown's prior leaves unce
 acts on the physical quantity before it is constrained: on a kernel's entries between 0 and 1, where an l1 norm says
 something (after division by the sum it is one, whatever the kernel).
 
-BlindDPS (arXiv 2211.10656, section 3.3) adds such terms for kernels (l0, l1); total variation is Rudin, Osher, Fatemi
-(1992), solved as in Chambolle, "An algorithm for total variation minimization and applications" (2004).
+References:
+    BlindDPS (arXiv 2211.10656), section 3.3, adds such terms for kernels (l0, l1).
+    Rudin, Osher, Fatemi, "Nonlinear total variation based noise removal algorithms" (1992), solved as in
+    Chambolle, "An algorithm for total variation minimization and applications" (2004).
 """
 
 from __future__ import annotations
@@ -33,7 +35,12 @@ PENALTIES = ("l0", "l1", "tv")
 
 @dataclass(frozen=True)
 class Regularized(GuidanceRule, CoarseToFine, Wrapper):
-    """rule: what is wrapped. penalties: unknown's name -> "l0:weight", "l1:weight" or "tv:weight"."""
+    """Any rule with penalties.
+
+    Attributes:
+        rule: what is wrapped.
+        penalties: of unknowns by name: "l0:weight", "l1:weight" or "tv:weight".
+    """
 
     rule: GuidanceRule
     penalties: Mapping[str, str] = field(default_factory=dict)

@@ -24,10 +24,14 @@ def flat(variance: Tensor) -> Weigh:
 
 
 def whitened(noise_variance: Tensor, errors: Sequence[Tensor]) -> Weigh:
-    """White noise of variance (B, 1, 1, 1) and an error of which a few independent draws (B, C, H, W) are given.
+    """White noise, and an error of which a few independent draws are given.
 
     The error's variance depends on the radial frequency alone, the channels turned to luminance and chrominance; to it
     is added its mean over all frequencies, for what such a spectrum may be wrong by.
+
+    Args:
+        noise_variance: (B, 1, 1, 1).
+        errors: (B, C, H, W) each.
     """
     size = (errors[0].shape[-2], errors[0].shape[-1])
     power = torch.stack([torch.fft.rfft2(turned(error), norm="ortho").abs().square() for error in errors]).mean(0)

@@ -1,9 +1,11 @@
 """Stationary Gaussian random fields: all that is known of them is their covariance, a function of the lag.
 
-On a frame their covariance is a block Toeplitz matrix. Put on a periodic canvas of twice the frame's sides, where it is
-diagonal in the Fourier basis, it is applied exactly by two FFTs (Dietrich, Newsam, "Fast and exact simulation of
-stationary Gaussian processes through circulant embedding of the covariance matrix", SIAM Journal on Scientific
-Computing 18, 1997).
+On a frame their covariance is a block Toeplitz matrix. On a periodic frame of twice the sides, where it is diagonal in
+the Fourier basis, it is applied exactly by two FFTs.
+
+References:
+    Dietrich, Newsam, "Fast and exact simulation of stationary Gaussian processes through circulant embedding of the
+    covariance matrix" (SIAM Journal on Scientific Computing 18, 1997).
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ from ipt.linalg.covariances import Diagonalized
 
 
 class StationaryField(ABC):
-    """A Gaussian field of mean zero with a covariance that depends on the lag alone and is even in it. Hashable, so
-    that what is computed from it can be kept."""
+    """A Gaussian field of mean zero with a covariance that depends on the lag alone and is even in it.
+
+    Hashable, so that what is computed from it can be kept.
+    """
 
     @abstractmethod
     def covariance(self, rows: Tensor, columns: Tensor) -> Tensor:
@@ -33,20 +37,18 @@ class StationaryField(ABC):
         return math.sqrt(float(self.covariance(zero, zero).diagonal().mean()))
 
     def embedding(self, frame: tuple[int, int]) -> Tensor:
-        """The transform of the covariance on a canvas of twice the frame's sides, (C, C, 2 H, W + 1) float64, with
-        which `filtered` applies the covariance exactly. It may have negative eigenvalues: it is no spectrum."""
+        """The transform of the covariance on twice the frame's sides, (C, C, 2 H, W + 1) float64.
+
+        With it `filtered` applies the covariance exactly. It may have negative eigenvalues: it is no spectrum.
+        """
         return _embedding(self, (int(frame[0]), int(frame[1])))
 
-    def spectrum(self, shape: tuple[int, int]) -> Tensor:
-        """Variance a frequency on a frame (H, W), (C, C, H, W // 2 + 1) float64: E[U_i(k) conj(U_j(k))] / (H W) of the
-        Fourier transform U, exact, with what leaks over the frame's edges. Positive; its mean over all H W
-        frequencies is the covariance of an entry."""
-        return _spectrum(self, (int(shape[0]), int(shape[1])))
-
     def cosine_power(self, frame: tuple[int, int]) -> Tensor:
-        """Variance of every coefficient of the orthonormal cosine transform (`cosines`) of a field on a frame, (C, H,
-        W) float64, exact. Cosines, which see no jump from an edge to the opposite one, come near to diagonalising a
-        smooth covariance, where the Fourier basis does not."""
+        """Variance of every coefficient of the cosine transform of a field on a frame, (C, H, W) float64, exact.
+
+        Cosines (`cosines`), which see no jump from an edge to the opposite one, come near to diagonalising a smooth
+        covariance, where the Fourier basis does not.
+        """
         return _cosine_power(self, (int(frame[0]), int(frame[1])))
 
 
@@ -60,17 +62,16 @@ class FieldSource(ABC):
 
 
 def filtered(spectrum: Tensor, fields: Tensor, size: tuple[int, int]) -> Tensor:
-    """Fields (B, C, H, W), continued by zeros over a canvas (P, Q), multiplied by a spectrum (C, C, P, Q // 2 + 1), and
-    cut to their frame again."""
+    """Fields (B, C, H, W) multiplied by a spectrum (C, C, P, Q // 2 + 1); size: (P, Q), beyond the frame zeros."""
     height, width = fields.shape[-2:]
     kind = torch.complex128 if fields.dtype == torch.float64 else torch.complex64
-    turned = torch.fft.rfft2(fields, s=size)
-    turned = torch.einsum("ijhw,bjhw->bihw", spectrum.to(fields.device, kind), turned)
-    return torch.fft.irfft2(turned, s=size)[..., :height, :width]
+    transform = torch.einsum("ijhw,bjhw->bihw", spectrum.to(fields.device, kind), torch.fft.rfft2(fields, s=size))
+    whole: Tensor = torch.fft.irfft2(transform, s=size)
+    return whole[..., :height, :width]
 
 
 def doubled(frame: tuple[int, ...]) -> tuple[int, int]:
-    """The canvas of `StationaryField.embedding`."""
+    """The size of `StationaryField.embedding`."""
     return 2 * frame[-2], 2 * frame[-1]
 
 
@@ -91,20 +92,8 @@ def cosine_covariance(power: Tensor, variance: Tensor | None = None) -> Diagonal
 
 @lru_cache(maxsize=64)
 def _embedding(field: StationaryField, frame: tuple[int, int]) -> Tensor:
-    return torch.fft.rfft2(_doubled_covariance(field, frame)).real
-
-
-@lru_cache(maxsize=64)
-def _spectrum(field: StationaryField, frame: tuple[int, int]) -> Tensor:
-    height, width = frame
-    covariance = _doubled_covariance(field, frame)
-    # A pair of pixels at a lag of i rows is found H - |i| times in H rows; modulo H, i and i - H are one.
-    for axis, side in ((-2, height), (-1, width)):
-        share = torch.arange(side, dtype=covariance.dtype) / side
-        share = share[:, None] if axis == -2 else share
-        near, far = covariance.split(side, axis)
-        covariance = (1 - share) * near + share * far
-    return torch.fft.rfft2(covariance).real
+    transform: Tensor = torch.fft.rfft2(_doubled_covariance(field, frame))
+    return transform.real
 
 
 @lru_cache(maxsize=64)
@@ -112,7 +101,8 @@ def _cosine_power(field: StationaryField, frame: tuple[int, int]) -> Tensor:
     covariance = _doubled_covariance(field, frame).diagonal(dim1=0, dim2=1).movedim(-1, 0)
     # How often a basis vector's entries are found a lag apart, weighed by their product.
     down, right = (torch.fft.irfft(torch.fft.rfft(cosines(side), 2 * side).abs().square()) for side in frame)
-    return (down @ covariance @ right.T).clamp(min=1e-12)
+    power: Tensor = down @ covariance @ right.T
+    return power.clamp(min=1e-12)
 
 
 def _doubled_covariance(field: StationaryField, frame: tuple[int, int]) -> Tensor:

@@ -7,7 +7,8 @@ from torch import Tensor
 
 def norm(tensor: Tensor) -> Tensor:
     """Euclidean norm of each image, (B,)."""
-    return tensor.flatten(1).norm(dim=1)
+    found: Tensor = tensor.flatten(1).norm(dim=1)
+    return found
 
 
 def rms(tensor: Tensor) -> Tensor:

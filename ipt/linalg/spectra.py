@@ -31,8 +31,13 @@ def frequencies(size: tuple[int, int], like: Tensor) -> Tensor:
 
 
 def left_uncertain(frequency: Tensor, channels: int, level: float) -> Tensor:
-    """E(f) of a picture in 0..1 seen through noise of this level (infinite: not seen), variance a frequency, (C,
-    *frequency.shape), in the basis of `turned`."""
+    """E(f) of a picture in 0..1, variance a frequency, (C, *frequency.shape), in the basis of `turned`.
+
+    Args:
+        frequency: in cycles a pixel.
+        channels: of the picture.
+        level: of the noise through which it was seen; infinite: it was not.
+    """
     amplitude, exponent = SPECTRUM
     shares = [LUMINANCE] + [CHROMINANCE] * (channels - 1) if channels > 1 else [1.0]
     spectrum = amplitude * frequency**-exponent * frequency.new_tensor(shares)[:, None, None]

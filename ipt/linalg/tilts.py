@@ -33,8 +33,12 @@ TILT_VARIANCE = 0.170
 
 @dataclass(frozen=True)
 class KolmogorovTilt(StationaryField):
-    """strength: root mean square of a component, pixels. pixel: what a pixel spans at the scene, in diameters of the
-    aperture."""
+    """Through Kolmogorov turbulence.
+
+    Attributes:
+        strength: root mean square of a component, in pixels.
+        pixel: what a pixel spans at the scene, in diameters of the aperture.
+    """
 
     strength: float = 1.0
     pixel: float = 0.1
@@ -53,8 +57,12 @@ class KolmogorovTilt(StationaryField):
 
 @dataclass(frozen=True)
 class PatchTilt(StationaryField):
-    """White noise smoothed by a Gaussian, the components independent. strength: root mean square of a component,
-    pixels. sigma: of the Gaussian, pixels."""
+    """White noise smoothed by a Gaussian, the components independent.
+
+    Attributes:
+        strength: root mean square of a component, in pixels.
+        sigma: of the Gaussian, in pixels.
+    """
 
     strength: float = 1.0
     sigma: float = 1.0
@@ -96,8 +104,10 @@ def _path(lags: Tensor) -> Tensor:
 
 
 def _cubic(table: Tensor, place: Tensor) -> Tensor:
-    """Even functions tabulated at 0, 1, 2 ..., (N, entries), at places up to entries - 3, by Lagrange's cubic. (Of
-    straight lines between the entries, no covariance of a smooth field would stay positive.)"""
+    """Even functions tabulated at 0, 1, 2 ..., (N, entries), at places up to entries - 3, by Lagrange's cubic.
+
+    Of straight lines between the entries, no covariance of a smooth field would stay positive.
+    """
     below = place.floor().long()
     t = place - below
     weights = (
@@ -111,7 +121,7 @@ def _cubic(table: Tensor, place: Tensor) -> Tensor:
 
 
 def _layer(a: Tensor) -> Tensor:
-    """g for L and for T, (2, *a.shape)."""
+    """The functions g for L and for T, (2, *a.shape)."""
     table, scale = _layer_table()
     near = _cubic(table, (a / _STEP).clamp(max=_FAR / _STEP))
     far = a.clamp(min=_FAR)
@@ -126,7 +136,7 @@ def _layer(a: Tensor) -> Tensor:
 
 @cache
 def _layer_table() -> tuple[Tensor, float]:
-    """g for L and for T at a = 0, .01, .02 ... up to where the series holds, (2, N), and the integral it is over."""
+    """The functions g at a = 0, .01, .02 ... up to where the series holds, (2, N), and the integral they are over."""
     # x = v^3 takes away the root of x^(-2/3) at zero; past x = 60 there is less than 1e-5 of the integral.
     count = 3000
     step = 60 ** (1 / 3) / count

@@ -1,9 +1,11 @@
 """The ADM U-Net of guided diffusion, with the parameter names that its published checkpoints use.
 
 It predicts the noise of a variance-preserving process, and where it learns the variance of its transitions, a second
-set of channels for that; `ipt.priors.vp` turns it into a denoiser. Dhariwal, Nichol, "Diffusion Models Beat GANs on
-Image Synthesis" (arXiv 2105.05233), section 3 and appendix; the variance is that of Nichol, Dhariwal (arXiv
-2102.09672).
+set of channels for that; `ipt.priors.vp` turns it into a denoiser.
+
+References:
+    Dhariwal, Nichol, "Diffusion Models Beat GANs on Image Synthesis" (arXiv 2105.05233), section 3 and appendix.
+    Nichol, Dhariwal (arXiv 2102.09672), for the variance.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,12 +28,18 @@ _GROUPS = 32
 class ADMConfig:
     """What determines the network; all but heads and the attention's order can be read off a checkpoint (`from_state`).
 
-    channels: of the picture. width: features at multiplier 1; level i has `width * multipliers[i]`. blocks: residual
-    blocks a level on the way down (one more on the way up). attention: levels with self-attention, 0 the finest; the
-    middle always has it. learned_variance: as many output channels again. updown: residual blocks change the
-    resolution, not strided convolutions. scale_shift: the noise level scales and shifts features instead of being
-    added. head_channels: features a head; None: `heads` heads at every level. attention_order: "legacy" (heads, then
-    query/key/value) or "new".
+    Attributes:
+        channels: of the picture.
+        width: features at multiplier 1; level i has `width * multipliers[i]`.
+        multipliers: one a level.
+        blocks: residual blocks a level on the way down (one more on the way up).
+        attention: levels with self-attention, 0 the finest; the middle always has it.
+        learned_variance: as many output channels again.
+        updown: residual blocks change the resolution, not strided convolutions.
+        scale_shift: the noise level scales and shifts features instead of being added.
+        head_channels: features a head; None: `heads` heads at every level.
+        heads: where head_channels is None.
+        attention_order: "legacy" (heads, then query/key/value) or "new".
     """
 
     channels: int
@@ -45,7 +54,7 @@ class ADMConfig:
     heads: int = 4
     attention_order: str = "legacy"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         widths = self.widths()
         if any(width < _GROUPS or width % _GROUPS for width in widths):
             raise IptError(f"an ADM network has {_GROUPS}, {2 * _GROUPS}, ... features at every level, not {widths}")
@@ -65,27 +74,33 @@ class ADMConfig:
     @property
     def multiple(self) -> int:
         """Heights and widths must be multiples of this many pixels."""
-        return 2 ** (len(self.multipliers) - 1)
+        return 1 << len(self.multipliers) - 1
 
     @property
     def usual_size(self) -> int | None:
-        """The side that guided diffusion trains networks of these multipliers at; None if they are not among its
-        own."""
+        """The side that guided diffusion trains networks of these multipliers at; None: none of its own."""
         sides = {(0.5, 1, 1, 2, 2, 4, 4): 512, (1, 1, 2, 2, 4, 4): 256, (1, 1, 2, 3, 4): 128, (1, 2, 3, 4): 64}
         return sides.get(tuple(self.multipliers))
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
         return {**asdict(self), "multipliers": list(self.multipliers), "attention": list(self.attention)}
 
     @classmethod
-    def from_dict(cls, values: Mapping) -> ADMConfig:
+    def from_dict(cls, values: Mapping[str, Any]) -> ADMConfig:
+        """From `to_dict`."""
         return cls(**{**values, "multipliers": tuple(values["multipliers"]), "attention": tuple(values["attention"])})
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor], head_channels: int = 64) -> ADMConfig:
         """The configuration of a checkpoint, read off the names and shapes of its parameters.
 
-        Heads leave no trace there: `head_channels` is taken as given. IptError if these are no ADM parameters.
+        Args:
+            state: parameters by name.
+            head_channels: heads leave no trace there.
+
+        Raises:
+            IptError: these are no ADM parameters.
         """
         missing = [name for name in _LANDMARKS if name not in state]
         if missing:
@@ -189,11 +204,12 @@ class ADMUNet(nn.Module):
         features = self.middle_block(features, embedding)
         for stage in self.output_blocks:
             features = stage(torch.cat([features, skips.pop()], dim=1), embedding)
-        return self.out(features)
+        found: Tensor = self.out(features)
+        return found
 
 
 class _Stage(nn.Sequential):
-    """Layers in a row, of which the residual blocks are told the noise level."""
+    """Layers in a row, of which the residual blocks get the noise level."""
 
     def forward(self, features: Tensor, embedding: Tensor) -> Tensor:  # type: ignore[override]
         for layer in self:
@@ -226,7 +242,8 @@ class _ResBlock(nn.Module):
             hidden = self.out_layers[1:](self.out_layers[0](hidden) * (1 + scale) + shift)
         else:
             hidden = self.out_layers(hidden + label)
-        return self.skip_connection(_resized(features, self.resize)) + hidden
+        found: Tensor = self.skip_connection(_resized(features, self.resize)) + hidden
+        return found
 
 
 class _Attention(nn.Module):
@@ -247,7 +264,7 @@ class _Attention(nn.Module):
         order = (self.heads, 3, each) if self.legacy else (3, self.heads, each)
         qkv = self.qkv(self.norm(flat)).reshape(batch, *order, -1).transpose(-1, -2)
         mixed = F.scaled_dot_product_attention(*qkv.unbind(2 if self.legacy else 1))
-        out = self.proj_out(mixed.transpose(-1, -2).reshape(batch, channels, -1))
+        out: Tensor = self.proj_out(mixed.transpose(-1, -2).reshape(batch, channels, -1))
         return (flat + out).reshape(batch, channels, *size)
 
 
@@ -257,7 +274,8 @@ class _Downsample(nn.Module):
         self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.op(features)
+        found: Tensor = self.op(features)
+        return found
 
 
 class _Upsample(nn.Module):
@@ -266,7 +284,8 @@ class _Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.conv(_resized(features, 2))
+        found: Tensor = self.conv(_resized(features, 2))
+        return found
 
 
 def _resized(features: Tensor, factor: float) -> Tensor:

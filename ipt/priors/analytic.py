@@ -16,10 +16,13 @@ from ipt.linalg.covariances import Isotropic
 
 
 class GaussianPrior(Prior):
-    """Every entry normal with this mean and standard deviation, in normalised units, independent of the others.
+    """Every entry normal with this mean and standard deviation, independent of the others. Takes any shape.
 
-    mean, std: numbers, or tensors that broadcast to (C, H, W), std > 0. scale, offset: physical = offset + scale *
-    normalised; the default is that of an image or a kernel, 0..1 for -1..1. Takes any shape.
+    Args:
+        mean: in normalized units; a number, or a tensor that broadcasts to (C, H, W).
+        std: likewise, above 0.
+        scale: physical = offset + scale * normalized; the default is that of an image or a kernel, 0..1 for -1..1.
+        offset: see scale.
     """
 
     def __init__(self, mean: float | Tensor = 0.0, std: float | Tensor = 0.5, scale: float = 0.5, offset: float = 0.5):
@@ -27,7 +30,9 @@ class GaussianPrior(Prior):
         if not torch.isfinite(self.mean).all() or not torch.isfinite(self.std).all() or not (self.std > 0).all():
             raise IptError(f"a Gaussian prior needs a finite mean and a std above 0, not mean={mean}, std={std}")
         if not math.isfinite(scale) or scale == 0 or not math.isfinite(offset):
-            raise IptError(f"a chart needs a finite scale that is not 0 and a finite offset, not {scale} and {offset}")
+            raise IptError(
+                f"a normalization needs a finite scale that is not 0 and a finite offset, not {scale} and {offset}"
+            )
         self.scale, self.offset = float(scale), float(offset)
 
     def normalization(self, shape: tuple[int, ...]) -> Normalization:
@@ -44,7 +49,7 @@ class GaussianPrior(Prior):
         return Normalization(tuple(shape), tuple(shape), self.scale, self.offset)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
-        """mean + std^2 / (std^2 + sigma^2) (noisy - mean), the exact conditional mean."""
+        """The exact conditional mean, mean + std^2 / (std^2 + sigma^2) (noisy - mean)."""
         gain = 1 / (1 + (sigma / self.std) ** 2)
         mean = self.mean.to(noisy)
         return mean + gain.to(noisy) * (noisy - mean)
@@ -56,10 +61,11 @@ class GaussianPrior(Prior):
 
 
 class BoxPrior(Prior):
-    """Every entry uniform between `low` and `high`, physical units, independent of the others: nothing known but the
-    range.
+    """Every entry uniform, independent of the others: nothing known but the range. Takes any shape.
 
-    low..high is -1..1 normalised. Takes any shape.
+    Args:
+        low: of the range, in physical units; -1 in normalized ones.
+        high: of the range; 1 in normalized units.
     """
 
     def __init__(self, low: float = 0.0, high: float = 1.0):
@@ -72,8 +78,10 @@ class BoxPrior(Prior):
         return Normalization(tuple(shape), tuple(shape), scale, offset)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
-        """The mean of a normal of mean `noisy` and deviation sigma, cut to -1..1. Differentiable, by Tweedie's second
-        formula: the derivative is the cut normal's variance over sigma^2."""
+        """The mean of a normal of mean `noisy` and deviation sigma, cut to -1..1.
+
+        Differentiable, by Tweedie's second formula: the derivative is the cut normal's variance over sigma^2.
+        """
         with torch.no_grad():
             double = noisy.double()
             mean, variance = _truncated(double, sigma)
@@ -85,8 +93,7 @@ class BoxPrior(Prior):
         return mean + slope * (noisy - noisy.detach())
 
     def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
-        """With the variance of a Gaussian's estimate, of the box's own variance 1/3: that of the best linear estimate,
-        an upper bound."""
+        """With the variance of the best linear estimate, an upper bound: that of a Gaussian of variance 1/3."""
         return Posterior(self.denoise(noisy, sigma), Isotropic.like(noisy, sigma / math.sqrt(1 + 3 * sigma**2)))
 
 
@@ -106,8 +113,7 @@ def _truncated(centre: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
 
 
 def _by_tails(centre: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-    """With x = |centre| - sigma t and t in near..far: E[t] = (phi(near) - phi(far)) / (Phi(far) - Phi(near)), over
-    phi(near)."""
+    """With x = |centre| - sigma t, t in near..far: E[t] = (phi(near) - phi(far)) / (Phi(far) - Phi(near))."""
     distance = centre.abs()
     near, far = (distance - 1) / sigma, (distance + 1) / sigma
     # phi(far) / phi(near): far^2 - near^2 = 4 |centre| / sigma^2.
@@ -127,8 +133,7 @@ def _by_tails(centre: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
 
 
 def _by_quadrature(tilt: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-    """The density over the box is exp(tilt x - x^2 / (2 sigma^2)); Gauss-Legendre, the nodes in pairs of either
-    sign."""
+    """Of the density exp(tilt x - x^2 / (2 sigma^2)) over the box, by Gauss-Legendre, nodes in pairs of either sign."""
     moments = [torch.zeros_like(tilt) for _ in range(3)]
     for node, weight in _nodes():
         even = weight * math.exp(-0.5 * (node / sigma) ** 2) * (tilt * node).cosh()

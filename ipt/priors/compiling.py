@@ -11,8 +11,9 @@ from ipt.core.errors import IptError, Misuse
 def compiled(network: nn.Module, device: torch.device, wanted: bool) -> None:
     """Have the network compiled at its first call, in place, so that its parameters keep their names; or leave it.
 
-    IptError: nothing can be compiled for that device here, which is tried at once on a single number: for want of a
-    C++ compiler, say, without which the network's first call would fail in the middle of a solve.
+    Raises:
+        IptError: nothing can be compiled for that device here, which is tried at once on a single number: for want of
+            a C++ compiler, say, without which the network's first call would fail in the middle of a solve.
     """
     if not isinstance(wanted, bool):
         raise Misuse(f"compile is true or false, not {wanted!r}")
@@ -24,8 +25,8 @@ def compiled(network: nn.Module, device: torch.device, wanted: bool) -> None:
     # Compilers fail in their own ways.
     except Exception as error:
         # What follows is how to see the whole of torch's stack.
-        said = str(error).partition("Set TORCHDYNAMO_VERBOSE")[0]
-        reason = " ".join(said.split())[:200] or type(error).__name__
+        first = str(error).partition("Set TORCHDYNAMO_VERBOSE")[0]
+        reason = " ".join(first.split())[:200] or type(error).__name__
         raise IptError(
             f"torch.compile does not work here ({reason}): install what it lacks (on a CPU, a C++ compiler such as "
             f"g++), or leave the option compile out"

@@ -29,10 +29,17 @@ from ipt.priors.weights import read
 class DeepinvDenoiser(Prior):
     """denoiser(x, sigma) of pictures (B, C, H, W) in 0..1, sigma a number in the same units, as a prior.
 
-    A module is put in evaluation and frozen; gradients with respect to `noisy` flow as usual. channels; sizes: sides
-    of the squares that it takes, None: any height and width that are multiples of `multiple`. The estimate is kept
-    within 0..1, where the mean of pictures lies. device: where it runs, and where `noisy` must be. name: what error
-    messages call it. weights_hash: sha256 of the file of weights.
+    A module is put in evaluation and frozen; gradients with respect to `noisy` flow as usual. The estimate is kept
+    within 0..1, where the mean of pictures lies.
+
+    Args:
+        denoiser: a module or a function.
+        channels: of the pictures.
+        sizes: sides of the squares that it takes; None: any height and width.
+        multiple: heights and widths are multiples of this.
+        device: where it runs, and where `noisy` must be.
+        name: what messages call it.
+        weights_hash: sha256 of the file of weights.
     """
 
     def __init__(
@@ -62,7 +69,7 @@ class DeepinvDenoiser(Prior):
 
 def load(
     model: str,
-    pretrained: str | os.PathLike | None = "download",
+    pretrained: str | os.PathLike[str] | None = "download",
     channels: int = 3,
     sizes: Sequence[int] | None = None,
     multiple: int = 1,
@@ -71,11 +78,19 @@ def load(
 ) -> DeepinvDenoiser:
     """A prior from a denoiser of deepinv.
 
-    model: a class of deepinv.models (DRUNet, DnCNN, TVDenoiser, ...), or MODULE:ATTRIBUTE of a function of your own
-    that returns a denoiser. pretrained: "download" for deepinv's own weights, a file of weights, or null for none; for
-    a model that takes weights. channels: of the pictures, also given to the model as in_channels and out_channels where
-    it has such options. sizes: sides of the squares that it takes, default any. multiple: where any, heights and widths
-    are multiples of this. Other options go to the model. Raises IptError.
+    Args:
+        model: a class of deepinv.models (DRUNet, DnCNN, TVDenoiser, ...), or MODULE:ATTRIBUTE of a function of your own
+            that returns a denoiser.
+        pretrained: "download" for deepinv's own weights, a file of weights, or null for none; of a model that takes
+            weights.
+        channels: of the pictures, also given to the model as in_channels and out_channels where it has such options.
+        sizes: sides of the squares that it takes, default any.
+        multiple: where any, heights and widths are multiples of this.
+        device: a torch device.
+        **options: of the model.
+
+    Raises:
+        IptError: there is no such model, or it does not take these options or weights.
     """
     factory = chosen(model, "deepinv.models")
     accepted = inspect.signature(factory).parameters
@@ -109,8 +124,10 @@ def load(
 
 @contextlib.contextmanager
 def _quiet_and_safe() -> Iterator[None]:
-    """While a model is built: what it prints goes to stderr, what it fetches is read as weights and nothing else, and
-    its random initial weights do not advance the caller's random numbers."""
+    """While a model is built: what it prints goes to stderr, and what it fetches is read as weights and nothing else.
+
+    Its random initial weights do not advance the caller's random numbers.
+    """
     name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(name)
     os.environ[name] = "1"

@@ -37,16 +37,22 @@ _RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_ou
 
 
 class DiffusersPrior(Prior):
-    """A UNet2DModel of diffusers, with what its scheduler says of the noise, of what the network predicts (epsilon,
-    v_prediction or sample) and of clipping; a learned-range variance is passed on.
+    """A UNet2DModel of diffusers, with its scheduler's noise, prediction and clipping; passes a learned variance on.
 
-    network: put in evaluation and frozen; gradients with respect to `noisy` flow as usual. scheduler: any of diffusers'
-    that has `alphas_cumprod`. device: where it runs, and where `noisy` must be. precision: of
-    `ipt.priors.precision`. name: what error messages call it. weights_hash: sha256 of the file of weights. scale,
-    offset: physical = offset + scale * normalised. sizes: sides of the squares that it takes; None: the network's
-    sample_size, and where it has none, every multiple of what it halves.
+    Args:
+        network: put in evaluation and frozen; gradients with respect to `noisy` flow as usual.
+        scheduler: any of diffusers' that has `alphas_cumprod`.
+        device: where it runs, and where `noisy` must be.
+        precision: of `ipt.priors.precision`.
+        name: what messages call it.
+        weights_hash: sha256 of the file of weights.
+        scale: physical = offset + scale * normalized.
+        offset: see scale.
+        sizes: sides of the squares that it takes; None: the network's sample_size, and where it has none, every
+            multiple of what it halves.
 
-    Raises IptError: a model of another kind (no variance-preserving process, conditioned on a class, ...).
+    Raises:
+        IptError: a model of another kind (no variance-preserving process, conditioned on a class, ...).
     """
 
     def __init__(
@@ -115,7 +121,7 @@ class DiffusersPrior(Prior):
 
 
 def load(
-    model: str | os.PathLike,
+    model: str | os.PathLike[str],
     device: str = "cpu",
     precision: str = "fp32",
     scale: float = 0.5,
@@ -124,10 +130,20 @@ def load(
 ) -> DiffusersPrior:
     """A prior from a model in diffusers' format: an unconditional UNet2DModel and its scheduler.
 
-    model: a folder as diffusers saves it (a pipeline's, or one with config.json, the weights and scheduler_config.json
-    in it), or OWNER/NAME on huggingface.co, fetched once to the usual cache; HF_HUB_OFFLINE, HF_HOME and HF_TOKEN are
-    honoured. Weights are safetensors, or a torch file that is read with weights_only. scale, offset: physical = offset
-    + scale * normalised. sizes: sides of the squares that it takes, default the one it was trained on. Raises IptError.
+    Weights are safetensors, or a torch file that is read with weights_only.
+
+    Args:
+        model: a folder as diffusers saves it (a pipeline's, or one with config.json, the weights and
+            scheduler_config.json in it), or OWNER/NAME on huggingface.co, fetched once to the usual cache;
+            HF_HUB_OFFLINE, HF_HOME and HF_TOKEN are honoured.
+        device: a torch device.
+        precision: fp32, bf16 or fp16.
+        scale: physical = offset + scale * normalized.
+        offset: see scale.
+        sizes: sides of the squares that it takes, default the one it was trained on.
+
+    Raises:
+        IptError: there is no such model, or it is of another kind.
     """
     found = find(model)
     kind = found.config.get("_class_name", "model")
@@ -151,7 +167,7 @@ def load(
 
 
 def _process(scheduler: Any, name: str) -> tuple[np.ndarray, str]:
-    """log sigma of every timestep, rising, and what the network predicts."""
+    """Of every timestep log sigma, rising, and what the network predicts."""
     bar = getattr(scheduler, "alphas_cumprod", None)
     predicts = scheduler.config.get("prediction_type", "epsilon")
     if bar is None or predicts not in _CLEAN:

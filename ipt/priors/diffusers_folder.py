@@ -22,8 +22,7 @@ PICKLED = "diffusion_pytorch_model.bin"
 
 @dataclass(frozen=True)
 class Model:
-    """The configs of a network and of its scheduler, the file of weights, and the names of the pipeline's parts (none
-    of a model that is no pipeline)."""
+    """What a model consists of; parts: names of the pipeline's, none of a model that is no pipeline."""
 
     config: Mapping[str, Any]
     scheduler: Mapping[str, Any]
@@ -31,9 +30,15 @@ class Model:
     parts: tuple[str, ...]
 
 
-def find(model: str | os.PathLike) -> Model:
-    """The model in a folder (a pipeline's, with `unet` and `scheduler` in it, or a flat one), or of a repository
-    OWNER/NAME on huggingface.co, which is fetched to the usual cache unless it is there. Raises IptError."""
+def find(model: str | os.PathLike[str]) -> Model:
+    """The model in a folder, or of a repository on huggingface.co, fetched to the usual cache unless it is there.
+
+    Args:
+        model: a pipeline's folder, with `unet` and `scheduler` in it, a flat one, or OWNER/NAME.
+
+    Raises:
+        IptError: it is no whole model, or cannot be had.
+    """
     folder = _folder(model)
     config, scheduler, weights = _files(folder)
     index = _table(folder / INDEX) if (folder / INDEX).is_file() else {}
@@ -41,7 +46,7 @@ def find(model: str | os.PathLike) -> Model:
     return Model(_table(config), _table(scheduler), weights, tuple(parts))
 
 
-def _folder(model: str | os.PathLike) -> Path:
+def _folder(model: str | os.PathLike[str]) -> Path:
     path = Path(model).expanduser()
     if path.is_dir():
         return path
@@ -80,7 +85,7 @@ def _fetched(repository: str) -> Path:
     except Exception as error:
         raise Lacking(
             f"there is no folder {repository}, and huggingface.co/{repository} could not be fetched ({why(error)})\n"
-            f"connect and run again, or give a folder: --prior hf:FOLDER"
+            f"connect and run again, or give a folder: prior=hf:FOLDER"
         ) from error
 
 

@@ -2,8 +2,9 @@
 
     D(x, sigma) = c_skip(sigma) x + c_out(sigma) F(c_in(sigma) x, ln(sigma) / 4)
 
-Karras, Aittala, Aila, Laine, "Elucidating the Design Space of Diffusion-Based Generative Models" (arXiv 2206.00364),
-equation 7 and table 1.
+References:
+    Karras, Aittala, Aila, Laine, "Elucidating the Design Space of Diffusion-Based Generative Models" (arXiv
+    2206.00364), equation 7 and table 1.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from torch import Tensor, nn
 class EDMDenoiser(nn.Module):
     """D(noisy, sigma): noisy (B, C, H, W) in units of the normalised variable, sigma (B,) > 0; returns (B, C, H, W).
 
-    network: F(image, label). sigma_data: the standard deviation of the clean data.
+    Args:
+        network: F(image, label).
+        sigma_data: the standard deviation of the clean data.
     """
 
     def __init__(self, network: nn.Module, sigma_data: float = 0.5):

@@ -48,18 +48,23 @@ class _Bank:
 class EmpiricalPrior(Prior):
     """The samples themselves are the prior.
 
-    samples: a .npy or .npz file (its first array, or the one called "samples"), or a tensor, (N, C, H, W) or (N, H, W)
-        for one channel, in physical units; or, instead,
-    generator: draws `count` samples from `seed` on, of the shape that is asked for.
-    floor: the noise level never counts as less than this. The exact denoiser of finitely many samples ends on the
-        nearest of them; with a floor it stays a mean of those near. 0 turns it off.
-    normalise: "peak": each sample is divided by its largest entry, and 0..1 is -1..1 (kernels, whose sum the operator
-        sets again); "none": normalised = (physical - offset) / scale.
+    Args:
+        samples: a .npy or .npz file (its first array, or the one called "samples"), or a tensor, (N, C, H, W) or
+            (N, H, W) for one channel, in physical units; or, instead, a generator.
+        generator: draws samples of the shape that is asked for.
+        count: how many it draws.
+        seed: from which on.
+        floor: the noise level never counts as less than this. The exact denoiser of finitely many samples ends on the
+            nearest of them; with a floor it stays a mean of those near. 0: none.
+        normalise: "peak": each sample is divided by its largest entry, and 0..1 is -1..1 (kernels, whose sum the
+            operator sets again); "none": normalized = (physical - offset) / scale.
+        scale: with normalise=none.
+        offset: with normalise=none.
     """
 
     def __init__(
         self,
-        samples: str | os.PathLike | Tensor | None = None,
+        samples: str | os.PathLike[str] | Tensor | None = None,
         generator: Generator | None = None,
         count: int = 10_000,
         seed: int = 0,
@@ -76,7 +81,9 @@ class EmpiricalPrior(Prior):
         if normalise == "peak" and (scale, offset) != (0.5, 0.5):
             raise IptError("normalise=peak has scale .5 and offset .5: give normalise=none with your own")
         if not (math.isfinite(scale) and math.isfinite(offset)) or scale == 0:
-            raise IptError(f"a chart needs a finite scale that is not 0 and a finite offset, not {scale} and {offset}")
+            raise IptError(
+                f"a normalization needs a finite scale that is not 0 and a finite offset, not {scale} and {offset}"
+            )
         if not floor >= 0 or count < 1:
             raise IptError(f"an empirical prior needs floor >= 0 and count >= 1, not floor={floor}, count={count}")
         self.floor, self.count, self.seed = float(floor), int(count), int(seed)
@@ -141,7 +148,7 @@ class EmpiricalPrior(Prior):
         return _Bank(samples, mean, float(samples.square().mean().sqrt()))
 
 
-def _read(samples: str | os.PathLike | Tensor) -> Tensor:
+def _read(samples: str | os.PathLike[str] | Tensor) -> Tensor:
     if isinstance(samples, Tensor):
         tensor, name = samples, "the tensor of samples"
     else:

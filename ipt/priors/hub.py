@@ -10,30 +10,45 @@ from ipt.priors.weights import read
 
 
 def ffhq(
-    path: str | os.PathLike | None = None, device: str = "cpu", precision: str = "fp32", compile: bool = False
+    path: str | os.PathLike[str] | None = None, device: str = "cpu", precision: str = "fp32", compile: bool = False
 ) -> NetworkPrior:
-    """Faces at 256x256, in colour: the ADM network trained on FFHQ that diffusion posterior sampling uses
-    (ffhq_10m.pt).
+    """Faces at 256x256, in colour: the ADM network trained on FFHQ that diffusion posterior sampling uses.
 
-    path: a local file; None: fetched from huggingface.co/deepinv/diffunet (357 MB), with a progress bar, to the usual
-    cache; HF_HUB_OFFLINE and HF_HOME are honoured. What is fetched is checked against the sha256 that the hub names,
-    which is written down in the cache; a file that differs from it later is refused. Raises IptError.
+    Args:
+        path: a local file (ffhq_10m.pt); None: fetched from huggingface.co/deepinv/diffunet (357 MB), with a progress
+            bar, to the usual cache; HF_HUB_OFFLINE and HF_HOME are honoured. What is fetched is checked against the
+            sha256 that the hub names, which is written down in the cache; a file that differs from it later is refused.
+        device: a torch device.
+        precision: fp32, bf16 or fp16.
+        compile: by torch.compile, at the first call.
+
+    Raises:
+        IptError: no such weights can be had.
     """
     return _published("ffhq", path, device, precision, compile)
 
 
 def imagenet(
-    path: str | os.PathLike | None = None, device: str = "cpu", precision: str = "fp32", compile: bool = False
+    path: str | os.PathLike[str] | None = None, device: str = "cpu", precision: str = "fp32", compile: bool = False
 ) -> NetworkPrior:
-    """Photographs at 256x256, in colour: OpenAI's unconditional ADM network, trained on ImageNet
-    (256x256_diffusion_uncond.pt).
+    """Photographs at 256x256, in colour: OpenAI's unconditional ADM network, trained on ImageNet.
 
-    path: a local file; None: fetched from huggingface.co/deepinv/diffunet (2.2 GB), kept and checked as `ffhq` is.
+    Args:
+        path: a local file (256x256_diffusion_uncond.pt); None: fetched from huggingface.co/deepinv/diffunet (2.2 GB),
+            kept and checked as `ffhq` is.
+        device: a torch device.
+        precision: fp32, bf16 or fp16.
+        compile: by torch.compile, at the first call.
+
+    Raises:
+        IptError: no such weights can be had.
     """
     return _published("imagenet", path, device, precision, compile)
 
 
-def _published(name: str, path: str | os.PathLike | None, device: str, precision: str, compile: bool) -> NetworkPrior:
+def _published(
+    name: str, path: str | os.PathLike[str] | None, device: str, precision: str, compile: bool
+) -> NetworkPrior:
     if path is not None:
         return from_weights(read(path), device, precision, compile=compile)
     item = PUBLISHED[name]

@@ -18,10 +18,10 @@ _TOLERANCE = 1e-3
 
 
 def centred(kernels: Tensor) -> Tensor:
-    """The nearest kernels (B, 1, h, w) without negative entries and with their centroid on the centre pixel
-    (h // 2, w // 2), in the mean square weighted by 1 / entry: what is not there stays so.
+    """The nearest kernels (B, 1, h, w) without negative entries and with their centroid on the centre pixel.
 
-    That is each entry times 1 - (a y + b x), y and x its place from the centre pixel, repeated where an entry would be
+    Nearest in the mean square weighted by 1 / entry, so that what is not there stays so: each entry times
+    1 - (a y + b x), y and x its place from the centre pixel (h // 2, w // 2), repeated where an entry would be
     negative. Differentiable. Kernels of nothing stay as they are.
     """
     height, width = kernels.shape[-2:]

@@ -1,4 +1,4 @@
-"""The chart of a network that takes pictures of some sizes, as they are."""
+"""The normalization of a network that takes pictures of some sizes, as they are."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from ipt.core.normalization import Normalization
 
 @dataclass(frozen=True)
 class PictureSizes:
-    """What a network takes, and how its variable is related to the quantity: physical = offset + scale * normalised.
+    """What a network takes, and how its variable is related to the quantity: physical = offset + scale * normalized.
 
-    name: what messages call the network. channels; sizes: (height, width) it was trained on, empty for any;
-    multiple: heights and widths are multiples of this many pixels. scale, offset: the default is that of an image in
-    0..1.
+    Attributes:
+        name: what messages call the network.
+        channels: of a picture.
+        sizes: (height, width) it was trained on, empty for any.
+        multiple: heights and widths are multiples of this many pixels.
+        scale: the default is that of an image in 0..1.
+        offset: likewise.
     """
 
     name: str
@@ -34,7 +38,7 @@ class PictureSizes:
                 raise IptError(f"{self.name} takes multiples of {self.multiple} px, not {size}: set other sizes")
 
     def normalization(self, shape: tuple[int, ...]) -> Normalization:
-        """The chart of a quantity (C, H, W); IptError if the network does not take it."""
+        """Of a quantity (C, H, W); IptError: the network does not take it."""
         channels, height, width = shape
         if channels != self.channels:
             raise IptError(
@@ -49,8 +53,7 @@ class PictureSizes:
             takes = f"heights and widths that are multiples of {self.multiple}"
         if not fits:
             raise IptError(
-                f"{self.name} takes {takes}, not {height}x{width}: choose `--fit resize` or `--fit tile`, or another "
-                f"prior"
+                f"{self.name} takes {takes}, not {height}x{width}: choose fit=resize, fit=tile or another prior"
             )
         return Normalization((channels, height, width), (channels, height, width), self.scale, self.offset)
 

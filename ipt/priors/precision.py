@@ -28,7 +28,7 @@ def checked(precision: str) -> str:
     return precision
 
 
-def computing(precision: str, device: torch.device) -> AbstractContextManager:
+def computing(precision: str, device: torch.device) -> AbstractContextManager[None]:
     """Where a network's layers compute in that type on that device: automatic mixed precision, none for fp32."""
     import torch
 
@@ -39,4 +39,4 @@ def computing(precision: str, device: torch.device) -> AbstractContextManager:
 def check_range(found: Tensor, noisy: Tensor, precision: str, name: str) -> None:
     """IptError where a network made of finite numbers others: those of fp16 end at 65504."""
     if precision == "fp16" and not found.isfinite().all() and noisy.isfinite().all():
-        raise IptError(f"{name} leaves the range of fp16 (65504): choose --precision bf16 or fp32")
+        raise IptError(f"{name} leaves the range of fp16 (65504): choose precision=bf16 or fp32")

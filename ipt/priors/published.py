@@ -37,7 +37,15 @@ _ATTEMPTS = 4
 
 @dataclass(frozen=True)
 class Published:
-    """A file of a repository on the Hugging Face hub. size: about, in bytes. card: what it is, whose, on what terms."""
+    """A file of a repository on the Hugging Face hub.
+
+    Attributes:
+        name: of the prior.
+        repository: OWNER/NAME.
+        file: in it.
+        size: about, in bytes.
+        card: what it is, whose, on what terms.
+    """
 
     name: str
     repository: str
@@ -47,6 +55,7 @@ class Published:
 
     @property
     def key(self) -> str:
+        """Repository and file."""
         return f"{self.repository}/{self.file}"
 
 
@@ -85,10 +94,17 @@ def cached(item: Published) -> Path | None:
 
 
 def fetch(item: Published, again: bool = False) -> Path:
-    """The file in the cache, fetched if it is not there, with a bar of progress. again: fetched in any case.
+    """The file in the cache, fetched if it is not there, with a bar of progress.
 
-    An interrupted download is continued. What comes is checked against the sha256 that the hub names. Raises Lacking:
-    it cannot be had; IptError: what came is damaged, or the disk is full.
+    An interrupted download is continued. What comes is checked against the sha256 that the hub names.
+
+    Args:
+        item: what.
+        again: fetched in any case.
+
+    Raises:
+        Lacking: it cannot be had.
+        IptError: what came is damaged, or the disk is full.
     """
     place = cached(item)
     if place is not None and not again:
@@ -104,13 +120,16 @@ def fetch(item: Published, again: bool = False) -> Path:
             raise IptError(f"cannot write {error.filename} ({error.strerror}): make room, or set HF_HOME") from None
         raise Lacking(
             f"could not fetch {item.file} of huggingface.co/{item.repository} ({why(error)})\n"
-            f"connect and run again, or give the file: --prior {item.name} --set prior.path=FILE"
+            f"connect and run again, or give the file: prior={item.name}, with its option path=FILE"
         ) from error
 
 
 def verified(item: Published, place: Path, digest: str) -> None:
-    """Check the sha256 of the file at `place` against the hub's, where the cache knows it, and against what was used
-    first, which is written down. IptError: it is another file."""
+    """Check a file's sha256 against the hub's, where the cache knows it, and what was used first and written down.
+
+    Raises:
+        IptError: it is another file.
+    """
     promised = place.resolve().name
     if re.fullmatch("[0-9a-f]{64}", promised) and promised != digest:
         raise IptError(
@@ -141,8 +160,13 @@ def sha256(file: Path) -> str:
 
 
 def look_up() -> None:
-    """Ask for the hub's address: without a name server its library would retry for half a minute. OSError: there is
-    none. Behind a proxy, and offline, nobody is asked."""
+    """Ask for the hub's address: without a name server its library would retry for half a minute.
+
+    Behind a proxy, and offline, nobody is asked.
+
+    Raises:
+        OSError: there is none.
+    """
     from huggingface_hub import constants
 
     endpoint = urlsplit(constants.ENDPOINT)
@@ -246,8 +270,7 @@ def _download(url: str, partial: Path, size: int, item: Published) -> None:
 
 
 def _pieces(url: str, partial: Path, start: int) -> Iterator[int]:
-    """Append what the server sends from byte `start` on; yields the lengths of the pieces (at first below 0 where a
-    server sends everything again)."""
+    """Append what the server sends from byte `start` on; yields lengths, at first below 0 where it sends all again."""
     request = urllib.request.Request(url, headers={"User-Agent": "ipt", "Accept-Encoding": "identity"})
     if start:
         request.add_header("Range", f"bytes={start}-")

@@ -10,13 +10,14 @@ D_detail has EDM's preconditioning (arXiv 2206.00364, table 1) with a deviation 
 consists of what averaging loses and of the base's own error. At a level where nothing is to be seen the result is thus
 the base's. The base may be such a pair itself, which doubles the side once more.
 
-The idea of a cascade: Ho et al., "Cascaded Diffusion Models for High Fidelity Image Generation" (arXiv 2106.15282);
-there the stages sample one after the other, here they are one denoiser at every level.
+References:
+    Ho et al., "Cascaded Diffusion Models for High Fidelity Image Generation" (arXiv 2106.15282); there the stages
+    sample one after the other, here they are one denoiser at every level.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -33,9 +34,12 @@ from ipt.priors.unet import UNet, UNetConfig
 class RefinedConfig:
     """What determines the two networks.
 
-    base, detail: theirs; the base is one network, or two in turn. side: of the pictures that are refined, in pixels;
-    the base's are of half of it. lost: standard deviation of what averaging 2x2 pixels loses, in normalised units.
-    errors: the base's mean squared error by noise level, (level, error) from the lowest level up.
+    Attributes:
+        base: one network, or two in turn.
+        detail: of the other.
+        side: of the pictures that are refined, in pixels; the base's are of half of it.
+        lost: standard deviation of what averaging 2x2 pixels loses, in normalized units.
+        errors: the base's mean squared error by noise level, (level, error) from the lowest level up.
     """
 
     base: UNetConfig | RefinedConfig
@@ -61,10 +65,12 @@ class RefinedConfig:
 
     @property
     def channels(self) -> int:
+        """Of a picture."""
         return self.detail.channels
 
     @property
     def multiple(self) -> int:
+        """Heights and widths must be multiples of this many pixels."""
         return max(2 * self.base.multiple, self.detail.multiple)
 
     def stages(self) -> Iterator[RefinedConfig]:
@@ -80,7 +86,8 @@ class RefinedConfig:
         found = [stage.side for stage in self.stages()]
         return sorted([*found, found[-1] // 2])
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
         return {
             "base": self.base.to_dict(),
             "detail": self.detail.to_dict(),
@@ -90,7 +97,8 @@ class RefinedConfig:
         }
 
     @classmethod
-    def from_dict(cls, values: dict) -> RefinedConfig:
+    def from_dict(cls, values: Mapping[str, Any]) -> RefinedConfig:
+        """From `to_dict`."""
         errors = tuple((float(level), float(error)) for level, error in values["errors"])
         base, detail = config_of(values["base"]), UNetConfig.from_dict(values["detail"])
         return cls(base, detail, int(values["side"]), float(values["lost"]), errors)
@@ -112,8 +120,10 @@ class Refined(nn.Module):
         self.register_buffer("deviations", errors / 2, persistent=False)
 
     def deviation(self, sigma: Tensor) -> Tensor:
-        """Standard deviation of what the enlarged estimate of the base leaves, (B,): what averaging loses and the
-        base's error, log-log between the levels where it was measured."""
+        """Standard deviation of what the enlarged estimate of the base leaves, (B,).
+
+        That is what averaging loses and the base's error, log-log between the levels where it was measured.
+        """
         level = (sigma / 2).log().to(self.levels)
         above = torch.searchsorted(self.levels, level).clamp(1, len(self.levels) - 1)
         low, high = self.levels[above - 1], self.levels[above]
@@ -128,10 +138,13 @@ class Refined(nn.Module):
 
 
 class RefinedDenoiser(nn.Module):
-    """D(noisy, sigma): noisy (B, C, S, S) in units of the normalised variable, S the refined side or less; sigma (B,)
-    > 0; returns (B, C, S, S). A picture of half the side or less is the base's alone.
+    """D(noisy, sigma): noisy normalized, (B, C, S, S), S the refined side or less; sigma (B,) > 0.
 
-    sigma_data: the standard deviation of the clean pictures, at every side.
+    A picture of half the side or less is the base's alone.
+
+    Args:
+        network: the two.
+        sigma_data: the standard deviation of the clean pictures, at every side.
     """
 
     def __init__(self, network: Refined, sigma_data: float = 0.5):
@@ -157,7 +170,8 @@ def _denoised(network: UNet | Refined, noisy: Tensor, sigma: Tensor, sigma_data:
     seen = known / sigma_data
 
     def conditioned(rest: Tensor, label: Tensor) -> Tensor:
-        return network.detail(torch.cat([rest, seen.to(rest.dtype)], dim=1), label)
+        found: Tensor = network.detail(torch.cat([rest, seen.to(rest.dtype)], dim=1), label)
+        return found
 
     return known + preconditioned(conditioned, noisy - known, sigma, network.deviation(sigma))
 
@@ -165,7 +179,7 @@ def _denoised(network: UNet | Refined, noisy: Tensor, sigma: Tensor, sigma_data:
 NetworkConfig: TypeAlias = "UNetConfig | RefinedConfig"
 
 
-def config_of(values: dict) -> NetworkConfig:
+def config_of(values: Mapping[str, Any]) -> NetworkConfig:
     """The config of a network that `ipt train` trains, from its `to_dict`. KeyError, TypeError, ValueError: none."""
     return RefinedConfig.from_dict(values) if "base" in values else UNetConfig.from_dict(values)
 

@@ -46,7 +46,7 @@ def folder(name: str) -> Path:
     if not place.is_dir():
         raise IptError(
             f"the weights of the prior {name!r} are not in this installation ({place}): install ipt again, "
-            f"or train your own and name it with `--prior network --set prior.path=FOLDER`"
+            f"or train your own: prior=FOLDER"
         )
     return place
 

@@ -1,8 +1,10 @@
 """A prior for pictures larger than its network takes: overlapping tiles, blended.
 
 The unknown stays one picture: every step denoises all tiles and blends them, so the measurement corrects the whole,
-and a kernel is shared by all of it. The tiling of MultiDiffusion (Bar-Tal et al., arXiv 2302.08113), with smooth
-weights.
+and a kernel is shared by all of it.
+
+References:
+    MultiDiffusion (Bar-Tal et al., arXiv 2302.08113), here with smooth weights.
 """
 
 from __future__ import annotations
@@ -22,9 +24,15 @@ class TiledPrior(Prior):
     """`prior` on tiles of size x size pixels that overlap by at least `overlap`.
 
     Where two tiles meet, the outer quarter of the overlap is dropped (there a network knows only one side) and the rest
-    fades smoothly from one to the other; the weights sum to 1 in every pixel. overlap: in pixels, default a quarter of
-    the tile. batch: tiles a call of the network. multiple: tiles start at multiples of so many pixels, where the
-    picture's size is one: a network that folds pixels is not the same a pixel further.
+    fades smoothly from one to the other; the weights sum to 1 in every pixel.
+
+    Args:
+        prior: of a tile.
+        size: side of a tile in pixels.
+        overlap: in pixels, default a quarter of the tile.
+        batch: tiles a call of the network.
+        multiple: tiles start at multiples of so many pixels, where the picture's size is one: a network that folds
+            pixels is not the same a pixel further.
     """
 
     def __init__(self, prior: Prior, size: int, overlap: int | None = None, batch: int = 8, multiple: int = 1):
@@ -53,8 +61,7 @@ class TiledPrior(Prior):
         return self.posterior(noisy, sigma).mean
 
     def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
-        """The tiles' means and interpolations blended. Of their covariance what holds at any size: a spectrum, else the
-        variance."""
+        """The tiles' means and interpolations, blended; of their covariance what holds at any size: a spectrum."""
         tops, rows = self._axis(noisy.shape[-2], noisy)
         lefts, columns = self._axis(noisy.shape[-1], noisy)
         windows = [
@@ -85,8 +92,7 @@ class TiledPrior(Prior):
         )
 
     def _axis(self, length: int, like: Tensor) -> tuple[list[int], Tensor]:
-        """Where tiles start along an axis, and their weights (tiles, side), which sum to 1 at every pixel; side: of the
-        tile, or of a picture that is smaller."""
+        """Where tiles start along an axis, and their weights (tiles, side), which sum to 1 at every pixel."""
         size, overlap = min(self.size, length), self.overlap
         grid = self.multiple if (length - size) % self.multiple == 0 else 1
         free = (size - overlap) // grid * grid

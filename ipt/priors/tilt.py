@@ -26,13 +26,11 @@ from ipt.linalg.fields import FieldSource, StationaryField, cosine_covariance, c
 from ipt.linalg.tilts import KolmogorovTilt, PatchTilt
 
 _FIELDS: tuple[StationaryField, ...] = (*(KolmogorovTilt(1.0, pixel) for pixel in (0.03, 0.15, 0.7)), PatchTilt())
-"""Covariances that are considered where none is given: turbulence, smooth over some 30, 7 and 1.5 pixels, and
-patches."""
+"""Covariances considered where none is given: turbulence, smooth over some 30, 7 and 1.5 pixels, and patches."""
 _STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Root mean squares, in pixels, that are considered where none is given: all alike beforehand."""
 _NEGLIGIBLE = 1e-4
 """Weight below which a component is left out."""
-
 _NOMINAL = (64, 64)
 """The frame whose error stands for that of any."""
 
@@ -40,12 +38,13 @@ _NOMINAL = (64, 64)
 class TiltPrior(Prior):
     """A tilt field (2, H, W) in pixels of any size, exact: nothing is trained, and no tilt is out of reach.
 
-    strength: root mean square of a component of the tilt in pixels, or "unknown": from .25 to 4, which the noisy field
-        itself decides. Default: the generator's own; without a generator, unknown.
-    generator: the kind of field, with its options (tilt-kolmogorov, tilt-patches). Default: turbulence of three
-        scales, and patches, which the noisy field decides.
-    iterations: of conjugate gradients at most, for the exact mean on the frame; 0 is faster, with an error that is up
-        to a sixth larger.
+    Args:
+        strength: root mean square of a component of the tilt in pixels, or "unknown": from .25 to 4, which the noisy
+            field itself decides. Default: the generator's own; without a generator, unknown.
+        generator: the kind of field, with its options (tilt-kolmogorov, tilt-patches). Default: turbulence of three
+            scales, and patches, which the noisy field decides.
+        iterations: of conjugate gradients at most, for the exact mean on the frame; 0 is faster, with an error that is
+            up to a sixth larger.
     """
 
     def __init__(self, strength: float | str | None = None, generator: Generator | None = None, iterations: int = 20):
@@ -105,15 +104,17 @@ class TiltPrior(Prior):
         for component in self.components:
             variance = (component.cosine_power(noisy) + sigma**2).to(noisy)
             # Less what is the same for all of them: at much noise little is left, which rounding must not hide.
-            told = energy * (1 / sigma**2 - 1 / variance) - (variance / sigma**2).log()
-            scores.append(0.5 * told.flatten(1).double().sum(1))
+            evidence = energy * (1 / sigma**2 - 1 / variance) - (variance / sigma**2).log()
+            scores.append(0.5 * evidence.flatten(1).double().sum(1))
         weights = torch.stack(scores, 1).softmax(1)
         weights = torch.where(weights < _NEGLIGIBLE, 0, weights)
         return (weights / weights.sum(1, keepdim=True)).to(noisy)
 
     def _variance(self, sigma: float) -> float:
-        """Mean squared error of the estimate in the cosine basis, for a frame of 64x64 and known components: at most a
-        third more than the exact one."""
+        """Mean squared error of the estimate in the cosine basis, for a frame of 64x64 and known components.
+
+        At most a third more than the exact one.
+        """
         variance = sum(
             (power * sigma**2 / (power + sigma**2)).mean()
             for power in (component.cosine_power(torch.empty(1, 2, *_NOMINAL)) for component in self.components)
@@ -124,12 +125,6 @@ class TiltPrior(Prior):
         """Variance of the cosine coefficients, (B, 2, H, W): the components' mean, as likely as they are."""
         powers = zip(weights[..., None, None, None].unbind(1), self.components, strict=True)
         return torch.stack([weight * component.cosine_power(noisy).to(noisy) for weight, component in powers]).sum(0)
-
-    def spectrum(self, shape: tuple[int, int]) -> Tensor:
-        """Variance a frequency of the fields believed in, in square pixels, (2, 2, H, W // 2 + 1) float64, as
-        `ipt.linalg.fields.StationaryField.spectrum` defines it: over all components, before anything is measured."""
-        spectra = [(c.gain * self.scale) ** 2 * c.field.spectrum(shape) for c in self.components]
-        return torch.stack(spectra).mean(0)
 
 
 @dataclass(frozen=True)
@@ -144,7 +139,8 @@ class _Component:
 
     def mean(self, noisy: Tensor, sigma: float, iterations: int) -> Tensor:
         """C (C + sigma^2)^(-1) z, for z (B, 2, H, W)."""
-        return _Wiener.apply(noisy, self, sigma, iterations)
+        found: Tensor = _Wiener.apply(noisy, self, sigma, iterations)  # type: ignore[no-untyped-call]
+        return found
 
 
 class _Wiener(torch.autograd.Function):
@@ -157,7 +153,7 @@ class _Wiener(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        return _Wiener.apply(gradients[0], *ctx.arguments), None, None, None
+        return _Wiener.apply(gradients[0], *ctx.arguments), None, None, None  # type: ignore[no-untyped-call]
 
 
 def _wiener(noisy: Tensor, component: _Component, sigma: float, iterations: int) -> Tensor:

@@ -5,14 +5,17 @@ hardware: the image is folded into channels first (`patch`), so no convolution r
 is spent only at the coarsest level. It is the raw network `F` of the EDM preconditioning; `ipt.priors.edm` turns it
 into a denoiser.
 
-References: Ho, Jain, Abbeel, "Denoising Diffusion Probabilistic Models" (arXiv 2006.11239) for the layout; Dhariwal,
-Nichol, "Diffusion Models Beat GANs on Image Synthesis" (arXiv 2105.05233) for scale-shift normalisation.
+References:
+    Ho, Jain, Abbeel, "Denoising Diffusion Probabilistic Models" (arXiv 2006.11239), for the layout.
+    Dhariwal, Nichol, "Diffusion Models Beat GANs on Image Synthesis" (arXiv 2105.05233), for scale-shift normalisation.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,12 +30,15 @@ NORMS = ("group", "pixel")
 class UNetConfig:
     """What determines the network's parameters.
 
-    channels: of the picture (3 colour, 1 kernel). width: features at the first level; level i has
-    `width * multipliers[i]`. blocks: residual blocks a level on the way down (one more on the way up).
-    patch: side of the square of pixels folded into channels before the first level. attention: whether the coarsest
-    level has self-attention. norm: "group", of groups of features over the whole picture, or "pixel", of each pixel's
-    features alone: without attention, what the network says of a pixel then depends on its surroundings only, and not
-    on how large the picture is.
+    Attributes:
+        channels: of the picture (3 colour, 1 kernel).
+        width: features at the first level; level i has `width * multipliers[i]`.
+        multipliers: one a level.
+        blocks: residual blocks a level on the way down (one more on the way up).
+        patch: side of the square of pixels folded into channels before the first level.
+        attention: whether the coarsest level has self-attention.
+        norm: "group", of groups of features over the whole picture, or "pixel", of each pixel's features alone: without
+            attention, what the network says of a pixel then depends on its surroundings alone.
     """
 
     channels: int
@@ -50,18 +56,20 @@ class UNetConfig:
     @property
     def multiple(self) -> int:
         """Heights and widths must be multiples of this many pixels."""
-        return self.patch * 2 ** (len(self.multipliers) - 1)
+        return self.patch << len(self.multipliers) - 1
 
     @property
     def local(self) -> bool:
         """Whether what the network says of a pixel depends on its surroundings alone."""
         return self.norm == "pixel" and not self.attention
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
         return {**asdict(self), "multipliers": list(self.multipliers)}
 
     @classmethod
-    def from_dict(cls, values: dict) -> UNetConfig:
+    def from_dict(cls, values: Mapping[str, Any]) -> UNetConfig:
+        """From `to_dict`."""
         return cls(**{**values, "multipliers": tuple(values["multipliers"])})
 
 
@@ -81,12 +89,15 @@ class ResidualBlock(nn.Module):
         scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
         hidden = self.conv1(F.silu(self.norm1(features)))
         hidden = self.norm2(hidden) * (1 + scale) + shift
-        return self.skip(features) + self.conv2(F.silu(hidden))
+        found: Tensor = self.skip(features) + self.conv2(F.silu(hidden))
+        return found
 
 
 class PixelNorm(nn.Module):
-    """Layer normalisation of each pixel's features: mean 0 and variance 1 over the channels of (B, C, H, W), then a
-    scale and a shift a channel (Ba, Kiros, Hinton, "Layer Normalization", arXiv 1607.06450).
+    """Each pixel's features with mean 0 and variance 1 over the channels, then a scale and a shift a channel.
+
+    References:
+        Ba, Kiros, Hinton, "Layer Normalization" (arXiv 1607.06450).
     """
 
     def __init__(self, channels: int):
@@ -95,7 +106,8 @@ class PixelNorm(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         last = features.permute(0, 2, 3, 1)
-        return F.layer_norm(last, self.weight.shape, self.weight, self.bias).permute(0, 3, 1, 2)
+        normal: Tensor = F.layer_norm(last, self.weight.shape, self.weight, self.bias)
+        return normal.permute(0, 3, 1, 2)
 
 
 class SelfAttention(nn.Module):
@@ -113,14 +125,16 @@ class SelfAttention(nn.Module):
         qkv = self.qkv(self.norm(features)).reshape(batch, 3, self.heads, channels // self.heads, height * width)
         query, key, value = qkv.transpose(-1, -2).unbind(1)
         mixed = F.scaled_dot_product_attention(query, key, value)
-        return features + self.out(mixed.transpose(-1, -2).reshape(batch, channels, height, width))
+        change: Tensor = self.out(mixed.transpose(-1, -2).reshape(batch, channels, height, width))
+        return features + change
 
 
 class UNet(nn.Module):
     """F(image, label): image (B, C, H, W), label (B,) a scalar of the noise level; returns (B, C, H, W).
 
-    beside: channels of what is known besides the picture, which follow the picture's own in `image` and are not in what
-    is returned.
+    Args:
+        config: of the network.
+        beside: channels of what is known besides the picture, which follow its own in `image` and are not returned.
     """
 
     frequencies: Tensor

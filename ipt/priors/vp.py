@@ -17,8 +17,11 @@ from ipt.sampling.schedules import VP
 class VPDenoiser(nn.Module):
     """D(noisy, sigma): noisy (B, C, H, W) = clean + sigma * noise, sigma (B,) > 0; returns (B, C, H, W).
 
-    network: F(image, timestep) -> the noise (B, C, H, W), or (B, 2 C, H, W) with the learned variance's channels last.
-    process: what the network was trained on. clip: keep the estimate within -1..1, as the published samplers do.
+    Args:
+        network: F(image, timestep) -> the noise (B, C, H, W), or (B, 2 C, H, W) with the learned variance's channels
+            last.
+        process: what the network was trained on.
+        clip: keep the estimate within -1..1, as the published samplers do.
 
     The estimate is z - sigma * eps, so an error of the network counts sigma times: in bf16, whose numbers have three
     digits, a large sigma shows.
@@ -32,8 +35,10 @@ class VPDenoiser(nn.Module):
         self._levels = (0.5 * ((1 - bar) / bar).log()).contiguous()
 
     def timestep(self, sigma: Tensor) -> Tensor:
-        """The timestep (B,), float64, whose noise level is sigma: linear in log sigma between the schedule's own,
-        exactly an integer on them, and never beyond its ends."""
+        """The timestep (B,), float64, whose noise level is sigma.
+
+        Linear in log sigma between the schedule's own, exactly an integer on them, and never beyond its ends.
+        """
         level = sigma.detach().to("cpu", torch.float64).log().clamp(self._levels[0], self._levels[-1])
         above = torch.searchsorted(self._levels, level).clamp(1, len(self._levels) - 1)
         low, high = self._levels[above - 1], self._levels[above]
@@ -45,8 +50,7 @@ class VPDenoiser(nn.Module):
         return self.estimate(noisy, sigma)[0]
 
     def estimate(self, noisy: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The estimate, and the learned variance's place between the smallest and the largest, if the network has
-        one."""
+        """The estimate, and the learned variance's place between smallest and largest, if the network has one."""
         level = sigma.to(noisy.dtype).reshape(-1, 1, 1, 1)
         # float32 suffices for the network's phases, and some devices have no float64.
         time = self.timestep(sigma).to(torch.promote_types(noisy.dtype, torch.float32)).to(noisy.device)

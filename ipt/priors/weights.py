@@ -38,10 +38,13 @@ TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
 
 @dataclass(frozen=True)
 class Weights:
-    """Parameters by name, float32, as the file has them; config: the config beside them, None where a file comes
-    without.
+    """Weights as they were read.
 
-    file: what was read; sha256: of that file, in hexadecimal.
+    Attributes:
+        state: parameters by name, float32.
+        config: what lies beside them; None where a file comes without.
+        file: what was read.
+        sha256: of that file, in hexadecimal.
     """
 
     state: Mapping[str, Tensor]
@@ -50,10 +53,13 @@ class Weights:
     sha256: str
 
 
-def read(path: str | os.PathLike) -> Weights:
+def read(path: str | os.PathLike[str]) -> Weights:
     """Weights from a folder, a .safetensors file (its config.json beside it, if any) or a torch file.
 
-    A trainer's state.pt gives its averaged weights. Raises IptError for whatever is not readable weights.
+    A trainer's state.pt gives its averaged weights.
+
+    Raises:
+        IptError: whatever is not readable weights.
     """
     source = Path(path).expanduser()
     if source.is_dir():
@@ -62,7 +68,7 @@ def read(path: str | os.PathLike) -> Weights:
                 raise IptError(f"{source} is no folder of weights: it has no {name}; give one that has, or a file")
         source = source / TENSORS
     if not source.is_file():
-        raise IptError(f"no weights at {source}: give the path of a folder or a file (--set prior.path=PATH)")
+        raise IptError(f"no weights at {source}: give the path of a folder or a file")
     if source.suffix == ".safetensors":
         state, config = _read_safetensors(source), _read_config(source.with_name(CONFIG))
     elif source.suffix in TORCH_SUFFIXES:
@@ -80,11 +86,19 @@ def read(path: str | os.PathLike) -> Weights:
     return Weights(floats, config, source, sha256(source))
 
 
-def save(folder: str | os.PathLike, denoiser: nn.Module, config: Mapping[str, Any], half: bool = True) -> None:
-    """Write a denoiser's network (`denoiser.network`) and its config to a folder; half: in float16.
+def save(folder: str | os.PathLike[str], denoiser: nn.Module, config: Mapping[str, Any], half: bool = True) -> None:
+    """Write a denoiser's network (`denoiser.network`) and its config to a folder.
 
-    Each file is the old one or the new one, never a part. IptError if the folder cannot be written, or the weights are
-    not finite numbers in float16.
+    Each file is the old one or the new one, never a part.
+
+    Args:
+        folder: where to.
+        denoiser: whose network.
+        config: for config.json.
+        half: in float16.
+
+    Raises:
+        IptError: the folder cannot be written, or the weights are not finite numbers in float16.
     """
     network = denoiser.network
     if not isinstance(network, nn.Module):
@@ -92,10 +106,13 @@ def save(folder: str | os.PathLike, denoiser: nn.Module, config: Mapping[str, An
     _write(folder, network.state_dict(), config, half)
 
 
-def export_state(state_path: str | os.PathLike, folder: str | os.PathLike, **details: Any) -> None:
+def export_state(state_path: str | os.PathLike[str], folder: str | os.PathLike[str], **details: Any) -> None:
     """Turn a trainer's state.pt into a folder of weights: its averaged network in float16.
 
-    details: what goes into config.json as well, over what is known from the state (name="faces", sizes=[64], ...).
+    Args:
+        state_path: of the state.
+        folder: where to.
+        **details: what goes into config.json over what is known from the state (name="faces", sizes=[64], ...).
     """
     weights = read(state_path)
     if weights.config is None:
@@ -179,11 +196,11 @@ def _from_training(loaded: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[s
 
 def _named(origin: Mapping[str, Any]) -> dict[str, Any]:
     """What tells weights from others, and the weights that these refine in turn."""
-    told = {name: origin[name] for name in ("name", "sha256", "images")}
-    return {**told, "base": _named(origin["base"])} if origin.get("base") else told
+    plain = {name: origin[name] for name in ("name", "sha256", "images")}
+    return {**plain, "base": _named(origin["base"])} if origin.get("base") else plain
 
 
-def _write(folder: str | os.PathLike, state: Mapping[str, Tensor], config: Mapping[str, Any], half: bool) -> None:
+def _write(folder: str | os.PathLike[str], state: Mapping[str, Tensor], config: Mapping[str, Any], half: bool) -> None:
     kept = torch.float16 if half else torch.float32
     tensors = {
         name: (value.to(kept) if value.is_floating_point() else value).detach().cpu().contiguous().clone()

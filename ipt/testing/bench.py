@@ -31,7 +31,9 @@ single precision, in an order that depends on the batch."""
 class Bench(ABC):
     """A component, arguments for it and a way of calling all that it does.
 
-    device: where `device` tries it; None: this machine's accelerator, if it has one.
+    Attributes:
+        component: what is tried.
+        device: where `device` tries it; None: this machine's accelerator, if it has one.
     """
 
     component: Any
@@ -82,6 +84,7 @@ def first_taken(
 
 
 def batch(bench: Bench) -> None:
+    """Each image alone, and in the batch."""
     arguments = bench.arguments()
     for index in range(BATCH):
         for name, alone in bench.answers(bench.component, rows(arguments, index)).items():
@@ -91,18 +94,21 @@ def batch(bench: Bench) -> None:
 
 
 def inputs(bench: Bench) -> None:
+    """Arguments before and after."""
     arguments = bench.arguments()
     with untouched(arguments):
         bench.answers(bench.component, arguments)
 
 
 def dtype(bench: Bench) -> None:
+    """In single and in double precision."""
     for kind in (torch.float32, torch.float64):
         for name, answer in bench.answers(bench.component, cast(bench.arguments(), kind, bench.home)).items():
             require(answer.dtype == kind, f"{name} is {answer.dtype} for arguments of {kind}")
 
 
 def device(bench: Bench) -> None:
+    """On another device."""
     place = bench.place()
     where = torch.device(place).type
     for name, answer in bench.answers(bench.component, cast(bench.arguments(), torch.float32, place)).items():
@@ -110,11 +116,13 @@ def device(bench: Bench) -> None:
 
 
 def picklable(bench: Bench) -> None:
-    copy = pickle.loads(pickle.dumps(bench.component))  # noqa: S301 - written a moment ago, by this very object
+    """Against its pickled copy."""
+    copy = pickle.loads(pickle.dumps(bench.component))
     same(bench.answers(copy, bench.arguments()), bench.usual, 1e-6, "between a component and its pickled copy")
 
 
 def random_state(bench: Bench) -> None:
+    """Twice, and the global generators before and after."""
     arguments = bench.arguments()
     with global_generators_untouched():
         again = bench.answers(bench.component, arguments)

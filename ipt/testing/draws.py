@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -14,13 +16,16 @@ _CALLS = 8
 
 @torch.no_grad()
 def draws(prior: Prior, shape: tuple[int, ...], device: str | torch.device = "cpu") -> Tensor:
-    """(BATCH, *shape) normalised, float64: the probability-flow path from noise down, by Euler's method.
+    """(BATCH, *shape) normalized, float64: the probability-flow path from noise down, by Euler's method.
 
-    shape: of the normalised variable. device: where the prior runs.
+    Args:
+        prior: whose draws.
+        shape: of the normalized variable.
+        device: where the prior runs.
     """
     sigmas = Karras(_CALLS, sigma_max=20.0).sigmas().tolist()
-    noisy = sigmas[0] * normal((BATCH, *shape), "draws").to(device)
-    for sigma, following in zip(sigmas, sigmas[1:], strict=False):
+    noisy: Tensor = sigmas[0] * normal((BATCH, *shape), "draws").to(device)
+    for sigma, following in pairwise(sigmas):
         clean = prior.denoise(noisy, sigma)
         noisy = clean + following / sigma * (noisy - clean)
     return noisy.double().cpu()

@@ -24,7 +24,9 @@ ROUNDING = 1e-5
 def generator_checks(generator: Generator, *, shape: tuple[int, ...] | None = None) -> list[Check]:
     """A check for each promise of a generator, to be called one by one.
 
-    shape: (C, H, W) of a draw; None: a usual one that the generator takes.
+    Args:
+        generator: what is tried.
+        shape: (C, H, W) of a draw; None: a usual one that the generator takes.
     """
     bench = GeneratorBench(generator, shape)
     return [Check(promise, bench, type(generator).__name__) for promise in PROMISES]
@@ -32,6 +34,8 @@ def generator_checks(generator: Generator, *, shape: tuple[int, ...] | None = No
 
 @dataclass(frozen=True)
 class GeneratorBench:
+    """A generator on the bench."""
+
     component: Generator
     given: tuple[int, ...] | None
 
@@ -40,6 +44,7 @@ class GeneratorBench:
         return self.given or first_taken(lambda shape: self.component.sample(SEEDS, shape), SHAPES, "shape")
 
     def draw(self) -> Tensor:
+        """A draw a seed."""
         return self.component.sample(SEEDS, self.shape)
 
 
@@ -66,7 +71,7 @@ def _distinct(bench: GeneratorBench) -> None:
 
 
 def _picklable(bench: GeneratorBench) -> None:
-    copy = pickle.loads(pickle.dumps(bench.component))  # noqa: S301 - written a moment ago, by this very object
+    copy = pickle.loads(pickle.dumps(bench.component))
     found = difference(copy.sample(SEEDS, bench.shape), bench.draw())
     at_most(found, ROUNDING, "difference between a generator's draw and its pickled copy's, of its largest value")
 

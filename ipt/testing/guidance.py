@@ -40,9 +40,12 @@ def guidance_checks(
 ) -> list[Check]:
     """A check for each promise of a guidance rule, to be called one by one.
 
-    operator, priors: of the problem that it guides, priors by unknown, "image" among them; default: a blur by 5x5
-        pixels, every prior a Gaussian. image_shape: (C, H, W) of the image; None: (3, 16, 16).
-    device: where the check `device` runs; None: on this machine's accelerator, if it has one.
+    Args:
+        rule: what is tried.
+        operator: of the problem that it guides; default: a blur by 5x5 pixels.
+        priors: of the unknowns, "image" among them; default: Gaussians.
+        image_shape: (C, H, W) of the image; None: (3, 16, 16).
+        device: where the check `device` runs; None: on this machine's accelerator, if it has one.
     """
     blur, shape = Blur(5, "circular"), image_shape or (3, 16, 16)
     return GuidanceBench(rule, operator or blur, dict(priors or {}), shape, device).checks(PROMISES)
@@ -50,6 +53,8 @@ def guidance_checks(
 
 @dataclass(frozen=True)
 class GuidanceBench(Bench):
+    """A rule on the bench, with the problem that it guides."""
+
     component: GuidanceRule
     operator: ParametricOperator
     given: Mapping[str, Prior]
@@ -138,6 +143,7 @@ class GuidanceBench(Bench):
 
 
 def named(correction: Correction, index: int) -> dict[str, Tensor]:
+    """All that a correction at a step consists of."""
     clean = {f"clean {name} at step {index}": value.detach() for name, value in correction.clean.items()}
     return clean | {f"shift of {name} at step {index}": value.detach() for name, value in correction.shift.items()}
 

@@ -47,6 +47,7 @@ def picture(shape: tuple[int, ...]) -> Tensor:
 
 
 def rms(tensor: Tensor) -> float:
+    """Root mean square, over all images."""
     return float(tensor.detach().double().square().mean().sqrt()) if tensor.numel() else 0.0
 
 
@@ -67,6 +68,7 @@ def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor], limit: float
 
 
 def finite(values: Mapping[str, Tensor], when: str = "") -> None:
+    """Shortfall unless all entries are finite."""
     for name, value in values.items():
         odd = int((~torch.isfinite(value)).sum())
         require(not odd, f"{name} has {odd} of {value.numel()} entries that are NaN or infinite{when}")
@@ -78,6 +80,7 @@ def rows(arrays: Arrays, index: int) -> dict[str, dict[str, Tensor]]:
 
 
 def cast(arrays: Arrays, dtype: torch.dtype, device: str) -> dict[str, dict[str, Tensor]]:
+    """In another precision, elsewhere."""
     return {group: {name: x.to(device, dtype) for name, x in some.items()} for group, some in arrays.items()}
 
 
@@ -96,8 +99,10 @@ def untouched(arrays: Arrays) -> Iterator[None]:
 
 @contextmanager
 def global_generators_untouched() -> Iterator[None]:
-    """Shortfall if the global generators of torch, numpy or Python move or are seeded within the block; what they were
-    before is restored."""
+    """Shortfall if the global generators of torch, numpy or Python move or are seeded within the block.
+
+    What they were before is restored.
+    """
     before = torch.get_rng_state(), np.random.get_state(), random.getstate()
     # States that no seed leads to in passing, so that seeding anew shows too.
     torch.manual_seed(_UNUSUAL)

@@ -27,6 +27,8 @@ NOISE = 0.01
 
 @dataclass(frozen=True)
 class OperatorBench(Bench):
+    """An operator on the bench; given: values of parameters, or generators of them."""
+
     component: ParametricOperator
     image_shape: tuple[int, ...] | None
     given: Mapping[str, Tensor | Generator]
@@ -109,10 +111,12 @@ def usual_prior(spec: ParameterSpec) -> Prior:
 
 
 def scale_of(value: Tensor) -> float:
+    """Root mean square, or 1 where that is 0."""
     return rms(value) or 1.0
 
 
 def believed(mean: Tensor, deviation: float) -> Belief:
+    """A belief with independent entries."""
     return Belief(mean, Isotropic.like(mean, deviation), deviation)
 
 
@@ -122,4 +126,5 @@ def predicted(operator: ParametricOperator, point: Mapping[str, Tensor]) -> Tens
 
 
 def constrained(operator: ParametricOperator, loose: Mapping[str, Tensor]) -> Unknowns:
+    """Valid parameters, of copies."""
     return operator.constrain({name: value.clone() for name, value in loose.items()})

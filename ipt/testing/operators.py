@@ -15,7 +15,7 @@ from ipt.core.operator import IMAGE, Generator, ParameterSpec, ParametricOperato
 from ipt.linalg.norms import norm, rms
 from ipt.linalg.resampling import doubled, halved
 from ipt.testing.bench import COMMON
-from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, picture, same
+from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, picture, same, uniform
 from ipt.testing.operator_bench import OperatorBench, believed, constrained, predicted, scale_of, usual_prior
 from ipt.testing.promises import Check, Promise, at_most, require, skip
 
@@ -40,10 +40,12 @@ def operator_checks(
         def test_contract(check):
             check()
 
-    image_shape: (C, H, W) of the images; None: a usual one that the operator takes.
-    parameters: usual values of a parameter by name, (1 or more, *shape), or a generator of them; default: drawn from
-        the parameter's usual prior by its own denoiser (uniform in 0..1 where it has none), then constrained.
-    device: where the check `device` runs; None: on this machine's accelerator, if it has one.
+    Args:
+        operator: what is tried.
+        image_shape: (C, H, W) of the images; None: a usual one that the operator takes.
+        parameters: usual values of a parameter by name, (1 or more, *shape), or a generator of them; default: drawn
+            from the parameter's usual prior by its own denoiser (uniform in 0..1 where it has none), then constrained.
+        device: where the check `device` runs; None: on this machine's accelerator, if it has one.
     """
     return OperatorBench(operator, image_shape, dict(parameters or {}), device).checks(PROMISES)
 
@@ -63,9 +65,9 @@ def _shapes(bench: OperatorBench) -> None:
         wanted = (BATCH, *spec.shape)
         require(tuple(valid[name].shape) == wanted, f"constrain gives {name} {tuple(valid[name].shape)}, not {wanted}")
     measured = predicted(operator, bench.point)
-    said = f"{tuple(measured.shape)} for {tuple(image.shape)}"
+    found = f"{tuple(measured.shape)} for {tuple(image.shape)}"
     require(
-        measured.ndim == 4 and len(measured) == BATCH, f"forward gives {said}, not (batch, channels, height, width)"
+        measured.ndim == 4 and len(measured) == BATCH, f"forward gives {found}, not (batch, channels, height, width)"
     )
     back = operator.image_shape(tuple(measured.shape[1:]))
     require(
@@ -229,6 +231,26 @@ def _one_parameter_step(
     at_most(worst, LOWER, f"norm of the residual after parameter_step for {named}, of that before")
 
 
+def _mask(bench: OperatorBench) -> None:
+    exact = ability(bench.component, ExactSteps)
+    if exact is None:
+        skip("it has no steps of its own (`ipt.ExactSteps`)")
+    arguments = bench.arguments()
+    seen, noise = arguments["images"]["measurement"], arguments["deviations"]["noise"]
+    mask = (uniform(tuple(seen[:1, :1].shape), "mask") < 0.7).to(seen)
+    image, valid = believed(arguments["beliefs"][IMAGE], 0.1), arguments["parameters"]
+    beliefs = {name: believed(value, 0.1 * scale_of(value)) for name, value in arguments["loose"].items()}
+
+    def steps(outside: float) -> Unknowns:
+        measurement = mask * seen + outside * (1 - mask)
+        observation = Observation(measurement, noise, mask.expand(len(seen), -1, -1, -1))
+        moved = exact.image_step(observation, image, valid, {})
+        found = exact.parameter_step(observation, image, beliefs, {}) if beliefs else {}
+        return {**(found or {}), **({} if moved is None else {IMAGE: moved})}
+
+    same(steps(0.5), steps(0.0), EXACT, "between other values where the mask is 0")
+
+
 def _coarser(bench: OperatorBench) -> None:
     able = ability(bench.component, Coarsenable)
     half = None if able is None else able.coarser(bench.shape)
@@ -313,6 +335,13 @@ PROMISES = (
         "where the belief about them is poor, `parameter_step` finds parameters that explain the measurement better",
         "look for a wrong sign, weight or unit in it, or return None: the rules then differentiate forward",
         _parameter_step,
+    ),
+    Promise(
+        "mask",
+        "what was not measured has no say in `image_step` and `parameter_step`",
+        "leave out the residual where observation.mask is 0 (observation.residual does), or return None there: the "
+        "rules then differentiate forward",
+        _mask,
     ),
     Promise(
         "coarser",

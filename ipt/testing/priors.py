@@ -44,17 +44,21 @@ def prior_checks(
 ) -> list[Check]:
     """A check for each promise of a prior, to be called one by one.
 
-    shape: (C, H, W) of the physical quantity; None: that of the samples, or a usual one that the prior takes.
-    samples: (N, C, H, W), N >= 32, drawn from what the prior describes, in its physical units; without
-        them the check `conditional-mean` is skipped, and the others use what the prior's own denoiser draws.
-    device: where the check `device` runs; None: on this machine's accelerator, if it has one. A prior with an attribute
-        `device` stays there, and all its checks run there.
+    Args:
+        prior: what is tried.
+        shape: (C, H, W) of the physical quantity; None: that of the samples, or a usual one that the prior takes.
+        samples: (N, C, H, W), N >= 32, drawn from what the prior describes, in its physical units; without them the
+            check `conditional-mean` is skipped, and the others use what the prior's own denoiser draws.
+        device: where the check `device` runs; None: on this machine's accelerator, if it has one. A prior with an
+            attribute `device` stays there, and all its checks run there.
     """
     return PriorBench(prior, shape, samples, device).checks(PROMISES)
 
 
 @dataclass(frozen=True)
 class PriorBench(Bench):
+    """A prior on the bench."""
+
     component: Prior
     given_shape: tuple[int, ...] | None
     samples: Tensor | None
@@ -179,8 +183,10 @@ def _identity(bench: PriorBench) -> None:
 
 @torch.no_grad()
 def _conditional_mean(bench: PriorBench) -> None:
-    """The error of a conditional mean is uncorrelated with whatever is made of the noisy variable: with 1, with the
-    noisy variable itself, and with the estimate. Each image counts once, since its entries are no independent proofs.
+    """The error of a conditional mean is uncorrelated with whatever is made of the noisy variable.
+
+    With 1, with the noisy variable itself, and with the estimate. Each image counts once, since its entries are no
+    independent proofs.
     """
     if bench.samples is None:
         skip("no samples of what it describes were given (samples=)")

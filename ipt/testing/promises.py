@@ -58,8 +58,8 @@ class Check:
         except (SkipTest, MemoryError):
             raise
         except Exception as error:
-            said = str(error) if isinstance(error, IptError) else f"{one_line(error)} ({_place(error)})"
-            raise BrokenPromise(self.component, self.promise, f"It raised: {said}") from error
+            message = str(error) if isinstance(error, IptError) else f"{one_line(error)} ({_place(error)})"
+            raise BrokenPromise(self.component, self.promise, f"It raised: {message}") from error
 
 
 def _place(error: BaseException) -> str:

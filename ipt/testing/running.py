@@ -28,8 +28,16 @@ _ENTRY_POINT = "import sys; from ipt.plugins.discovery import discover; discover
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one promise. component: "kind name", or the distribution. reason: what was found of a broken
-    promise, or why it was skipped; mend: what to do about a broken one."""
+    """What became of one promise.
+
+    Attributes:
+        component: "kind name", or the distribution.
+        promise: its name.
+        status: of it.
+        seconds: that the trial took.
+        reason: what was found of a broken promise, or why it was skipped.
+        mend: what to do about a broken one.
+    """
 
     component: str
     promise: str
@@ -42,11 +50,16 @@ class Finding:
 def component_findings(
     kind: str, spec: str, settings: Mapping[str, Any], shape: Shape = None, device: str | None = None
 ) -> Iterator[Finding]:
-    """Every promise of a component, tried one after the other; where it cannot be built, that alone: skipped where
-    what it needs is not at hand (an option, weights, an optional package), else broken.
+    """Every promise of a component, tried one after the other; where it cannot be built, that alone.
 
-    kind, spec, settings: as of `ipt.plugins.building.build_component`. shape: (C, H, W) of the images (of a prior or
-    generator: of its quantity); None: one that it takes. device: where networks run, and the check `device`.
+    It is skipped where what it needs is not at hand (an option, weights, an optional package), else broken.
+
+    Args:
+        kind: as of `ipt.plugins.building.build_component`.
+        spec: likewise.
+        settings: likewise.
+        shape: (C, H, W) of the images (of a prior or generator: of its quantity); None: one that it takes.
+        device: where networks run, and the check `device`.
     """
     component = f"{kind} {spec}"
     workshop = _Workshop(kind, spec, settings, device)
@@ -140,7 +153,7 @@ def _builds(workshop: _Workshop) -> None:
 BUILDS = Promise(
     "builds",
     "the component can be imported and built with the options it is given",
-    "set the options it needs (--set KIND.OPTION=VALUE), or correct its factory: called with keyword options, it "
+    "set the options it needs (settings: KIND.OPTION=VALUE), or correct its factory: called with keyword options, it "
     "returns the operator, prior, rule or generator",
     _builds,
 )

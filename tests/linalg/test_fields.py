@@ -42,17 +42,6 @@ def test_the_embedding_applies_the_covariance(field):
 
 
 @each_field
-def test_the_spectrum_is_the_mean_periodogram(field):
-    height, width = FRAME
-    waves = [torch.fft.fft(torch.eye(side, dtype=torch.complex128)) for side in FRAME]
-    whole = torch.kron(*waves)
-    covariance = dense(field).reshape(2, height * width, 2, height * width).movedim(2, 1).to(torch.complex128)
-    wanted = (whole @ covariance @ whole.conj().T).diagonal(dim1=-2, dim2=-1).reshape(2, 2, *FRAME) / (height * width)
-    found = field.spectrum(FRAME)
-    torch.testing.assert_close(found, wanted.real[..., : width // 2 + 1], rtol=0, atol=1e-10)
-
-
-@each_field
 def test_cosine_power_is_the_variance_of_the_coefficients(field):
     basis = torch.kron(*(cosines(side) for side in FRAME))
     torch.testing.assert_close(basis @ basis.T, torch.eye(len(basis), dtype=torch.float64), rtol=0, atol=1e-12)

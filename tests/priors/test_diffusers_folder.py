@@ -89,7 +89,7 @@ def test_without_network_both_ways_out_are_told(hub, monkeypatch, offline):
     with pytest.raises(IptError) as caught:
         load("somebody/something")
     assert len(str(caught.value).splitlines()) == 2
-    assert "connect and run again" in str(caught.value) and "--prior hf:FOLDER" in str(caught.value)
+    assert "connect and run again" in str(caught.value) and "prior=hf:FOLDER" in str(caught.value)
 
 
 def test_what_is_cached_needs_no_network(hub, folder, monkeypatch):

@@ -95,4 +95,4 @@ def test_without_network_both_ways_out_are_told(cache, monkeypatch, offline):
         hub.ffhq()
     text = str(caught.value)
     assert len(text.splitlines()) == 2
-    assert "connect and run again" in text and "--prior ffhq --set prior.path=FILE" in text
+    assert "connect and run again" in text and "prior=ffhq, with its option path=FILE" in text

@@ -229,7 +229,7 @@ def test_a_network_beyond_the_range_of_fp16_says_so(folder):
         with torch.no_grad():
             found[precision].denoiser.network.stem.weight.mul_(1e6)
     assert found["bf16"].denoise(noisy, 0.3).isfinite().all()
-    with pytest.raises(IptError, match=r"weights3 leaves the range of fp16 .*--precision bf16 or fp32"):
+    with pytest.raises(IptError, match=r"weights3 leaves the range of fp16 .*precision=bf16 or fp32"):
         found["fp16"].denoise(noisy, 0.3)
     # What was no number before is not the network's doing.
     assert found["fp16"].denoise(noisy * torch.nan, 0.3).isnan().any()

@@ -176,15 +176,6 @@ def test_several_pixels_are_within_reach():
     torch.testing.assert_close(found, far, rtol=0, atol=0.05)
 
 
-def test_the_spectrum_is_that_of_the_field_in_pixels():
-    generator = TiltKolmogorov(3.0)
-    assert torch.equal(TiltPrior(generator=generator).spectrum((8, 9)), generator.field.spectrum((8, 9)))
-    twice = TiltPrior(2 * generator.field.rms, generator).spectrum((8, 9))
-    torch.testing.assert_close(twice, 4 * generator.field.spectrum((8, 9)))
-    mixed = torch.fft.irfft2(TiltPrior().spectrum((16, 16)).to(torch.complex128), s=(16, 16))[0, 0, 0, 0]
-    assert float(mixed) == pytest.approx(sum(rms**2 for rms in (0.25, 0.5, 1, 2, 4)) / 5, rel=1e-6)
-
-
 def test_the_root_of_the_covariance_that_is_left():
     """Of the estimate in the cosine basis."""
     prior, sigma, count = TiltPrior(generator=TiltPatches()), 0.4, 2 * math.prod(FRAME)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,6 +31,10 @@ class Plain(ParametricOperator, Linear):
         return {"gain": parameters["gain"].clamp(0.05, 2)}
 
 
+def seen(observation):
+    return 1.0 if observation.mask is None else observation.mask
+
+
 class Gain(Plain, ExactSteps, Coarsenable):
     """The same with its exact steps."""
 
@@ -37,13 +42,13 @@ class Gain(Plain, ExactSteps, Coarsenable):
         return Coarser(self, dict)
 
     def image_step(self, observation, image, parameters, beliefs):
-        gain, pull = parameters["gain"], observation.noise_variance / image.covariance.variance
-        return (gain * observation.measurement + pull * image.mean) / (gain.square() + pull)
+        gain, pull, mask = parameters["gain"], observation.noise_variance / image.covariance.variance, seen(observation)
+        return (gain * mask * observation.measurement + pull * image.mean) / (mask * gain.square() + pull)
 
     def parameter_step(self, observation, image, parameters, known):
         gain, pull = parameters["gain"].mean, observation.noise_variance / parameters["gain"].covariance.variance
-        power = image.mean.square().sum((2, 3), keepdim=True)
-        matched = (image.mean * observation.measurement).sum((2, 3), keepdim=True)
+        power = (seen(observation) * image.mean.square()).sum((2, 3), keepdim=True)
+        matched = (seen(observation) * image.mean * observation.measurement).sum((2, 3), keepdim=True)
         return {"gain": (matched + pull * gain) / (power + pull)}
 
 
@@ -220,6 +225,11 @@ class ImageUphill(Gain):
         return 2 * image.mean - super().image_step(observation, image, parameters, beliefs)
 
 
+class BlindToTheMask(Gain):
+    def image_step(self, observation, image, parameters, beliefs):
+        return super().image_step(replace(observation, mask=None), image, parameters, beliefs)
+
+
 class ParametersUphill(Gain):
     def parameter_step(self, observation, image, parameters, known):
         found = super().parameter_step(observation, image, parameters, known)
@@ -301,7 +311,7 @@ FAULTS = {
     NoSuchPrior: {"usual-prior"},
     PriorOfAnotherShape: {"usual-prior"},
     SumOverTheBatch: {"batch"},
-    StepOverTheBatch: {"batch"},
+    StepOverTheBatch: {"batch", "mask"},
     ChangesTheMapping: {"inputs"},
     ChangesTheTensor: {"inputs"},
     AlwaysDouble: {"dtype"},
@@ -312,7 +322,7 @@ FAULTS = {
     SeedsTorchsGenerator: {"random-state"},
     UsesNumpysGenerator: {"random-state"},
     UsesPythonsGenerator: {"random-state"},
-    AnotherAnswerEachTime: {"random-state", "picklable"},
+    AnotherAnswerEachTime: {"random-state", "picklable", "mask"},
     Detached: {"derivatives"},
     Rounded: {"derivatives"},
     DetachedInConstrain: {"derivatives"},
@@ -322,11 +332,12 @@ FAULTS = {
     EverSmaller: {"constrain-idempotent"},
     NothingKeptFromZero: {"constrain-finite"},
     ImageUphill: {"image-step"},
+    BlindToTheMask: {"mask"},
     ParametersUphill: {"parameter-step"},
     ParametersUnmoved: {"parameter-step"},
     StepOfAnotherShape: {"image-step"},
     StepOfAnotherName: {"parameter-step"},
-    Clouded: {"parameter-step"},
+    Clouded: {"parameter-step", "mask"},
     DoublesTheGain: {"coarser"},
     DoubledToAnotherShape: {"coarser"},
     DoubledUnderAnotherName: {"coarser"},
@@ -386,7 +397,7 @@ def test_without_parameters_or_declarations_what_does_not_apply_is_skipped(broke
         except Exception as error:
             reasons[check.__name__] = type(error).__name__, str(error)
     skipped = {"usual-prior", "linear", "constrain-idempotent", "constrain-finite", "image-step", "parameter-step"}
-    skipped |= {"coarser"}
+    skipped |= {"coarser", "mask"}
     # A class within a function cannot be pickled.
     assert reasons.keys() - {"device"} == skipped | {"picklable"}
     assert all(reasons[name][0] == "SkipTest" for name in skipped)
