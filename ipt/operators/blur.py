@@ -189,6 +189,8 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         parameters: Mapping[str, Tensor],
         beliefs: Mapping[str, Belief],
     ) -> Tensor | None:
+        if _without_whole_pixels(observation):
+            return None
         padded = self.padded(image.mean, parameters["kernel"])
         # What is found of the kernel hangs on every digit: in single precision an image would depend on its batch.
         like = blur_steps.double(image.mean[:0]) if "kernel" in beliefs else image.mean
@@ -202,9 +204,17 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         parameters: Mapping[str, Belief],
         known: Mapping[str, Tensor],
     ) -> Unknowns | None:
+        if _without_whole_pixels(observation):
+            return None
         padded = self.padded(image.mean, parameters["kernel"].mean)
         measured = blur_steps.Measured.on(padded, observation, blur_steps.double(image.mean[:0]).dtype)
         return {"kernel": blur_steps.kernel(padded, measured, image, parameters["kernel"])}
+
+
+def _without_whole_pixels(observation: Observation) -> bool:
+    """Whether an image has no pixel of which all channels were measured (a colour filter): luminance needs them."""
+    mask = observation.mask
+    return mask is not None and not bool(mask.amin(1).flatten(1).any(1).all())
 
 
 def _half_sides(sides: tuple[int, int], frame: tuple[int, int]) -> tuple[int, int]:

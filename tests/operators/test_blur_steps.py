@@ -333,3 +333,16 @@ def test_small_entries_drop_while_the_image_is_coarse(rectangles, photographed):
         return (found > 0).sum().item()
 
     assert left(math.inf) == left(1.0) == 1 and left(0.05) == 25
+
+
+def test_channels_that_were_measured_in_other_places_are_left_to_the_rule():
+    """As behind a colour filter: no pixel has luminance."""
+    operator, image = Blur(3), _random(1, 3, 12, 12)
+    mask = torch.zeros(1, 3, 10, 10, dtype=torch.float64)
+    for channel in range(3):
+        mask[:, channel, :, channel::3] = 1
+    kernel = _kernels(1, (3, 3))
+    observation = Observation(mask * operator.forward(image, kernel), torch.full((1, 1, 1, 1), 0.01).double(), mask)
+    belief, believed = gaussian(image, _ones(1, 0.01), 0.2), gaussian(kernel, _ones(1, 0.01), 0.3)
+    assert operator.image_step(observation, belief, {"kernel": kernel}, {}) is None
+    assert operator.parameter_step(observation, belief, {"kernel": believed}, {}) is None
