@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         MultiFrame,
     )
     from ipt.core.guidance import Correction, GuidanceRule
-    from ipt.core.multiscale import Multiscale
     from ipt.core.normalization import Normalization
     from ipt.core.operator import Generator, ParameterSpec, ParametricOperator
     from ipt.core.prior import Posterior, Prior
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from ipt.plugins.building import build
     from ipt.plugins.component import Component
     from ipt.plugins.hookspecs import hookimpl
+    from ipt.sampling.multiscale import Multiscale
 
 __version__ = "0.2.0.dev0"
 
@@ -43,7 +43,7 @@ _HOMES = {
         "MultiFrame",
     ),
     "ipt.core.guidance": ("Correction", "GuidanceRule"),
-    "ipt.core.multiscale": ("Multiscale",),
+    "ipt.sampling.multiscale": ("Multiscale",),
     "ipt.core.normalization": ("Normalization",),
     "ipt.core.operator": ("Generator", "ParameterSpec", "ParametricOperator"),
     "ipt.core.prior": ("Posterior", "Prior"),

@@ -17,7 +17,6 @@ import torch
 from click.testing import CliRunner
 
 from ipt.cli.main import cli
-from ipt.core.multiscale import Multiscale
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.images import files
@@ -28,6 +27,7 @@ from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover
 from ipt.priors import shipped
 from ipt.priors.analytic import GaussianPrior
+from ipt.sampling.multiscale import Multiscale
 from ipt.sampling.schedules import Karras
 
 ROOT = Path(__file__).parents[1]

@@ -18,9 +18,9 @@ from ipt.plugins.suggestions import advice
 
 if TYPE_CHECKING:
     from ipt.core.guidance import GuidanceRule
-    from ipt.core.multiscale import Multiscale
     from ipt.core.operator import ParameterSpec, ParametricOperator
     from ipt.core.sampling import Schedule
+    from ipt.sampling.multiscale import Multiscale
 
 
 def build(
@@ -68,9 +68,9 @@ def build(
         transition = _changed("transition", rule.transition(), draft.sections["transition"])
     priors = {name: plan.build() for name, plan in draft.priors.items()}
 
-    from ipt.core.multiscale import Multiscale
     from ipt.core.solver import Solver
     from ipt.priors.surrounded import surrounded
+    from ipt.sampling.multiscale import Multiscale
 
     priors["image"] = surrounded(priors["image"], draft.operator)
     return Multiscale(Solver(draft.operator, priors, rule, schedule, transition))

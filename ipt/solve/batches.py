@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.multiscale import Level, Multiscale
 from ipt.core.solver import Solution, Solver, State
 from ipt.images.outcomes import Progress
+from ipt.sampling.multiscale import Level, Multiscale
 
 _CPU_PIXELS = 2**15
 """Pixels of a batch on a CPU: 8 draws at 64x64, which take .6 of the time that they take one by one."""

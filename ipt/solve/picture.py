@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ipt.core.multiscale import Multiscale
 from ipt.images.outcomes import Progress
+from ipt.sampling.multiscale import Multiscale
 from ipt.solve.batches import BatchSizer, solve_tasks
 from ipt.solve.prepare import ImageTask, prepare
 from ipt.solve.result import ImageResult, image_result

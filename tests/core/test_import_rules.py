@@ -21,7 +21,7 @@ RUNS = {"solve", "simulate", "report", "folder", "bench"}
 ALLOWED = {
     "linalg": set(),
     "core": {"linalg"},
-    "sampling": {"core"},
+    "sampling": {"core", "linalg"},
     "operators": LOWEST,
     "priors": LOWEST,
     "guidance": LOWEST,
@@ -85,7 +85,7 @@ def test_no_module_imports_itself_in_a_circle():
 
 def test_the_core_is_read_at_one_sitting():
     lines = sum(len(path.read_text().splitlines()) for path in (ROOT / "core").glob("*.py"))
-    assert lines <= 1020
+    assert lines <= 900
     methods = [
         name
         for interface in (ipt.Prior, ipt.ParametricOperator, ipt.GuidanceRule)

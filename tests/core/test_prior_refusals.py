@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from ipt.core.errors import IptError
-from ipt.core.multiscale import Multiscale
 from ipt.core.normalization import Normalization
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import GaussianPrior
+from ipt.sampling.multiscale import Multiscale
 from ipt.sampling.schedules import Karras
 
 MEASUREMENT = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from ipt.core.errors import IptError
-from ipt.core.multiscale import Multiscale
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.core.problem import Problem
 from ipt.core.solver import Solver
@@ -18,6 +17,7 @@ from ipt.operators.downscale import Downscale
 from ipt.operators.turbulence import Turbulence
 from ipt.priors.analytic import BoxPrior, GaussianPrior
 from ipt.priors.tilt import TiltPrior
+from ipt.sampling.multiscale import Multiscale
 from ipt.sampling.schedules import VP, Karras
 
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from ipt.core.multiscale import Multiscale
 from ipt.core.normalization import Normalization
 from ipt.core.prior import Prior
 from ipt.core.solver import Solver
@@ -15,6 +14,7 @@ from ipt.images.fit import fit
 from ipt.operators.blur import Blur
 from ipt.operators.kernels import MotionKernels
 from ipt.priors.analytic import GaussianPrior
+from ipt.sampling.multiscale import Multiscale
 from ipt.sampling.schedules import Karras
 
 

@@ -8,7 +8,6 @@ import torch
 
 import ipt
 from ipt.core.abilities import Belief, Framed, ability
-from ipt.core.multiscale import Multiscale
 from ipt.core.observation import Observation
 from ipt.linalg.covariances import Isotropic
 from ipt.operators import turbulence_steps
@@ -16,6 +15,7 @@ from ipt.operators.blur import Blur
 from ipt.operators.downscale import Downscale
 from ipt.operators.frames import Frames
 from ipt.operators.turbulence import Turbulence
+from ipt.sampling.multiscale import Multiscale
 
 
 def test_each_frames_kernel_is_doubled_alone():

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.multiscale import Multiscale
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.core.prior import Prior
 from ipt.core.solver import Solver
@@ -20,6 +19,7 @@ from ipt.images.outcomes import Progress
 from ipt.linalg.random import image_seed
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import BoxPrior, GaussianPrior
+from ipt.sampling.multiscale import Multiscale
 from ipt.sampling.schedules import Karras
 from ipt.simulate.simulation import generators_for, simulate
 from ipt.solve.noise import LEAST

@@ -148,8 +148,17 @@ def draw_seed(seed: int, number: int) -> int:
 
 
 def denoising_residual(problem: Problem, clean: Tensor, noise: Noise) -> Tensor:
-    """How far the prior's denoiser moves images (B, C, H, W), normalized, as root mean square, (B,): little where they
-    are likely. Noise of level .1 is added before, since denoisers know images by it.
+    """How far the prior's denoiser moves images: little where they are likely.
+
+    Noise of `LIKELIHOOD_LEVEL` is added before, since denoisers know images by it.
+
+    Args:
+        problem: Its image prior is asked.
+        clean: The images, normalized, (B, C, H, W).
+        noise: The random streams, one an image.
+
+    Returns:
+        Root mean square of each image, (B,), normalized.
     """
     noisy = clean + LIKELIHOOD_LEVEL * noise.like("denoising residual", clean)
     with torch.no_grad():

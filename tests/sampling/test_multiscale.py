@@ -10,7 +10,6 @@ import torch
 from ipt.core.abilities import Coarsenable, Coarser, CoarseToFine
 from ipt.core.errors import IptError
 from ipt.core.guidance import Correction, GuidanceRule
-from ipt.core.multiscale import Multiscale, draw_seed
 from ipt.core.normalization import Normalization
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.core.prior import Prior
@@ -19,6 +18,7 @@ from ipt.guidance.proximal import Proximal
 from ipt.linalg.resampling import doubled, halved
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import BoxPrior, GaussianPrior
+from ipt.sampling.multiscale import Multiscale, draw_seed
 from ipt.sampling.schedules import Karras
 from ipt.sampling.transitions import Renoise
 
