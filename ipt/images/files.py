@@ -92,17 +92,21 @@ def inputs(path: str | os.PathLike[str]) -> list[Path]:
     return found
 
 
-def read(path: str | os.PathLike[str]) -> Picture:
+def read(path: str | os.PathLike[str], least: int = MINIMUM_SIDE) -> Picture:
     """Read a PNG, JPEG, TIFF or WebP file, upright as its EXIF orientation says.
 
     Palettes become colour, 1-bit pictures grey. Of a JPEG with further pictures inside (phones add previews and gain
     maps) the main one is read.
 
+    Args:
+        path: The file.
+        least: Pixels on a side that it has at least.
+
     Raises:
         IptError: It is no such file, damaged, of several pages, in CMYK or Lab colours, has NaN or infinite values, or
-            fewer than 8 pixels on a side.
+            fewer pixels.
     """
-    return decode(contents(path), str(path))
+    return decode(contents(path), str(path), least=least)
 
 
 def contents(path: str | os.PathLike[str]) -> bytes:
@@ -122,13 +126,14 @@ def contents(path: str | os.PathLike[str]) -> bytes:
     return data
 
 
-def decode(data: bytes, place: str, page: int | None = None) -> Picture:
+def decode(data: bytes, place: str, page: int | None = None, least: int = MINIMUM_SIDE) -> Picture:
     """Decode the bytes of a file.
 
     Args:
         data: All of them.
         place: The file's name, for messages.
         page: Which of several pages or frames, also of a GIF; None: the file has one.
+        least: As of `read`.
 
     Raises:
         IptError: As of `read`.
@@ -142,8 +147,8 @@ def decode(data: bytes, place: str, page: int | None = None) -> Picture:
     except ValueError as error:
         raise IptError(f"{place} cannot be used: {error}") from error
     height, width = values.shape[:2]
-    if min(height, width) < MINIMUM_SIDE:
-        raise IptError(f"{place} has {width} x {height} pixels; the least is {MINIMUM_SIDE} x {MINIMUM_SIDE}")
+    if min(height, width) < least:
+        raise IptError(f"{place} has {width} x {height} pixels; the least is {least} x {least}")
     if not np.isfinite(values).all():
         raise IptError(f"{place} has NaN or infinite values; replace them, then try again")
     turned = np.ascontiguousarray(_turned(values, orientation).transpose(2, 0, 1), dtype=np.float32)

@@ -26,7 +26,7 @@ def read_parameter(path: str | os.PathLike[str]) -> Tensor:
     """
     file = Path(path)
     if file.suffix.lower() in files.SUFFIXES:
-        return files.read(file).pixels.mean(0, keepdim=True)
+        return files.read(file, least=1).pixels.mean(0, keepdim=True)
     try:
         # allow_pickle=False: a file cannot run code.
         values = np.load(file, allow_pickle=False)

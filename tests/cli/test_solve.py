@@ -367,3 +367,32 @@ def test_a_smaller_measurement_is_not_resized_for_the_prior(picture, tmp_path, c
     result = run("solve", saved(tmp_path / "in" / "b.png", 16), "-o", tmp_path / "out", *arguments)
     assert result.exit_code == 1 and "32 x 32 px, which the prior does not take" in result.stderr
     assert "--fit tile" in result.stderr and "--fit resize" not in result.stderr
+
+
+def test_a_mask_and_a_picture_of_the_kernel(picture, tmp_path):
+    mask = np.full((32, 32), 255, dtype=np.uint8)
+    mask[:8] = 0
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    Image.fromarray(np.eye(5, dtype=np.uint8) * 255).save(tmp_path / "k.png")
+    given = ("--mask", tmp_path / "mask.png", "--known", f"kernel={tmp_path / 'k.png'}", "--clipped", "none")
+    result = run("solve", picture, "-o", tmp_path / "out", "--prior", "gaussian", "--steps", 3, *given)
+    assert result.exit_code == 0, result.stderr
+    record = json.loads((tmp_path / "out" / "a.json").read_text())
+    assert record["trusted"] == 0.75 and record["options"]["clipped"] == {"value": "none", "from": "command line"}
+    assert "what is black was not trusted" in (tmp_path / "out" / "report.html").read_text()
+    with Image.open(tmp_path / "out" / "a.mask.png") as written:
+        assert np.array_equal(np.asarray(written), mask)
+    kernel = np.load(tmp_path / "out" / "a.kernel.npy")
+    assert kernel[0] == pytest.approx(np.eye(5) / 5, abs=1e-6)
+
+
+@pytest.mark.parametrize("level", ["1.5", "0", "yes", "-1"])
+def test_a_level_of_clipping_that_cannot_be(picture, tmp_path, level):
+    result = run("solve", picture, "-o", tmp_path / "out", *QUICK, f"--clipped={level}")
+    assert result.exit_code == 2 and "auto, none, or a value above 0 and at most 1" in result.stderr
+
+
+def test_a_mask_of_another_size(picture, tmp_path):
+    Image.new("L", (16, 16), 255).save(tmp_path / "mask.png")
+    result = run("solve", picture, "-o", tmp_path / "out", *QUICK, "--mask", tmp_path / "mask.png")
+    assert result.exit_code == 1 and "16 x 16 px and the picture 32 x 32" in result.stderr

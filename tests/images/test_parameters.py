@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from ipt.core.errors import IptError
+from ipt.images.files import Picture, write
 from ipt.images.parameters import read_parameter
 
 
@@ -39,3 +41,18 @@ def test_what_is_refused(tmp_path, array, said):
     np.save(tmp_path / "p.npy", array)
     with pytest.raises(IptError, match=said):
         read_parameter(tmp_path / "p.npy")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_picture_of_a_kernel_is_one(tmp_path, channels):
+    kernel = torch.zeros(5, 7)
+    kernel[2, 1:6] = torch.tensor([0.2, 0.4, 1.0, 0.6, 0.2])
+    write(tmp_path / "k.png", Picture(kernel.expand(channels, 5, 7)))
+    found = read_parameter(tmp_path / "k.png")
+    assert found.shape == (1, 5, 7) and (found[0] - kernel).abs().max() < 0.51 / 255
+
+
+def test_complex_numbers_are_refused_and_not_cut(tmp_path):
+    np.save(tmp_path / "k.npy", np.ones((3, 3)) * 1j)
+    with pytest.raises(IptError, match="complex"):
+        read_parameter(tmp_path / "k.npy")

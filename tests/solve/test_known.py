@@ -39,3 +39,13 @@ def test_one_value_serves_every_frame_or_each_has_its_own():
 def test_what_cannot_be_is_said(name, value, frames, said):
     with pytest.raises(IptError, match=said):
         checked({name: value}, OPERATOR, IMAGE, frames)
+
+
+def test_a_field_that_is_given_for_the_frame_goes_on_around_it():
+    shape = OPERATOR.image_shape(IMAGE)
+    rows, columns = OPERATOR.frame(shape)
+    given = torch.rand(2, 16, 20, generator=torch.Generator().manual_seed(0))
+    found = checked({"tilt": given}, OPERATOR, shape)["tilt"][0]
+    assert found.shape == (2, *shape[1:]) and rows.start > 0
+    assert torch.equal(found[:, rows, columns], given)
+    assert torch.equal(found[:, 0, columns], given[:, 0]) and torch.equal(found[:, rows, -1], given[:, :, -1])

@@ -2,8 +2,65 @@
 
 from __future__ import annotations
 
+import pytest
+import torch
+
+from ipt.core.normalization import Normalization
+from ipt.core.solver import Solver
+from ipt.guidance.proximal import Proximal
+from ipt.images.files import Picture
 from ipt.linalg.random import image_seed
-from ipt.solve.prepare import sample_seeds
+from ipt.operators.blur import Blur
+from ipt.priors.analytic import GaussianPrior
+from ipt.solve.prepare import ImageTask, prepare, sample_seeds
+
+
+class Square(GaussianPrior):
+    """Takes colour pictures of 32x32 pixels."""
+
+    def normalization(self, shape: tuple[int, ...]) -> Normalization:
+        if tuple(shape) != (3, 32, 32):
+            raise ValueError("takes 3 x 32 x 32")
+        return super().normalization(shape)
+
+
+def picture(side: int = 64) -> Picture:
+    return Picture(torch.rand(3, side, side, generator=torch.Generator().manual_seed(0)))
+
+
+@pytest.mark.parametrize("choice", ["resize", "crop"])
+def test_a_known_kernel_is_scaled_with_its_picture(choice: str) -> None:
+    solver = Solver(Blur(), {"image": Square()}, Proximal())
+    kernel = torch.eye(17)[None] / 17
+    prepared = prepare(solver, ImageTask(picture(), noise=0.01, known={"kernel": kernel}, fit=choice))
+    found = prepared.sampling.known["kernel"]
+    assert found.shape == (1, 1, 11, 11) and found.sum().item() == pytest.approx(1)
+    assert prepared.sampling.solver.operator.kernel_size == (11, 11)
+    # The picture's own size leaves it as it is.
+    whole = prepare(solver, ImageTask(picture(32), noise=0.01, known={"kernel": kernel}))
+    assert torch.equal(whole.sampling.known["kernel"], kernel[None])
+
+
+def test_what_is_masked_and_what_is_clipped_is_left_out() -> None:
+    solver = Solver(Blur(5), {"image": GaussianPrior()}, Proximal())
+    pixels = 0.5 * picture(32).pixels
+    pixels[:, 20:24, 20:24] = 1.0
+    mask = torch.ones(1, 32, 32)
+    mask[:, :6, :6] = 0
+    found = prepare(solver, ImageTask(Picture(pixels), noise=0.01, mask=mask)).sampling.mask
+    assert found is not None and found.shape == (1, 1, 32, 32)
+    assert not found[..., :6, :6].any() and not found[..., 20:24, 20:24].any() and found[..., 10:16, :].all()
+    trusting = prepare(solver, ImageTask(Picture(pixels), noise=0.01, clipped="none")).sampling
+    assert trusting.mask is None and trusting.kind != ((3, 32, 32), False)
+
+
+def test_a_mask_is_scaled_with_its_picture() -> None:
+    solver = Solver(Blur(5), {"image": Square()}, Proximal())
+    mask = torch.ones(1, 64, 64)
+    mask[:, 32:] = 0
+    found = prepare(solver, ImageTask(picture(), noise=0.01, mask=mask, fit="resize")).sampling.mask
+    assert found is not None and found.shape[-2:] == (32, 32)
+    assert found[..., :13, :].all() and not found[..., 17:, :].any()
 
 
 def test_more_samples_keep_those_there_were():
