@@ -24,7 +24,7 @@ KERNEL = 16
 
 def kernels(kind: str, count: int) -> torch.Tensor:
     """Of a kind, (count, 1, KERNEL, KERNEL), always the same."""
-    from ipt.operators.kernels import GaussianKernels, MotionKernels
+    from ipt.operators.blur.kernels import GaussianKernels, MotionKernels
 
     generator = MotionKernels((0.2, 1.0), (8, 16)) if kind == "motion" else GaussianKernels((1.0, 3.0))
     return generator.sample([1000 + i for i in range(count)], (1, KERNEL, KERNEL))

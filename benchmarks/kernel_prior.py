@@ -21,8 +21,8 @@ LEVELS = (0.05, 0.2, 0.5, 1.0, 2.0)
 
 
 def main() -> None:
-    from ipt.operators.centring import off_centre
-    from ipt.operators.kernels import DefocusKernels, GaussianKernels, MotionKernels
+    from ipt.operators.blur.centring import off_centre
+    from ipt.operators.blur.kernels import DefocusKernels, GaussianKernels, MotionKernels
     from ipt.priors.shipped import kernel as shipped
     from ipt.solve.metrics import kernel_mnc
 

@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from ipt.operators.kernels import DefocusKernels, GaussianKernels, MotionKernels
+from ipt.operators.blur.kernels import DefocusKernels, GaussianKernels, MotionKernels
 
 KINDS = ("motion", "motion", "line", "motion", "disc", "motion", "gaussian", "motion")
 SIDES = (9, 13, 17, 21, 25, 31)

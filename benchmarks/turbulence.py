@@ -26,8 +26,8 @@ KERNEL = 16
 
 def solve(options: argparse.Namespace) -> dict:
     import ipt
+    from ipt.operators.blur.kernels import GaussianKernels
     from ipt.operators.frames import Frames
-    from ipt.operators.kernels import GaussianKernels
     from ipt.operators.turbulence import Turbulence
     from ipt.plugins.building import build_component
     from ipt.solve import metrics

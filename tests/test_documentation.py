@@ -21,7 +21,7 @@ from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.images import files
 from ipt.operators.blur import Blur
-from ipt.operators.kernels import MotionKernels
+from ipt.operators.blur.kernels import MotionKernels
 from ipt.plugins.building import build, build_component
 from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover

@@ -19,7 +19,7 @@ import ipt
 from ipt.cli.main import COMMANDS, cli
 from ipt.folder.options import ExecutionOptions
 from ipt.guidance.proximal import Proximal
-from ipt.operators.kernels import MixedKernels
+from ipt.operators.blur.kernels import MixedKernels
 from ipt.operators.turbulence import Turbulence
 from ipt.plugins.building import build
 from ipt.plugins.component import HOOKS

@@ -76,8 +76,10 @@ class MultiFrame(ExactSteps):
 
 
 class Framed(ABC):
-    """An operator whose image is larger than the frame that was measured: what lies around it is solved for as well,
-    and cut off at the end."""
+    """An operator whose image is larger than the frame that was measured.
+
+    What lies around the frame is solved for as well, and cut off at the end.
+    """
 
     @abstractmethod
     def frame(self, image_shape: tuple[int, ...]) -> tuple[slice, slice]:

@@ -2,7 +2,7 @@
 
 A denoiser's error is correlated: nearly all of it is at low frequencies (`ipt.linalg.spectra`). Counted as white, it
 would make thousands of pixels that err together as many independent witnesses of a scalar, and let the low frequencies,
-of which the estimate is most uncertain, outvote the others. (`ipt.operators.blur_steps` does the same in closed form.)
+of which the estimate is most uncertain, outvote the others. (`ipt.operators.blur.steps` does the same in closed form.)
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ipt.linalg.spectra import frequencies, turned, turned_back
+from ipt.linalg.spectra import frequencies, from_luma_chroma, to_luma_chroma
 
 Weigh = Callable[[Tensor], Tensor]
 """S^-1 applied to a residual (B, C, H, W), image by image; symmetric and positive definite."""
@@ -34,11 +34,13 @@ def whitened(noise_variance: Tensor, errors: Sequence[Tensor]) -> Weigh:
         errors: (B, C, H, W) each.
     """
     size = (errors[0].shape[-2], errors[0].shape[-1])
-    power = torch.stack([torch.fft.rfft2(turned(error), norm="ortho").abs().square() for error in errors]).mean(0)
+    power = torch.stack([torch.fft.rfft2(to_luma_chroma(error), norm="ortho").abs().square() for error in errors]).mean(
+        0
+    )
     spectrum = noise_variance + _by_radius(power, size) + power.mean((1, 2, 3), keepdim=True)
 
     def weigh(residual: Tensor) -> Tensor:
-        return turned_back(torch.fft.irfft2(torch.fft.rfft2(turned(residual)) / spectrum, s=size))
+        return from_luma_chroma(torch.fft.irfft2(torch.fft.rfft2(to_luma_chroma(residual)) / spectrum, s=size))
 
     return weigh
 

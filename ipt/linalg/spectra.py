@@ -30,8 +30,8 @@ def frequencies(size: tuple[int, int], like: Tensor) -> Tensor:
     return torch.hypot(rows, columns).clamp(min=0.5 / max(size))
 
 
-def left_uncertain(frequency: Tensor, channels: int, level: float) -> Tensor:
-    """E(f) of a picture in 0..1, variance a frequency, (C, *frequency.shape), in the basis of `turned`.
+def wiener_error(frequency: Tensor, channels: int, level: float) -> Tensor:
+    """E(f) of a picture in 0..1, variance a frequency, (C, *frequency.shape), in the basis of `to_luma_chroma`.
 
     Args:
         frequency: in cycles a pixel.
@@ -45,7 +45,7 @@ def left_uncertain(frequency: Tensor, channels: int, level: float) -> Tensor:
 
 
 class SpectralCovariance(Covariance):
-    """Of the errors of an estimate of pictures: with the spectrum of `left_uncertain`, for pictures of any size.
+    """Of the errors of an estimate of pictures: with the spectrum of `wiener_error`, for pictures of any size.
 
     Args:
         sigma: level of the noise, in 0..1, through which the pictures were seen.
@@ -76,25 +76,25 @@ class SpectralCovariance(Covariance):
         size = (picture.shape[-2], picture.shape[-1])
         # On the faces of benchmarks/error_spectrum.py the mean is about as uncertain as the lowest frequency.
         frequency = frequencies(size, picture).clamp(min=1 / max(size))
-        power = left_uncertain(frequency, picture.shape[1], self.sigma)
+        power = wiener_error(frequency, picture.shape[1], self.sigma)
         # The mean over all frequencies, of which those between the first column and the last are there once for two.
         twice = torch.full_like(power, 2.0)
         twice[..., 0] = 1
         if size[1] % 2 == 0:
             twice[..., -1] = 1
         gain = (power / ((twice * power).sum() / twice.sum())) ** exponent
-        return turned_back(torch.fft.irfft2(gain * torch.fft.rfft2(turned(picture)), s=size))
+        return from_luma_chroma(torch.fft.irfft2(gain * torch.fft.rfft2(to_luma_chroma(picture)), s=size))
 
 
-def turned(picture: Tensor) -> Tensor:
+def to_luma_chroma(picture: Tensor) -> Tensor:
     """Channels (B, C, H, W) -> luminance and chrominance."""
     if picture.shape[1] == 1:
         return picture
     return torch.einsum("ij,bjhw->bihw", basis(picture.shape[1], picture), picture)
 
 
-def turned_back(picture: Tensor) -> Tensor:
-    """The inverse of `turned`, and its adjoint."""
+def from_luma_chroma(picture: Tensor) -> Tensor:
+    """The inverse of `to_luma_chroma`, and its adjoint."""
     if picture.shape[1] == 1:
         return picture
     return torch.einsum("ji,bjhw->bihw", basis(picture.shape[1], picture), picture)

@@ -26,9 +26,12 @@ from ipt.operators.blur import KERNEL_NOISE_RATIO, Blur
 class DeepinvPhysics(ParametricOperator):
     """y = physics.A(x): the forward model without its noise and sensor; real images, one tensor of measurements.
 
-    physics: a deepinv.physics.Physics. unknown: parameters that its A takes by name, and their shapes (C, H, W),
-    {"filter": (1, 9, 9)} for a blur of unknown kernel. kernels: those of them that are kernels: non-negative, sum 1,
-    and their usual prior is `kernel`; the others have none, and any value is valid.
+    Args:
+        physics: a deepinv.physics.Physics.
+        unknown: parameters that its A takes by name, and their shapes (C, H, W): {"filter": (1, 9, 9)} for a blur of
+            unknown kernel.
+        kernels: those of them that are kernels: non-negative, sum 1, and their usual prior is `kernel`; the others have
+            none, and any value is valid.
     """
 
     physics: Any
@@ -53,7 +56,8 @@ class DeepinvPhysics(ParametricOperator):
 
     def forward(self, image: Tensor, **parameters: Tensor) -> Tensor:
         with self._as_it_was(image):
-            return self.physics.A(image, **parameters)
+            measurement: Tensor = self.physics.A(image, **parameters)
+        return measurement
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
         """Kernels onto those that are non-negative and sum to 1; the rest as given."""
@@ -64,8 +68,10 @@ class DeepinvPhysics(ParametricOperator):
         }
 
     def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The size that the physics was built for; else what its adjoint makes of such a measurement; for one that has
-        neither, the same shape."""
+        """The size that the physics was built for, else what its adjoint makes of such a measurement.
+
+        For one that has neither, the same shape.
+        """
         fixed = getattr(self.physics, "img_size", None)
         if fixed is not None and len(fixed) == 3:
             return tuple(fixed)
@@ -111,9 +117,15 @@ def load(
 ) -> DeepinvPhysics:
     """An operator from a physics of deepinv.
 
-    model: a class of deepinv.physics (Blur, Downsampling, Inpainting, ...), or MODULE:ATTRIBUTE of a function of your
-    own that returns a physics. unknown: its unknown parameters and their shapes, as unknown.filter=[1, 9, 9]. kernels:
-    those of them that are kernels, non-negative with sum 1. Other options go to the physics. Raises IptError.
+    Args:
+        model: a class of deepinv.physics (Blur, Downsampling, Inpainting, ...), or MODULE:ATTRIBUTE of a function of
+            your own that returns a physics.
+        unknown: its unknown parameters and their shapes, as unknown.filter=[1, 9, 9].
+        kernels: those of them that are kernels, non-negative with sum 1.
+        options: of the physics.
+
+    Raises:
+        IptError: there is no such physics, or it does not have these options.
     """
     factory = chosen(model, "deepinv.physics")
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ipt.core.abilities import Belief, ExactSteps, Linear
+from ipt.core.abilities import Belief, Coarsenable, Coarser, ExactSteps, Linear
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
@@ -25,11 +25,12 @@ METHODS = ("mean", "sample")
 
 
 @dataclass(frozen=True)
-class Downscale(ParametricOperator, Linear, ExactSteps):
+class Downscale(ParametricOperator, Linear, ExactSteps, Coarsenable):
     """A picture of a factor-th of the height and width; nothing about it is unknown.
 
-    factor: whole, from 1 up; the picture's sides are multiples of it. method: mean (of a block) or sample (the block's
-        upper left pixel).
+    Args:
+        factor: whole, from 1 up; the picture's sides are multiples of it.
+        method: mean (of a block) or sample (the block's upper left pixel).
     """
 
     factor: int = 2
@@ -51,6 +52,10 @@ class Downscale(ParametricOperator, Linear, ExactSteps):
         channels, height, width = measurement_shape
         return channels, height * self.factor, width * self.factor
 
+    def coarser(self, image_shape: tuple[int, ...]) -> Coarser | None:
+        """Itself, for the sake of what it is composed with; None: alone it has nothing that is unknown."""
+        return Coarser(self, dict)
+
     def forward(self, image: Tensor) -> Tensor:  # type: ignore[override]  # it has no parameters
         if self.method == "mean":
             return F.avg_pool2d(image, self.factor)
@@ -63,8 +68,11 @@ class Downscale(ParametricOperator, Linear, ExactSteps):
         parameters: Mapping[str, Tensor],
         beliefs: Mapping[str, Belief],
     ) -> Tensor | None:
-        """Exact where all is measured, pixel by pixel: with D this operator and V the belief's variances, D V D' is
-        diagonal, and the image is mean + V D' (D V D' + noise_variance)^-1 (y - D mean)."""
+        """Exact where all is measured, pixel by pixel.
+
+        With D this operator and V the belief's variances, D V D' is diagonal, and the image is
+        mean + V D' (D V D' + noise_variance)^-1 (y - D mean).
+        """
         if observation.mask is not None:
             return None
         variance = image.covariance.variance.expand_as(image.mean)

@@ -1,11 +1,14 @@
-"""Random numbers of generators, a row for each seed."""
+"""What generators share: random numbers, a row for each seed, and the checks of their options."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+from ipt.core.errors import IptError
 
 
 def uniform_and_normal(seeds: Sequence[int], uniforms: int, normals: int) -> tuple[Tensor, Tensor]:
@@ -15,3 +18,20 @@ def uniform_and_normal(seeds: Sequence[int], uniforms: int, normals: int) -> tup
         generator = torch.Generator().manual_seed(int(seed))
         rows.append((torch.rand(uniforms, generator=generator), torch.randn(normals, generator=generator)))
     return torch.stack([u for u, _ in rows]), torch.stack([n for _, n in rows])
+
+
+def interval(name: str, value: Sequence[float] | float, low: float, high: float) -> tuple[float, float]:
+    """(low, high) as given; a single number is both."""
+    ends = (value, value) if isinstance(value, (int, float)) else tuple(value)
+    if len(ends) != 2 or not low <= ends[0] <= ends[1] <= high:
+        raise IptError(
+            f"{name} must be an interval within {low:g}..{high:g}, not {value}: give (low, high), or one number"
+        )
+    return float(ends[0]), float(ends[1])
+
+
+def positive(name: str, value: float, unit: str = "") -> None:
+    """IptError unless the value is a number above 0."""
+    usual = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not usual or not 0 < value < math.inf:
+        raise IptError(f"{name} is a number above 0{f', in {unit}' if unit else ''}, not {value!r}")

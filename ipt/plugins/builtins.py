@@ -78,12 +78,16 @@ def ipt_guidance() -> Iterable[Component]:
 @hookimpl
 def ipt_generators() -> Iterable[Component]:
     """Generators."""
-    yield Component("motion", "ipt.operators.kernels:MotionKernels", "kernels of a hand-held camera's motion")
-    yield Component("gaussian", "ipt.operators.kernels:GaussianKernels", "Gaussian kernels, isotropic or stretched")
-    yield Component("defocus", "ipt.operators.kernels:DefocusKernels", "discs of a lens out of focus")
-    yield Component("kernels", "ipt.operators.kernels:MixedKernels", "motion, Gaussian and defocus kernels, mixed")
+    yield Component("motion", "ipt.operators.blur.kernels:MotionKernels", "kernels of a hand-held camera's motion")
+    yield Component(
+        "gaussian", "ipt.operators.blur.kernels:GaussianKernels", "Gaussian kernels, isotropic or stretched"
+    )
+    yield Component("defocus", "ipt.operators.blur.kernels:DefocusKernels", "discs of a lens out of focus")
+    yield Component("kernels", "ipt.operators.blur.kernels:MixedKernels", "motion, Gaussian and defocus kernels, mixed")
     atmosphere, works = "kernels of turbulence, by D/r0", _cite("fried1966optical")
-    yield Component("atmosphere", "ipt.operators.atmosphere:AtmosphericKernels", atmosphere, works)
+    yield Component("atmosphere", "ipt.operators.turbulence.atmosphere:AtmosphericKernels", atmosphere, works)
     kolmogorov, works = "tilt fields of turbulence, by D/r0", _cite("fried1975differential")
-    yield Component("tilt-kolmogorov", "ipt.operators.tilts:TiltKolmogorov", kolmogorov, works)
-    yield Component("tilt-patches", "ipt.operators.tilts:TiltPatches", "tilt fields of random patches", _BLIND_DPS)
+    yield Component("tilt-kolmogorov", "ipt.operators.turbulence.tilts:TiltKolmogorov", kolmogorov, works)
+    yield Component(
+        "tilt-patches", "ipt.operators.turbulence.tilts:TiltPatches", "tilt fields of random patches", _BLIND_DPS
+    )

@@ -23,7 +23,7 @@ from ipt.core.normalization import Normalization
 from ipt.core.operator import ParametricOperator
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.conjugate_gradients import conjugate_gradients
-from ipt.linalg.spectra import SpectralCovariance, frequencies, left_uncertain, turned, turned_back
+from ipt.linalg.spectra import SpectralCovariance, frequencies, from_luma_chroma, to_luma_chroma, wiener_error
 
 _ITERATIONS = 6
 
@@ -96,7 +96,7 @@ def _surroundings(
 ) -> Tensor:
     """The estimate of the whole image (B, C, H, W), normalized; variance: of the error of `inside`, (B, 1, 1, 1)."""
     size = (noisy.shape[-2], noisy.shape[-1])
-    spectrum = left_uncertain(frequencies(size, noisy), noisy.shape[1], float("inf")) / scale**2
+    spectrum = wiener_error(frequencies(size, noisy), noisy.shape[1], float("inf")) / scale**2
     weight = torch.full_like(noisy[:, :1], 1 / sigma**2)
     weight[window] = 1 / variance
     seen = noisy.clone()
@@ -104,12 +104,12 @@ def _surroundings(
     average = weight.mean((1, 2, 3), keepdim=True)
 
     def apply(image: Tensor) -> Tensor:
-        prior = torch.fft.irfft2(torch.fft.rfft2(turned(image)) / spectrum, s=size)
-        return weight * image + turned_back(prior)
+        prior = torch.fft.irfft2(torch.fft.rfft2(to_luma_chroma(image)) / spectrum, s=size)
+        return weight * image + from_luma_chroma(prior)
 
     def precondition(image: Tensor) -> Tensor:
         gain = 1 / (average + 1 / spectrum)
-        return turned_back(torch.fft.irfft2(torch.fft.rfft2(turned(image)) * gain, s=size))
+        return from_luma_chroma(torch.fft.irfft2(torch.fft.rfft2(to_luma_chroma(image)) * gain, s=size))
 
     right = weight * seen
     return conjugate_gradients(apply, right, precondition(right), _ITERATIONS, precondition)

@@ -41,10 +41,10 @@ _MEASURED = 500
 """The most held-out pictures on which the loss of averaging is measured."""
 GENERATORS: Mapping[str, str] = MappingProxyType(
     {
-        "motion": "ipt.operators.kernels:MotionKernels",
-        "gaussian": "ipt.operators.kernels:GaussianKernels",
-        "defocus": "ipt.operators.kernels:DefocusKernels",
-        "kernels": "ipt.operators.kernels:MixedKernels",
+        "motion": "ipt.operators.blur.kernels:MotionKernels",
+        "gaussian": "ipt.operators.blur.kernels:GaussianKernels",
+        "defocus": "ipt.operators.blur.kernels:DefocusKernels",
+        "kernels": "ipt.operators.blur.kernels:MixedKernels",
     }
 )
 """Generators by name: this module does without the registry of plugins."""

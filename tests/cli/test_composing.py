@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from ipt.cli.main import cli
 from ipt.images import files
-from ipt.operators.kernels import MotionKernels
+from ipt.operators.blur.kernels import MotionKernels
 
 
 def run(*arguments: str):

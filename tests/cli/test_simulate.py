@@ -15,8 +15,8 @@ from skimage import data
 from ipt.cli.main import cli
 from ipt.images import files
 from ipt.operators.blur import Blur
-from ipt.operators.tilts import TiltKolmogorov
 from ipt.operators.turbulence import Turbulence
+from ipt.operators.turbulence.tilts import TiltKolmogorov
 
 _TINTED = """
 import ipt

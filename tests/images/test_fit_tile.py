@@ -12,7 +12,7 @@ from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.images.fit import fit
 from ipt.operators.blur import Blur
-from ipt.operators.kernels import MotionKernels
+from ipt.operators.blur.kernels import MotionKernels
 from ipt.priors.analytic import GaussianPrior
 from ipt.sampling.multiscale import Multiscale
 from ipt.sampling.schedules import Karras

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from ipt.linalg.spectra import SpectralCovariance, basis, frequencies, left_uncertain, turned, turned_back
+from ipt.linalg.spectra import SpectralCovariance, basis, frequencies, from_luma_chroma, to_luma_chroma, wiener_error
 
 
 def normal(*shape, seed=0):
@@ -17,22 +17,22 @@ def normal(*shape, seed=0):
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 def test_channels_are_turned_and_turned_back(channels):
     picture = normal(2, channels, 4, 5)
-    torch.testing.assert_close(turned_back(turned(picture)), picture)
+    torch.testing.assert_close(from_luma_chroma(to_luma_chroma(picture)), picture)
     rows = basis(channels, picture)
     torch.testing.assert_close(rows @ rows.T, torch.eye(channels, dtype=torch.float64), atol=1e-12, rtol=0)
     grey = picture[:, :1].expand_as(picture)
-    assert turned(grey)[:, 1:].abs().sum() < 1e-12
-    torch.testing.assert_close(turned(grey)[:, 0], math.sqrt(channels) * grey[:, 0])
+    assert to_luma_chroma(grey)[:, 1:].abs().sum() < 1e-12
+    torch.testing.assert_close(to_luma_chroma(grey)[:, 0], math.sqrt(channels) * grey[:, 0])
 
 
 def test_what_is_left_is_wiener_s_error():
     frequency = frequencies((16, 16), normal(1))
-    unseen = left_uncertain(frequency, 3, math.inf)
-    torch.testing.assert_close(left_uncertain(frequency, 3, 1e-4), torch.full_like(unseen, 1e-8), rtol=1e-2, atol=0)
-    torch.testing.assert_close(left_uncertain(frequency, 3, 0.2), 1 / (1 / unseen + 1 / 0.04))
+    unseen = wiener_error(frequency, 3, math.inf)
+    torch.testing.assert_close(wiener_error(frequency, 3, 1e-4), torch.full_like(unseen, 1e-8), rtol=1e-2, atol=0)
+    torch.testing.assert_close(wiener_error(frequency, 3, 0.2), 1 / (1 / unseen + 1 / 0.04))
     # It falls with frequency, and luminance has most of it.
     assert (unseen[0, 1, 0] > 4 * unseen[0, 2, 0]) and (unseen[0] > 7 * unseen[1]).all()
-    assert torch.equal(unseen[1], unseen[2]) and len(left_uncertain(frequency, 1, 1.0)) == 1
+    assert torch.equal(unseen[1], unseen[2]) and len(wiener_error(frequency, 1, 1.0)) == 1
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 16), (1, 9, 15), (3, 7, 12)])
@@ -54,5 +54,5 @@ def test_a_covariance_has_the_deviation_and_the_spectrum_that_are_asked_for(shap
         factor = (spectral.root(wave) / wave).flatten()[0]
         torch.testing.assert_close(spectral.root(wave), factor * wave, atol=1e-12, rtol=0)
         powers.append(float(factor**2))
-    expected = [float(left_uncertain(torch.tensor([[turns / shape[1]]]), shape[0], 0.3)[0, 0, 0]) for turns in (1, 3)]
+    expected = [float(wiener_error(torch.tensor([[turns / shape[1]]]), shape[0], 0.3)[0, 0, 0]) for turns in (1, 3)]
     assert powers[0] / powers[1] == pytest.approx(expected[0] / expected[1], rel=1e-5)

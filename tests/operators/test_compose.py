@@ -11,9 +11,9 @@ from ipt.core.abilities import Framed, Linear, ability
 from ipt.core.errors import IptError
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.operators.blur import Blur
+from ipt.operators.blur.kernels import MotionKernels
 from ipt.operators.compose import Composed, compose, numbered
 from ipt.operators.downscale import Downscale
-from ipt.operators.kernels import MotionKernels
 from ipt.testing import operator_checks
 
 BLURRED = compose(Blur(5, "circular"), Downscale(2))

@@ -10,11 +10,11 @@ import ipt
 from ipt.core.abilities import Belief, Framed, ability
 from ipt.core.observation import Observation
 from ipt.linalg.covariances import Isotropic
-from ipt.operators import turbulence_steps
 from ipt.operators.blur import Blur
 from ipt.operators.downscale import Downscale
 from ipt.operators.frames import Frames
 from ipt.operators.turbulence import Turbulence
+from ipt.operators.turbulence import steps as turbulence_steps
 from ipt.sampling.multiscale import Multiscale
 
 

@@ -13,9 +13,9 @@ from ipt.guidance.dps import DPS
 from ipt.guidance.proximal import Proximal
 from ipt.guidance.regularized import Regularized
 from ipt.operators.blur import Blur
+from ipt.operators.blur.kernels import MotionKernels
 from ipt.operators.compose import compose
 from ipt.operators.downscale import Downscale
-from ipt.operators.kernels import MotionKernels
 from ipt.plugins.building import build, build_component, components
 from ipt.priors.analytic import BoxPrior, GaussianPrior
 from ipt.priors.empirical import EmpiricalPrior
@@ -198,9 +198,9 @@ def test_device_and_precision_go_to_priors_that_have_them(install):
 
 
 def test_a_path_that_exists_is_a_network(tmp_path, monkeypatch):
-    from ipt.priors import network
+    from ipt.priors import loading
 
-    monkeypatch.setattr(network, "load", lambda path, device="cpu": BoxPrior() if path == str(tmp_path) else None)
+    monkeypatch.setattr(loading, "load", lambda path, device="cpu": BoxPrior() if path == str(tmp_path) else None)
     assert isinstance(build(prior=tmp_path, known=["kernel"]).solver.priors["image"], BoxPrior)
     assert isinstance(build(prior=f"network:{tmp_path}", known=["kernel"]).solver.priors["image"], BoxPrior)
 

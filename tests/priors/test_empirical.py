@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ipt.core.errors import IptError
-from ipt.operators.kernels import GaussianKernels
+from ipt.operators.blur.kernels import GaussianKernels
 from ipt.priors.empirical import EmpiricalPrior
 from ipt.sampling.schedules import Karras
 from ipt.sampling.transitions import DDIM

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.operators.centring import off_centre
-from ipt.operators.kernels import MixedKernels
+from ipt.operators.blur.centring import off_centre
+from ipt.operators.blur.kernels import MixedKernels
 from ipt.priors.kernels import are_kernels, centred
 from ipt.priors.shipped import kernel, kernel_uncentred
 

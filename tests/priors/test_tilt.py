@@ -11,8 +11,8 @@ import torch
 import ipt
 from ipt.core.errors import IptError
 from ipt.linalg.fields import cosines
-from ipt.operators.kernels import MotionKernels
-from ipt.operators.tilts import TiltKolmogorov, TiltPatches
+from ipt.operators.blur.kernels import MotionKernels
+from ipt.operators.turbulence.tilts import TiltKolmogorov, TiltPatches
 from ipt.plugins.building import build_component
 from ipt.priors.tilt import TiltPrior
 from ipt.sampling.schedules import Karras

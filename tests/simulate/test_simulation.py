@@ -7,11 +7,11 @@ import torch
 
 from ipt.core.errors import IptError, Misuse
 from ipt.operators.blur import Blur
+from ipt.operators.blur.kernels import GaussianKernels
 from ipt.operators.compose import compose
 from ipt.operators.downscale import Downscale
-from ipt.operators.kernels import GaussianKernels
-from ipt.operators.tilts import TiltKolmogorov
 from ipt.operators.turbulence import Turbulence
+from ipt.operators.turbulence.tilts import TiltKolmogorov
 from ipt.simulate.simulation import generator_names, generators_for, section, simulate
 
 KERNELS = {"kernel": GaussianKernels(std=1.5)}

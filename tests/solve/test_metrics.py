@@ -8,7 +8,7 @@ import torch
 from skimage import data
 from skimage.metrics import structural_similarity
 
-from ipt.operators.kernels import MotionKernels
+from ipt.operators.blur.kernels import MotionKernels
 from ipt.solve import metrics
 
 

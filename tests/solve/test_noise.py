@@ -9,7 +9,7 @@ from skimage import data
 
 from ipt.images.files import ROUNDING_NOISE
 from ipt.operators.blur import Blur
-from ipt.operators.kernels import DefocusKernels, GaussianKernels, MotionKernels
+from ipt.operators.blur.kernels import DefocusKernels, GaussianKernels, MotionKernels
 from ipt.solve.noise import estimate_noise
 
 KERNELS = {

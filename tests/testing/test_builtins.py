@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import ipt
-from ipt.operators.kernels import MixedKernels
+from ipt.operators.blur.kernels import MixedKernels
 from ipt.plugins import builtins
 from ipt.plugins.component import KINDS
 from ipt.testing.running import component_findings

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from ipt.core.abilities import Coarsenable, Coarser, ExactSteps, Linear
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.operators.blur import BORDERS, Blur
-from ipt.operators.kernels import MixedKernels
+from ipt.operators.blur.kernels import MixedKernels
 from ipt.testing import operator_checks
 from ipt.testing.operators import PROMISES
 

@@ -10,7 +10,7 @@ import torch
 from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.covariances import Isotropic
-from ipt.operators.kernels import MixedKernels
+from ipt.operators.blur.kernels import MixedKernels
 from ipt.priors.analytic import BoxPrior, GaussianPrior
 from ipt.priors.empirical import EmpiricalPrior
 from ipt.testing import prior_checks

@@ -14,12 +14,12 @@ NETWORK = {"width": 8, "multipliers": [1, 2]}
 def test_any_generator_by_module_and_attribute(tmp_path):
     job = {
         "out": tmp_path,
-        "source": {"generator": "ipt.operators.kernels:GaussianKernels", "options": {"std": [1, 2]}, "sizes": [8]},
+        "source": {"generator": "ipt.operators.blur.kernels:GaussianKernels", "options": {"std": [1, 2]}, "sizes": [8]},
         "network": NETWORK,
     }
     made = trainer(job)
     assert made.source.generator.std == (1, 2)
-    assert made.source.identity()["generator"] == "ipt.operators.kernels:GaussianKernels (std=[1, 2])"
+    assert made.source.identity()["generator"] == "ipt.operators.blur.kernels:GaussianKernels (std=[1, 2])"
 
 
 @pytest.mark.parametrize(

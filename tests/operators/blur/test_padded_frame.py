@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as functional
 
-from ipt.operators.padded_frame import PaddedFrame
+from ipt.operators.blur.padded_frame import PaddedFrame
 
 BORDERS = ("circular", "zero", "reflect", "replicate", "unknown")
 MODES = {"zero": "constant", "reflect": "reflect", "replicate": "replicate"}

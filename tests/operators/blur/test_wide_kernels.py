@@ -12,8 +12,8 @@ import ipt
 from ipt.core.abilities import Belief
 from ipt.core.observation import Observation
 from ipt.linalg.covariances import Isotropic
-from ipt.operators import blur_steps
 from ipt.operators.blur import Blur
+from ipt.operators.blur import steps as blur_steps
 from ipt.solve.metrics import psnr
 
 NOISE = 0.01

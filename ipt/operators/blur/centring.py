@@ -1,5 +1,7 @@
-"""Where a kernel's centre is. A picture and its kernel can be shifted against each other without any change in the
-blurred picture; by convention a kernel's centroid is its centre pixel.
+"""Where a kernel's centre is, and kernels of other scales.
+
+A picture and its kernel can be shifted against each other without any change in the blurred picture; by convention a
+kernel's centroid is its centre pixel.
 """
 
 from __future__ import annotations
@@ -12,8 +14,11 @@ from torch import Tensor
 
 
 def off_centre(kernel: Tensor) -> Tensor:
-    """How far each kernel's (B, 1, h, w) centroid is below and to the right of its centre pixel (h // 2, w // 2), in
-    pixels, (B, 2); zero for one that is not finite, or nothing."""
+    """How far below and to the right of its centre pixel each kernel's centroid is, in pixels, (B, 2).
+
+    Args:
+        kernel: (B, 1, h, w), centre pixel (h // 2, w // 2); of one that is not finite, or zero, the answer is zero.
+    """
     height, width = kernel.shape[-2:]
     rows = torch.arange(height, device=kernel.device).to(kernel) - height // 2
     columns = torch.arange(width, device=kernel.device).to(kernel) - width // 2
@@ -23,8 +28,10 @@ def off_centre(kernel: Tensor) -> Tensor:
 
 
 def recentred(kernel: Tensor) -> Tensor:
-    """Each kernel (B, 1, h, w) moved by whole pixels until its centroid is nearest the centre pixel; what would leave
-    is lost. One that is not finite stays where it is."""
+    """Each kernel (B, 1, h, w) moved by whole pixels until its centroid is nearest the centre pixel.
+
+    What would leave is lost. One that is not finite stays where it is.
+    """
     height, width = kernel.shape[-2:]
     made = []
     for one, (dy, dx) in zip(kernel, (-off_centre(kernel)).round().long().tolist(), strict=True):
@@ -36,8 +43,12 @@ def recentred(kernel: Tensor) -> Tensor:
 
 
 def doubled(kernel: Tensor, sides: tuple[int, int]) -> Tensor:
-    """Kernels (B, C, h, w) for pictures of twice the size, their centre pixel kept, in a window of (height, width);
-    between pixels bilinear, the largest entry of each 1."""
+    """Kernels for pictures of twice the size, bilinear between pixels, the largest entry of each 1.
+
+    Args:
+        kernel: (B, C, h, w); its centre pixel stays the centre.
+        sides: (height, width) of the new window.
+    """
     ways = []
     for length, side in zip(sides, kernel.shape[-2:], strict=True):
         place = (torch.arange(length, device=kernel.device).to(kernel) - length // 2) / 2 + side // 2
@@ -49,8 +60,10 @@ def doubled(kernel: Tensor, sides: tuple[int, int]) -> Tensor:
 
 
 def rescaled(kernel: Tensor, scale: float) -> Tensor:
-    """Kernels (B, 1, h, w) of a picture for the same picture scaled by a factor: each entry is spread evenly over the
-    pixel that it then is, its distance from the centre pixel times the factor. Odd sides; their sums are kept."""
+    """Kernels (B, 1, h, w) of a picture for the same picture scaled by a factor; odd sides, their sums kept.
+
+    Each entry is spread evenly over the pixel that it then is, its distance from the centre pixel times the factor.
+    """
     ways = []
     for side in kernel.shape[-2:]:
         parts = 2 * math.ceil(max(1.0, scale)) + 1
@@ -64,8 +77,13 @@ def rescaled(kernel: Tensor, scale: float) -> Tensor:
 
 
 def moved(pictures: Tensor, shift: Tensor, wrap: bool = False) -> Tensor:
-    """Pictures (B, C, H, W) moved down and right by a shift (B, 2) in pixels, not whole ones, through their spectra.
-    wrap: what leaves on one side comes in on the other; else around them are zeros, and what leaves is lost."""
+    """Pictures moved by fractions of pixels, through their spectra.
+
+    Args:
+        pictures: (B, C, H, W).
+        shift: down and right, in pixels, (B, 2).
+        wrap: what leaves on one side comes in on the other; else zeros come in, and what leaves is lost.
+    """
     height, width = pictures.shape[-2:]
     whole = pictures if wrap else F.pad(pictures, (0, width, 0, height))
     size = (whole.shape[-2], whole.shape[-1])
@@ -74,4 +92,5 @@ def moved(pictures: Tensor, shift: Tensor, wrap: bool = False) -> Tensor:
     down, right = shift.to(pictures)[:, :, None, None].unbind(1)
     angle = -2 * torch.pi * (down * rows + right * columns)
     turn = torch.polar(torch.ones_like(angle), angle)[:, None]
-    return torch.fft.irfft2(torch.fft.rfft2(whole) * turn, s=size)[..., :height, :width]
+    made: Tensor = torch.fft.irfft2(torch.fft.rfft2(whole) * turn, s=size)
+    return made[..., :height, :width]

@@ -21,17 +21,21 @@ from torch import Tensor
 
 from ipt.core.errors import IptError
 from ipt.core.operator import Generator
-from ipt.operators.draws import uniform_and_normal
-from ipt.operators.kernels import interval
+from ipt.operators.draws import interval, positive, uniform_and_normal
 
 EXPOSURES = ("short", "long")
 
 
 @dataclass(frozen=True)
 class Camera:
-    """aperture: diameter in metres. wavelength: in metres. pixel: the angle it sees in microradians (pixel pitch over
-    focal length: 5 um at 1 m are 5); None: half of wavelength / aperture, which misses nothing that the aperture
-    resolves."""
+    """What a camera resolves.
+
+    Args:
+        aperture: diameter in metres.
+        wavelength: in metres.
+        pixel: the angle it sees in microradians (pixel pitch over focal length: 5 um at 1 m are 5); None: half of
+            wavelength / aperture, which misses nothing that the aperture resolves.
+    """
 
     aperture: float = 0.1
     wavelength: float = 550e-9
@@ -56,21 +60,15 @@ class Camera:
         return self.angle * self.aperture / self.wavelength
 
 
-def positive(name: str, value: float, unit: str = "") -> None:
-    """IptError unless the value is a number above 0."""
-    usual = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not usual or not 0 < value < math.inf:
-        raise IptError(f"{name} is a number above 0{f', in {unit}' if unit else ''}, not {value!r}")
-
-
 class AtmosphericKernels(Generator):
     """Point spread functions through Kolmogorov turbulence, round, with the pixel's own aperture.
 
-    d_over_r0: aperture over Fried's parameter, (low, high) drawn log-uniformly a kernel, or one number.
-    exposure: short, from which the tilt is taken out, as `tilt` is an unknown of its own; or long.
-    aperture: diameter in metres.
-    wavelength: in metres.
-    pixel: the angle a pixel sees, in microradians; None: half of wavelength / aperture.
+    Args:
+        d_over_r0: aperture over Fried's parameter, (low, high) drawn log-uniformly a kernel, or one number.
+        exposure: short, from which the tilt is taken out, as `tilt` is an unknown of its own; or long.
+        aperture: diameter in metres.
+        wavelength: in metres.
+        pixel: the angle a pixel sees, in microradians; None: half of wavelength / aperture.
     """
 
     def __init__(
@@ -99,7 +97,7 @@ class AtmosphericKernels(Generator):
         if float(total.min()) < 0.5:
             raise IptError(
                 f"less than half of the light falls within a kernel of {height}x{width}: give a larger one with "
-                f"--set operator.kernel_size=N, a smaller d_over_r0, or a larger pixel"
+                f"operator.kernel_size=N, a smaller d_over_r0, or a larger pixel"
             )
         return F.pad(kernel / total, (width - odd[1], 0, height - odd[0], 0))[:, None].float()
 
@@ -114,6 +112,6 @@ class AtmosphericKernels(Generator):
         aperture = 2 / math.pi * (nu.acos() - nu * (1 - nu.square()).sqrt())
         left = 1 - nu ** (1 / 3) if self.exposure == "short" else 1.0
         turbulence = torch.exp(-3.44 * ratio ** (5 / 3) * nu ** (5 / 3) * left)
-        spread = torch.fft.irfft2(aperture * turbulence * torch.sinc(rows) * torch.sinc(columns), s=size)
+        spread: Tensor = torch.fft.irfft2(aperture * turbulence * torch.sinc(rows) * torch.sinc(columns), s=size)
         spread = finer**2 * spread[:, ::finer, ::finer]
         return spread.roll((sides[0] // 2, sides[1] // 2), dims=(-2, -1))[:, : sides[0], : sides[1]]

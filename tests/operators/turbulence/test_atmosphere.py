@@ -9,7 +9,7 @@ import torch
 from scipy.special import j1
 
 from ipt.core.errors import IptError
-from ipt.operators.atmosphere import EXPOSURES, AtmosphericKernels
+from ipt.operators.turbulence.atmosphere import EXPOSURES, AtmosphericKernels
 
 
 @pytest.mark.parametrize("exposure", EXPOSURES)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from ipt.operators.centring import recentred
+from ipt.operators.blur.centring import recentred
 
 
 def _random(*shape, seed=0):

@@ -15,8 +15,10 @@ from ipt.core.abilities import Belief
 from ipt.core.observation import Observation
 from ipt.linalg import spectra
 from ipt.linalg.covariances import Isotropic
-from ipt.operators import blur_steps
 from ipt.operators.blur import Blur
+from ipt.operators.blur import steps as blur_steps
+from ipt.operators.blur.measured import Measured
+from ipt.operators.blur.uncertainty import USUAL, Innovation
 
 NOISE = 0.01
 
@@ -437,8 +439,8 @@ def test_what_the_beliefs_do_not_explain_counts_as_noise(border, rectangles):
     predicted = world.operator.forward(picture, kernel)
 
     def innovation(measured):
-        on_grid = blur_steps.Measured.on(world.padded, observed(measured, _ones(1, NOISE**2)), torch.float64)
-        return blur_steps.Innovation.of(world.padded, on_grid, image, belief)
+        on_grid = Measured.on(world.padded, observed(measured, _ones(1, NOISE**2)), torch.float64)
+        return Innovation.of(world.padded, on_grid, image, belief)
 
     usual = innovation(predicted)
     root = (1 / usual.weight[:, :1]).sqrt()
@@ -453,5 +455,5 @@ def test_what_the_beliefs_do_not_explain_counts_as_noise(border, rectangles):
         return ratio.mean().item()
 
     assert inflation(0.0) == 1 and inflation(0.5) == 1
-    assert inflation(10.0) == pytest.approx(100 * max(inflation(1.0), 1 / blur_steps.USUAL), rel=1)
+    assert inflation(10.0) == pytest.approx(100 * max(inflation(1.0), 1 / USUAL), rel=1)
     assert inflation(20.0) == pytest.approx(4 * inflation(10.0), rel=0.05)

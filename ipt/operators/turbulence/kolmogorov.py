@@ -9,7 +9,7 @@ which is the path integral of the module `ipt.linalg.tilts` with t = y / (x + y)
 a third of the variance and more belongs to waves longer than the frame, which no Fourier grid has. So the slow waves
 are a sum of plane waves at the nodes of a quadrature in polar coordinates (a finer form of the subharmonics of Lane,
 Glindemann, Dainty, "Simulation of a Kolmogorov phase screen", Waves in Random Media 2, 1992), and the fast ones, whose
-covariance dies off within the frame's longer side, come by FFT from a canvas that is wider by that.
+covariance dies off within the frame's longer side, come by FFT from a padded frame that is wider by that.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from ipt.operators.draws import uniform_and_normal
 
 _RADII, _ANGLES = 16, 32
 _SLOW, _FAST = 1.0, 5.0
-"""Cycles in the canvas's longer side below which a wave is slow, and above which it is fast; in between it is both."""
+"""Cycles in the grid's longer side below which a wave is slow, and above which it is fast; in between it is both."""
 _CHUNK = 2**21
 """Numbers drawn at a time."""
 
 
-def sample(field: KolmogorovTilt, seeds: Sequence[int], frame: tuple[int, int]) -> Tensor:
+def draw_kolmogorov(field: KolmogorovTilt, seeds: Sequence[int], frame: tuple[int, int]) -> Tensor:
     """One field a seed, (B, 2, H, W) float32."""
-    size = canvas(frame)
+    size = padded(frame)
     count = 2 * _RADII * _ANGLES
     numbers = count + 2 * size[0] * size[1]
     step = max(1, _CHUNK // numbers)
@@ -42,13 +42,13 @@ def sample(field: KolmogorovTilt, seeds: Sequence[int], frame: tuple[int, int]) 
         _, normal = uniform_and_normal(seeds[start : start + step], 0, numbers)
         slow = _slow(field, normal[:, :count].reshape(-1, 2, _RADII * _ANGLES), frame)
         noise = torch.fft.rfft2(normal[:, count:].reshape(-1, 2, *size))
-        turned = torch.einsum("ijhw,bjhw->bihw", _root(field, size).to(noise), noise)
-        drawn.append(slow + torch.fft.irfft2(turned, s=size)[..., : frame[0], : frame[1]])
+        coloured = torch.einsum("ijhw,bjhw->bihw", _root(field, size).to(noise), noise)
+        drawn.append(slow + torch.fft.irfft2(coloured, s=size)[..., : frame[0], : frame[1]])
     return torch.cat(drawn)
 
 
-def canvas(frame: tuple[int, int]) -> tuple[int, int]:
-    """The periodic canvas of the fast waves: opposite edges of the frame are a longer side apart on it."""
+def padded(frame: tuple[int, int]) -> tuple[int, int]:
+    """The sides of the fast waves' periodic grid: opposite edges of the frame are a longer side apart on it."""
     return frame[0] + max(frame), frame[1] + max(frame)
 
 
@@ -65,8 +65,7 @@ def _slow(field: KolmogorovTilt, normal: Tensor, frame: tuple[int, int]) -> Tens
 
 @lru_cache(maxsize=16)
 def _waves(field: KolmogorovTilt, side: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The slow waves for a frame of that side: their frequencies, vertical and horizontal in cycles a pixel, and the
-    deviation of each."""
+    """The slow waves of a frame of that side: vertical and horizontal frequency, in cycles a pixel, and deviation."""
     top = _FAST / (2 * side)
     # f = top v^3 takes away the root of f^(-5/3) f df at zero.
     nodes = (torch.arange(_RADII, dtype=torch.float64) + 0.5) / _RADII
@@ -81,7 +80,7 @@ def _waves(field: KolmogorovTilt, side: int) -> tuple[Tensor, Tensor, Tensor]:
 
 @lru_cache(maxsize=16)
 def _root(field: KolmogorovTilt, size: tuple[int, int]) -> Tensor:
-    """What makes white noise the fast waves: the root of their spectrum on the canvas, (2, 2, P, Q // 2 + 1)."""
+    """What makes white noise the fast waves: the root of their spectrum, (2, 2, P, Q // 2 + 1)."""
     rows = torch.fft.fftfreq(size[0], dtype=torch.float64)[:, None]
     columns = torch.fft.rfftfreq(size[1], dtype=torch.float64)
     total = torch.zeros(3, size[0], len(columns), dtype=torch.float64)
@@ -95,14 +94,13 @@ def _root(field: KolmogorovTilt, size: tuple[int, int]) -> Tensor:
     vertical, horizontal, mixed = total
     # The root of a symmetric 2x2 matrix M is (M + sqrt(det M)) / sqrt(trace M + 2 sqrt(det M)).
     inner = (vertical * horizontal - mixed**2).clamp(min=0).sqrt()
-    norm = (vertical + horizontal + 2 * inner).sqrt().clamp(min=1e-30)
+    norm: Tensor = (vertical + horizontal + 2 * inner).sqrt().clamp(min=1e-30)
     upper = torch.stack([vertical + inner, mixed])
     return (torch.stack([upper, torch.stack([mixed, horizontal + inner])]) / norm).float()
 
 
 def _share(radius: Tensor, side: int) -> Tensor:
-    """How much of a wave of `radius` cycles a pixel is fast, on a canvas of that side: from 0 to 1, all its
-    derivatives continuous."""
+    """How much of a wave of `radius` cycles a pixel is fast, 0..1, on a grid of that side; smooth."""
     place = ((side * radius - _SLOW) / (_FAST - _SLOW)).clamp(1e-6, 1 - 1e-6)
     rise, fall = (-1 / place).exp(), (-1 / (1 - place)).exp()
     return rise / (rise + fall)
@@ -120,7 +118,7 @@ def _density(field: KolmogorovTilt, radius: Tensor) -> Tensor:
 
 @cache
 def _table() -> tuple[float, float, Tensor]:
-    """log p at log y = start, start + step ..., p for a variance of one."""
+    """Log p at log y = start, start + step ..., p for a variance of one."""
     start, step, count = math.log(1e-5), 0.02, 950
     y = (start + step * torch.arange(count, dtype=torch.float64)).exp()
     # In steps of log x, from where x is nothing beside y to where j(x)^2 is.

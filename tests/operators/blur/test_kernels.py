@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ipt.core.errors import IptError
-from ipt.operators.kernels import DefocusKernels, GaussianKernels, MixedKernels, MotionKernels
+from ipt.operators.blur.kernels import DefocusKernels, GaussianKernels, MixedKernels, MotionKernels
 
 GENERATORS = {
     "motion": MotionKernels(),

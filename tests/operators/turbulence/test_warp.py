@@ -8,7 +8,7 @@ import torch
 
 from ipt.core.errors import IptError
 from ipt.operators.blur import BORDERS
-from ipt.operators.warp import INTERPOLATIONS, warp, warp_adjoint, warp_gradient
+from ipt.operators.turbulence.warp import INTERPOLATIONS, warp, warp_adjoint, warp_gradient
 
 NUMPY_PAD = {"circular": "wrap", "zero": "constant", "reflect": "reflect", "replicate": "edge", "unknown": "reflect"}
 every_border = pytest.mark.parametrize("border", BORDERS)

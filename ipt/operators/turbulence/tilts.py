@@ -18,9 +18,9 @@ from ipt.core.operator import Generator
 from ipt.linalg.fields import FieldSource
 from ipt.linalg.random import stream
 from ipt.linalg.tilts import TILT_VARIANCE, KolmogorovTilt, PatchTilt, gaussian_taps
-from ipt.operators import kolmogorov
-from ipt.operators.atmosphere import Camera, positive
-from ipt.operators.kernels import interval
+from ipt.operators.draws import interval, positive
+from ipt.operators.turbulence.atmosphere import Camera
+from ipt.operators.turbulence.kolmogorov import draw_kolmogorov
 
 _PUBLISHED = 256
 """Side of the frame that the number of patches is meant for."""
@@ -31,18 +31,19 @@ _CHUNK = 2**22
 class TiltPatches(Generator, FieldSource):
     """Patches of smoothed white noise thrown on the frame: the published tilt fields (BlindDPS, arXiv 2211.10656).
 
-    patches: how many lie in a frame of 256x256, each wholly inside it; a larger frame has more, as densely, and a
-        smaller one is the middle of one of 256x256.
-    size: side of a patch in pixels.
-    sigma: of the Gaussian that smooths the noise, in pixels.
-    strength: (low, high) by which a patch is multiplied, drawn uniformly.
-    limit: what lies further from zero is cut, in pixels.
-
     A patch is white noise, smoothed, times its strength. So all of them together are white noise whose variance at a
     pixel is the sum of strength^2 over the patches there, smoothed once: the same field in law, but within three sigma
     of a patch's edge, which here smoothing does not stop at. It is Gaussian given where the patches lie; `field` is
     that of a pixel that all patches may reach, with their mean number. (Nearer than `size` to the edge of a frame of
     256 pixels and more, the tilt fades.)
+
+    Args:
+        patches: how many lie in a frame of 256x256, each wholly inside it; a larger frame has more, as densely, and a
+            smaller one is the middle of one of 256x256.
+        size: side of a patch in pixels.
+        sigma: of the Gaussian that smooths the noise, in pixels.
+        strength: (low, high) by which a patch is multiplied, drawn uniformly.
+        limit: what lies further from zero is cut, in pixels.
     """
 
     def __init__(
@@ -90,38 +91,40 @@ class TiltPatches(Generator, FieldSource):
         return smooth.clamp(-self.limit, self.limit)
 
     def _variance(self, streams: Sequence[torch.Generator], frame: tuple[int, int], reach: int) -> Tensor:
-        """Of the white noise: the sum of strength^2 over the patches at each pixel of the frame and `reach` around it,
-        (B, H + 2 reach, W + 2 reach)."""
-        canvas = [max(side, _PUBLISHED) for side in frame]
-        places = [side - self.size for side in canvas]
+        """Of the white noise, (B, H + 2 reach, W + 2 reach): the sum of strength^2 over the patches at each pixel."""
+        whole = [max(side, _PUBLISHED) for side in frame]
+        places = [side - self.size for side in whole]
         count = max(1, round(self.patches * places[0] * places[1] / (_PUBLISHED - self.size) ** 2))
         uniform = torch.stack([torch.rand(3, count, generator=generator) for generator in streams])
         top, left = ((uniform[:, axis] * places[axis]).long() for axis in (0, 1))
         low, high = self.strength
         energy = (low + (high - low) * uniform[:, 2]).square()
         # Summed along both axes, the four corners of a square with signs are the square.
-        corners = torch.zeros(len(uniform), (canvas[0] + 1) * (canvas[1] + 1), dtype=torch.float64)
+        corners = torch.zeros(len(uniform), (whole[0] + 1) * (whole[1] + 1), dtype=torch.float64)
         for down, right, sign in ((0, 0, 1), (0, 1, -1), (1, 0, -1), (1, 1, 1)):
-            index = (top + down * self.size) * (canvas[1] + 1) + left + right * self.size
+            index = (top + down * self.size) * (whole[1] + 1) + left + right * self.size
             corners.scatter_add_(1, index, sign * energy.double())
-        total = corners.reshape(-1, canvas[0] + 1, canvas[1] + 1).cumsum(1).cumsum(2)[:, :-1, :-1].clamp(min=0)
+        total = corners.reshape(-1, whole[0] + 1, whole[1] + 1).cumsum(1).cumsum(2)[:, :-1, :-1].clamp(min=0)
         wide = F.pad(total, (reach, reach, reach, reach))
-        first = [(outer - inner) // 2 for outer, inner in zip(canvas, frame, strict=True)]
+        first = [(outer - inner) // 2 for outer, inner in zip(whole, frame, strict=True)]
         rows, columns = (slice(start, start + side + 2 * reach) for start, side in zip(first, frame, strict=True))
         return wide[:, rows, columns].float()
 
 
 class TiltKolmogorov(Generator, FieldSource):
-    """Angles of arrival through Kolmogorov turbulence of even strength along a path, with the covariance of
-    `ipt.linalg.tilts` (within .3 % of the variance). What all pixels have in common, the wander of the whole picture,
-    is part of it: often the larger part.
+    """Angles of arrival through Kolmogorov turbulence of even strength along a path.
 
-    d_over_r0: aperture over Fried's parameter (of a spherical wave, over the whole path): how strong the turbulence is.
-    aperture: diameter in metres.
-    distance: from the camera to the scene, in metres.
-    wavelength: in metres.
-    pixel: the angle a pixel sees, in microradians (pixel pitch over focal length: 5 um at 1 m are 5); None: half of
-        wavelength / aperture, which misses nothing that the aperture resolves.
+    Their covariance is that of `ipt.linalg.tilts`, within .3 % of the variance. What all pixels have in common, the
+    wander of the whole picture, is part of it: often the larger part.
+
+    Args:
+        d_over_r0: aperture over Fried's parameter (of a spherical wave, over the whole path): how strong the turbulence
+            is.
+        aperture: diameter in metres.
+        distance: from the camera to the scene, in metres.
+        wavelength: in metres.
+        pixel: the angle a pixel sees, in microradians (pixel pitch over focal length: 5 um at 1 m are 5); None: half of
+            wavelength / aperture, which misses nothing that the aperture resolves.
     """
 
     def __init__(
@@ -150,12 +153,14 @@ class TiltKolmogorov(Generator, FieldSource):
                 f"tilts of {field.strength:.3g} pixels (root mean square) leave a picture of {frame[0]}x{frame[1]}: "
                 f"lower d_over_r0, or check aperture, wavelength (metres) and pixel (microradians)"
             )
-        return kolmogorov.sample(field, seeds, frame)
+        return draw_kolmogorov(field, seeds, frame)
 
 
 def _smoothed(fields: Tensor, taps: Tensor, axis: int) -> Tensor:
-    """Convolved along an axis, which loses what the taps reach over (several times faster than a convolution of one
-    channel)."""
+    """Convolved along an axis, which loses what the taps reach over.
+
+    Several times faster than a convolution of one channel.
+    """
     length = fields.shape[axis] - len(taps) + 1
     total = taps[0] * fields.narrow(axis, 0, length)
     for start, tap in enumerate(taps[1:].tolist(), 1):

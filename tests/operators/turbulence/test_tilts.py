@@ -9,8 +9,8 @@ import torch
 
 from ipt.core.errors import IptError
 from ipt.linalg.tilts import KolmogorovTilt
-from ipt.operators import kolmogorov
-from ipt.operators.tilts import TiltKolmogorov, TiltPatches
+from ipt.operators.turbulence import kolmogorov
+from ipt.operators.turbulence.tilts import TiltKolmogorov, TiltPatches
 
 GENERATORS = {
     "Kolmogorov": TiltKolmogorov(),
@@ -44,7 +44,7 @@ def test_the_covariance_is_what_the_field_tells(generator):
 def test_the_kolmogorov_sampler_is_exact(pixel):
     """The covariance of its slow waves and of its fast ones, added, without drawing anything."""
     field, frame = KolmogorovTilt(2.0, pixel), (12, 20)
-    size = kolmogorov.canvas(frame)
+    size = kolmogorov.padded(frame)
     root = kolmogorov._root(field, size).double()
     fast = torch.fft.irfft2(torch.einsum("ijhw,jkhw->ikhw", root, root).to(torch.complex128), s=size)
     rows, columns, deviation = (part.double() for part in kolmogorov._waves(field, max(frame)))
@@ -78,8 +78,8 @@ def test_the_global_random_generator_is_neither_read_nor_moved(generator):
 
 def test_a_long_list_of_seeds_is_drawn_in_parts(monkeypatch):
     whole = TiltKolmogorov().sample(range(5), (2, 8, 8)), TiltPatches().sample(range(5), (2, 8, 8))
-    monkeypatch.setattr("ipt.operators.kolmogorov._CHUNK", 3000)
-    monkeypatch.setattr("ipt.operators.tilts._CHUNK", 128)
+    monkeypatch.setattr("ipt.operators.turbulence.kolmogorov._CHUNK", 3000)
+    monkeypatch.setattr("ipt.operators.turbulence.tilts._CHUNK", 128)
     torch.testing.assert_close(TiltKolmogorov().sample(range(5), (2, 8, 8)), whole[0], atol=1e-5, rtol=0)
     torch.testing.assert_close(TiltPatches().sample(range(5), (2, 8, 8)), whole[1], atol=1e-6, rtol=0)
 

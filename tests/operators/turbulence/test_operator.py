@@ -9,7 +9,7 @@ import ipt
 from ipt.core.errors import IptError
 from ipt.operators.blur import BORDERS, Blur
 from ipt.operators.turbulence import ORDERS, Turbulence
-from ipt.operators.warp import warp
+from ipt.operators.turbulence.warp import warp
 from ipt.priors.tilt import TiltPrior
 
 

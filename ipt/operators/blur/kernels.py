@@ -13,27 +13,28 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ipt.core.errors import IptError
 from ipt.core.operator import Generator
-from ipt.operators.draws import uniform_and_normal
+from ipt.operators.draws import interval, uniform_and_normal
 
 _PATH = 256
 """Points drawn on a trajectory."""
 _FINE = 8
-"""Parts of the way between two of them: at full speed on a 64-pixel canvas they are up to 7 pixels apart, and the light
+"""Parts of the way between two of them: at full speed in a 64-pixel window they are up to 7 pixels apart, and the light
 that falls on the sensor between them must not be missing."""
 
 
 class MotionKernels(Generator):
     """Blur by a hand-held camera: a smooth random path, drawn once over the exposure.
 
-    intensity: (low, high) within 0..1, drawn uniformly a kernel; 0 is a straight line at constant speed, 1 is tangled,
-        with sudden turns and changes of speed (the role of `intensity` in the kernels of BlindDPS, section 4.1; the
-        path's model is this package's own).
-    extent: (low, high) of the larger side of the path's bounding box, in pixels, drawn log-uniformly; None: from 3 px
-        to the kernel's smaller side.
+    Args:
+        intensity: (low, high) within 0..1, drawn uniformly a kernel; 0 is a straight line at constant speed, 1 is
+            tangled, with sudden turns and changes of speed (the role of `intensity` in the kernels of BlindDPS, arXiv
+            2211.10656, section 4.1; the path's model is this package's own).
+        extent: (low, high) of the larger side of the path's bounding box, in pixels, drawn log-uniformly; None: from
+            3 px to the kernel's smaller side.
     """
 
     def __init__(self, intensity: tuple[float, float] = (0.2, 1.0), extent: tuple[float, float] | None = None):
@@ -57,20 +58,21 @@ class MotionKernels(Generator):
         box = path.amax(2) - path.amin(2)
         # A pixel's own width counts: a path of no length is a kernel one pixel wide.
         path = path * ((extent - 1) / box.amax(1, keepdim=True))[:, :, None]
-        path = torch.nn.functional.interpolate(path, (_PATH - 1) * _FINE + 1, mode="linear", align_corners=True)
+        path = F.interpolate(path, (_PATH - 1) * _FINE + 1, mode="linear", align_corners=True)
         path = path - path.mean(2, keepdim=True)
         # Centred on its mass, a lopsided path can reach over the edge: shrink it rather than lose a part of it.
         room = (min(height, width) - 1) // 2
         path = path * (room / path.abs().amax((1, 2), keepdim=True).clamp(min=1e-6)).clamp(max=1)
-        return _normalised(_splat(path, height, width))
+        return _normalized(_splat(path, height, width))
 
 
 class GaussianKernels(Generator):
     """Gaussian blur, isotropic or stretched along a random direction.
 
-    std: (low, high) of the standard deviation along the long axis in pixels, drawn log-uniformly; None: from .3 px to a
-        fifth of the kernel's smaller side (BlindDPS draws it uniformly in .1..5 px).
-    anisotropy: (low, high) of long over short axis, drawn uniformly; (1, 1) is isotropic.
+    Args:
+        std: (low, high) of the standard deviation along the long axis in pixels, drawn log-uniformly; None: from .3 px
+            to a fifth of the kernel's smaller side (BlindDPS draws it uniformly in .1..5 px).
+        anisotropy: (low, high) of long over short axis, drawn uniformly; (1, 1) is isotropic.
     """
 
     def __init__(self, std: tuple[float, float] | None = None, anisotropy: tuple[float, float] = (1.0, 3.0)):
@@ -89,13 +91,14 @@ class GaussianKernels(Generator):
         # The short axis keeps the width that one pixel's own aperture has.
         short = torch.maximum(std / ratio, std.clamp(max=0.3))
         kernel = torch.exp(-0.5 * ((along / std) ** 2 + (across / short) ** 2))
-        return _normalised(_balanced(kernel)[:, None])
+        return _normalized(_balanced(kernel)[:, None])
 
 
 class DefocusKernels(Generator):
     """Defocus: a uniform disc, its edge smoothed over one pixel.
 
-    radius: (low, high) in pixels, drawn log-uniformly; None: from 1 px to half of the kernel's smaller side.
+    Args:
+        radius: (low, high) in pixels, drawn log-uniformly; None: from 1 px to half of the kernel's smaller side.
     """
 
     def __init__(self, radius: tuple[float, float] | None = None):
@@ -107,11 +110,15 @@ class DefocusKernels(Generator):
         low, high = self.radius or (1.0, max(1.5, (min(height, width) - 1) / 2))
         radius = (low * (high / low) ** uniform[:, 0])[:, None, None]
         along, across = _rotated(height, width, torch.zeros(len(uniform)))
-        return _normalised(_balanced((radius + 0.5 - torch.hypot(along, across)).clamp(0, 1))[:, None])
+        return _normalized(_balanced((radius + 0.5 - torch.hypot(along, across)).clamp(0, 1))[:, None])
 
 
 class MixedKernels(Generator):
-    """Draws each kernel from one of several generators, with the given odds: the training set of the `kernel` prior."""
+    """Draws each kernel from one of several generators: the training set of the `kernel` prior.
+
+    Args:
+        parts: (odds, generator) each; None: 60 % motion, 25 % Gaussian, 15 % defocus.
+    """
 
     def __init__(self, parts: Sequence[tuple[float, Generator]] | None = None):
         parts = parts or ((0.6, MotionKernels((0.0, 1.0))), (0.25, GaussianKernels()), (0.15, DefocusKernels()))
@@ -131,16 +138,6 @@ class MixedKernels(Generator):
         return out
 
 
-def interval(name: str, value: Sequence[float] | float, low: float, high: float) -> tuple[float, float]:
-    """(low, high) as given; a single number is both."""
-    ends = (value, value) if isinstance(value, (int, float)) else tuple(value)
-    if len(ends) != 2 or not low <= ends[0] <= ends[1] <= high:
-        raise IptError(
-            f"{name} must be an interval within {low:g}..{high:g}, not {value}: give (low, high), or one number"
-        )
-    return float(ends[0]), float(ends[1])
-
-
 def _extents(bounds: tuple[float, float] | None, height: int, width: int, uniform: Tensor) -> Tensor:
     side = float(min(height, width))
     low, high = bounds or (min(3.0, side), side)
@@ -152,8 +149,8 @@ def _smooth(noise: Tensor, width: int) -> Tensor:
     reach = 3 * width
     taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / width) ** 2)
     taps = taps / taps.square().sum().sqrt()
-    padded = torch.nn.functional.pad(noise[:, None], (reach, reach), mode="circular")
-    return torch.nn.functional.conv1d(padded, taps[None, None].to(noise))[:, 0]
+    padded = F.pad(noise[:, None], (reach, reach), mode="circular")
+    return F.conv1d(padded, taps[None, None].to(noise))[:, 0]
 
 
 def _splat(path: Tensor, height: int, width: int) -> Tensor:
@@ -172,8 +169,10 @@ def _splat(path: Tensor, height: int, width: int) -> Tensor:
 
 
 def _balanced(kernel: Tensor) -> Tensor:
-    """(B, H, W) without the first row and column of an even side: they have no partner across the centre pixel, and
-    what a wide kernel has there would pull its centroid off."""
+    """(B, H, W) without the first row and column of an even side.
+
+    They have no partner across the centre pixel, and what a wide kernel has there would pull its centroid off.
+    """
     height, width = kernel.shape[-2:]
     mask = torch.ones(height, width)
     if height % 2 == 0:
@@ -191,5 +190,5 @@ def _rotated(height: int, width: int, angle: Tensor) -> tuple[Tensor, Tensor]:
     return columns * cosine + rows * sine, rows * cosine - columns * sine
 
 
-def _normalised(kernel: Tensor) -> Tensor:
+def _normalized(kernel: Tensor) -> Tensor:
     return kernel / kernel.sum((-2, -1), keepdim=True)

@@ -29,7 +29,7 @@ _MODES = {"zero": "constant", "reflect": "reflect", "replicate": "replicate"}
 class PaddedFrame:
     """The geometry of one convolution.
 
-    Args:
+    Attributes:
         frame: (height, width) of the measurement.
         image: (height, width) of the image.
         size: (height, width) of the periodic grid; the image lies in its first corner.
@@ -83,8 +83,10 @@ class PaddedFrame:
         return torch.cat([wide.narrow(axis, before, side + after), gap, wide.narrow(axis, 0, before)], dim=axis)
 
     def _bridge(self, wide: Tensor, axis: int, gap: int) -> Tensor:
-        """What no pixel of the frame sees: from the last line to the first in equal parts, so that no jump leaks over
-        all frequencies."""
+        """What no pixel of the frame sees: from the last line to the first in equal parts.
+
+        So no jump leaks over all frequencies.
+        """
         last, first = wide.narrow(axis, wide.shape[axis] - 1, 1), wide.narrow(axis, 0, 1)
         if self.border == "zero":
             last, first = torch.zeros_like(last), torch.zeros_like(first)
@@ -121,7 +123,8 @@ class PaddedFrame:
         """The spectrum (B, 1, P, Q // 2 + 1) of a kernel (B, 1, h, w) whose centre pixel is the origin."""
         height, width = kernel.shape[-2:]
         padded = F.pad(kernel, (0, self.size[1] - width, 0, self.size[0] - height))
-        return torch.fft.rfft2(padded.roll((-(height // 2), -(width // 2)), dims=(-2, -1)))
+        spectrum: Tensor = torch.fft.rfft2(padded.roll((-(height // 2), -(width // 2)), dims=(-2, -1)))
+        return spectrum
 
     def window(self, spectrum: Tensor, sides: tuple[int, int]) -> Tensor:
         """The adjoint of `transfer`: the window (..., height, width) about the origin of what has this spectrum."""
@@ -129,8 +132,10 @@ class PaddedFrame:
         return self.inverse(spectrum).roll((height // 2, width // 2), dims=(-2, -1))[..., :height, :width]
 
     def within(self, spectrum: Tensor, sides: tuple[int, int]) -> Callable[[Tensor], Tensor]:
-        """v (B, 1, h, w) -> window(spectrum * transfer(v)), by transforms of twice the window: no two of its entries
-        are further apart than its sides."""
+        """The map v (B, 1, h, w) -> window(spectrum * transfer(v)).
+
+        By transforms of twice the window: no two of its entries are further apart than its sides.
+        """
         response, size = self.inverse(spectrum), []
         for axis, side in zip((-2, -1), sides, strict=True):
             length = response.shape[axis]
@@ -146,7 +151,8 @@ class PaddedFrame:
 
     def inverse(self, spectrum: Tensor) -> Tensor:
         """The picture on the grid that has this spectrum (..., P, Q // 2 + 1)."""
-        return torch.fft.irfft2(spectrum, s=self.size)
+        picture: Tensor = torch.fft.irfft2(spectrum, s=self.size)
+        return picture
 
     def filtered(self, grid: Tensor, gain: Tensor) -> Tensor:
         """A picture on the grid, each frequency multiplied by a gain."""

@@ -25,10 +25,17 @@ INTERPOLATIONS = ("bicubic", "bilinear")
 
 
 def warp(image: Tensor, tilt: Tensor, interpolation: str = "bicubic", border: str = "unknown") -> Tensor:
-    """The picture (B, C, H, W) warped by a tilt (B, 2, H, W) in pixels; differentiable, twice, in both.
+    """The picture warped, (B, C, H, W); differentiable, twice, in picture and tilt.
 
-    border: how the picture goes on outside its frame, however far a tilt reaches: circular, zero, reflect, replicate
-    or unknown (which must assume something, and takes the reflection). Raises IptError if the sizes differ.
+    Args:
+        image: (B, C, H, W).
+        tilt: in pixels, (B, 2, H, W).
+        interpolation: bicubic or bilinear.
+        border: how the picture goes on outside its frame, however far a tilt reaches: circular, zero, reflect,
+            replicate or unknown (which must assume something, and takes the reflection).
+
+    Raises:
+        IptError: the sizes differ.
     """
     _check(image, tilt)
     flat = image.flatten(2)
@@ -49,8 +56,7 @@ def warp_adjoint(residual: Tensor, tilt: Tensor, interpolation: str = "bicubic",
 
 
 def warp_gradient(image: Tensor, tilt: Tensor, interpolation: str = "bicubic", border: str = "unknown") -> Tensor:
-    """The derivative of the warped picture in the tilt, (B, C, 2, H, W): of pixel p in u(p), vertical then
-    horizontal."""
+    """The derivative of the warped picture's pixel p in u(p), vertical then horizontal, (B, C, 2, H, W)."""
     _check(image, tilt)
     flat = image.flatten(2)
     vertical, horizontal = torch.zeros_like(flat), torch.zeros_like(flat)
@@ -66,8 +72,10 @@ _Weight = tuple[Tensor, Tensor]
 
 
 def _taps(tilt: Tensor, interpolation: str, border: str) -> Iterator[tuple[Tensor, _Weight, _Weight]]:
-    """What each pixel is made of, one neighbour at a time: its index in the flat picture (B, 1, H W), and the weights
-    along the rows and along the columns."""
+    """What each pixel is made of, one neighbour at a time.
+
+    Its index in the flat picture (B, 1, H W), and the weights along the rows and along the columns.
+    """
     if interpolation not in INTERPOLATIONS:
         raise IptError(f"interpolation is one of {', '.join(INTERPOLATIONS)}, not {interpolation!r}")
     if border not in _INSIDE:

@@ -1,10 +1,11 @@
-"""Several unknowns of one kind: each is seen alone."""
+"""What a prior is by default, and several unknowns of one kind: each is seen alone."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
+from ipt.core.normalization import Normalization
 from ipt.core.prior import Prior, Replicated
 from ipt.linalg.covariances import Isotropic
 from ipt.priors.analytic import GaussianPrior
@@ -40,3 +41,18 @@ def test_the_normalization_is_that_of_one():
     assert made.shape == made.physical_shape == (6, 8, 9) and made.scale == prior.normalization((2, 8, 9)).scale
     with pytest.raises(ValueError, match="7 channels are not 3"):
         Replicated(prior, 3).normalization((7, 8, 9))
+
+
+def test_by_default_the_errors_are_independent_and_those_of_a_gaussian():
+    class Halved(Prior):
+        def normalization(self, shape):
+            return Normalization(shape, shape)
+
+        def denoise(self, noisy, sigma):
+            return noisy / 2
+
+    noisy = torch.randn(2, 3, 4, 5)
+    found = Halved().posterior(noisy, 0.5)
+    assert torch.equal(found.mean, noisy / 2) and isinstance(found.covariance, Isotropic)
+    torch.testing.assert_close(found.covariance.variance, torch.full((2, 1, 1, 1), 0.125))
+    assert found.variance_interpolation is None and found.prior_covariance is None

@@ -8,16 +8,15 @@ With x the image, u the tilt, k the kernel, and both orders of the two written a
             belief's mean u0; a Gauss-Newton iteration, in the coordinates in which the belief about d is white
     image   the minimiser of sum over frames of ||y - M x||^2 / noise + ||x - x0||^2 / error, by conjugate gradients
 
-In each the uncertainty of the other unknowns counts as noise, frequency by frequency as in `blur_steps`, pixel by pixel
-where it depends on the place: an uncertain tilt makes edges uncertain (Mao, Chimitt, Chan, "Image Reconstruction of
-Static and Dynamic Scenes Through Anisoplanatic Turbulence", 2020, weigh frames by as much). What was not measured, as
-what lies outside the frame, has no weight.
+In each the uncertainty of the other unknowns counts as noise, frequency by frequency as in `ipt.operators.blur.steps`,
+pixel by pixel where it depends on the place: an uncertain tilt makes edges uncertain (Mao, Chimitt, Chan, "Image
+Reconstruction of Static and Dynamic Scenes Through Anisoplanatic Turbulence", 2020, weigh frames by as much). What was
+not measured, as what lies outside the frame, has no weight.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -27,10 +26,12 @@ from ipt.core.observation import Observation
 from ipt.linalg.conjugate_gradients import conjugate_gradients
 from ipt.linalg.covariances import Isotropic
 from ipt.linalg.fields import cosines
-from ipt.linalg.spectra import turned, turned_back
-from ipt.operators.blur_steps import LOCKED, Innovation, Measured, squared, wiener_error
-from ipt.operators.padded_frame import PaddedFrame
-from ipt.operators.warp import warp, warp_adjoint, warp_gradient
+from ipt.linalg.spectra import from_luma_chroma, to_luma_chroma
+from ipt.operators.blur.measured import Measured, squared
+from ipt.operators.blur.padded_frame import PaddedFrame
+from ipt.operators.blur.steps import LOCKED
+from ipt.operators.blur.uncertainty import Innovation, error_spectrum
+from ipt.operators.turbulence.optics import Optics, Weight
 
 _TILT_ITERATIONS = 16
 _IMAGE_ITERATIONS = 10
@@ -40,90 +41,23 @@ _SMOOTH = 16.0
 """Wavelength in pixels from which on a single frame's tilt cannot be told from the image's own shape."""
 
 
-@dataclass(frozen=True)
-class Optics:
-    """M(k, u), linear in the image: what the air does to a picture (B, C, H, W) before a frame of it is measured.
-
-    transfer: spectrum of the kernel on the grid. first: whether the tilt comes first.
-    """
-
-    padded: PaddedFrame
-    transfer: Tensor
-    tilt: Tensor
-    first: bool
-    interpolation: str
-
-    def warped(self, picture: Tensor) -> Tensor:
-        return warp(picture, self.tilt, self.interpolation, self.padded.border)
-
-    def unwarped(self, picture: Tensor) -> Tensor:
-        return warp_adjoint(picture, self.tilt, self.interpolation, self.padded.border)
-
-    def slope(self, picture: Tensor) -> Tensor:
-        return warp_gradient(picture, self.tilt, self.interpolation, self.padded.border)
-
-    def blurred(self, picture: Tensor) -> Tensor:
-        return self.padded.crop(self.padded.filtered(self.padded.extend(picture), self.transfer))
-
-    def unblurred(self, picture: Tensor) -> Tensor:
-        """The adjoint of `blurred`."""
-        return self.padded.fold(self.padded.filtered(self.padded.uncrop(picture), self.transfer.conj()))
-
-    def forward(self, picture: Tensor) -> Tensor:
-        return self.blurred(self.warped(picture)) if self.first else self.warped(self.blurred(picture))
-
-    def adjoint(self, picture: Tensor) -> Tensor:
-        return self.unwarped(self.unblurred(picture)) if self.first else self.unblurred(self.unwarped(picture))
-
-    def derivative(self, picture: Tensor) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
-        """Of `forward` in the tilt: J (B, 2, H, W) -> (B, C, H, W), and its adjoint."""
-        slope = self.slope(picture if self.first else self.blurred(picture))
-
-        def along(change: Tensor) -> Tensor:
-            moved = (slope * change[:, None]).sum(2)
-            return self.blurred(moved) if self.first else moved
-
-        def back(residual: Tensor) -> Tensor:
-            seen = self.unblurred(residual) if self.first else residual
-            return (slope * seen[:, :, None]).sum(1)
-
-        return along, back
-
-
-@dataclass(frozen=True)
-class Weight:
-    """How much a residual counts: c F^-1 (1 / noise) F c, with noise a frequency and a confidence c a pixel, 0 where
-    nothing was measured."""
-
-    padded: PaddedFrame
-    noise: Tensor
-    confidence: Tensor
-
-    @classmethod
-    def of(cls, optics: Optics, observation: Observation, noise: Tensor, disturbance: Tensor | float = 0.0) -> Weight:
-        """noise: variance a frequency. disturbance: variance a pixel that comes on top of it, (B, 1, H, W)."""
-        padded = optics.padded
-        measured = Measured.on(padded, observation, optics.tilt.dtype).mask
-        inside = torch.ones_like(optics.tilt[:, :1]) if measured is None else padded.crop(measured)
-        level = 1 / (1 / noise).mean((-3, -2, -1), keepdim=True)
-        return cls(padded, noise, inside * (level / (level + disturbance)).sqrt())
-
-    def __call__(self, residual: Tensor) -> Tensor:
-        weighed = self.padded.filtered(self.padded.uncrop(self.confidence * residual), 1 / self.noise)
-        return self.confidence * self.padded.crop(weighed)
-
-
-def tilt(optics: Optics, observation: Observation, image: Belief, belief: Belief) -> Tensor:
-    """The tilt (B F, 2, H, W) in pixels, of F frames of each image; the optics have the belief's mean for theirs.
+def solve_tilt(optics: Optics, observation: Observation, image: Belief, belief: Belief) -> Tensor:
+    """The tilt in pixels, (B F, 2, H, W).
 
     Where the prior is Gaussian it is that prior which is weighed against the measurement, however small the noise level
     has become: what the last step found then serves only to linearise about, and cannot prove itself.
+
+    Args:
+        optics: with the belief's mean for tilt.
+        observation: of F frames of each image, one after the other.
+        image: what is believed of the image.
+        belief: what is believed of the tilt.
     """
     padded, measurement = optics.padded, _on_image(optics.padded, observation)
     frames = len(observation) // len(image.mean)
-    picture = turned(image.mean).repeat_interleave(frames, 0)
+    picture = to_luma_chroma(image.mean).repeat_interleave(frames, 0)
     # The image's error was made with the last step's tilts: it is of one mind with them, unless many frames shared it.
-    error = wiener_error(padded, image, picture)
+    error = error_spectrum(padded, image, picture)
     noise = observation.noise_variance + (1 + LOCKED / frames) * error * squared(optics.transfer)
     weight = Weight.of(optics, observation, noise)
     along, back = optics.derivative(picture)
@@ -152,7 +86,7 @@ def tilt(optics: Optics, observation: Observation, image: Belief, belief: Belief
 
     def misfit(residual: Tensor) -> Tensor:
         each = (residual * weight(residual)).flatten(1).sum(1)
-        return each.unflatten(0, (-1, frames)).sum(1).repeat_interleave(frames).reshape(-1, 1, 1, 1)
+        return each.reshape(-1, frames).sum(1).repeat_interleave(frames).reshape(-1, 1, 1, 1)
 
     # A step is taken as far as its linear forecast holds: not where the misfit is above both what it was and twice what
     # was forecast.
@@ -172,14 +106,16 @@ def tilt(optics: Optics, observation: Observation, image: Belief, belief: Belief
 
 def _stacked(tilts: Tensor, frames: int) -> Tensor:
     """(B F, 2, H, W) -> (B, 2 F, H, W)."""
-    return tilts.unflatten(0, (-1, frames)).flatten(1, 2)
+    return tilts.reshape(-1, 2 * frames, *tilts.shape[2:])
 
 
 def _own(tilts: Tensor, frames: int) -> Tensor:
-    """The part of tilts (B F, 2, H, W) that is not the image's own shape, which no measurement tells from it: not what
-    all frames share, nor, of a single frame, what is smooth, for a warped face is a face. A projection."""
+    """The part of tilts (B F, 2, H, W) that is not the image's own shape, which no measurement tells from it.
+
+    That is not what all frames share, nor, of a single frame, what is smooth: a warped face is a face. A projection.
+    """
     if frames > 1:
-        each = tilts.unflatten(0, (-1, frames))
+        each = tilts.reshape(-1, frames, *tilts.shape[1:])
         return (each - each.mean(1, keepdim=True)).flatten(0, 1)
     down, right = (cosines(side).to(tilts) for side in tilts.shape[-2:])
     rows, columns = (torch.arange(side).to(tilts) / (2 * side) for side in tilts.shape[-2:])
@@ -198,25 +134,32 @@ def _unexplained(belief: Belief, frames: int) -> Tensor:
     return variance * share / whole.square().mean((-3, -2, -1), keepdim=True)
 
 
-def image(
+def solve_image(
     optics: Optics,
     observation: Observation,
     belief: Belief,
     kernel_belief: Belief | None,
     tilt_belief: Belief | None,
 ) -> Tensor:
-    """The image (B, C, H, W) given valid parameters. observation (B F, C, H, W) and optics: of F frames an
-    image, one after the other. Beliefs: about the parameters, None where they are known."""
+    """The image given valid parameters, (B, C, H, W).
+
+    Args:
+        optics: with the parameters of every frame.
+        observation: of F frames of each image, one after the other, (B F, C, H, W).
+        belief: what is believed of the image.
+        kernel_belief: what was believed of the kernels before the parameter step; None if they are known.
+        tilt_belief: likewise of the tilts.
+    """
     padded, measurement = optics.padded, _on_image(optics.padded, observation)
     frames = len(observation) // len(belief.mean)
-    start = turned(belief.mean)
-    error = wiener_error(padded, belief, start)
+    start = to_luma_chroma(belief.mean)
+    error = error_spectrum(padded, belief, start)
 
     def each(picture: Tensor) -> Tensor:
         return picture.repeat_interleave(frames, 0)
 
     def added(pictures: Tensor) -> Tensor:
-        return pictures.unflatten(0, (-1, frames)).sum(1)
+        return pictures.reshape(-1, frames, *pictures.shape[1:]).sum(1)
 
     noise = observation.noise_variance
     if kernel_belief is not None:
@@ -242,9 +185,9 @@ def image(
 
     right = added(optics.adjoint(weight(measurement - optics.forward(each(start)))))
     change = conjugate_gradients(apply, right, torch.zeros_like(right), _IMAGE_ITERATIONS, precondition)
-    return turned_back(start + change)
+    return from_luma_chroma(start + change)
 
 
 def _on_image(padded: PaddedFrame, observation: Observation) -> Tensor:
     """The measurement in luminance and chrominance in its place in the image, and 0 around it."""
-    return padded.crop(padded.embed(turned(observation.measurement)))
+    return padded.crop(padded.embed(to_luma_chroma(observation.measurement)))

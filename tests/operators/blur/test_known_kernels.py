@@ -9,7 +9,7 @@ from ipt.core.errors import IptError
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.operators.blur import Blur
-from ipt.operators.centring import off_centre, rescaled
+from ipt.operators.blur.centring import off_centre, rescaled
 from ipt.operators.frames import Frames
 from ipt.operators.turbulence import Turbulence
 from ipt.priors.analytic import GaussianPrior

@@ -11,9 +11,9 @@ import torch
 from ipt.core.abilities import Belief
 from ipt.core.observation import Observation
 from ipt.linalg.covariances import Isotropic
-from ipt.operators import blur_steps
 from ipt.operators.blur import BORDERS, Blur
-from ipt.operators.kernels import MotionKernels
+from ipt.operators.blur import steps as blur_steps
+from ipt.operators.blur.kernels import MotionKernels
 from ipt.solve.metrics import kernel_mnc, psnr
 
 NOISE = 0.01

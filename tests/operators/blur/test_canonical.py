@@ -11,7 +11,7 @@ from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.linalg.covariances import Isotropic
 from ipt.operators.blur import BORDERS, Blur
-from ipt.operators.centring import moved, off_centre
+from ipt.operators.blur.centring import moved, off_centre
 
 SIDES = (9, 10)
 

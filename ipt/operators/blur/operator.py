@@ -20,14 +20,15 @@ from ipt.core.abilities import Belief, Canonicalizable, Coarsenable, Coarser, Ex
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
-from ipt.operators import blur_steps
-from ipt.operators.centring import doubled, moved, off_centre, rescaled
-from ipt.operators.padded_frame import PaddedFrame
+from ipt.operators.blur.centring import doubled, moved, off_centre, rescaled
+from ipt.operators.blur.measured import Measured, double
+from ipt.operators.blur.padded_frame import PaddedFrame
+from ipt.operators.blur.steps import solve_image, solve_kernel
 
-_NARROWEST = 12
-"""Pixels: a kernel whose window would become narrower gains nothing from a smaller picture."""
 KERNEL_NOISE_RATIO = 0.3
-"""Of kernels' `ParameterSpec`."""
+"""Noise level of kernels as a share of the image's, for `ParameterSpec`: docs/method.md."""
+_NARROWEST = 12
+"""Pixels: narrower windows are not solved for in smaller pictures; docs/method.md, Constants."""
 BORDERS = ("circular", "zero", "reflect", "replicate", "unknown")
 
 
@@ -35,11 +36,12 @@ BORDERS = ("circular", "zero", "reflect", "replicate", "unknown")
 class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Canonicalizable):
     """Convolution of every channel with one kernel (1, h, w) that is non-negative and sums to 1.
 
-    kernel_size: side in pixels, or (height, width), odd or even; None: a quarter of the picture's smaller side rounded
-        up to a multiple of 8, at most 64.
-    border: circular, zero, reflect, replicate or unknown (see the module).
-    margin: pixels that the image of an unknown border is larger than its frame, on each side; None: as the kernel
-        reaches.
+    Args:
+        kernel_size: side in pixels, or (height, width), odd or even; None: a quarter of the picture's smaller side
+            rounded up to a multiple of 8, at most 64.
+        border: circular, zero, reflect, replicate or unknown, as above.
+        margin: pixels that the image of an unknown border is larger than its frame, on each side; None: as the kernel
+            reaches.
     """
 
     kernel_size: int | tuple[int, int] | None = None
@@ -74,11 +76,10 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         if sides[0] > height or sides[1] > width:
             raise IptError(
                 f"a kernel of {sides[0]}x{sides[1]} is larger than the picture of {height}x{width}; "
-                f"give a smaller one with --set operator.kernel_size=N"
+                f"give a smaller one with operator.kernel_size=N"
             )
         meaning = "point spread function, sums to 1"
-        # Held to the centre, kernels are better where the border is circular and worse where it is unknown:
-        # docs/method.md, Constants.
+        # Why: docs/method.md, Priors.
         prior = "kernel" if self.border == "circular" else "kernel-uncentred"
         spec = ParameterSpec(
             (1, *sides), meaning, "share of light", prior, generator="motion", noise_ratio=KERNEL_NOISE_RATIO
@@ -95,8 +96,10 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         return self.kernel_size[0], self.kernel_size[1]
 
     def _margin(self, frame: tuple[int, int]) -> int:
-        """Pixels on each side of an `unknown` border: no less than the kernel reaches, in this picture and in those of
-        half the sides that a solve begins with, where the margin halves too."""
+        """Pixels on each side of an `unknown` border, no less than the kernel reaches.
+
+        Nor than in the pictures of half the sides that a solve begins with, where the margin halves too.
+        """
         if self.border != "unknown":
             return 0
         if self.margin is not None:
@@ -169,8 +172,10 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         return padded.crop(moved(padded.extend(image), shift, wrap=True)), centred
 
     def coarser(self, image_shape: tuple[int, ...]) -> Coarser | None:
-        """With a window of half the sides, rounded up to a multiple of 8, and half the margin. None: the window would
-        be narrow, or a circular picture's side is odd."""
+        """With a window of half the sides, rounded up to a multiple of 8, and half the margin.
+
+        None: the window would be narrow, or a circular picture's side is odd.
+        """
         margin = self._margin_of(image_shape)
         frame = (image_shape[-2] - 2 * margin, image_shape[-1] - 2 * margin)
         sides = self._sides(*frame)
@@ -193,9 +198,9 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
             return None
         padded = self.padded(image.mean, parameters["kernel"])
         # What is found of the kernel hangs on every digit: in single precision an image would depend on its batch.
-        like = blur_steps.double(image.mean[:0]) if "kernel" in beliefs else image.mean
-        measured = blur_steps.Measured.on(padded, observation, like.dtype)
-        return blur_steps.image(padded, measured, image, parameters["kernel"], beliefs.get("kernel"))
+        dtype = double(image.mean) if "kernel" in beliefs else image.mean.dtype
+        measured = Measured.on(padded, observation, dtype)
+        return solve_image(padded, measured, image, parameters["kernel"], beliefs.get("kernel"))
 
     def parameter_step(
         self,
@@ -207,8 +212,8 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         if _without_whole_pixels(observation):
             return None
         padded = self.padded(image.mean, parameters["kernel"].mean)
-        measured = blur_steps.Measured.on(padded, observation, blur_steps.double(image.mean[:0]).dtype)
-        return {"kernel": blur_steps.kernel(padded, measured, image, parameters["kernel"])}
+        measured = Measured.on(padded, observation, double(image.mean))
+        return {"kernel": solve_kernel(padded, measured, image, parameters["kernel"])}
 
 
 def _without_whole_pixels(observation: Observation) -> bool:

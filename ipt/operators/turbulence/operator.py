@@ -2,8 +2,8 @@
 
     y = k * W_u x     ("tilt-then-blur")      y = W_u (k * x)     ("blur-then-tilt")
 
-W_u and the sign of a tilt: `ipt.operators.warp`; k and the borders: `ipt.operators.blur`. The first order is the
-physical one (Chan, "Tilt-Then-Blur or Blur-Then-Tilt? Clarifying the Atmospheric Turbulence Model", IEEE Signal
+W_u and the sign of a tilt: `ipt.operators.turbulence.warp`; k and the borders: `ipt.operators.blur`. The first order
+is the physical one (Chan, "Tilt-Then-Blur or Blur-Then-Tilt? Clarifying the Atmospheric Turbulence Model", IEEE Signal
 Processing Letters 29, 2022) and that of BlindDPS (arXiv 2211.10656); the second is there for comparison.
 """
 
@@ -18,9 +18,12 @@ from ipt.core.abilities import Belief, Framed, Linear, MultiFrame, Resizable
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
-from ipt.operators import blur_steps, turbulence_steps
-from ipt.operators.blur import Blur
-from ipt.operators.warp import INTERPOLATIONS, warp
+from ipt.operators.blur.measured import Measured, double
+from ipt.operators.blur.operator import Blur
+from ipt.operators.blur.steps import solve_kernel
+from ipt.operators.turbulence.optics import Optics
+from ipt.operators.turbulence.steps import solve_image, solve_tilt
+from ipt.operators.turbulence.warp import INTERPOLATIONS, warp
 
 ORDERS = ("tilt-then-blur", "blur-then-tilt")
 
@@ -29,10 +32,12 @@ ORDERS = ("tilt-then-blur", "blur-then-tilt")
 class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable):
     """A tilt field (2, H, W) in pixels, vertical then horizontal, and a kernel (1, h, w) that sums to 1.
 
-    kernel_size, border: as of `blur`; the border holds for the warp too. With an `unknown` one the image is larger than
-        its frame, and so is the tilt field.
-    order: tilt-then-blur or blur-then-tilt.
-    interpolation: of the warp: bicubic (smooth in the tilt) or bilinear.
+    Args:
+        kernel_size: as of `blur`.
+        border: as of `blur`; it holds for the warp too. With an `unknown` one the image is larger than its frame, and
+            so is the tilt field.
+        order: tilt-then-blur or blur-then-tilt.
+        interpolation: of the warp: bicubic (smooth in the tilt) or bilinear.
     """
 
     kernel_size: int | tuple[int, int] | None = None
@@ -102,12 +107,12 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable):
         if "kernel" in parameters:
             seen = replace(image, mean=self.warp(each, tilt))
             padded = self.blur.padded(each, parameters["kernel"].mean)
-            measured = blur_steps.Measured.on(padded, observation, blur_steps.double(each[:0]).dtype)
-            found["kernel"] = blur_steps.kernel(padded, measured, seen, parameters["kernel"])
+            measured = Measured.on(padded, observation, double(each))
+            found["kernel"] = solve_kernel(padded, measured, seen, parameters["kernel"])
         if "tilt" in parameters:
             kernel = self.constrain({**given, **found})["kernel"]
             optics = self._optics(each, kernel, tilt)
-            found["tilt"] = turbulence_steps.tilt(optics, observation, image, parameters["tilt"])
+            found["tilt"] = solve_tilt(optics, observation, image, parameters["tilt"])
         return found
 
     def image_step(
@@ -118,9 +123,9 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable):
         beliefs: Mapping[str, Belief],
     ) -> Tensor | None:
         optics = self._optics(image.mean, parameters["kernel"], parameters["tilt"])
-        return turbulence_steps.image(optics, observation, image, beliefs.get("kernel"), beliefs.get("tilt"))
+        return solve_image(optics, observation, image, beliefs.get("kernel"), beliefs.get("tilt"))
 
-    def _optics(self, image: Tensor, kernel: Tensor, tilt: Tensor) -> turbulence_steps.Optics:
+    def _optics(self, image: Tensor, kernel: Tensor, tilt: Tensor) -> Optics:
         padded = self.blur.padded(image, kernel)
         first = self.order == ORDERS[0]
-        return turbulence_steps.Optics(padded, padded.transfer(kernel), tilt, first, self.interpolation)
+        return Optics(padded, padded.transfer(kernel), tilt, first, self.interpolation)

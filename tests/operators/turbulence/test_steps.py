@@ -11,10 +11,13 @@ from ipt.core.abilities import Belief
 from ipt.core.observation import Observation
 from ipt.core.solver import Solver
 from ipt.linalg.covariances import Isotropic
-from ipt.operators import blur_steps, turbulence_steps
 from ipt.operators.blur import Blur
+from ipt.operators.blur import steps as blur_steps
+from ipt.operators.blur.uncertainty import error_spectrum
 from ipt.operators.frames import Frames
 from ipt.operators.turbulence import ORDERS, Turbulence
+from ipt.operators.turbulence import steps as turbulence_steps
+from ipt.operators.turbulence.optics import Optics, Weight
 from ipt.priors.tilt import TiltPrior
 
 BORDERS = ("circular", "zero", "reflect", "replicate", "unknown")
@@ -38,7 +41,7 @@ def kernel(batch: int = 1) -> torch.Tensor:
     return (bell[:, None] * bell / bell.sum() ** 2).expand(batch, 1, 5, 5)
 
 
-def optics(order: str, border: str, batch: int = 2) -> turbulence_steps.Optics:
+def optics(order: str, border: str, batch: int = 2) -> Optics:
     """Of images of 14x16, whatever of them is measured."""
     operator = Turbulence(5, border, order)
     picture = torch.empty(batch, 3, 14, 16, dtype=torch.float64)
@@ -86,7 +89,7 @@ def test_the_adjoint_of_what_is_measured_and_weighed(order, border):
     measured = noise(2, 3, *mask.shape[-2:], seed=7)
     spectrum = 0.01 * (1 + torch.rand(2, 3, *model.transfer.shape[-2:], dtype=torch.float64))
     disturbance = smooth(2, 1, 14, 16, seed=9).abs()
-    weight = turbulence_steps.Weight.of(model, Observation(measured, constant(0.1, 2), mask), spectrum, disturbance)
+    weight = Weight.of(model, Observation(measured, constant(0.1, 2), mask), spectrum, disturbance)
     picture, residual = noise(2, 3, 14, 16, seed=1), noise(2, 3, 14, 16, seed=2)
     ahead = (weight(model.forward(picture)) * residual).sum()
     torch.testing.assert_close((picture * model.adjoint(weight(residual))).sum(), ahead, rtol=1e-10, atol=1e-8)
@@ -150,7 +153,7 @@ def test_the_image_step_solves_its_normal_equations(border, order, monkeypatch):
     units = torch.eye(pixels, dtype=torch.float64).reshape(pixels, *shape)
     padded = operator.blur.padded(mean, kernels)
     whole = padded.extend(units)
-    error = blur_steps.wiener_error(padded, gaussian(mean, constant(0.01, 1), level), mean)
+    error = error_spectrum(padded, gaussian(mean, constant(0.01, 1), level), mean)
     normal = whole.flatten(1) @ padded.filtered(whole, 1 / error).flatten(1).T
     right = torch.zeros(pixels, dtype=torch.float64)
     for frame in range(2):

@@ -1,0 +1,73 @@
+"""A measurement where the steps of `blur` and `turbulence` need it: on the periodic grid, decorrelated, double."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ipt.core.observation import Observation
+from ipt.linalg.spectra import to_luma_chroma
+from ipt.operators.blur.padded_frame import PaddedFrame
+
+_TAPER = 8
+"""Pixels."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measurement on the grid, in luminance and chrominance.
+
+    Attributes:
+        values: (B, C, P, Q), 0 where nothing was measured.
+        mask: (B, 1, P, Q) of 0 and 1; None where all of the grid was measured.
+        noise_variance: (B, 1, 1, 1).
+    """
+
+    values: Tensor
+    mask: Tensor | None
+    noise_variance: Tensor
+
+    @classmethod
+    def on(cls, padded: PaddedFrame, observation: Observation, dtype: torch.dtype) -> Measured:
+        """An observation on the frame, in the arithmetic of a step."""
+        values, noise_variance = to_luma_chroma(observation.measurement.to(dtype)), observation.noise_variance.to(dtype)
+        if observation.mask is None and padded.closed:
+            return cls(values, None, noise_variance)
+        inside = torch.ones_like(values[:, :1])
+        if observation.mask is not None:
+            # A pixel of which one channel was not measured is left out: luminance needs all of them.
+            inside = observation.mask.to(dtype).amin(1, keepdim=True)
+        return cls(padded.embed(values * inside), padded.embed(inside), noise_variance)
+
+    def only(self, grid: Tensor) -> Tensor:
+        """What of a picture on the grid was measured, and 0 elsewhere."""
+        return grid if self.mask is None else self.mask * grid
+
+    def taper(self) -> Tensor:
+        """What was measured, (B, 1, P, Q), fading to nothing at its edges so that these leak over few frequencies."""
+        if self.mask is None:
+            return torch.ones_like(self.values[:, :1])
+        near = self.mask * F.avg_pool2d(self.mask, 2 * _TAPER + 1, 1, _TAPER, count_include_pad=True)
+        # A small frame, and a mask of many holes, are all edge: what is furthest from it counts in full.
+        near = near / near.amax((-2, -1), keepdim=True).clamp(min=1e-6)
+        return (2 * near - 1).clamp(0, 1).sqrt()
+
+    @property
+    def count(self) -> Tensor | float:
+        """How many pixels of the grid were measured, (B, 1, 1, 1)."""
+        if self.mask is None:
+            return float(self.values[0, 0].numel())
+        return self.mask.sum((-3, -2, -1), keepdim=True)
+
+
+def squared(spectrum: Tensor) -> Tensor:
+    """|spectrum|^2; `abs` would take the root of it first."""
+    return spectrum.real.square() + spectrum.imag.square()
+
+
+def double(like: Tensor) -> torch.dtype:
+    """Double precision, but on Apple's GPUs, which have none."""
+    return like.dtype if like.device.type == "mps" else torch.float64

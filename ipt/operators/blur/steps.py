@@ -1,0 +1,144 @@
+"""The exact steps of `blur`: the kernel given the image's estimate, and the image given the kernel.
+
+Both are least squares on what was measured alone, in which what is uncertain in the *other* unknown counts as noise,
+frequency by frequency:
+
+    y = M (k * x) + n,   X = X0 + e,  E|e|^2 = E(f),    K = K0 + d,  E|d|^2 = V(f)
+    kernel:  noise  sigma_n^2 + E (|K0|^2 + V)
+    image:   noise  sigma_n^2 + (|X0|^2 + E) V',   V' what is left uncertain in the kernel once the data have spoken
+
+M is the frame, and within it the mask of what was measured; what lies outside M is part of what is solved for. Without
+M both systems are diagonal in the Fourier basis (the kernel's but for its window). That solution is the preconditioner
+of the conjugate gradients that solve them with M.
+
+E, V and V': `ipt.operators.blur.uncertainty`. Where the measurement is further from what the beliefs predict than all
+this noise explains, the picture is not so usual, or the kernel wrong: all of the noise is taken to be as much larger
+(`misfit_inflation`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ipt.core.abilities import Belief
+from ipt.linalg.conjugate_gradients import conjugate_gradients
+from ipt.linalg.spectra import from_luma_chroma, to_luma_chroma
+from ipt.operators.blur.centring import recentred
+from ipt.operators.blur.measured import Measured, squared
+from ipt.operators.blur.padded_frame import PaddedFrame
+from ipt.operators.blur.uncertainty import Innovation, error_spectrum, lowered_noise
+
+LOCKED = 10.0
+"""The kernel's error is this many times what least squares believe: image and kernel err together. This and the
+constants below: docs/method.md, Constants."""
+DROP = 0.05
+"""Kernel entries below this share of the largest are noise, while the image is coarse (level above `_FINE`)."""
+_FINE = 0.15
+_KERNEL_ITERATIONS = 8
+_MASKED_KERNEL_ITERATIONS = 3
+"""Each with `_INNER_ITERATIONS` of the system without mask."""
+_INNER_ITERATIONS = 4
+_IMAGE_ITERATIONS = 8
+"""With an unknown kernel; twice as many with a known one, which is worth solving for exactly."""
+
+
+def solve_kernel(padded: PaddedFrame, measured: Measured, image: Belief, belief: Belief) -> Tensor:
+    """The kernel (B, 1, h, w): non-negative, its largest entry 1, centred on its centre pixel.
+
+    Priors of kernels know them by their peak (`ipt.training.sources`). With any other scale the level of noise would
+    not mean to them what it says: a kernel that came out narrow would stand far above it, and stay.
+
+    Args:
+        padded: the grid.
+        measured: the measurement on it.
+        image: what is believed of the image.
+        belief: what is believed of the kernel, (B, 1, h, w).
+    """
+    sides = (belief.mean.shape[-2], belief.mean.shape[-1])
+    known = Innovation.of(padded, measured, image, belief)
+    pull = known.entries / known.kernel_variance
+    # The mean says nothing of a kernel that sums to 1, and would dominate the system.
+    picture = known.picture.clone()
+    picture[..., 0, 0] = 0
+    share = measured.count / math.prod(padded.size)
+    power = known.power * share + pull
+    whole, inverse = padded.within(power, sides), padded.within(1 / power, sides)
+
+    def explained(spectrum: Tensor) -> Tensor:
+        """The kernel's window of what a weighed residual, given by its spectrum, says of the kernel."""
+        return padded.window((picture.conj() * spectrum).sum(1, keepdim=True), sides)
+
+    unexplained = measured.only(measured.values - padded.inverse(known.picture * known.prior_transfer))
+    if measured.mask is None:
+        right = explained(known.weight * torch.fft.rfft2(unexplained))
+        change = conjugate_gradients(whole, right, torch.zeros_like(right), _KERNEL_ITERATIONS, inverse)
+    else:
+        pulled = padded.within(pull.expand_as(power), sides)
+
+        def weighed(residual: Tensor) -> Tensor:
+            return explained(torch.fft.rfft2(measured.only(padded.filtered(residual, known.weight))))
+
+        def apply(change: Tensor) -> Tensor:
+            return weighed(measured.only(padded.inverse(picture * padded.transfer(change)))) + pulled(change)
+
+        def precondition(residual: Tensor) -> Tensor:
+            return conjugate_gradients(whole, residual, torch.zeros_like(residual), _INNER_ITERATIONS, inverse)
+
+        right = weighed(unexplained)
+        change = conjugate_gradients(apply, right, torch.zeros_like(right), _MASKED_KERNEL_ITERATIONS, precondition)
+    solved = (known.prior_kernel + change).clamp(min=0)
+    threshold = DROP * min(1.0, image.sigma / _FINE)
+    solved = torch.where(solved < threshold * solved.amax((-2, -1), keepdim=True), 0, solved)
+    solved = recentred(solved)
+    return (solved / solved.amax((-3, -2, -1), keepdim=True).clamp(min=1e-8)).to(belief.mean)
+
+
+def solve_image(
+    padded: PaddedFrame, measured: Measured, belief: Belief, kernel: Tensor, kernel_belief: Belief | None
+) -> Tensor:
+    """The image (B, C, H, W) given a valid kernel: minimiser of ||M (y - k * x)||^2 / noise + ||x - mean||^2 / E.
+
+    Args:
+        padded: the grid.
+        measured: the measurement on it.
+        belief: what is believed of the image.
+        kernel: non-negative, sum 1, (B, 1, h, w).
+        kernel_belief: what was believed of it before the kernel step; None if it is known.
+    """
+    mean = to_luma_chroma(belief.mean.to(measured.values))
+    error = error_spectrum(padded, belief, mean)
+    transfer = padded.transfer(kernel.to(mean))
+    picture = torch.fft.rfft2(padded.extend(mean))
+    if kernel_belief is None:
+        noise = lowered_noise(padded, measured, picture, transfer, error * squared(transfer))
+    else:
+        known = Innovation.of(padded, measured, belief, kernel_belief)
+        power = squared(picture) / math.prod(padded.size) + error
+        noise = measured.noise_variance + power * LOCKED * known.remaining(padded)
+    gain = 1 / (squared(transfer) / noise + 1 / error)
+    unexplained = measured.only(measured.values - padded.inverse(picture * transfer))
+    if measured.mask is None:
+        change = padded.filtered(unexplained, transfer.conj() / noise * gain)
+        return (belief.mean + from_luma_chroma(change)).to(belief.mean)
+    weigh: Callable[[Tensor], Tensor] = (
+        (lambda residual: residual / noise)
+        if noise.shape[-1] == 1
+        else (lambda residual: measured.only(padded.filtered(residual, 1 / noise)))
+    )
+
+    def apply(change: Tensor) -> Tensor:
+        spectrum = torch.fft.rfft2(padded.extend(change))
+        weighed = torch.fft.rfft2(weigh(measured.only(padded.inverse(spectrum * transfer))))
+        return padded.fold(padded.inverse(weighed * transfer.conj() + spectrum / error))
+
+    def precondition(residual: Tensor) -> Tensor:
+        return padded.crop(padded.filtered(padded.uncrop(residual), gain))
+
+    right = padded.fold(padded.filtered(weigh(unexplained), transfer.conj()))
+    iterations = 2 * _IMAGE_ITERATIONS if kernel_belief is None else _IMAGE_ITERATIONS
+    change = conjugate_gradients(apply, right, torch.zeros_like(right), iterations, precondition)
+    return (belief.mean + from_luma_chroma(change)).to(belief.mean)

@@ -1,0 +1,183 @@
+"""What the beliefs leave uncertain in a blurred measurement, by frequency: it counts as noise in the other's step.
+
+The picture's part is the Wiener error of the usual picture (`ipt.linalg.spectra`): a flat weight will not do, for the
+error falls with frequency and colour channels share most of it. The kernel's has a shape too: a path of mean radius r
+has |K|^2 of about 1 / (1 + 3 pi f r), times what pixels leave of it (sinc^4), and none at frequency zero, because
+kernels sum to 1 and are centred.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from ipt.core.abilities import Belief
+from ipt.linalg.spectra import to_luma_chroma, wiener_error
+from ipt.operators.blur.measured import Measured, squared
+from ipt.operators.blur.padded_frame import PaddedFrame
+
+KERNEL_NOISE = 2.0
+"""Variance a frequency that is believed of a denoised kernel, over that of the noise it was seen through. This and the
+constants below: docs/method.md, Constants."""
+USUAL = 1.4
+"""Ratio of variances: a misfit within it is no reason to doubt."""
+LEAST_NOISE = 0.0012
+"""Of 0..1: rounding to 8 bits, 1 / 255 / sqrt(12)."""
+_BANDS = (0.0, 0.04, 0.08, 0.16, 0.32, 1.0)
+"""Cycles a pixel: between them the measurement is compared with what is expected of it."""
+_NOISE_ITERATIONS = 4
+
+
+@dataclass(frozen=True)
+class Innovation:
+    """What the beliefs say of the measurement before it is looked at, and how far it is from that; spectra on the grid.
+
+    Attributes:
+        picture: spectrum of the image's mean, in luminance and chrominance, (B, C, P, Q // 2 + 1).
+        prior_kernel: the kernel's mean, valid, (B, 1, h, w).
+        prior_transfer: its spectrum.
+        kernel_variance: what the belief leaves uncertain in the kernel, V, a frequency.
+        weight: 1 / noise of the kernel step, (B, C, P, Q // 2 + 1).
+        power: what the picture says of the kernel with that weight, (B, 1, P, Q // 2 + 1).
+        entries: number of the kernel's.
+    """
+
+    picture: Tensor
+    prior_kernel: Tensor
+    prior_transfer: Tensor
+    kernel_variance: Tensor
+    weight: Tensor
+    power: Tensor
+    entries: int
+
+    @classmethod
+    def of(cls, padded: PaddedFrame, measured: Measured, image: Belief, belief: Belief) -> Innovation:
+        """Of beliefs about the image and the kernel, held against the measurement."""
+        mean = to_luma_chroma(padded.extend(image.mean.to(measured.values)))
+        positive = belief.mean.to(mean).clamp(min=0)
+        total = positive.sum((-3, -2, -1), keepdim=True).clamp(min=1e-8)
+        prior = positive / total
+        transfer = padded.transfer(prior)
+        height, width = prior.shape[-2:]
+        seen = squared(transfer)
+        limit = torch.minimum((1 - seen).clamp(min=0).square(), _kernel_spectrum(padded, prior)).clamp(min=1e-7)
+        noise = KERNEL_NOISE * height * width * (belief.sigma / total).square()
+        variance = limit * noise / (limit + noise) if math.isfinite(belief.sigma) else limit
+        picture = torch.fft.rfft2(mean)
+        weight = 1 / (measured.noise_variance + error_spectrum(padded, image, mean) * (seen + variance))
+        weight = weight / misfit_inflation(padded, measured, picture, transfer, variance, weight)
+        power = weight * squared(picture)
+        power[..., 0, 0] = 0
+        return cls(picture, prior, transfer, variance, weight, power.sum(1, keepdim=True), height * width)
+
+    def remaining(self, padded: PaddedFrame) -> Tensor:
+        """V': what is uncertain in the kernel's spectrum after the kernel step, (B, 1, P, Q // 2 + 1).
+
+        Neighbouring frequencies share what they know.
+        """
+        smooth = _smoothed(padded, self.power, self.prior_kernel.shape[-2:])
+        return self.entries / (smooth + self.entries / self.kernel_variance)
+
+
+def lowered_noise(padded: PaddedFrame, measured: Measured, picture: Tensor, transfer: Tensor, others: Tensor) -> Tensor:
+    """The noise's variance a frequency, (B, C, P, Q // 2 + 1): at most what was given, less where less is there.
+
+    The most likely variance in each of `_BANDS`, by expectation maximisation from the given variance, which a band that
+    says nothing of the noise hardly leaves. What is *more* than the given noise is not called noise here; see
+    `misfit_inflation`.
+
+    Args:
+        padded: the grid.
+        measured: the measurement on it.
+        picture: spectrum of the image's mean.
+        transfer: of the kernel, which is known.
+        others: variance a frequency of whatever else separates the measurement from the prediction.
+    """
+    given, values = measured.noise_variance, measured.values
+    taper = measured.taper()
+    found = squared(torch.fft.rfft2(taper * (values - padded.inverse(picture * transfer))))
+    found = found / taper.square().sum((-3, -2, -1), keepdim=True)
+    frequency, columns = padded.frequencies(values), _columns(padded, found)
+    variance = given.expand(len(values), values.shape[1], 1, 1) * torch.ones_like(found)
+    for low, high in pairwise(_BANDS):
+        band = (frequency >= low) & (frequency < high)
+        weight = (band * columns)[band]
+        if not len(weight):
+            continue
+        seen, rest = found[..., band], others.expand_as(found)[..., band]
+        level = given[..., 0].expand(len(values), values.shape[1], 1)
+        for _ in range(_NOISE_ITERATIONS):
+            total = level + rest
+            each = (level / total).square() * seen + level * rest / total
+            level = (each * weight).sum(-1, keepdim=True) / weight.sum()
+            level = torch.minimum(level.clamp(min=LEAST_NOISE**2), given[..., 0])
+        variance[..., band] = level.expand_as(seen)
+    return variance
+
+
+def _columns(padded: PaddedFrame, spectrum: Tensor) -> Tensor:
+    """How many columns of the whole spectrum each of the half stands for: those between the first and the last two."""
+    columns = torch.full_like(spectrum[0, 0, 0], 2.0)
+    columns[0] = 1
+    if padded.size[1] % 2 == 0:
+        columns[-1] = 1
+    return columns
+
+
+def misfit_inflation(
+    padded: PaddedFrame, measured: Measured, picture: Tensor, transfer: Tensor, variance: Tensor, weight: Tensor
+) -> Tensor:
+    """How much larger than believed all noise has to be to explain the measurement's luminance, (B, 1, 1, 1), >= 1.
+
+    A ratio of variances over `USUAL`, of the band of frequencies with the largest misfit.
+
+    Args:
+        padded: the grid.
+        measured: the measurement on it.
+        picture: spectrum of the image's mean.
+        transfer: spectrum of the kernel's mean.
+        variance: of the kernel's uncertainty, a frequency.
+        weight: 1 / variance of the noise, a frequency.
+    """
+    values, picture, weight = measured.values[:, :1], picture[:, :1], weight[:, :1]
+    residual = measured.only(values - padded.inverse(picture * transfer))
+    found = squared(torch.fft.rfft2(residual)) / measured.count
+    expected = 1 / weight + squared(picture) / math.prod(padded.size) * variance
+    ratio, frequency = found / expected, padded.frequencies(values)
+    columns = _columns(padded, ratio)
+    inflation = torch.ones_like(ratio[..., :1, :1])
+    for low, high in pairwise(_BANDS):
+        band = ((frequency >= low) & (frequency < high)) * columns
+        mean = (ratio * band).sum((-2, -1), keepdim=True) / band.sum().clamp(min=1)
+        inflation = torch.maximum(inflation, mean / USUAL)
+    return inflation
+
+
+def error_spectrum(padded: PaddedFrame, image: Belief, like: Tensor) -> Tensor:
+    """E(f): what a denoiser leaves uncertain in the picture, variance a frequency, (1, C, P, Q // 2 + 1)."""
+    return wiener_error(padded.frequencies(like), image.mean.shape[1], image.sigma)[None]
+
+
+def _smoothed(padded: PaddedFrame, power: Tensor, sides: tuple[int, ...]) -> Tensor:
+    """A spectrum averaged over the bandwidth of a window of (height, width) pixels."""
+    tapers = []
+    for length, side in zip(padded.size, sides, strict=True):
+        away = torch.fft.fftfreq(length, 1 / length, dtype=power.dtype, device=power.device).abs()
+        tapers.append((1 - away / side).clamp(min=0))
+    down, across = tapers
+    smoothed: Tensor = torch.fft.rfft2(padded.inverse(power) * (down[:, None] * across)).real
+    return smoothed.clamp(min=0)
+
+
+def _kernel_spectrum(padded: PaddedFrame, prior: Tensor) -> Tensor:
+    """About E|K|^2 for a kernel as wide as the prior's mean."""
+    height, width = prior.shape[-2:]
+    rows = (torch.arange(height).to(prior) - height // 2)[:, None]
+    columns = (torch.arange(width).to(prior) - width // 2)[None]
+    radius = (prior * (rows.square() + columns.square())).sum((-3, -2, -1), keepdim=True).clamp(min=0.05).sqrt()
+    frequency = padded.frequencies(prior)
+    return torch.sinc(frequency) ** 4 / (1 + 3 * math.pi * frequency * radius)
