@@ -108,7 +108,7 @@ def _published(name: str, others: list[str] | None = None) -> Published:
 
 def _described(place: Path, name: str) -> str:
     # Reading weights takes torch.
-    from ipt.priors.network import from_weights
+    from ipt.priors.loading import from_weights
     from ipt.priors.weights import read
 
     found = read(place)

@@ -52,7 +52,7 @@ def ipt_priors() -> Iterable[Component]:
     imagenet = "photographs at 256x256 (ImageNet): OpenAI's public network, fetched once"
     yield Component("imagenet", "ipt.priors.hub:imagenet", imagenet, _ADM)
     network = "a diffusion network from a folder or file of weights"
-    yield Component("network", "ipt.priors.network:load", network, f"{_EDM}\n{_ADM}")
+    yield Component("network", "ipt.priors.loading:load", network, f"{_EDM}\n{_ADM}")
     yield Component("hf", "ipt.priors.diffusers:load", "a UNet2DModel of diffusers, by folder or huggingface.co name")
     yield Component("deepinv", "ipt.priors.deepinv:load", "a denoiser of deepinv (DRUNet, DnCNN, ...)", _DEEPINV)
     yield Component("empirical", "ipt.priors.empirical:EmpiricalPrior", "any set of samples, with its exact denoiser")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from ipt.priors.network import NetworkPrior, from_weights
+from ipt.priors.loading import from_weights
+from ipt.priors.network import NetworkPrior
 from ipt.priors.published import PUBLISHED, fetch, verified
 from ipt.priors.weights import read
 

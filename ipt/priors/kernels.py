@@ -41,6 +41,11 @@ def centred(kernels: Tensor) -> Tensor:
     return kept
 
 
+def non_negative(kernels: Tensor) -> Tensor:
+    """Kernels without their negative entries."""
+    return kernels.clamp(min=0)
+
+
 def are_kernels(examples: Sequence[Tensor]) -> bool:
     """Whether all examples (N, 1, h, w) in physical units are such that `centred` leaves them as they are."""
     return all(

@@ -6,13 +6,14 @@ from importlib.resources import files
 from pathlib import Path
 
 from ipt.core.errors import IptError
-from ipt.priors.network import NetworkPrior, load
+from ipt.priors.loading import load
+from ipt.priors.network import NetworkPrior
 
 NAMES = ("faces", "faces256", "natural", "kernel")
 
 
 def kernel(device: str = "cpu", precision: str = "fp32", compile: bool = False) -> NetworkPrior:
-    """Blur kernels (1 channel, largest entry 1): motion, Gaussian and defocus, drawn by ipt.operators.kernels."""
+    """Blur kernels (1 channel, largest entry 1): motion, Gaussian and defocus, drawn by ipt.operators.blur.kernels."""
     return _load("kernel", device, precision, compile)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ipt.core.normalization import Normalization
@@ -110,3 +111,12 @@ class TiledPrior(Prior):
             total[start : start + size] += weight
         shares = [weight / total[start : start + size] for start, weight in zip(starts, weights, strict=True)]
         return starts, torch.stack(shares).to(like)
+
+
+def continued(picture: Tensor, height: int, width: int) -> Tensor:
+    """A picture (B, C, H, W) mirrored beyond its lower and right edges, where it has pixels enough, else drawn out."""
+    down, across = height - picture.shape[-2], width - picture.shape[-1]
+    if not down and not across:
+        return picture
+    enough = down < picture.shape[-2] and across < picture.shape[-1]
+    return F.pad(picture, (0, across, 0, down), mode="reflect" if enough else "replicate")

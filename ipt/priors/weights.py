@@ -3,12 +3,12 @@
 Ours are a folder in diffusers' layout: `config.json` beside `diffusion_pytorch_model.safetensors`. Torch files are read
 with weights_only=True and nothing else, so a file that holds code is refused, never run.
 
-config.json: format (1), architecture ("unet", "refined" or "adm"), network (its configuration), sigma_data (not "adm")
-or clip ("adm"), scale and offset of the chart, sizes (sides it was trained on; null: any multiple of the network's),
-canvas (a quantity of another size becomes the centre of a larger canvas), kernels (all it learnt from are blur kernels,
-nowhere negative and centred: so are its estimates), validation (mean squared error by noise
-level), images (examples seen in training), start (name, sha256 and images of the weights that the training began with),
-base (the same of the prior that was refined), and what else is worth knowing.
+config.json: format (1), architecture ("unet", "refined", "experts" or "adm"), network (its configuration), sigma_data
+("unet", "refined") or clip ("adm"), kind ("image", "kernel" or "field": `ipt.priors.network`), scale and offset
+(physical = offset + scale * normalized), sizes (sides it was trained on; null: any multiple of the network's), centred
+(all it learnt from are kernels, nowhere negative and centred: so are its estimates), validation (mean squared error by
+noise level), images (examples seen in training), start (name, sha256 and images of the weights that the training began
+with), base (the same of the prior that was refined), and what else is worth knowing.
 """
 
 from __future__ import annotations
@@ -136,6 +136,12 @@ def _read_config(file: Path) -> dict[str, Any] | None:
         raise IptError(f"{file} is not readable JSON ({error}): restore it from where the weights came from") from None
     if not isinstance(config, dict):
         raise IptError(f"{file} is not a table of names and values: restore it from where the weights came from")
+    if "kind" not in config:
+        # As 0.1 wrote it.
+        network = config.get("network")
+        field = isinstance(network, dict) and network.get("channels") == 2
+        config["kind"] = "kernel" if config.get("canvas") else "field" if field else "image"
+        config["centred"] = config.get("kernels", False)
     return config
 
 
@@ -184,12 +190,12 @@ def _from_training(loaded: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[s
         "scale": 0.5,
         "offset": 0.5,
         "sizes": None,
-        "canvas": not refined and network["channels"] == 1,
+        "kind": "image" if refined else {1: "kernel", 2: "field"}.get(network["channels"], "image"),
         "images": loaded["images"],
         "validation": history[-1]["validation"] if history else {},
     }
     if loaded.get("kernels"):
-        config["kernels"] = True
+        config["centred"] = True
     config |= {name: _named(origin) for name, origin in (("start", start), ("base", base)) if origin}
     return {name.removeprefix("network."): value for name, value in loaded["average"].items()}, config
 

@@ -77,9 +77,9 @@ def export(folder: str | os.PathLike[str], about: str = "", source: Source | Non
     if "pictures" in known:
         _, height, width, _ = known["pictures"]
         # A local network learns from pieces of pictures, and takes pictures of any size.
-        details |= {"sizes": _sizes(state.network, height, width), "canvas": False}
+        details |= {"sizes": _sizes(state.network, height, width), "kind": "image"}
     elif "sizes" in known:
-        details |= {"sizes": sorted(known["sizes"]), "canvas": state.network.channels == 1}
+        details |= {"sizes": sorted(known["sizes"])}
     export_state(path, place, **details)
     text = card(place.resolve().name, state, _count(tensors["average"]), about)
     partial = place / f"{CARD}.partial"

@@ -73,7 +73,7 @@ def find(name: str) -> Start:
         IptError: There are no weights, their file does not say of what network, or the network is not trained here.
     """
     from ipt.priors import shipped
-    from ipt.priors.network import from_weights
+    from ipt.priors.loading import from_weights
     from ipt.priors.weights import TORCH_SUFFIXES, read
 
     if not isinstance(name, str):

@@ -19,7 +19,7 @@ from PIL import Image
 
 from ipt.cli.main import cli
 from ipt.cli.train import train
-from ipt.priors.network import load
+from ipt.priors.loading import load
 from ipt.training.options import TrainingOptions
 from ipt.training.validation import VALIDATION_SIGMAS
 
@@ -74,7 +74,7 @@ def test_pictures_become_a_prior(pictures, tmp_path):
     assert re.search(r"64 of 64 images \(100 %\), loss \d", done.stderr)
     assert [row.split()[0] for row in done.stderr.splitlines() if " dB" in row] == [f"{s:g}" for s in VALIDATION_SIGMAS]
     config = json.loads((out / "config.json").read_text())
-    assert (config["name"], config["sizes"], config["canvas"], config["images"]) == ("prior", [16], False, 64)
+    assert (config["name"], config["sizes"], config["kind"], config["images"]) == ("prior", [16], "image", 64)
     card = (out / "card.md").read_text()
     for part in ("12 pictures of 16x16", "Noise (CC0).", "64 examples seen", "width 8", "| 0.02 |", "first 1 held out"):
         assert part in card
@@ -121,7 +121,7 @@ def test_a_generator_becomes_a_prior_with_json(tmp_path):
     assert told["out"] == str(out) and len(told["files"]) == 3 and told["images"] == 32
     assert list(told["validation"]) == [f"{sigma:g}" for sigma in VALIDATION_SIGMAS]
     config = json.loads((out / "config.json").read_text())
-    assert (config["sizes"], config["canvas"]) == ([8], True)
+    assert (config["sizes"], config["kind"]) == ([8], "kernel")
     assert "Drawn by the generator gaussian (std=(0.5, 1)) at 8 pixels" in (out / "card.md").read_text()
     assert load(out).normalization((1, 5, 7)).shape == (1, 8, 8)
 
@@ -161,14 +161,14 @@ def test_a_third_partys_generator_is_found(tmp_path, install):
     install(
         "clouds",
         "import ipt\n"
-        "from ipt.operators.kernels import DefocusKernels\n"
+        "from ipt.operators.blur.kernels import DefocusKernels\n"
         "@ipt.hookimpl\n"
         "def ipt_generators():\n"
-        "    yield ipt.Component('discs', 'ipt.operators.kernels:DefocusKernels', 'discs')\n",
+        "    yield ipt.Component('discs', 'ipt.operators.blur.kernels:DefocusKernels', 'discs')\n",
     )
     done = run("-o", tmp_path / "out", "--generator", "discs", "--size", 8, "--images", 32, *SMALL)
     assert done.exit_code == 0, done.stderr
-    assert "ipt.operators.kernels:DefocusKernels" in (tmp_path / "out" / "card.md").read_text()
+    assert "ipt.operators.blur.kernels:DefocusKernels" in (tmp_path / "out" / "card.md").read_text()
 
 
 def test_other_options_are_refused_with_the_difference(tmp_path):

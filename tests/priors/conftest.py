@@ -61,7 +61,7 @@ def tiny():
             "scale": 0.5,
             "offset": 0.5,
             "sizes": None,
-            "canvas": channels == 1,
+            "kind": {1: "kernel", 2: "field"}.get(channels, "image"),
             "validation": {"0.02": 1e-4, "0.2": 4e-3, "2.0": 0.04},
         }
         return denoiser, {**described, **config}

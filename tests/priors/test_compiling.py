@@ -11,7 +11,7 @@ from torch import nn
 from ipt.core.errors import IptError, Misuse
 from ipt.plugins.building import build
 from ipt.priors.compiling import compiled
-from ipt.priors.network import load
+from ipt.priors.loading import load
 
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 

@@ -12,7 +12,7 @@ import torch.nn.functional as functional
 from skimage import data
 
 from ipt.core.errors import IptError
-from ipt.priors import network, shipped
+from ipt.priors import loading, shipped
 from ipt.priors.edm import EDMDenoiser
 from ipt.priors.experts import Experts, ExpertsConfig, ExpertsDenoiser
 from ipt.priors.ffdnet import FFDNet, FFDNetConfig
@@ -28,7 +28,7 @@ DESCRIBED = {
     "scale": 0.5,
     "offset": 0.5,
     "sizes": None,
-    "canvas": False,
+    "kind": "image",
     "validation": {"0.1": 1e-3, "1.0": 0.04},
 }
 
@@ -158,7 +158,7 @@ def test_experts_that_are_none(changes, said):
 def test_weights_are_saved_and_loaded(denoiser, noisy, tmp_path):
     single = denoiser.float()
     save(tmp_path / "both", single, DESCRIBED)
-    prior = network.load(tmp_path / "both")
+    prior = loading.load(tmp_path / "both")
     assert (prior.channels, prior.name) == (3, "both")
     for level in (0.005, 0.2, 1.0):
         expected = single(noisy.float(), torch.full((4,), level))
@@ -184,7 +184,7 @@ def test_a_config_that_describes_none(change, said, denoiser, tmp_path):
     file = tmp_path / "both" / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "network": changed}))
     with pytest.raises(IptError, match=said):
-        network.load(tmp_path / "both")
+        loading.load(tmp_path / "both")
 
 
 def test_loading_draws_no_random_numbers(denoiser, tmp_path):
@@ -192,7 +192,7 @@ def test_loading_draws_no_random_numbers(denoiser, tmp_path):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    network.load(tmp_path / "both")
+    loading.load(tmp_path / "both")
     assert torch.equal(torch.rand(3), expected)
 
 

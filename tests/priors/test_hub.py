@@ -42,7 +42,7 @@ def fetched(cache, randomised):
 
 def test_the_first_file_is_recorded_and_the_next_one_checked(cache, fetched):
     prior = hub.ffhq()
-    assert (prior.name, prior.sizes, prior.canvas) == ("ffhq", (256,), False)
+    assert (prior.name, prior.sizes, prior.kind) == ("ffhq", (256,), "image")
     ledger = cache / "ipt-sha256.json"
     assert json.loads(ledger.read_text()) == {"deepinv/diffunet/diffusion_ffhq_10m.pt": prior.weights_hash}
     assert hub.ffhq().weights_hash == prior.weights_hash

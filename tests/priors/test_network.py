@@ -9,7 +9,8 @@ from ipt.core.normalization import Normalization
 from ipt.linalg.covariances import Isotropic
 from ipt.priors import network
 from ipt.priors.adm import ADMConfig
-from ipt.priors.network import NetworkPrior, load
+from ipt.priors.loading import load
+from ipt.priors.network import NetworkPrior
 from ipt.priors.vp import VPDenoiser
 
 PICTURE = ADMConfig(3, 32, (1, 1, 2, 3, 4), attention=(), head_channels=32)
@@ -30,15 +31,15 @@ def checkpoint(tmp_path, randomised):
 
 
 @pytest.mark.parametrize(
-    ("config", "sizes", "canvas", "scale", "offset"),
-    [(PICTURE, [128], False, 0.5, 0.5), (KERNEL, [64], True, 0.5, 0.5), (FIELD, None, False, 1.0, 0.0)],
+    ("config", "sizes", "kind", "scale", "offset"),
+    [(PICTURE, [128], "image", 0.5, 0.5), (KERNEL, [64], "kernel", 0.5, 0.5), (FIELD, None, "field", 1.0, 0.0)],
 )
-def test_a_bare_checkpoint_needs_no_config(checkpoint, config, sizes, canvas, scale, offset):
+def test_a_bare_checkpoint_needs_no_config(checkpoint, config, sizes, kind, scale, offset):
     file, network = checkpoint(config)
     prior = load(file, head_channels=32)
-    told = prior.config
-    assert ADMConfig.from_dict(told["network"]) == config
-    assert (told["sizes"], told["canvas"], told["scale"], told["offset"]) == (sizes, canvas, scale, offset)
+    found = prior.config
+    assert ADMConfig.from_dict(found["network"]) == config
+    assert (found["sizes"], found["kind"], found["scale"], found["offset"]) == (sizes, kind, scale, offset)
     assert prior.name == "checkpoint.pt"
     noisy = torch.randn(2, config.channels, 16, 16)
     found = prior.posterior(noisy, 0.7)
@@ -132,7 +133,7 @@ def test_pictures_of_other_sizes_are_refused_with_the_choices(folder, sizes, sha
     with pytest.raises(IptError) as caught:
         load(folder(3, sizes=sizes)).normalization(shape)
     assert words in str(caught.value)
-    assert "--fit resize" in str(caught.value) and "--fit tile" in str(caught.value)
+    assert "fit=resize" in str(caught.value) and "fit=tile" in str(caught.value)
 
 
 def test_pictures_that_fit(folder):

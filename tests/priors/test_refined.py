@@ -9,7 +9,8 @@ import torch
 
 from ipt.core.errors import IptError
 from ipt.priors.edm import EDMDenoiser
-from ipt.priors.network import NetworkPrior, load
+from ipt.priors.loading import load
+from ipt.priors.network import NetworkPrior
 from ipt.priors.refined import Refined, RefinedConfig, RefinedDenoiser, config_of, lost_by_averaging
 from ipt.priors.unet import UNetConfig
 from ipt.priors.weights import save
@@ -141,6 +142,7 @@ def test_only_the_detail_is_to_be_trained(denoiser):
 def _config(denoiser, **changes):
     config = {
         "format": 1,
+        "kind": "image",
         "architecture": "refined",
         "network": denoiser.network.config.to_dict(),
         "sigma_data": 0.5,

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ipt.core.errors import IptError
-from ipt.priors.network import load
+from ipt.priors.loading import load
 from ipt.priors.unet import UNetConfig
 from ipt.priors.weights import TENSORS, export_state, read, save
 from ipt.training.options import TrainingOptions
@@ -209,7 +209,7 @@ def test_a_training_state_becomes_a_folder(tmp_path, uncertainty):
     export_state(trainer.state_path, tmp_path / "out", name="blobs", sizes=[8])
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["network"] == json.loads(json.dumps(asdict(network)))
-    assert (config["name"], config["sizes"], config["images"], config["canvas"]) == ("blobs", [8], 16, False)
+    assert (config["name"], config["sizes"], config["images"], config["kind"]) == ("blobs", [8], 16, "image")
     prior = load(tmp_path / "out")
     noisy = torch.randn(2, 3, 8, 8)
     direct = trainer.average(noisy, torch.full((2,), 0.5))

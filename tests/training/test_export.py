@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ipt.core.errors import IptError
-from ipt.operators.kernels import GaussianKernels
+from ipt.operators.blur.kernels import GaussianKernels
 from ipt.priors.unet import UNetConfig
 from ipt.training.export import export
 from ipt.training.options import TrainingOptions
@@ -26,11 +26,11 @@ def test_grey_pictures_are_no_kernels(make_trainer, tmp_path):
     make_trainer(images=8).run()
     files = export(tmp_path / "out")
     assert [file.name for file in files] == ["config.json", "diffusion_pytorch_model.safetensors", "card.md"]
-    assert (config(tmp_path / "out")["canvas"], config(tmp_path / "out")["sizes"]) == (False, [8])
+    assert (config(tmp_path / "out")["kind"], config(tmp_path / "out")["sizes"]) == ("image", [8])
     source = GeneratorSource(GaussianKernels(), sizes=(12, 8))
     make_trainer("kernels", source=source, images=8).run()
     export(tmp_path / "kernels")
-    assert (config(tmp_path / "kernels")["canvas"], config(tmp_path / "kernels")["sizes"]) == (True, [8, 12])
+    assert (config(tmp_path / "kernels")["kind"], config(tmp_path / "kernels")["sizes"]) == ("kernel", [8, 12])
 
 
 def test_a_local_network_takes_pictures_of_every_size(tmp_path):

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from ipt.cli.main import cli
 from ipt.core.errors import IptError
-from ipt.priors.network import load
+from ipt.priors.loading import load
 from ipt.priors.refined import RefinedConfig, lost_by_averaging
 from ipt.training.export import export
 from ipt.training.job import trainer as trainer_of
@@ -83,7 +83,7 @@ def test_what_is_written_serves_both_sizes(base, tmp_path):
     ours = trainer.average(noisy, torch.full((2,), 0.4))
     torch.testing.assert_close(prior.denoise(noisy, 0.4), ours, atol=2e-3, rtol=0)
     config = json.loads((tmp_path / "fine" / "config.json").read_text())
-    assert config["sizes"] == [8, 16] and config["base"]["images"] == 32 and not config["canvas"]
+    assert config["sizes"] == [8, 16] and config["base"]["images"] == 32 and config["kind"] == "image"
     card = (tmp_path / "fine" / "card.md").read_text()
     for told in ("Finer stripes (CC0).", "> Stripes (CC0).", "at 8x8: U-Net", "detail at 16x16: U-Net", "Refines the"):
         assert told in card

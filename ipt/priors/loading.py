@@ -1,0 +1,148 @@
+"""Priors from weights on disk: the network that a config describes, filled with the parameters of a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ipt.core.errors import IptError
+from ipt.priors.adm import ADMConfig, ADMUNet
+from ipt.priors.experts import Experts, ExpertsConfig, ExpertsDenoiser
+from ipt.priors.network import Denoiser, NetworkPrior
+from ipt.priors.refined import RefinedConfig, denoiser_of
+from ipt.priors.unet import UNetConfig
+from ipt.priors.vp import VPDenoiser
+from ipt.priors.weights import Weights, read
+
+_PROCESS = ("sqrt_alphas_cumprod", "sqrt_1m_alphas_cumprod")
+"""What deepinv stores with its ADM networks besides their parameters: the noise schedule, which is ours already."""
+_TRAINED: Mapping[str, type[UNetConfig] | type[RefinedConfig]] = {"unet": UNetConfig, "refined": RefinedConfig}
+
+
+def load(
+    path: str | os.PathLike[str],
+    device: str = "cpu",
+    precision: str = "fp32",
+    scale: float | None = None,
+    offset: float | None = None,
+    sizes: Sequence[int] | None = None,
+    head_channels: int = 64,
+    compile: bool = False,
+    centred: bool = True,
+    kind: str | None = None,
+) -> NetworkPrior:
+    """A prior from a folder or a file of weights.
+
+    Without a config.json beside it, a file must be a guided-diffusion checkpoint, and what that network is, is read off
+    its parameters.
+
+    Args:
+        path: of the folder or file.
+        device: where it runs.
+        precision: of `ipt.priors.precision`.
+        scale: physical = offset + scale * normalized; None: as the config says, without one .5, of a field 1.
+        offset: see scale; without a config .5, of a field 0.
+        sizes: sides that the network takes; None: as the config says.
+        head_channels: features a head of attention, where there is no config.
+        compile: the network by torch.compile.
+        centred: hold kernels to the centre (`ipt.priors.kernels`), where the config says that they are.
+        kind: image, kernel or field; None: as the config says, without one by the number of channels: one of a kernel,
+            two of a field, three of an image.
+
+    Raises:
+        IptError: what is there are no weights, or not of a network that this version knows.
+    """
+    chosen = {"scale": scale, "offset": offset, "sizes": None if sizes is None else list(sizes), "kind": kind}
+    return from_weights(read(path), device, precision, head_channels, compile, centred, **chosen)
+
+
+def from_weights(
+    weights: Weights,
+    device: str = "cpu",
+    precision: str = "fp32",
+    head_channels: int = 64,
+    compile: bool = False,
+    centred: bool = True,
+    **chosen: Any,
+) -> NetworkPrior:
+    """`load`, of weights already read; chosen: entries of the config that are not None override it."""
+    given = {name: value for name, value in chosen.items() if value is not None}
+    try:
+        config = weights.config
+        if config is None:
+            config = _inferred(weights.state, head_channels, given.get("kind"))
+        config = {**config, **given}
+        denoiser = _denoiser(config)
+    except IptError as error:
+        raise IptError(f"{weights.file}: {error}") from None
+    _fill(denoiser.network, weights)
+    folder = weights.file.parent.name if weights.config is not None else weights.file.name
+    name = config.get("name") or folder
+    return NetworkPrior(denoiser, config, device, precision, name, weights.sha256, compile, centred)
+
+
+def _inferred(state: Mapping[str, Tensor], head_channels: int, kind: str | None) -> dict[str, Any]:
+    """The config of a bare guided-diffusion checkpoint."""
+    try:
+        network = ADMConfig.from_state(state, head_channels)
+    except IptError as error:
+        raise IptError(f"{error}. Without a config.json beside them, only ADM weights can be told") from None
+    kind = kind or {1: "kernel", 2: "field"}.get(network.channels, "image")
+    return {
+        "format": 1,
+        "architecture": "adm",
+        "network": network.to_dict(),
+        "kind": kind,
+        "scale": 1.0 if kind == "field" else 0.5,
+        "offset": 0.0 if kind == "field" else 0.5,
+        "sizes": [network.usual_size] if network.usual_size else None,
+    }
+
+
+def _denoiser(config: Mapping[str, Any]) -> Denoiser:
+    """The module that a config describes, its parameters not yet those of the file."""
+    if config.get("format", 1) != 1:
+        raise IptError(f"config.json is of format {config['format']}, this version reads 1: update ipt")
+    try:
+        if config["architecture"] in _TRAINED:
+            network, sigma_data = _TRAINED[config["architecture"]], float(config["sigma_data"])
+            # Random initial weights must not advance the caller's random numbers.
+            with torch.random.fork_rng(devices=[]):
+                return denoiser_of(network.from_dict(config["network"]), sigma_data)
+        if config["architecture"] == "experts":
+            with torch.random.fork_rng(devices=[]):
+                return ExpertsDenoiser(Experts(ExpertsConfig.from_dict(config["network"])))
+        if config["architecture"] == "adm":
+            with torch.device("meta"):
+                adm = ADMUNet(ADMConfig.from_dict(config["network"]))
+            return VPDenoiser(adm, clip=bool(config.get("clip", True)))
+    except KeyError as error:
+        raise IptError(f"config.json has no {error}: restore the weights' own") from None
+    except IptError:
+        raise
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise IptError(f"config.json describes no network ({error}): restore the weights' own") from None
+    known = ", ".join((*_TRAINED, "experts"))
+    raise IptError(f"config.json asks for architecture {config['architecture']!r}; this version has {known} and adm")
+
+
+def _fill(network: nn.Module, weights: Weights) -> None:
+    """Put the file's parameters into the network; IptError naming what does not fit."""
+    wanted = network.state_dict()
+    state = {name: value for name, value in weights.state.items() if name not in _PROCESS}
+    troubles = {
+        "missing": [name for name in wanted if name not in state],
+        "unexpected": [name for name in state if name not in wanted],
+        "of another shape": [n for n, value in wanted.items() if n in state and state[n].shape != value.shape],
+    }
+    words = [f"{len(names)} {kind} ({', '.join(names[:3])})" for kind, names in troubles.items() if names]
+    if words:
+        raise IptError(
+            f"{weights.file} does not fit the network of its config: parameters {'; '.join(words)}. "
+            f"Give weights and config.json that belong together"
+        )
+    network.load_state_dict(state, assign=True)
