@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Framed, Linear, Wrapper, ability, framed_shape
+from ipt.core.abilities import (
+    Canonicalizable,
+    Coarsenable,
+    Coarser,
+    Framed,
+    Linear,
+    Resizable,
+    Wrapper,
+    ability,
+    framed_shape,
+)
 from ipt.core.errors import IptError
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 
@@ -20,8 +32,10 @@ def compose(first: ParametricOperator, *others: ParametricOperator) -> Parametri
     """The operator that applies `first` to the image, then each of the others to what came before.
 
     A parameter keeps its name; where an earlier part has that name, it gets a number: of two blurs, the kernels are
-    "kernel" and "kernel2". Raises IptError: a part that takes none of the usual images, so that its parameters have no
-    names.
+    "kernel" and "kernel2".
+
+    Raises:
+        IptError: a part takes none of the usual images, so that its parameters have no names.
     """
     if not others:
         return first
@@ -59,10 +73,12 @@ def nominal_parameters(operator: ParametricOperator) -> dict[str, ParameterSpec]
 
 
 @dataclass(frozen=True)
-class Composed(ParametricOperator, Linear, Framed, Wrapper):
+class Composed(ParametricOperator, Linear, Framed, Resizable, Coarsenable, Canonicalizable, Wrapper):
     """Operators one after the other; made by `compose`.
 
-    parts: in the order of their application. names: of the parameters of each part, (the part's own, this operator's).
+    Attributes:
+        parts: in the order of their application.
+        names: of the parameters of each part, (the part's own, this operator's).
     """
 
     parts: tuple[ParametricOperator, ...]
@@ -70,11 +86,16 @@ class Composed(ParametricOperator, Linear, Framed, Wrapper):
 
     def allows(self, kind: type) -> bool:
         able = [ability(part, kind) is not None for part in self.parts]
-        return any(able) if kind is Framed else all(able)
+        if kind is Canonicalizable:
+            # What the first part measures alike, all of them do.
+            return able[0]
+        return any(able) if kind in (Framed, Resizable) else all(able)
 
     def frame(self, image_shape: tuple[int, ...]) -> tuple[slice, slice]:
-        """What the last part measures, followed back to the image; a part that changes the size changes that of the
-        frame in proportion."""
+        """What the last part measures, followed back to the image.
+
+        A part that changes the size changes that of the frame in proportion.
+        """
         shape = tuple(image_shape)
         scale, sides = (1.0, 1.0), [(0.0, float(shape[-2])), (0.0, float(shape[-1]))]
         for part in self.parts:
@@ -114,11 +135,51 @@ class Composed(ParametricOperator, Linear, Framed, Wrapper):
         return image
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
-        valid = dict(parameters)
+        return self._each(parameters, [part.constrain for part in self.parts])
+
+    def resized(self, known: Mapping[str, Tensor]) -> Composed:
+        parts = []
         for part, names in zip(self.parts, self.names, strict=True):
-            found = part.constrain({own: parameters[name] for own, name in names})
-            valid |= {name: found[own] for own, name in names}
-        return valid
+            able = ability(part, Resizable)
+            parts.append(part if able is None else able.resized(_own(known, names)))
+        return replace(self, parts=tuple(parts))
+
+    def rescaled(self, known: Mapping[str, Tensor], scale: float) -> Unknowns:
+        able = [ability(part, Resizable) for part in self.parts]
+        return self._each(known, [dict if one is None else partial(one.rescaled, scale=scale) for one in able])
+
+    def coarser(self, image_shape: tuple[int, ...]) -> Coarser | None:
+        """Its parts for half the sides, one after the other; None where one of them has nothing to gain."""
+        coarser: list[Coarser] = []
+        shape = tuple(image_shape)
+        for part in self.parts:
+            able = ability(part, Coarsenable)
+            found = None if able is None else able.coarser(shape)
+            if found is None:
+                return None
+            coarser.append(found)
+            shape = _measured(part, shape, part.parameters(shape))
+        smaller = replace(self, parts=tuple(found.operator for found in coarser))
+        return Coarser(smaller, lambda parameters: self._each(parameters, [found.enlarged for found in coarser]))
+
+    def canonicalize(self, image: Tensor, parameters: Mapping[str, Tensor]) -> tuple[Tensor, Unknowns]:
+        """As the first part has it, whose measurement stays what it was."""
+        first = cast(Canonicalizable, self.parts[0])
+        image, found = first.canonicalize(image, _own(parameters, self.names[0]))
+        return image, {**parameters, **{name: found[own] for own, name in self.names[0]}}
+
+    def _each(self, parameters: Mapping[str, Tensor], change: Sequence[Callable[[Unknowns], Unknowns]]) -> Unknowns:
+        """Each part's parameters, of those that are there, changed by a function of that part's."""
+        changed = dict(parameters)
+        for make, names in zip(change, self.names, strict=True):
+            found = make(_own(parameters, names))
+            changed |= {name: found[own] for own, name in names if own in found}
+        return changed
+
+
+def _own(parameters: Mapping[str, Tensor], names: Sequence[tuple[str, str]]) -> Unknowns:
+    """A part's parameters, under its own names."""
+    return {own: parameters[name] for own, name in names if name in parameters}
 
 
 def _measured(part: ParametricOperator, shape: tuple[int, ...], specs: Mapping[str, ParameterSpec]) -> tuple[int, ...]:

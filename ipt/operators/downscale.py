@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ipt.core.abilities import Belief, Coarsenable, Coarser, ExactSteps, Linear
+from ipt.core.abilities import Belief, ExactSteps, Linear
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
@@ -25,7 +25,7 @@ METHODS = ("mean", "sample")
 
 
 @dataclass(frozen=True)
-class Downscale(ParametricOperator, Linear, ExactSteps, Coarsenable):
+class Downscale(ParametricOperator, Linear, ExactSteps):
     """A picture of a factor-th of the height and width; nothing about it is unknown.
 
     Args:
@@ -51,10 +51,6 @@ class Downscale(ParametricOperator, Linear, ExactSteps, Coarsenable):
     def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
         channels, height, width = measurement_shape
         return channels, height * self.factor, width * self.factor
-
-    def coarser(self, image_shape: tuple[int, ...]) -> Coarser | None:
-        """Itself, for the sake of what it is composed with; None: alone it has nothing that is unknown."""
-        return Coarser(self, dict)
 
     def forward(self, image: Tensor) -> Tensor:  # type: ignore[override]  # it has no parameters
         if self.method == "mean":

@@ -7,10 +7,12 @@ import pickle
 import pytest
 import torch
 
-from ipt.core.abilities import Framed, Linear, ability
+from ipt.core.abilities import Canonicalizable, Coarsenable, Framed, Linear, Resizable, ability
 from ipt.core.errors import IptError
 from ipt.core.operator import ParameterSpec, ParametricOperator
+from ipt.linalg.resampling import halved
 from ipt.operators.blur import Blur
+from ipt.operators.blur.centring import off_centre
 from ipt.operators.blur.kernels import MotionKernels
 from ipt.operators.compose import Composed, compose, numbered
 from ipt.operators.downscale import Downscale
@@ -103,6 +105,48 @@ def test_it_is_linear_if_its_parts_are():
             return image.square()
 
     assert ability(BLURRED, Linear) and not ability(compose(Blur(5), Squared()), Linear)
+
+
+def gaussian(side: int, down: float = 0.0) -> torch.Tensor:
+    places = torch.arange(side) - side // 2
+    kernel = (-((places[:, None] - down) ** 2 + places**2) / (side / 2)).exp()[None, None]
+    return kernel / kernel.sum()
+
+
+def test_given_parameters_resize_the_parts_that_take_them():
+    able = ability(TWICE, Resizable)
+    assert able is not None
+    resized = able.resized({"kernel2": torch.ones(1, 1, 7, 9)})
+    specs = resized.parameters((3, 32, 32))
+    assert {name: spec.shape for name, spec in specs.items()} == {"kernel": (1, 3, 3), "kernel2": (1, 7, 9)}
+    rescaled = able.rescaled({"kernel": gaussian(3), "kernel2": gaussian(9)}, 0.5)
+    for found, part, kernel in zip(rescaled.values(), (Blur(3), Blur(9)), (gaussian(3), gaussian(9)), strict=True):
+        torch.testing.assert_close(found, part.rescaled({"kernel": kernel}, 0.5)["kernel"])
+
+
+def test_coarser_it_measures_about_the_halved_measurement():
+    operator = compose(Blur(25, "circular"), Blur(31, "circular"))
+    coarser = ability(operator, Coarsenable).coarser((3, 64, 64))
+    specs = coarser.operator.parameters((3, 32, 32))
+    assert {name: spec.shape for name, spec in specs.items()} == {"kernel": (1, 16, 16), "kernel2": (1, 16, 16)}
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    image = Blur(9, "circular").forward(image, gaussian(9))
+    kernels = {"kernel": gaussian(16), "kernel2": gaussian(16, 1.0)}
+    small = coarser.operator.forward(halved(image), **kernels)
+    large = halved(operator.forward(image, **operator.constrain(coarser.enlarged(kernels))))
+    assert (small - large).abs().max() < 0.2 * (small - halved(image)).abs().max()
+    assert ability(operator, Coarsenable).coarser((3, 63, 64)) is None, "a circular picture's side is odd"
+
+
+def test_the_solution_reported_is_the_first_parts_and_is_measured_alike():
+    operator = compose(Blur(9, "circular"), Downscale(2))
+    image = Blur(9, "circular").forward(torch.rand(1, 3, 32, 32), gaussian(9))
+    kernel = gaussian(9, 0.4)
+    moved, found = ability(operator, Canonicalizable).canonicalize(image, {"kernel": kernel})
+    assert off_centre(kernel)[0, 0] > 0.3 and off_centre(found["kernel"]).abs().max() < 0.02
+    torch.testing.assert_close(
+        operator.forward(moved, **found), operator.forward(image, kernel=kernel), rtol=0, atol=2e-3
+    )
 
 
 def test_it_nests_and_pickles():
