@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,8 +11,6 @@ from typing import Any
 import docstring_parser
 from docstring_parser.attrdoc import add_attribute_docstrings
 from docstring_parser.google import DEFAULT_SECTIONS, GoogleParser, Section, SectionType
-
-from ipt.plugins.options import signature_of
 
 _REFERENCES = "references"
 _GOOGLE = GoogleParser([*DEFAULT_SECTIONS, Section("References", _REFERENCES, SectionType.SINGULAR)])
@@ -48,11 +45,9 @@ def documentation_of(factory: Callable[..., Any]) -> Documentation:
         for param in found.params:
             for name in param.arg_name.split(","):
                 options.setdefault(name.strip().lstrip("*"), _line(param.description))
-    older = _from_paragraphs("\n\n".join(_texts(factory)), signature_of(factory).names())
     return Documentation(
-        # An older docstring's paragraphs are its options.
-        description="" if older else (own.description or "").strip(),
-        options={**older, **options},
+        description=(own.description or "").strip(),
+        options=options,
         raises={each.type_name or "": _line(each.description) for each in own.raises},
         references=_line(next((each.description for each in own.meta if each.args[:1] == [_REFERENCES]), "")),
     )
@@ -65,20 +60,6 @@ def _texts(factory: Callable[..., Any]) -> list[str]:
     texts = [inspect.cleandoc(getattr(each, "__doc__", None) or "") for each in owners]
     # What a dataclass without a docstring has is its signature.
     return ["" if text.startswith(f"{getattr(factory, '__name__', '')}(") else text for text in texts]
-
-
-def _from_paragraphs(text: str, names: list[str]) -> dict[str, str]:
-    """What is said after `name:` or `name, other:`, up to the next such place or the end of the paragraph."""
-    one = "|".join(map(re.escape, names)) or "(?!)"
-    place = re.compile(rf"(?:^|(?<=[.;]\s))\s*((?:{one})(?:, (?:{one}))*):\s", re.MULTILINE)
-    found: dict[str, str] = {}
-    for paragraph in re.split(r"\n\s*\n", text):
-        places = [] if re.match(r"(Args|Attributes):\n", paragraph) else list(place.finditer(paragraph))
-        ends = [*(match.start() for match in places), len(paragraph)][1:]
-        for match, end in zip(places, ends, strict=True):
-            for name in match[1].split(", "):
-                found.setdefault(name, _line(paragraph[match.end() : end]))
-    return found
 
 
 def _parsed(text: str) -> docstring_parser.Docstring:

@@ -86,14 +86,14 @@ class ExpertsDenoiser(nn.Module):
         config = self.network.config
         little = sigma < config.switch
         if little.all():
-            clean = self.network.low(noisy, sigma.clamp(min=config.least))
+            clean: Tensor = self.network.low(noisy, sigma.clamp(min=config.least))
             if config.least == 0:
                 return clean
             # What is removed falls like the noise's variance, below the least level too.
             share = (sigma / config.least).clamp(max=1).square().reshape(-1, 1, 1, 1)
             return noisy + share.to(noisy.dtype) * (clean - noisy)
         if not little.any():
-            return EDMDenoiser(self.network.high, config.sigma_data)(noisy, sigma)
+            return EDMDenoiser(self.network.high, config.sigma_data).forward(noisy, sigma)
         clean = torch.empty_like(noisy)
         for chosen in (little, ~little):
             clean[chosen] = self(noisy[chosen], sigma[chosen])

@@ -11,6 +11,7 @@ References:
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -62,9 +63,7 @@ class FFDNet(nn.Module):
         super().__init__()
         self.config = config
         widths = [4 * config.channels + 1, *[config.width] * (config.layers - 1), 4 * config.channels]
-        self.layers = nn.ModuleList(
-            nn.Conv2d(before, after, 3, padding=1) for before, after in zip(widths, widths[1:], strict=False)
-        )
+        self.layers = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(widths))
 
     def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
         features = F.pixel_unshuffle(0.5 + 0.5 * noisy, 2)

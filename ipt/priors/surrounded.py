@@ -73,8 +73,9 @@ class Surrounded(Prior, FrameAware):
 
 
 def surrounded(prior: Prior, operator: ParametricOperator) -> Prior:
-    """A prior as an operator's images need it: surrounded, if these are larger than their frame and it takes some sizes
-    alone; else itself.
+    """A prior as an operator's images need it.
+
+    Surrounded, if these are larger than their frame and it takes some sizes alone; else itself.
     """
     framed = ability(operator, Framed)
     return prior if framed is None or _takes_any_size(prior) else Surrounded(prior, framed.frame)
