@@ -16,11 +16,12 @@ from ipt.bench.protocol import Protocol, SolverSpec
 from ipt.core.errors import IptError, Misuse
 from ipt.core.operator import IMAGE, ParametricOperator
 from ipt.core.solver import Solution, Solver
+from ipt.images.files import Picture
 from ipt.images.fit import fit
 from ipt.images.outcomes import Progress
 from ipt.plugins.building import build
 from ipt.solve.batches import BatchSizer, SamplingTask, solve_tasks
-from ipt.solve.prepare import sample_seeds
+from ipt.solve.prepare import ImageTask, prepare, sample_seeds
 from ipt.solve.verdict import interior_rms
 
 _DIVERGED = 100.0
@@ -82,7 +83,9 @@ class Bench:
 
     @property
     def cases_together(self) -> int:
-        """How many cases make a batch."""
+        """How many cases make a batch; of a recipe, whose kernels are of several sizes, one."""
+        if self.protocol.recipe:
+            return 1
         side = self.protocol.size
         return max(1, self._sizer().size((CHANNELS, side, side)) // self.options.samples)
 
@@ -135,29 +138,35 @@ class Bench:
         Raises:
             IptError: A solve that diverges.
         """
-        options = self.options
-        tasks = [
-            SamplingTask(
-                solver=solver,
-                measurement=case.measurement[None].to(options.device),
-                noise=self.protocol.noise,
-                known={name: case.parameters[name][None].to(options.device) for name in spec.known},
-                seeds=sample_seeds(options.seed, f"{case.stem} {case.picture}", options.samples),
-            )
-            for case in cases
-        ]
-        peak, began = PeakMemory(options.device), time.perf_counter()
+        tasks = [self._task(solver, spec, case) for case in cases]
+        peak, began = PeakMemory(self.options.device), time.perf_counter()
         solutions = solve_tasks(tasks, self._sizer(), on_step)
         seconds, memory = (time.perf_counter() - began) / len(cases), peak.bytes()
         return [
-            replace(self._attempt(solver.operator, case, spec.known, solution), seconds=seconds, memory=memory)
-            for case, solution in zip(cases, solutions, strict=True)
+            replace(self._attempt(task, case, spec.known, solution), seconds=seconds, memory=memory)
+            for task, case, solution in zip(tasks, cases, solutions, strict=True)
         ]
+
+    def _task(self, solver: Solver, spec: SolverSpec, case: Case) -> SamplingTask:
+        options, noise = self.options, self.protocol.noise
+        known = {name: case.parameters[name] for name in spec.known}
+        if noise is None:
+            # As `ipt solve` does: the noise level is estimated, and clipped highlights leave the mask.
+            task = ImageTask(Picture(case.measurement), case.name, None, options.seed, options.samples, known)
+            return prepare(solver, task, options.device).sampling
+        return SamplingTask(
+            solver=solver,
+            measurement=case.measurement[None].to(options.device),
+            noise=noise,
+            known={name: value[None].to(options.device) for name, value in known.items()},
+            seeds=sample_seeds(options.seed, case.name, options.samples),
+        )
 
     def _sizer(self) -> BatchSizer:
         return BatchSizer(self.options.batch, self.options.device)
 
-    def _attempt(self, operator: ParametricOperator, case: Case, known: Sequence[str], solution: Solution) -> Attempt:
+    def _attempt(self, task: SamplingTask, case: Case, known: Sequence[str], solution: Solution) -> Attempt:
+        operator = task.solver.operator
         drawn = {IMAGE: solution.whole.cpu(), **{name: v.cpu() for name, v in solution.parameters.items()}}
         # What is not finite compares as false, too.
         if not all(bool((value.abs() < _DIVERGED).all()) for value in drawn.values()):
@@ -174,7 +183,7 @@ class Bench:
             image=samples[IMAGE].mean(0),
             parameters={name: value for name, value in found.items() if name not in known},
             samples={name: value for name, value in samples.items() if name not in known},
-            residual=inside / self.protocol.noise,
+            residual=inside / task.noise,
             calls=sum(solution.calls.values()),
         )
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ipt.bench import photographs
 from ipt.bench.protocol import SHIPPED, Protocol
 from ipt.core.errors import IptError
 from ipt.core.operator import Generator, ParametricOperator
@@ -48,6 +49,7 @@ class Case:
         clean: (3, S, S) in 0..1.
         measurement: (3, S, S), not clipped.
         parameters: The true ones by name, (C, H, W).
+        name: What solvers' seeds depend on, besides the run's.
         digest: Of clean and measurement.
     """
 
@@ -56,6 +58,7 @@ class Case:
     clean: Tensor
     measurement: Tensor
     parameters: Mapping[str, Tensor]
+    name: str
     digest: str
 
 
@@ -76,12 +79,17 @@ class Cases:
 
     def __getitem__(self, number: int) -> Case:
         protocol = self.protocol
-        name, clean = self._clean(number)
         stem = f"{number:05d}"
-        seed = image_seed(protocol.seed, f"case {stem}")
-        made = simulate(clean, self.operator, self.generators, protocol.noise, seed)
-        digest = hashlib.sha256(clean.numpy().tobytes() + made.measurement.numpy().tobytes()).hexdigest()
-        return Case(stem, name, clean, made.measurement, made.parameters, digest)
+        if protocol.recipe:
+            path = photographs.source(self.paths, number, protocol.count)
+            made = photographs.photograph(path, number, protocol.size)
+            parameters = {"kernel": made.kernel}
+            return _case(stem, path.name, made.truth, made.measurement, parameters, f"photograph{number}")
+        name, clean = self._clean(number)
+        simulated = simulate(
+            clean, self.operator, self.generators, protocol.noise or 0.0, image_seed(protocol.seed, f"case {stem}")
+        )
+        return _case(stem, name, clean, simulated.measurement, simulated.parameters, f"{stem} {name}")
 
     def _clean(self, number: int) -> tuple[str, Tensor]:
         side = self.protocol.size
@@ -102,6 +110,13 @@ class Cases:
         return path.name, square if smaller == side else resized(square, side).clamp(0, 1)
 
 
+def _case(
+    stem: str, picture: str, clean: Tensor, measurement: Tensor, parameters: Mapping[str, Tensor], name: str
+) -> Case:
+    digest = hashlib.sha256(clean.numpy().tobytes() + measurement.numpy().tobytes()).hexdigest()
+    return Case(stem, picture, clean, measurement, parameters, name, digest)
+
+
 def cases_of(protocol: Protocol) -> Cases:
     """The cases of a protocol whose pictures are named.
 
@@ -116,6 +131,8 @@ def cases_of(protocol: Protocol) -> Cases:
         name: build_component("generator", spec.name, spec.options) for name, spec in protocol.generators.items()
     }
     paths = () if protocol.pictures == SHIPPED else tuple(files.inputs(protocol.pictures))
+    if protocol.recipe:
+        photographs.check_pictures(paths)
     return Cases(protocol, operator, generators, paths)
 
 
@@ -130,7 +147,7 @@ def export(protocol: Protocol, folder: str) -> int:
     Raises:
         IptError: As for `cases_of`.
     """
-    bare = not protocol.pictures
+    bare = not protocol.pictures and not protocol.recipe
     cases = cases_of(replace(protocol, pictures=SHIPPED) if bare else protocol)
     out = check_folder(folder)
     truth = check_folder(out / "truth")

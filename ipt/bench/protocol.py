@@ -26,6 +26,7 @@ BASELINES: Mapping[str, str] = {
     "richardson-lucy": "scikit-image's Richardson-Lucy iteration with the true kernel",
 }
 """Name -> what it does."""
+RECIPES = ("photographs",)  # data that are not of one operator and its generators: ipt.bench.photographs
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -66,18 +67,19 @@ class Protocol:
     Attributes:
         size: The side, in pixels, of the square that pictures are made.
         count: How many cases.
-        noise: Standard deviation, of 0..1.
-        operator: That makes the measurements.
+        noise: Standard deviation, of 0..1; None: as the recipe has it, of which solvers are told nothing.
+        operator: That makes the measurements; of a recipe, what solvers take for it.
         generators: Of the operator's parameters, by name.
         pictures: A folder of clean ones, or SHIPPED; "": to be named for each run.
         seed: Of the test kernels, fields and noise.
         priors: Of all solvers by unknown; a parameter that is not named has its usual one.
+        recipe: One of RECIPES, which makes the data by itself; "": operator, generators, noise and seed do.
     """
 
     name: str
     size: int
     count: int
-    noise: float
+    noise: float | None
     operator: ComponentSpec
     generators: Mapping[str, ComponentSpec]
     solvers: tuple[SolverSpec, ...]
@@ -85,6 +87,7 @@ class Protocol:
     pictures: str = ""
     seed: int = 0
     priors: Mapping[str, str] = field(default_factory=dict)
+    recipe: str = ""
 
     @property
     def title(self) -> str:
@@ -93,6 +96,8 @@ class Protocol:
 
     def data(self) -> dict[str, Any]:
         """All that the measurements depend on, but for the pictures."""
+        if self.recipe:
+            return {"recipe": self.recipe, "size": self.size, "operator": asdict(self.operator)}
         return {
             "size": self.size,
             "seed": self.seed,
@@ -109,7 +114,8 @@ class Protocol:
             values = {key: value for key, value in asdict(spec).items() if value != getattr(usual, key)}
             solvers[spec.name] = {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
         data = {**self.data(), "operator": _flat(self.operator)}
-        data["generators"] = {name: _flat(spec) for name, spec in self.generators.items()}
+        if not self.recipe:
+            data["generators"] = {name: _flat(spec) for name, spec in self.generators.items()}
         head = {"summary": self.summary, "pictures": self.pictures, "count": self.count}
         return {**{k: v for k, v in head.items() if v}, **data, "priors": dict(self.priors), "solvers": solvers}
 
@@ -163,16 +169,12 @@ class Protocol:
 
 def built_in() -> list[str]:
     """The names of the protocols that come with the package."""
-    folder = files("ipt.bench") / "protocols"
-    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+    names = [item.name for item in (files("ipt.bench") / "protocols").iterdir()]
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
 
 
 def load(spec: str) -> Protocol:
-    """The built-in protocol of that name, or the one in that YAML file.
-
-    Raises:
-        IptError: There is none, or it is not one.
-    """
+    """The built-in protocol of that name, or the one in that YAML file; IptError: there is none, or it is not one."""
     if spec in built_in():
         text = (files("ipt.bench") / "protocols" / f"{spec}.yaml").read_text(encoding="utf-8")
         return parsed(load_yaml(text), spec, f"protocol {spec}")
@@ -194,15 +196,22 @@ def parsed(values: object, name: str, where: str) -> Protocol:
     Raises:
         IptError: An unknown key (with a suggestion), a value that cannot be.
     """
-    known = ("summary", "pictures", "size", "count", "seed", "noise", "operator", "generators", "priors", "solvers")
+    drawn = ("seed", "noise", "generators")
+    known = ("summary", "pictures", "size", "count", *drawn, "operator", "priors", "solvers", "recipe")
     given = _mapping(values, where, known)
-    for key in ("size", "count", "noise", "operator", "generators", "solvers"):
+    recipe = _text(given.get("recipe", ""), f"{where}: recipe")
+    if recipe and recipe not in RECIPES:
+        raise Misuse(f"{where}: there is no recipe {recipe!r}{advice(recipe, RECIPES, 'recipes')}")
+    for key in drawn:
+        if recipe and key in given:
+            raise IptError(f"{where}: the recipe {recipe} has its own {key}; drop {key}")
+    for key in ("size", "count", "operator", "solvers", *(() if recipe else ("noise", "generators"))):
         if given.get(key) is None:
             raise IptError(f"{where} does not say its {key}; docs/benchmarks.md shows what a protocol holds")
-    noise = given["noise"]
+    noise = given.get("noise", 1.0)
     if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 < noise <= 1:
         raise IptError(f"{where}: noise is a standard deviation above 0, at most 1, of pictures in 0..1, not {noise!r}")
-    generators = _mapping(given["generators"], f"{where}: generators")
+    generators = _mapping(given.get("generators"), f"{where}: generators")
     solvers = _mapping(given["solvers"], f"{where}: solvers")
     if not solvers:
         raise IptError(f"{where} has no solvers; give at least one, such as proximal: {{guidance: proximal}}")
@@ -213,11 +222,12 @@ def parsed(values: object, name: str, where: str) -> Protocol:
         size=_whole(given["size"], f"{where}: size", 8),
         count=_whole(given["count"], f"{where}: count", 1),
         seed=_whole(given.get("seed", 0), f"{where}: seed", 0),
-        noise=float(noise),
+        noise=None if recipe else float(noise),
         operator=_component(given["operator"], f"{where}: operator"),
         generators={key: _component(value, f"{where}: generators.{key}") for key, value in generators.items()},
         priors=_texts(given.get("priors"), f"{where}: priors"),
         solvers=tuple(_solver(key, value, f"{where}: solvers.{key}") for key, value in solvers.items()),
+        recipe=recipe,
     )
 
 

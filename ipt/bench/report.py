@@ -12,6 +12,7 @@ from typing import Any
 
 from ipt.bench.attempts import Bench
 from ipt.bench.cases import Cases
+from ipt.bench.comparisons import compared
 from ipt.bench.perceptual import PerceptualScores
 from ipt.bench.plots import contact_sheet_of, plots
 from ipt.bench.protocol import BASELINES, SHIPPED, SolverSpec
@@ -39,7 +40,7 @@ def report(bench: Bench, cases: Cases, keys: Sequence[str], log: Rows, out: Path
     protocol = bench.protocol
     perceptual = PerceptualScores(log, pictures, bench.options.device)
     perceptual.add_lpips([log[key] for key in keys if log[key]["status"] == "done"])
-    rows = [log[key] for key in keys]
+    rows = compared(protocol, [log[key] for key in keys])
     summaries = []
     for spec in protocol.solvers:
         own = [row for row in rows if row["solver"] == spec.name]
@@ -112,14 +113,15 @@ def _padded(rows: Sequence[Sequence[str]]) -> list[str]:
 def _notes(bench: Bench, cases: Cases, rows: Sequence[Row]) -> Iterator[str]:
     """How the figures were made, what each solver was given, and what failed."""
     protocol, options = bench.protocol, bench.options
+    drawn = f"noise {protocol.noise:g} on 0..1, seed {protocol.seed} for the data and" if protocol.noise else "seed"
     yield (
         f"Mean over cases (95 % bootstrap interval over cases). {len(cases)} cases of {protocol.size} x "
-        f"{protocol.size} px, noise {protocol.noise:g} on 0..1, seed {protocol.seed} for the data and {options.seed} "
-        f"for the solvers."
+        f"{protocol.size} px, {drawn} {options.seed} for the solvers."
     )
     yield (
         "Registered: after moving the result, or the kernel, by the shift that a blind problem leaves free; MNC is by "
-        "definition the largest over shifts."
+        "definition the largest over shifts. Errors are compared registered: with the measurement's, and with those of "
+        "the same solver given the true parameters."
     )
     yield (
         f"Seconds: on {options.device}, {options.precision}; up to {bench.cases_together * options.samples} draws are "

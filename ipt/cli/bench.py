@@ -13,9 +13,9 @@ from ipt.cli.options import pairs
 from ipt.priors.precision import PRECISIONS
 
 _EPILOG = """Built-in protocols: small (a face that ships, minutes on a laptop), paper-deblur-motion,
-paper-deblur-gaussian and paper-turbulence (256x256, any folder of pictures). OUT gets table.md, results.csv,
-results.json, plots.svg, sheet.png and all pictures; run again, it goes on where it was. docs/benchmarks.md says what a
-protocol holds."""
+paper-deblur-gaussian and paper-turbulence (256x256, any folder of pictures), and photographs (as cameras take them, cut
+from 40 larger ones). OUT gets table.md, results.csv, results.json, plots.svg, sheet.png and all pictures; run again, it
+goes on where it was. docs/benchmarks.md says what a protocol holds."""
 
 
 @click.command(epilog=_EPILOG)

@@ -31,10 +31,10 @@ from ipt.plugins.registry import one_line
 DONE, ERROR, USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
 _SAME = (
-    "border change channels depth device engine fit force frames generator images known noise precision prior "
-    "reference refine samples seed shard size steps"
+    "border change channels cut depth device engine exposure fit force frames generator images jpeg known noise "
+    "operator precision prior reference refine rotation samples seed shard size steps"
 )
-_OTHERS = {"out": "-o", "pictures": "--images", "held_out": "--held-out"}
+_OTHERS = {"out": "-o", "pictures": "--images", "held_out": "--held-out", "linear_light": "--linear-light"}
 _OPTIONS = {**{name: f"--{name}" for name in _SAME.split()}, **_OTHERS}
 """Arguments of the library that messages name, as options of the command line."""
 _ARGUMENT = re.compile(rf"\b({'|'.join(_OPTIONS)})=(True\b|[\w:+/]*(?:\.\w+)*)")

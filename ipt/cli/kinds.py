@@ -51,6 +51,11 @@ def seconds(value: Any) -> float:
     return _number(value, "a number of seconds from 0 up")
 
 
+def number(value: Any) -> float:
+    """A number from 0 up."""
+    return _number(value, "a number from 0 up")
+
+
 def deviation(value: Any) -> float:
     """A standard deviation from 0 to 1."""
     return _number(value, "a standard deviation from 0 up (of pictures in 0..1)", 1)

@@ -11,7 +11,7 @@ import click
 from ipt.cli import kinds
 from ipt.cli.console import echo_json
 from ipt.cli.errors import DONE, SOME_FAILED
-from ipt.cli.options import ENVIRONMENT, as_json, config, flag, option, origins, out_folder, pairs
+from ipt.cli.options import ENVIRONMENT, Option, as_json, config, flag, option, origins, out_folder, pairs
 from ipt.simulate.options import DEPTHS, SimulateOptions
 
 _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy, a.kernel.png and a.json. Then
@@ -51,6 +51,46 @@ _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy,
     environment=False,
 )
 @option(SimulateOptions, "--depth", click.Choice(DEPTHS), None, "Bits of the measurement.", environment=False)
+@click.option(
+    "--cut",
+    cls=Option,
+    is_flag=True,
+    default=SimulateOptions.cut,
+    allow_from_autoenv=False,
+    help="Measure the middle of CLEAN: what lies around it is real, and not its reflection.",
+)
+@option(
+    SimulateOptions,
+    "--rotation",
+    kinds.number,
+    "DEGREES",
+    "The camera turns by so much between the two ends of the kernel, which so differs over the frame (blur alone).",
+    environment=False,
+)
+@click.option(
+    "--linear-light",
+    cls=Option,
+    is_flag=True,
+    default=SimulateOptions.linear_light,
+    allow_from_autoenv=False,
+    help="Degrade the light, of which CLEAN is the sRGB encoding, as a camera does.",
+)
+@option(
+    SimulateOptions,
+    "--exposure",
+    kinds.number,
+    "FACTOR",
+    "Of the light; what becomes brighter than white is clipped.",
+    environment=False,
+)
+@option(
+    SimulateOptions,
+    "--jpeg",
+    kinds.whole(1),
+    "QUALITY",
+    "The measurement was a JPEG of this quality, 1 to 100.",
+    environment=False,
+)
 @config
 @flag("--force", text="Replace files that are there.")
 @as_json
@@ -65,6 +105,11 @@ def simulate(
     border: str | None,
     set: Mapping[str, Any],
     depth: str,
+    cut: bool,
+    rotation: float,
+    linear_light: bool,
+    exposure: float,
+    jpeg: int | None,
     force: bool,
     as_json: bool,
 ) -> int:
@@ -81,6 +126,11 @@ def simulate(
         set=set,
         frames=frames,
         depth=depth,
+        cut=cut,
+        rotation=rotation,
+        linear_light=linear_light,
+        exposure=exposure,
+        jpeg=jpeg,
         origins=origins(),
     )
     from ipt.cli.progress import Reporter

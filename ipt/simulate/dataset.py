@@ -18,13 +18,13 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.core.operator import Generator, ParametricOperator
 from ipt.images import files
 from ipt.images.atomic import atomic, check_folder
@@ -38,8 +38,9 @@ from ipt.linalg.random import image_seed
 from ipt.operators.compose import nominal_parameters
 from ipt.plugins.building import build_component
 from ipt.plugins.registry import one_line
+from ipt.simulate.camera import Camera
 from ipt.simulate.options import SimulateOptions
-from ipt.simulate.simulation import Simulation, generator_names, generators_for, section, simulate
+from ipt.simulate.simulation import Simulation, check_camera, generator_names, generators_for, section, simulate
 
 
 def simulate_all(options: SimulateOptions, out: str, force: bool, listener: ProgressListener) -> Iterator[Outcome]:
@@ -54,12 +55,16 @@ def simulate_all(options: SimulateOptions, out: str, force: bool, listener: Prog
     """
     paths = files.inputs(options.input)
     settings = options.settings()
+    camera = Camera(options.rotation, options.linear_light, options.exposure, options.jpeg)
+    if options.jpeg and options.depth == "16":
+        raise Misuse("a JPEG has 8 bits; drop depth=16, or jpeg=")
     operator = build_component("operator", options.operator, section(settings, "operator"))
+    check_camera(operator, camera, options.cut)
     names = generator_names(options.generator, nominal_parameters(operator))
     generators = generators_for(names, settings)
     with _removed_if_empty(Path(out), Path(out, "truth")):
         folder = check_folder(out)
-        dataset = _Dataset(options, operator, names, generators, folder, check_folder(folder / "truth"))
+        dataset = _Dataset(options, operator, names, generators, camera, folder, check_folder(folder / "truth"))
         for path in paths:
             dataset.check_place(path, force)
         for number, path in enumerate(paths, 1):
@@ -84,6 +89,7 @@ class _Dataset:
     operator: ParametricOperator
     names: Mapping[str, str]
     generators: Mapping[str, Generator]
+    camera: Camera
     folder: Path
     truth: Path
 
@@ -107,15 +113,20 @@ class _Dataset:
         """Make and write one measurement; its record."""
         options = self.options
         picture = files.read(path)
-        clean = picture if options.depth == "input" else replace(picture, depth=int(options.depth))
+        camera = self.camera
+        clean = replace(picture, depth=8 if camera.jpeg else picture.depth)
+        if options.depth != "input":
+            clean = replace(picture, depth=int(options.depth))
         seed = image_seed(options.seed, path.name)
         frames = options.frames or 1
         seeds = [seed] if frames == 1 else [image_seed(seed, f"frame {number}") for number in range(1, frames + 1)]
         try:
-            made = [simulate(clean.pixels, self.operator, self.generators, options.noise, one) for one in seeds]
+            made = [
+                simulate(clean.pixels, self.operator, self.generators, options.noise, one, options.cut, camera)
+                for one in seeds
+            ]
         except ValueError as error:
             raise IptError(f"{path.name}: {error}") from error
-        measured = torch.stack([one.measurement for one in made])
         if clean.depth == 8 and 0 < options.noise < 4 * ROUNDING_NOISE:
             listener.note(
                 f"{path.name}: 8 bits, as the input; rounding adds noise of {ROUNDING_NOISE:.4f} to yours of "
@@ -129,11 +140,14 @@ class _Dataset:
             "depth": clean.depth,
             "generators": self.names,
             "frames": frames,
-            "shape": list(measured.shape[1:]),
-            "clipped": float(((measured < 0) | (measured > 1)).double().mean()),
+            "shape": list(made[0].measurement.shape),
+            "clipped": sum(one.clipped for one in made) / frames,
+            "camera": asdict(camera),
             "options": options.record(),
             "versions": versions(),
         }
+        if camera.rotation:
+            record["rotation_directions"] = [one.direction for one in made]
         self._write(path.stem, clean, made, record)
         return record
 
@@ -142,7 +156,7 @@ class _Dataset:
         several = len(made) > 1
         with _undone_on_error() as written:
             picture = written(self.truth / f"{stem}.png")
-            files.write(picture, clean)
+            files.write(picture, clean.with_pixels(made[0].clean))
             for name in made[0].parameters:
                 each = [one.parameters[name] for one in made]
                 write_parameter(written(parameter_file(picture, name)), torch.stack(each) if several else each[0])

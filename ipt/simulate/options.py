@@ -23,6 +23,8 @@ class SimulateOptions(RunOptions):
         seed: of the run; parameters and noise of each picture come from it and the picture's name.
         frames: exposures of each picture, in a folder of its own; None: one.
         depth: of the measurements in bits, one of DEPTHS; "input": as the clean picture's.
+        cut: the measurement is of the picture's middle, so that what lies around it is real.
+        rotation, linear_light, exposure, jpeg: as of `ipt.simulate.camera.Camera`.
     """
 
     input: Path
@@ -34,4 +36,9 @@ class SimulateOptions(RunOptions):
     set: Mapping[str, Any] = field(default_factory=dict)
     frames: int | None = None
     depth: str = "input"
+    cut: bool = False
+    rotation: float = 0.0
+    linear_light: bool = False
+    exposure: float = 1.0
+    jpeg: int | None = None
     origins: Mapping[str, str] = field(default_factory=dict)

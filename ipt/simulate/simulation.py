@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +13,16 @@ from torch import Tensor
 from ipt.core.abilities import Framed, ability, framed_shape
 from ipt.core.errors import IptError, Misuse
 from ipt.core.operator import Generator, ParameterSpec, ParametricOperator
-from ipt.linalg.random import Noise, image_seed
+from ipt.images.files import MINIMUM_SIDE
+from ipt.linalg.random import Noise, image_seed, stream
+from ipt.operators.blur import Blur
 from ipt.plugins.building import build_component
 from ipt.plugins.suggestions import advice
+from ipt.simulate.camera import Camera, turned, turning_rate, turning_reach
+
+_BEYOND = {"unknown": "reflect", "reflect": "reflect", "replicate": "edge", "zero": "constant", "circular": "wrap"}
+"""How a picture goes on outside its frame, by border, as numpy calls it."""
+_ANY_SHAPE = (3, 256, 256)
 
 
 @dataclass(frozen=True)
@@ -22,12 +30,18 @@ class Simulation:
     """A measurement with its truth.
 
     Attributes:
-        measurement: (C, H, W), as it is: noise reaches a little outside 0..1.
+        measurement: (C, H, W), as it is: noise reaches a little outside 0..1, unless a camera has clipped it.
         parameters: The true ones by name, (C, H, W), valid.
+        clean: (C, H, W), the picture that a perfect solver would find.
+        clipped: Share of the measurement that is outside 0..1, or was until a camera has clipped it.
+        direction: (rows, columns) of length 1, along which the camera's shift turns it; None: it does not turn.
     """
 
     measurement: Tensor
     parameters: Mapping[str, Tensor]
+    clean: Tensor
+    clipped: float
+    direction: tuple[float, float] | None = None
 
 
 def simulate(
@@ -37,6 +51,7 @@ def simulate(
     noise: float,
     seed: int,
     cut: bool = False,
+    camera: Camera | None = None,
 ) -> Simulation:
     """A measurement of a clean picture.
 
@@ -51,23 +66,123 @@ def simulate(
         seed: Of this picture (`ipt.linalg.random.image_seed`); every parameter and the noise have streams of their
             own, none of them a solver's.
         cut: The picture is all of the image, and the measurement is of its frame alone: what lies around it is real.
+            The frame is the largest in the picture's middle.
+        camera: What else happens; None: nothing, and the measurement is not clipped.
 
     Raises:
         IptError: A parameter without a generator, a generator without a parameter, a picture that the operator does not
-            take.
+            take; a cut where nothing lies around the frame; a camera that turns with another operator than `Blur`.
     """
+    own = camera or Camera()
+    check_camera(operator, own, cut)
     try:
-        image = clean[None] if cut else _surrounded(clean[None], operator)
+        image = _middle(clean, operator)[None] if cut else _surrounded(clean[None], operator)
         specs = operator.parameters(tuple(image.shape[1:]))
         _check_names(generators, specs)
         drawn = {name: _drawn(name, spec, generators.get(name), seed) for name, spec in specs.items()}
-        valid = operator.constrain(drawn)
+        valid, light = operator.constrain(drawn), own.light(image)
+        frame = _frame(operator, image)
+        direction = None
         with torch.no_grad():
-            sharp = operator.forward(image, **valid)
+            if isinstance(operator, Blur) and own.rotation:
+                lost = turning_reach(own.rotation, *image.shape[-2:]) if cut else 0
+                direction = _direction(seed)
+                sharp = _turned(light[0], operator, valid["kernel"][0], own.rotation, direction)[None]
+                sharp = sharp[(..., *_narrowed([slice(0, side) for side in sharp.shape[-2:]], lost))]
+                frame = _narrowed(frame, lost)
+            else:
+                sharp = operator.forward(light, **valid)
     except ValueError as error:
         raise error if isinstance(error, IptError) else IptError(str(error)) from error
-    measurement = sharp + noise * Noise([_stream(seed, "noise")]).like("measurement", sharp) if noise else sharp
-    return Simulation(measurement[0], {name: value[0] for name, value in valid.items()})
+    values = own.developed(sharp)
+    if noise:
+        values = values + noise * Noise([_stream(seed, "noise")]).like("measurement", values)
+    shown = image[0][(slice(None), *frame)]
+    return Simulation(
+        measurement=values[0] if camera is None else own.stored(values[0]),
+        parameters={name: value[0] for name, value in valid.items()},
+        clean=shown if own.exposure == 1 else own.developed(own.light(shown)).clamp(0, 1),
+        clipped=float(((values < 0) | (values > 1)).double().mean()),
+        direction=None if direction is None else (float(direction[0]), float(direction[1])),
+    )
+
+
+def check_camera(operator: ParametricOperator, camera: Camera, cut: bool) -> None:
+    """Misuse where an operator cannot be measured with a camera, or in a part of the picture."""
+    if camera.rotation and not isinstance(operator, Blur):
+        raise Misuse("a camera's rotation is of the operator blur alone; drop rotation=, or choose operator=blur")
+    shape = operator.image_shape(_ANY_SHAPE) if cut else ()
+    if cut and (ability(operator, Framed) is None or framed_shape(operator, shape) == shape):
+        raise Misuse(
+            "this operator sees nothing around its frame, so that there is nothing to cut; drop cut=True, or take blur "
+            "or turbulence with border=unknown"
+        )
+
+
+def _frame(operator: ParametricOperator, image: Tensor) -> tuple[slice, slice]:
+    """Rows and columns of an image (1, C, H, W) that are the picture."""
+    framed = ability(operator, Framed)
+    if framed is None:
+        return slice(None), slice(None)
+    return framed.frame(tuple(image.shape[1:]))
+
+
+def _narrowed(windows: Iterable[slice], by: int) -> tuple[slice, slice]:
+    rows, columns = (slice(window.start + by, window.stop - by) for window in windows)
+    if min(rows.stop - rows.start, columns.stop - columns.start) < MINIMUM_SIDE:
+        raise _nothing_left()
+    return rows, columns
+
+
+def _nothing_left() -> IptError:
+    return IptError(
+        "the picture is too small to be cut: what the kernel and the rotation reach leaves no frame in it; give a "
+        "larger picture, a smaller operator.kernel_size, or drop cut=True"
+    )
+
+
+def _direction(seed: int) -> np.ndarray:
+    """Of length 1, (rows, columns)."""
+    drawn = torch.randn(2, generator=stream(seed, "simulated rotation"), dtype=torch.float64).numpy()
+    length: np.ndarray = drawn / np.linalg.norm(drawn)
+    return length
+
+
+def _turned(image: Tensor, blur: Blur, kernel: Tensor, degrees: float, direction: np.ndarray) -> Tensor:
+    """What a turning camera measures of an image (C, H, W), of the blur's frame."""
+    rows, columns = kernel.shape[-2:]
+    height, width = image.shape[-2:]
+    reach = turning_reach(degrees, height, width)
+    sides = [(reach + side - 1 - side // 2, reach + side // 2) for side in (rows, columns)]
+    mode: Any = _BEYOND[blur.border]
+    around = torch.from_numpy(np.pad(image.numpy(), [(0, 0), *sides], mode=mode))
+    seen = turned(around, kernel, turning_rate(kernel, degrees, direction), direction)
+    inside = seen[:, reach : reach + height, reach : reach + width]
+    return inside[(slice(None), *blur.frame(tuple(image.shape)))]
+
+
+def _middle(clean: Tensor, operator: ParametricOperator) -> Tensor:
+    """The largest middle part of a picture (C, H, W) that is an image with all that is seen of it."""
+    framed, channels, sides = ability(operator, Framed), clean.shape[0], clean.shape[1:]
+    measured = _measured_sides(clean[None], operator)
+    shape = operator.image_shape((channels, *measured))
+    assert framed is not None
+    for _ in range(min(measured) - 1):
+        if all(within <= side for within, side in zip(shape[-2:], sides, strict=True)):
+            starts = [(side - within) // 2 for within, side in zip(shape[-2:], sides, strict=True)]
+            rows, columns = (slice(first, first + n) for first, n in zip(starts, shape[-2:], strict=True))
+            _narrowed(framed.frame(shape), 0)
+            return clean[:, rows, columns]
+        measured = [side - 1 for side in measured]
+        shape = operator.image_shape((channels, *measured))
+    raise _nothing_left()
+
+
+def _measured_sides(clean: Tensor, operator: ParametricOperator) -> list[int]:
+    """Height and width of the measurement of a picture (1, C, H, W): not its own where the operator changes them."""
+    channels, *sides = clean.shape[1:]
+    usual = framed_shape(operator, operator.image_shape((channels, *sides)))
+    return [side**2 // frame for side, frame in zip(sides, usual[1:], strict=True)]
 
 
 def _surrounded(clean: Tensor, operator: ParametricOperator) -> Tensor:
@@ -75,11 +190,7 @@ def _surrounded(clean: Tensor, operator: ParametricOperator) -> Tensor:
     framed = ability(operator, Framed)
     if framed is None:
         return clean
-    # The picture is not of the measurement's size where the operator changes it.
-    channels, *sides = clean.shape[1:]
-    usual = framed_shape(operator, operator.image_shape((channels, *sides)))
-    measured = (side**2 // frame for side, frame in zip(sides, usual[1:], strict=True))
-    shape = operator.image_shape((channels, *measured))
+    shape = operator.image_shape((clean.shape[1], *_measured_sides(clean, operator)))
     pads = [(window.start, side - window.stop) for window, side in zip(framed.frame(shape), shape[-2:], strict=True)]
     return torch.from_numpy(np.pad(clean.numpy(), [(0, 0), (0, 0), *pads], mode="reflect"))
 

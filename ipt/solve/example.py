@@ -54,6 +54,6 @@ def example(prior: Prior, operator: ParametricOperator, seed: int) -> tuple[Pict
     image = face(side, margin)
     clean = image[:, margin : margin + side, margin : margin + side]
     generators = generators_for({"kernel": "motion"}, {"generator.extent": (side / 10, side / 5)})
-    made = simulate(image, operator, generators, NOISE, seed, cut=True)
+    made = simulate(image, operator, generators, NOISE, seed, cut=margin > 0)
     measured = Picture(made.measurement.clamp(0, 1), depth=16, source="example")
     return measured, Truth(Picture(clean, depth=16, source="example"), made.parameters)

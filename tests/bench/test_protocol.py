@@ -51,7 +51,8 @@ def test_the_papers_data():
 def test_the_parts_of_the_built_in_protocols_exist(name):
     protocol = load(name)
     operator = build_component("operator", protocol.operator.name, protocol.operator.options)
-    assert set(operator.parameters((3, protocol.size, protocol.size))) == set(protocol.generators)
+    if not protocol.recipe:
+        assert set(operator.parameters((3, protocol.size, protocol.size))) == set(protocol.generators)
     for part in protocol.generators.values():
         build_component("generator", part.name, part.options)
     registry = discover()

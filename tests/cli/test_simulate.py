@@ -82,6 +82,35 @@ def test_the_seed_and_the_name_say_what_is_drawn(picture, tmp_path):
     assert (tmp_path / "four" / "a.png").read_bytes() == (tmp_path / "three" / "a.png").read_bytes()
 
 
+def test_a_picture_as_a_camera_takes_it(tmp_path):
+    """Every option of the camera at once: what is recorded makes the same again."""
+    path = tmp_path / "in" / "a.png"
+    path.parent.mkdir()
+    Image.fromarray(data.chelsea()[40:140, 100:220]).save(path)
+    camera = ("--cut", "--rotation", "2", "--linear-light", "--exposure", "3", "--jpeg", "90", *SMALL)
+    result = run(path, "-o", tmp_path / "out", *camera, "--json")
+    assert result.exit_code == 0, result.stderr
+    (record,) = json.loads(result.stdout)["images"]
+    assert record["camera"] == {"rotation": 2.0, "linear_light": True, "exposure": 3.0, "jpeg": 90}
+    assert record["options"]["cut"] == {"value": True, "from": "command line"} and record["depth"] == 8
+    ((down, right),) = record["rotation_directions"]
+    assert np.hypot(down, right) == pytest.approx(1) and record["clipped"] > 0
+    clean, measured = (files.read(tmp_path / "out" / name).pixels for name in ("truth/a.png", "a.png"))
+    assert clean.shape == measured.shape == (3, 86, 106), "without what kernel and rotation reach: 4 and 3 px"
+    assert list(measured.shape) == record["shape"]
+    again = run("--config", tmp_path / "out" / "run.yaml", "-o", tmp_path / "again")
+    assert again.exit_code == 0, again.stderr
+    assert (tmp_path / "again" / "a.png").read_bytes() == (tmp_path / "out" / "a.png").read_bytes()
+
+
+def test_each_exposure_turns_its_own_way(picture, tmp_path):
+    result = run(picture, "-o", tmp_path / "out", *SMALL, "--frames", 2, "--rotation", 3, "--json")
+    assert result.exit_code == 0, result.stderr
+    (record,) = json.loads(result.stdout)["images"]
+    first, second = record["rotation_directions"]
+    assert first != second
+
+
 def test_no_noise_at_8_bits_is_the_blurred_picture_rounded(picture, tmp_path):
     assert run(picture, "-o", tmp_path / "out", *SMALL, "--noise", "0").exit_code == 0
     clean, measured = files.read(tmp_path / "out" / "truth" / "a.png"), files.read(tmp_path / "out" / "a.png")
@@ -155,6 +184,15 @@ def test_a_generator_for_each_parameter(picture, tmp_path):
         (["--set", "operator.kernel_size=64"], 1, "a kernel of 64x64 is larger than the picture of 32x40"),
         (["--noise", "auto"], 2, "give a standard deviation from 0 up"),
         (["--noise", "-1"], 2, "give a standard deviation from 0 up"),
+        (["--rotation", "60"], 2, "--rotation is an angle of 0 to 45 degrees, not 60"),
+        (["--rotation", "much"], 2, "give a number from 0 up, not 'much'"),
+        (["--operator", "turbulence", "--rotation", "2"], 2, "drop --rotation, or choose --operator blur"),
+        (["--exposure", "0"], 2, "--exposure is a factor above 0"),
+        (["--jpeg", "0"], 2, "give a whole number from 1 up"),
+        (["--jpeg", "101"], 2, "--jpeg is a quality of 1 to 100, not 101"),
+        (["--jpeg", "90", "--depth", "16"], 2, "a JPEG has 8 bits; drop --depth 16, or --jpeg"),
+        (["--cut", "--border", "zero", *SMALL], 2, "drop --cut, or take blur or turbulence with --border unknown"),
+        (["--cut", "--set", "operator.kernel_size=31"], 1, "the picture is too small to be cut"),
         (["--depth", "12"], 2, "'12' is not one of 'input', '8', '16'"),
     ],
 )

@@ -1,0 +1,147 @@
+"""What a camera does to a picture besides its operator: it turns, its sensor clips, its files are compressed.
+
+In this order: light, the operator (the camera turning), exposure, display values, noise, clipping, JPEG.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from ipt.core.errors import IptError, Misuse
+
+_FAINT = 0.01
+"""Entries of a kernel below this share of its largest are no pose of a camera that turns."""
+_LINEAR = 12.92
+"""Slope of sRGB near black."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera.
+
+    Attributes:
+        rotation: Degrees, 0 to 45, by which it turns about the middle of the frame between the two ends of the kernel
+            (`turned`); of the operator `blur` alone.
+        linear_light: The operator acts on light, of which the values of pictures are the sRGB encoding; otherwise on
+            these values.
+        exposure: Factor of the light; what it makes brighter than white is clipped.
+        jpeg: Quality, 1 to 100, of the JPEG file of 8 bits (its colours in full resolution) that measurements have been
+            saved as; None: none.
+
+    Raises:
+        Misuse: A value that cannot be.
+    """
+
+    rotation: float = 0.0
+    linear_light: bool = False
+    exposure: float = 1.0
+    jpeg: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rotation <= 45:
+            raise Misuse(f"rotation= is an angle of 0 to 45 degrees, not {self.rotation:g}")
+        if not 0 < self.exposure <= 1000:
+            raise Misuse(f"exposure= is a factor above 0 and at most 1000, not {self.exposure:g}; 1 changes nothing")
+        if self.jpeg is not None and not 1 <= self.jpeg <= 100:
+            raise Misuse(f"jpeg= is a quality of 1 to 100, not {self.jpeg}")
+
+    def light(self, values: Tensor) -> Tensor:
+        """What the operator acts on, of pictures in 0..1."""
+        return _decoded(values) if self.linear_light else values
+
+    def developed(self, light: Tensor) -> Tensor:
+        """The values of a picture of that light, exposed; not clipped."""
+        exposed = self.exposure * light
+        return _encoded(exposed) if self.linear_light else exposed
+
+    def stored(self, values: Tensor) -> Tensor:
+        """Values (C, H, W) as they are read from the camera's file: clipped to 0..1, with what JPEG does to them.
+
+        Raises:
+            IptError: A JPEG of other than 1 or 3 channels.
+        """
+        values = values.clamp(0, 1)
+        return values if self.jpeg is None else _through_jpeg(values, self.jpeg)
+
+
+def rounded(values: Tensor) -> Tensor:
+    """Values in 0..1 as 8 bits hold them."""
+    return (255 * values).round() / 255
+
+
+def turned(image: Tensor, kernel: Tensor, rate: float, direction: np.ndarray) -> Tensor:
+    """An image seen by a camera that moves as the kernel says, and turns about the image's middle as it moves.
+
+    Each entry of the kernel that is not faint is a pose: a shift, and a turn of `rate` times the shift along the
+    direction. So the kernel is about that of the middle, and elsewhere it is another.
+
+    Args:
+        image: (C, H, W).
+        kernel: (1, h, w).
+        rate: Radians a pixel of shift.
+        direction: (rows, columns) of length 1.
+
+    Returns:
+        (C, H - h + 1, W - w + 1): without rotation, what depends on nothing outside the image. With it, what is seen
+        beyond the image is its reflection.
+    """
+    (height, width), (rows, columns) = image.shape[-2:], kernel.shape[-2:]
+    down, right = torch.meshgrid(torch.arange(height).float(), torch.arange(width).float(), indexing="ij")
+    middle = torch.tensor([(height - 1) / 2, (width - 1) / 2])
+    y, x = down - middle[0], right - middle[1]
+    total = torch.zeros_like(image)
+    poses = kernel[0] > _FAINT * kernel.max()
+    for row, column in poses.nonzero().tolist():
+        shift = (row - rows // 2, column - columns // 2)
+        angle = rate * float(direction @ shift)
+        there = torch.stack([x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)], -1)
+        grid = (there + middle.flip(0) - torch.tensor(shift[::-1])) / middle.flip(0) - 1
+        seen = F.grid_sample(image[None], grid[None], "bicubic", "reflection", align_corners=True)[0]
+        total += kernel[0, row, column] * seen
+    top, left = rows - 1 - rows // 2, columns - 1 - columns // 2
+    return (total / kernel[0, poses].sum())[:, top : height - rows // 2, left : width - columns // 2]
+
+
+def turning_rate(kernel: Tensor, degrees: float, direction: np.ndarray) -> float:
+    """Radians a pixel of shift, as of `turned`, that make so many degrees between the ends of a kernel (1, h, w).
+
+    The ends are those along the direction; 0 where the kernel has no extent along it.
+    """
+    places = (kernel[0] > _FAINT * kernel.max()).nonzero().double().numpy() @ direction
+    extent = float(np.ptp(places))
+    return math.radians(degrees) / extent if extent else 0.0
+
+
+def turning_reach(degrees: float, height: int, width: int) -> int:
+    """Pixels by which a rotation displaces the corners of an image at most."""
+    return math.ceil(2 * math.sin(math.radians(degrees) / 2) * math.hypot(height, width) / 2)
+
+
+def _decoded(values: Tensor) -> Tensor:
+    """Light of sRGB values (IEC 61966-2-1), which go on beyond 0..1 as the curve does."""
+    curved = ((values.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
+    return torch.where(values <= 0.04045, values / _LINEAR, curved)
+
+
+def _encoded(light: Tensor) -> Tensor:
+    curved = 1.055 * light.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(light <= 0.0031308, _LINEAR * light, curved)
+
+
+def _through_jpeg(values: Tensor, quality: int) -> Tensor:
+    """Values (C, H, W) in 0..1, compressed and read again."""
+    if len(values) not in (1, 3):
+        raise IptError(f"a JPEG is grey or in colour, and the measurement has {len(values)} channels; drop jpeg=")
+    pixels = (255 * values).round().byte().permute(1, 2, 0).numpy()
+    file = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0] if len(values) == 1 else pixels).save(file, "JPEG", quality=quality, subsampling=0)
+    read = np.array(Image.open(file), dtype=np.float32).reshape(pixels.shape)
+    return torch.from_numpy(read).permute(2, 0, 1) / 255
