@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -99,6 +100,16 @@ def test_the_numbers_of_the_method_are_those_of_the_code():
     ratio = f"`parameter_noise` ({kernel} for a kernel, {others} for others)"
     assert ratio in text, f"docs/method.md should say: {ratio}"
     assert rule.zeta == 1 and r"$\zeta = 1$" in text
+
+
+def test_the_way_of_an_option_is_there():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    places = re.findall(r"^\| \d+ \| `(ipt/[\w/]+)\.py`: `([\w.]+)`", text, re.MULTILINE)
+    assert len(places) > 8
+    for file, name in places:
+        kind, _, part = name.partition(".")
+        found = getattr(importlib.import_module(file.replace("/", ".")), kind)
+        assert not part or hasattr(found, part) or part in {each.name for each in fields(found)}, f"{file}: {name}"
 
 
 def test_the_defaults_of_training_are_those_of_the_code():

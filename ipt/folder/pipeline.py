@@ -255,5 +255,12 @@ class Pipeline:
             )
         seed = image_seed(options.seed, example.NAME)
         picture, truth = example.example(self.solver.priors[IMAGE], self.solver.operator, seed)
-        noise = options.noise or example.NOISE
-        return ImageTask(picture, example.NAME, noise, options.seed, options.samples, truth=truth, fit=options.fit)
+        return ImageTask(
+            picture=picture,
+            name=example.NAME,
+            noise=options.noise or example.NOISE,
+            seed=options.seed,
+            samples=options.samples,
+            truth=truth,
+            fit=options.fit,
+        )

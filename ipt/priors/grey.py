@@ -20,8 +20,8 @@ class Grey(Prior):
     """What a prior of colour images knows of grey ones, whose channels are equal.
 
     White noise of level s in each of three channels has the level s / sqrt(3) in their mean. So a grey image behind
-    noise of level sigma is shown to the colour prior in all channels, as one behind noise of level sqrt(3) sigma. Shown
-    as one behind sigma it comes out noisy (four photographs at 25 of 255, `natural`: 24.3 dB, and 30.4 in this way).
+    noise of level sigma is shown to the colour prior in all channels, as one behind noise of level sqrt(3) sigma:
+    docs/method.md, Constants.
 
     Attributes:
         prior: takes three channels.

@@ -163,6 +163,15 @@ def test_the_smaller_problem_is_the_measurement_of_half_the_sides():
     torch.testing.assert_close(state.residual, rest.flatten(1).square().mean(1).sqrt())
 
 
+def test_the_smaller_problem_keeps_the_level_of_noise():
+    """Means of 2x2 halve white noise, but not what the smaller model leaves unexplained: docs/method.md, Constants."""
+    noise = torch.tensor([0.01, 0.03], dtype=torch.float64)
+    levels = solver().problem(MEASUREMENT, noise)
+    assert len(levels) == 3
+    for level in levels:
+        assert level.problem.observation.noise.flatten().tolist() == noise.repeat_interleave(level.draws).tolist()
+
+
 def test_steps_and_calls_are_counted_over_all_sizes():
     states = list(solver().steps(solver().problem(MEASUREMENT)))
     assert [state.index for state in states] == list(range(1, 8)) and {state.total for state in states} == {7}
