@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from ipt.core.errors import IptError
-from ipt.folder import log
 from ipt.folder.log import Log
 from ipt.folder.shards import Shard, parsed
 from ipt.folder.status import read_status
@@ -101,32 +100,6 @@ def test_lines_that_are_none_of_ours_are_passed_over(tmp_path):
     assert read_status(tmp_path).done == 1
     (tmp_path / "log" / "2-of-2.jsonl").write_text("nothing\n")
     assert len(read_status(tmp_path).shards) == 1
-
-
-def test_one_shard_one_process(tmp_path, monkeypatch):
-    monkeypatch.setattr(log, "_TRIES", 2)
-    with Log(tmp_path, parsed("1/2"), 4, 2):
-        with pytest.raises(IptError, match="another process is solving shard 1/2"):
-            Log(tmp_path, parsed("1/2"), 4, 2)
-        with Log(tmp_path, parsed("2/2"), 4, 2):
-            pass
-    with Log(tmp_path, parsed("1/2"), 4, 2):
-        pass
-
-
-def test_without_locks_a_log_that_is_written_to_is_alive(tmp_path, monkeypatch):
-    monkeypatch.setattr(log, "fcntl", None)
-    with Log(tmp_path, Shard(), 4, 4) as running:
-        assert read_status(tmp_path).shards[0].alive
-        now = running.path.stat().st_mtime
-        monkeypatch.setattr("ipt.folder.log.time.time", lambda: now + 3600)
-        assert not read_status(tmp_path).shards[0].alive
-
-
-def test_a_log_that_cannot_be_written(tmp_path):
-    (tmp_path / "log").write_text("in the way")
-    with pytest.raises(IptError, match="choose another output folder"):
-        Log(tmp_path, Shard(), 1, 1)
 
 
 def test_no_logs(tmp_path):

@@ -43,6 +43,18 @@ def randomised():
 
 
 @pytest.fixture
+def checkpoint(tmp_path, randomised):
+    """A torch file as guided diffusion writes it, and its network."""
+
+    def make(config, name="checkpoint.pt"):
+        network = randomised(config).float()
+        torch.save(network.state_dict(), tmp_path / name)
+        return tmp_path / name, network
+
+    return make
+
+
+@pytest.fixture
 def tiny():
     """An EDM denoiser of the given number of channels, in none of its layers zero, and the config that describes it."""
 

@@ -1,0 +1,89 @@
+"""What counts as noise in the steps of `blur`: statistics of measurements drawn from the beliefs themselves."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from ipt.core.abilities import Belief
+from ipt.core.observation import Observation
+from ipt.linalg.covariances import Isotropic
+from ipt.linalg.spectra import to_luma_chroma
+from ipt.operators.blur import Blur
+from ipt.operators.blur.measured import Measured
+from ipt.operators.blur.uncertainty import LEAST_NOISE, USUAL, Innovation, lowered_noise, misfit_inflation
+
+GIVEN = 0.05
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def scene(level, channels=3, side=48):
+    """A picture, a kernel, the grid, and the picture's blurred measurement with noise of a level, said to be GIVEN."""
+    operator = Blur(5, "circular")
+    kernel = operator.constrain({"kernel": normal(1, 1, 5, 5, seed=1).abs()})["kernel"]
+    picture = 0.5 + 0.1 * normal(1, channels, side, side, seed=2)
+    measurement = operator.forward(picture, kernel) + level * normal(1, channels, side, side, seed=3)
+    padded = operator.padded(picture, kernel)
+    observation = Observation(measurement, torch.full((1, 1, 1, 1), GIVEN, dtype=torch.float64))
+    return picture, kernel, padded, Measured.on(padded, observation, torch.float64)
+
+
+def found_level(level):
+    picture, kernel, padded, measured = scene(level)
+    spectrum = torch.fft.rfft2(to_luma_chroma(picture))
+    variance = lowered_noise(padded, measured, spectrum, padded.transfer(kernel), torch.zeros(1, 1, 1, 1).double())
+    assert variance.shape == spectrum.shape
+    return variance.sqrt()
+
+
+@pytest.mark.parametrize("level", [0.004, 0.02])
+def test_less_noise_than_was_given_is_found_in_every_band(level):
+    found = found_level(level)
+    assert float(found.mean()) == pytest.approx(level, rel=0.1) and found.max() < 3 * level
+
+
+def test_more_noise_than_was_given_is_not_called_noise_and_there_is_a_least():
+    assert found_level(0.2).max() == pytest.approx(GIVEN)
+    assert found_level(0.0).min() == pytest.approx(LEAST_NOISE)
+
+
+def test_what_the_rest_explains_is_no_noise():
+    """With others' variance as large as the misfit, the level that was given stays about as likely as less."""
+    picture, kernel, padded, measured = scene(GIVEN)
+    flat = torch.zeros_like(torch.fft.rfft2(picture))
+    found = torch.fft.rfft2(measured.values).abs().square() / measured.count
+    kept = lowered_noise(padded, measured, flat, padded.transfer(kernel), 100 * found + 10)
+    assert kept.sqrt().min() > 0.95 * GIVEN
+
+
+def inflation(level):
+    picture, kernel, padded, measured = scene(level, 1)
+    spectrum, one = torch.fft.rfft2(picture), torch.ones(1, 1, 1, 1, dtype=torch.float64)
+    return float(misfit_inflation(padded, measured, spectrum, padded.transfer(kernel), 0 * one, one / GIVEN**2))
+
+
+def test_noise_as_believed_is_no_misfit_and_more_is():
+    assert inflation(0.5 * GIVEN) == 1 and inflation(GIVEN) < 1.4
+    # The worst band has the largest mean of few draws.
+    assert inflation(4 * GIVEN) == pytest.approx(16 / USUAL, rel=0.35) and inflation(4 * GIVEN) >= 14 / USUAL
+
+
+@pytest.mark.parametrize("sigma", [0.05, math.inf])
+def test_a_surer_kernel_leaves_less_and_the_data_leave_less_than_before(sigma):
+    picture, kernel, padded, measured = scene(0.01)
+    image = Belief(picture, Isotropic(torch.full((1, 1, 1, 1), 1e-4).double()), 0.05)
+    belief = Belief(kernel / kernel.max(), Isotropic(torch.full((1, 1, 1, 1), 1e-3).double()), sigma)
+    known = Innovation.of(padded, measured, image, belief)
+    torch.testing.assert_close(known.prior_kernel, kernel)
+    left = known.remaining(padded)
+    # Kernels sum to 1: nothing is uncertain at frequency zero but the floor of rounding.
+    assert known.kernel_variance[..., 0, 0] <= 1e-6
+    assert (left <= known.kernel_variance * (1 + 1e-9)).all() and (left > 0).all()
+    surer = Innovation.of(padded, measured, image, Belief(belief.mean, belief.covariance, 0.01))
+    assert surer.kernel_variance.mean() < known.kernel_variance.mean()
+    assert surer.remaining(padded).mean() < left.mean()
