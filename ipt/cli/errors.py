@@ -83,7 +83,7 @@ def with_options(message: str) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """What to tell a person of an exception: one or two lines, what happened and what to do next."""
+    """What a person is to know of an exception: one or two lines, what happened and what to do next."""
     if isinstance(error, IptError):
         return with_options(str(error))
     if isinstance(error, click.ClickException):

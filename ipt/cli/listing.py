@@ -72,8 +72,8 @@ def show_component(kind: str, name: str, as_json: bool) -> None:
             {**asdict(option), "default": _plain(option.default), "help": found.options.get(option.name, "")}
             for option in signature.options
         ]
-        told = {"description": found.description, "raises": found.raises, "references": found.references}
-        echo_json({**_summary(registry, entry), **told, "options": options, "open": signature.open, "card": card})
+        documented = {"description": found.description, "raises": found.raises, "references": found.references}
+        echo_json({**_summary(registry, entry), **documented, "options": options, "open": signature.open, "card": card})
         return
     _explain(entry, signature, found)
     if card:

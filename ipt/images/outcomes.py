@@ -40,7 +40,7 @@ class Outcome:
 
 
 class ProgressListener(Protocol):
-    """What a run tells while it goes."""
+    """What hears how a run goes."""
 
     def begin(self, name: str, number: int, total: int, count: int = 1) -> None:
         """Picture `number` (from 1) of `total` is next, or a batch of `count` pictures; `name` says which."""

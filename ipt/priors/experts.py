@@ -22,7 +22,7 @@ class ExpertsConfig:
         low: The network below the level `switch`.
         high: The network from there up, with EDM's preconditioning.
         switch: The noise level in normalised units, above 0.
-        least: The least level that `low` is told, where less than this would be outside what it was trained on.
+        least: The least level that `low` is given, where less than this would be outside what it was trained on.
         sigma_data: Standard deviation of the clean data, for the preconditioning of `high`.
     """
 

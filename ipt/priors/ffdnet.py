@@ -1,4 +1,4 @@
-"""FFDNet: a plain convolutional denoiser of pictures that is told the noise level, good where there is little noise.
+"""FFDNet: a plain convolutional denoiser of pictures that is given the noise level, good where there is little noise.
 
 The picture is taken apart into four of half the sides, a constant map of the noise level beside them goes through a
 chain of 3x3 convolutions, and what comes out is put together again.

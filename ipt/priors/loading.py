@@ -90,7 +90,7 @@ def _inferred(state: Mapping[str, Tensor], head_channels: int, kind: str | None)
     try:
         network = ADMConfig.from_state(state, head_channels)
     except IptError as error:
-        raise IptError(f"{error}. Without a config.json beside them, only ADM weights can be told") from None
+        raise IptError(f"{error}. Without a config.json beside them, only ADM weights can be recognised") from None
     kind = kind or {1: "kernel", 2: "field"}.get(network.channels, "image")
     return {
         "format": 1,

@@ -129,7 +129,7 @@ class NetworkPrior(Prior):
         return self._estimate(noisy, sigma)[0]
 
     def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
-        """With the variance that the config tells for this noise level."""
+        """With the variance that the config has for this noise level."""
         mean, interpolation = self._estimate(noisy, sigma)
         independent = Isotropic.like(noisy, self._curve(max(noisy.shape[-2:]))(sigma))
         if self.kind != "image":

@@ -260,7 +260,7 @@ def _kernel(values: Values) -> Array:
 
 
 def _together(kernel: Values, reference: Values) -> tuple[Array, Array]:
-    """Two kernels on one canvas, their centre pixels together."""
+    """Two kernels in one window, their centre pixels together."""
     first, second = _kernel(kernel), _kernel(reference)
     height, width = np.maximum(first.shape, second.shape)
     return _centred(first, height, width), _centred(second, height, width)
@@ -280,6 +280,6 @@ def _convolved(first: Array, second: Array) -> Array:
 
 def _centred(kernel: Array, height: int, width: int) -> Array:
     top, left = height // 2 - kernel.shape[0] // 2, width // 2 - kernel.shape[1] // 2
-    canvas = np.zeros((height, width))
-    canvas[top : top + kernel.shape[0], left : left + kernel.shape[1]] = kernel
-    return canvas
+    window = np.zeros((height, width))
+    window[top : top + kernel.shape[0], left : left + kernel.shape[1]] = kernel
+    return window
