@@ -11,15 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ipt.core.abilities import (
-        Canonicalizable,
-        Coarsenable,
-        Coarser,
-        CoarseToFine,
-        ExactSteps,
-        Linear,
-        MultiFrame,
-    )
+    from ipt.core.abilities import Canonicalizable, Coarsenable, Coarser, CoarseToFine, ExactSteps, Linear, MultiFrame
     from ipt.core.guidance import Correction, GuidanceRule
     from ipt.core.normalization import Normalization
     from ipt.core.operator import Generator, ParameterSpec, ParametricOperator

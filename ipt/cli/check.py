@@ -41,11 +41,7 @@ def shape_of(value: str) -> tuple[int, ...]:
 @click.option("--device", metavar="NAME", help="Where networks run, and what the check `device` tries, as in cuda.")
 @as_json
 def check(
-    what: tuple[str, ...],
-    settings: Mapping[str, Any],
-    shape: tuple[int, ...] | None,
-    device: str | None,
-    as_json: bool,
+    what: tuple[str, ...], settings: Mapping[str, Any], shape: tuple[int, ...] | None, device: str | None, as_json: bool
 ) -> int:
     """Check that components keep what their kind promises.
 

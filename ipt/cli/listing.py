@@ -135,8 +135,7 @@ def _explain(entry: Entry, signature: Signature, found: Documentation) -> None:
     if signature.options:
         console.print(f"Options (--set {kind}.NAME=VALUE)" if kind != "generator" else "Options")
         table(
-            ("name", "default", "type", "meaning"),
-            [_option_row(option, found.options) for option in signature.options],
+            ("name", "default", "type", "meaning"), [_option_row(option, found.options) for option in signature.options]
         )
     else:
         console.print("It takes any options." if signature.open else "It takes no options.")

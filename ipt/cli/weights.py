@@ -12,7 +12,8 @@ from ipt.cli.console import data, echo_json
 from ipt.core.errors import IptError, Misuse
 from ipt.plugins.discovery import discover
 from ipt.plugins.suggestions import advice
-from ipt.priors.published import PUBLISHED, Published, cached, fetch, recorded, sha256, verified
+from ipt.priors.download import sha256
+from ipt.priors.published import PUBLISHED, Published, cached, fetch, recorded, verified
 
 
 @click.group()

@@ -110,10 +110,7 @@ class DeepinvPhysics(ParametricOperator):
 
 
 def load(
-    model: str,
-    unknown: Mapping[str, Sequence[int]] | None = None,
-    kernels: Sequence[str] = ("filter",),
-    **options: Any,
+    model: str, unknown: Mapping[str, Sequence[int]] | None = None, kernels: Sequence[str] = ("filter",), **options: Any
 ) -> DeepinvPhysics:
     """An operator from a physics of deepinv.
 

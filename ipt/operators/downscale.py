@@ -58,11 +58,7 @@ class Downscale(ParametricOperator, Linear, ExactSteps):
         return image[..., :: self.factor, :: self.factor]
 
     def image_step(
-        self,
-        observation: Observation,
-        image: Belief,
-        parameters: Mapping[str, Tensor],
-        beliefs: Mapping[str, Belief],
+        self, observation: Observation, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]
     ) -> Tensor | None:
         """Exact where all is measured, pixel by pixel.
 
@@ -79,11 +75,7 @@ class Downscale(ParametricOperator, Linear, ExactSteps):
         return image.mean + variance * self._adjoint(gain)
 
     def parameter_step(
-        self,
-        observation: Observation,
-        image: Belief,
-        parameters: Mapping[str, Belief],
-        known: Mapping[str, Tensor],
+        self, observation: Observation, image: Belief, parameters: Mapping[str, Belief], known: Mapping[str, Tensor]
     ) -> Unknowns:
         """There are none."""
         return {}

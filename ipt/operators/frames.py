@@ -85,11 +85,7 @@ class Frames(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsena
         return Coarser(replace(self, operator=coarser.operator), enlarged)
 
     def parameter_step(
-        self,
-        observation: Observation,
-        image: Belief,
-        parameters: Mapping[str, Belief],
-        known: Mapping[str, Tensor],
+        self, observation: Observation, image: Belief, parameters: Mapping[str, Belief], known: Mapping[str, Tensor]
     ) -> Unknowns | None:
         """The operator's own: all frames at once where it takes frames, else each with the image to itself."""
         exact = ability(self.operator, ExactSteps)
@@ -103,11 +99,7 @@ class Frames(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsena
         return None if found is None else {name: self._together(value) for name, value in found.items()}
 
     def image_step(
-        self,
-        observation: Observation,
-        image: Belief,
-        parameters: Mapping[str, Tensor],
-        beliefs: Mapping[str, Belief],
+        self, observation: Observation, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]
     ) -> Tensor | None:
         """The operator's own, where it can tell an image from several measurements."""
         exact = ability(self.operator, ExactSteps)

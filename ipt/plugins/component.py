@@ -8,12 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 KINDS: Mapping[str, str] = MappingProxyType(
-    {
-        "operator": "ipt_operators",
-        "prior": "ipt_priors",
-        "guidance": "ipt_guidance",
-        "generator": "ipt_generators",
-    }
+    {"operator": "ipt_operators", "prior": "ipt_priors", "guidance": "ipt_guidance", "generator": "ipt_generators"}
 )
 """Kinds of component that are built by name, and the hook that yields each."""
 

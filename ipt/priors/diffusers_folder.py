@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ipt.core.errors import IptError, Lacking
-from ipt.priors.published import look_up, why
+from ipt.priors.download import look_up
+from ipt.priors.published import why
 from ipt.priors.weights import CONFIG, TENSORS
 
 INDEX = "model_index.json"

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ipt.core.errors import IptError
-from ipt.priors.adm import ADMConfig, ADMUNet
+from ipt.priors.adm import ADMUNet
+from ipt.priors.adm_config import ADMConfig
 from ipt.priors.experts import Experts, ExpertsConfig, ExpertsDenoiser
 from ipt.priors.network import Denoiser, NetworkPrior
 from ipt.priors.refined import RefinedConfig, denoiser_of

@@ -14,7 +14,7 @@ from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.covariances import Isotropic
 from ipt.linalg.spectra import SpectralCovariance
-from ipt.priors.adm import ADMConfig
+from ipt.priors.adm_config import ADMConfig
 from ipt.priors.compiling import compiled
 from ipt.priors.edm import EDMDenoiser
 from ipt.priors.error_curve import ErrorCurve

@@ -29,7 +29,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ipt.core.errors import IptError
-from ipt.priors.published import sha256
+from ipt.priors.download import sha256
 
 CONFIG = "config.json"
 TENSORS = "diffusion_pytorch_model.safetensors"

@@ -11,16 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ipt.testing.measures import (
-    BATCH,
-    Arrays,
-    cast,
-    difference,
-    global_generators_untouched,
-    rows,
-    same,
-    untouched,
-)
+from ipt.testing.measures import BATCH, Arrays, cast, difference, global_generators_untouched, rows, same, untouched
 from ipt.testing.promises import Check, Promise, Shortfall, at_most, require, skip
 
 ALONE = 1e-4

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Belief, Coarsenable, ExactSteps, Linear, ability
-from ipt.core.observation import Observation
+from ipt.core.abilities import Linear, ability
 from ipt.core.operator import IMAGE, Generator, ParameterSpec, ParametricOperator, Unknowns
-from ipt.linalg.norms import norm, rms
-from ipt.linalg.resampling import doubled, halved
+from ipt.testing import operator_abilities
 from ipt.testing.bench import COMMON
-from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, picture, same, uniform
-from ipt.testing.operator_bench import OperatorBench, believed, constrained, predicted, scale_of, usual_prior
+from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, same
+from ipt.testing.operator_bench import OperatorBench, constrained, predicted, scale_of, usual_prior
 from ipt.testing.promises import Check, Promise, at_most, require, skip
 
 EXACT = 1e-6
 """Share of the largest value by which two results may differ that are equal but for rounding in double precision."""
-LOWER = 0.999
-"""Share of an objective that may be left of it by a step that lowers it."""
-ALIKE = 0.2
-"""Share of the deviation of a smooth picture by which an operator and its half may differ."""
 
 
 def operator_checks(
@@ -128,14 +120,14 @@ def _linear(bench: OperatorBench) -> None:
 
 
 def _constrain_idempotent(bench: OperatorBench) -> None:
-    _needs_parameters(bench)
+    operator_abilities.needs_parameters(bench)
     for name, loose in _wild(bench).items():
         once = constrained(bench.component, loose)
         same(constrained(bench.component, once), once, EXACT, f"between constraining once and twice, from {name}")
 
 
 def _constrain_finite(bench: OperatorBench) -> None:
-    _needs_parameters(bench)
+    operator_abilities.needs_parameters(bench)
     for name, loose in _wild(bench).items():
         valid = constrained(bench.component, loose)
         finite({f"constrain {each}": value for each, value in valid.items()}, f", from {name}")
@@ -153,135 +145,6 @@ def _wild(bench: OperatorBench) -> dict[str, Unknowns]:
         "zeros": {name: torch.zeros_like(value) for name, value in loose.items()},
         "negative values": {name: -size[name] * noise[name].abs() for name in loose},
     }
-
-
-def _needs_parameters(bench: OperatorBench) -> None:
-    if not bench.specs:
-        skip("it has no parameters")
-
-
-def _image_step(bench: OperatorBench) -> None:
-    arguments = bench.arguments()
-    observation = Observation(arguments["images"]["measurement"], arguments["deviations"]["noise"])
-    belief, valid = believed(arguments["beliefs"][IMAGE], 0.1), arguments["parameters"]
-    exact = ability(bench.component, ExactSteps)
-    found = None if exact is None else exact.image_step(observation, belief, valid, {})
-    if found is None:
-        skip("it has no image_step of its own (`ipt.ExactSteps`)")
-    require(found.shape == belief.mean.shape, f"image_step gives {tuple(found.shape)} for {tuple(belief.mean.shape)}")
-
-    def objective(image: Tensor) -> Tensor:
-        residual = observation.residual(predicted(bench.component, {**valid, IMAGE: image}))
-        off = image - belief.mean
-        return _sum(residual.square() / observation.noise_variance) + _sum(off * belief.covariance.solve(off))
-
-    at_most(
-        float((objective(found) / objective(belief.mean)).max()), LOWER, "objective after image_step, of that before"
-    )
-
-
-def _parameter_step(bench: OperatorBench) -> None:
-    _needs_parameters(bench)
-    arguments = bench.arguments()
-    observation = Observation(arguments["images"]["measurement"], arguments["deviations"]["noise"])
-    seen = believed(arguments["images"][IMAGE], 0.01)
-    sure = {name: believed(value, 0.01 * scale_of(value)) for name, value in arguments["loose"].items()}
-    # What no measurement can tell, an operator may settle by a convention (a kernel's centre): the truth is one that it
-    # has settled itself.
-    exact = ability(bench.component, ExactSteps)
-    truth = None if exact is None else exact.parameter_step(observation, seen, sure, {})
-    if exact is None or truth is None:
-        skip("it has no parameter_step of its own (`ipt.ExactSteps`)")
-    require(truth.keys() == sure.keys(), f"parameter_step gives {list(truth)} for {list(sure)}")
-    everything: list[list[str]] = [list(truth)]
-    for unknown in everything + ([[name] for name in truth] if len(truth) > 1 else []):
-        _one_parameter_step(bench, exact, truth, unknown, observation.noise, seen)
-
-
-def _one_parameter_step(
-    bench: OperatorBench,
-    exact: ExactSteps,
-    truth: Mapping[str, Tensor],
-    unknown: list[str],
-    noise: Tensor,
-    seen: Belief,
-) -> None:
-    """From a poor belief about some parameters, the others known."""
-
-    def fit(loose: Mapping[str, Tensor]) -> Tensor:
-        return predicted(bench.component, {IMAGE: seen.mean, **constrained(bench.component, {**truth, **loose})})
-
-    measurement = fit({})
-    valid = constrained(bench.component, truth)
-    known = {name: valid[name] for name in valid if name not in unknown}
-    beliefs = {}
-    for name in unknown:
-        size = scale_of(truth[name])
-        beliefs[name] = believed(truth[name] + size * normal(tuple(truth[name].shape), f"off {name}"), size)
-    found = exact.parameter_step(Observation(measurement, noise), seen, beliefs, known)
-    named = ", ".join(unknown)
-    require(found is not None, f"parameter_step returns None where {named} is unknown, but not where all are")
-    assert found is not None
-    require(found.keys() == beliefs.keys(), f"parameter_step gives {list(found)} for {list(beliefs)}")
-    for name, belief in beliefs.items():
-        shapes = tuple(found[name].shape), tuple(belief.mean.shape)
-        require(shapes[0] == shapes[1], f"parameter_step gives {name} {shapes[0]} for {shapes[1]}")
-    before = norm(measurement - fit({name: belief.mean for name, belief in beliefs.items()}))
-    worst = float((norm(measurement - fit(found)) / before).max())
-    at_most(worst, LOWER, f"norm of the residual after parameter_step for {named}, of that before")
-
-
-def _mask(bench: OperatorBench) -> None:
-    exact = ability(bench.component, ExactSteps)
-    if exact is None:
-        skip("it has no steps of its own (`ipt.ExactSteps`)")
-    arguments = bench.arguments()
-    seen, noise = arguments["images"]["measurement"], arguments["deviations"]["noise"]
-    mask = (uniform(tuple(seen[:1, :1].shape), "mask") < 0.7).to(seen)
-    image, valid = believed(arguments["beliefs"][IMAGE], 0.1), arguments["parameters"]
-    beliefs = {name: believed(value, 0.1 * scale_of(value)) for name, value in arguments["loose"].items()}
-
-    def steps(outside: float) -> Unknowns:
-        measurement = mask * seen + outside * (1 - mask)
-        observation = Observation(measurement, noise, mask.expand(len(seen), -1, -1, -1))
-        moved = exact.image_step(observation, image, valid, {})
-        found = exact.parameter_step(observation, image, beliefs, {}) if beliefs else {}
-        return {**(found or {}), **({} if moved is None else {IMAGE: moved})}
-
-    same(steps(0.5), steps(0.0), EXACT, "between other values where the mask is 0")
-
-
-def _coarser(bench: OperatorBench) -> None:
-    able = ability(bench.component, Coarsenable)
-    half = None if able is None else able.coarser(bench.shape)
-    if half is None:
-        skip("it is not coarsenable (`ipt.Coarsenable`), or not for such an image")
-    channels, *sides = bench.shape
-    generators = {name: given for name, given in bench.given.items() if isinstance(given, Generator)}
-    shape = (channels, *(math.ceil(side / 2) for side in sides))
-    point = replace(bench, component=half.operator, image_shape=shape, given=generators).point
-    found = half.enlarged({name: point[name].clone() for name in point if name != IMAGE})
-    require(found.keys() == bench.specs.keys(), f"enlarged gives {list(found)} for {list(bench.specs)}")
-    for name, spec in bench.specs.items():
-        wanted = (BATCH, *spec.shape)
-        require(tuple(found[name].shape) == wanted, f"enlarged gives {name} {tuple(found[name].shape)}, not {wanted}")
-    # Smooth, so that what averaging loses is little.
-    small = picture((channels, *(math.ceil(side / 8) for side in sides)))
-    for times in (4, 2, 1):
-        small = doubled(small, (math.ceil(sides[0] / times), math.ceil(sides[1] / times)))
-    whole = halved(predicted(bench.component, {IMAGE: small, **constrained(bench.component, found)}))
-    wanted_measurement = predicted(half.operator, {**point, IMAGE: halved(small)})
-    require(
-        whole.shape == wanted_measurement.shape,
-        f"the coarser one measures {tuple(wanted_measurement.shape)}, half the measurement is {tuple(whole.shape)}",
-    )
-    deviation = rms(small - small.mean((1, 2, 3), keepdim=True))
-    apart = float((rms(whole - wanted_measurement) / deviation).max())
-    at_most(apart, ALIKE, "half the measurement less that of the coarser operator, of the picture's deviation")
-
-
-def _sum(tensor: Tensor) -> Tensor:
-    return tensor.flatten(1).sum(1)
 
 
 PROMISES = (
@@ -328,20 +191,20 @@ PROMISES = (
         "image-step",
         "`image_step` lowers ||y - A(x)||^2 / noise^2 + (x - mean)' C^-1 (x - mean) of every image",
         "look for a wrong sign, weight or border in it, or return None: the rules then differentiate forward",
-        _image_step,
+        operator_abilities.image_step,
     ),
     Promise(
         "parameter-step",
         "where the belief about them is poor, `parameter_step` finds parameters that explain the measurement better",
         "look for a wrong sign, weight or unit in it, or return None: the rules then differentiate forward",
-        _parameter_step,
+        operator_abilities.parameter_step,
     ),
     Promise(
         "mask",
         "what was not measured has no say in `image_step` and `parameter_step`",
         "leave out the residual where observation.mask is 0 (observation.residual does), or return None there: the "
         "rules then differentiate forward",
-        _mask,
+        operator_abilities.mask,
     ),
     Promise(
         "coarser",
@@ -349,6 +212,6 @@ PROMISES = (
         "parameters that `enlarged` carries over",
         "look for lengths in pixels that are not halved, or not doubled again (a tilt, a window), or return None: a "
         "solve then begins at the picture's own size",
-        _coarser,
+        operator_abilities.coarser,
     ),
 )

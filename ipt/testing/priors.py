@@ -36,11 +36,7 @@ OFF = 5.0
 
 
 def prior_checks(
-    prior: Prior,
-    *,
-    shape: tuple[int, ...] | None = None,
-    samples: Tensor | None = None,
-    device: str | None = None,
+    prior: Prior, *, shape: tuple[int, ...] | None = None, samples: Tensor | None = None, device: str | None = None
 ) -> list[Check]:
     """A check for each promise of a prior, to be called one by one.
 

@@ -1,4 +1,4 @@
-"""`ipt weights`, on a cache of the test's own; downloads themselves: tests/priors/test_published.py."""
+"""`ipt weights`, on a cache of the test's own; downloads themselves: tests/priors/test_download.py."""
 
 from __future__ import annotations
 

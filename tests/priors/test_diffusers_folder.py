@@ -11,7 +11,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from ipt.core.errors import IptError
-from ipt.priors import diffusers_folder, published
+from ipt.priors import diffusers_folder
 from ipt.priors.diffusers import load
 from ipt.priors.weights import TENSORS
 
@@ -74,7 +74,7 @@ def hub(monkeypatch, tmp_path):
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(published.urllib.request, "getproxies", dict)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     return tmp_path / "hub"
 

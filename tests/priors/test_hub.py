@@ -8,8 +8,8 @@ import torch
 from huggingface_hub import constants
 
 from ipt.core.errors import IptError
-from ipt.priors import hub, published
-from ipt.priors.adm import ADMConfig
+from ipt.priors import download, hub
+from ipt.priors.adm_config import ADMConfig
 
 SMALL = ADMConfig(3, 32, (1, 1, 2, 2, 4, 4), attention=(4,))
 
@@ -23,7 +23,7 @@ def cache(tmp_path, monkeypatch):
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(published.urllib.request, "getproxies", dict)
+    monkeypatch.setattr(download.urllib.request, "getproxies", dict)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     return tmp_path / "hub"
 

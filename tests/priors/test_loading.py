@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from ipt.core.errors import IptError
-from ipt.priors.adm import ADMConfig
+from ipt.priors.adm_config import ADMConfig
 from ipt.priors.loading import load
 from ipt.priors.vp import VPDenoiser
 

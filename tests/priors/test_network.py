@@ -7,7 +7,7 @@ from ipt.core.errors import IptError
 from ipt.core.normalization import Normalization
 from ipt.linalg.covariances import Isotropic
 from ipt.priors import network
-from ipt.priors.adm import ADMConfig
+from ipt.priors.adm_config import ADMConfig
 from ipt.priors.loading import load
 from ipt.priors.network import NetworkPrior
 

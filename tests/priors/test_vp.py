@@ -9,7 +9,7 @@ from torch import nn
 
 from ipt.core.prior import Posterior
 from ipt.linalg.covariances import Isotropic
-from ipt.priors.adm import ADMConfig
+from ipt.priors.adm_config import ADMConfig
 from ipt.priors.vp import VPDenoiser
 from ipt.sampling.schedules import VP
 from ipt.sampling.transitions import DDIM, Ancestral

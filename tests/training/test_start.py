@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from ipt.core.errors import IptError
 from ipt.plugins.discovery import discover
 from ipt.priors import shipped
-from ipt.priors.adm import ADMConfig, ADMUNet
+from ipt.priors.adm import ADMUNet
+from ipt.priors.adm_config import ADMConfig
 from ipt.priors.unet import UNetConfig
 from ipt.priors.weights import TENSORS
 from ipt.training.export import export

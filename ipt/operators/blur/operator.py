@@ -188,11 +188,7 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         )
 
     def image_step(
-        self,
-        observation: Observation,
-        image: Belief,
-        parameters: Mapping[str, Tensor],
-        beliefs: Mapping[str, Belief],
+        self, observation: Observation, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]
     ) -> Tensor | None:
         if _without_whole_pixels(observation):
             return None
@@ -203,11 +199,7 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         return solve_image(padded, measured, image, parameters["kernel"], beliefs.get("kernel"))
 
     def parameter_step(
-        self,
-        observation: Observation,
-        image: Belief,
-        parameters: Mapping[str, Belief],
-        known: Mapping[str, Tensor],
+        self, observation: Observation, image: Belief, parameters: Mapping[str, Belief], known: Mapping[str, Tensor]
     ) -> Unknowns | None:
         if _without_whole_pixels(observation):
             return None

@@ -93,11 +93,7 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable):
         return self.blur.constrain(parameters)
 
     def parameter_step(
-        self,
-        observation: Observation,
-        image: Belief,
-        parameters: Mapping[str, Belief],
-        known: Mapping[str, Tensor],
+        self, observation: Observation, image: Belief, parameters: Mapping[str, Belief], known: Mapping[str, Tensor]
     ) -> Unknowns | None:
         """The kernel with the tilt at its belief's mean, then the tilt with that kernel."""
         given = dict(known)
@@ -116,11 +112,7 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable):
         return found
 
     def image_step(
-        self,
-        observation: Observation,
-        image: Belief,
-        parameters: Mapping[str, Tensor],
-        beliefs: Mapping[str, Belief],
+        self, observation: Observation, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]
     ) -> Tensor | None:
         optics = self._optics(image.mean, parameters["kernel"], parameters["tilt"])
         return solve_image(optics, observation, image, beliefs.get("kernel"), beliefs.get("tilt"))

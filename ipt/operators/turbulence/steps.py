@@ -135,11 +135,7 @@ def _unexplained(belief: Belief, frames: int) -> Tensor:
 
 
 def solve_image(
-    optics: Optics,
-    observation: Observation,
-    belief: Belief,
-    kernel_belief: Belief | None,
-    tilt_belief: Belief | None,
+    optics: Optics, observation: Observation, belief: Belief, kernel_belief: Belief | None, tilt_belief: Belief | None
 ) -> Tensor:
     """The image given valid parameters, (B, C, H, W).
 

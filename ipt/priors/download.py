@@ -1,0 +1,163 @@
+"""Downloads from the Hugging Face hub into its own cache, which go on where they stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import socket
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+
+from ipt.core.errors import IptError
+
+_CHUNK = 1 << 20
+_PATIENCE = 30.0
+"""Seconds without a byte after which a server is given up."""
+_ATTEMPTS = 4
+"""Connections that may break without having brought anything."""
+
+
+def sha256(file: Path) -> str:
+    """In hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def look_up() -> None:
+    """Ask for the hub's address: without a name server its library would retry for half a minute.
+
+    Behind a proxy, and offline, nobody is asked.
+
+    Raises:
+        OSError: there is none.
+    """
+    from huggingface_hub import constants
+
+    endpoint = urlsplit(constants.ENDPOINT)
+    if not constants.HF_HUB_OFFLINE and not urllib.request.getproxies():
+        socket.getaddrinfo(endpoint.hostname, endpoint.port or 443)
+
+
+def cache_folder() -> Path:
+    """Of the hub's library."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def download(repository: str, file: str) -> Path:
+    """Fetch a file of a repository into the cache, going on where an interrupted download stopped, and check its hash.
+
+    Args:
+        repository: OWNER/NAME on the hub.
+        file: in it.
+
+    Raises:
+        IptError: what came is damaged, or the disk is full.
+        OSError: it cannot be had; so are other errors of the transport.
+    """
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+
+    if constants.HF_HUB_OFFLINE:
+        raise OSError("HF_HUB_OFFLINE is set")
+    look_up()
+    about = get_hf_file_metadata(hf_hub_url(repository, file))
+    if not about.etag or not about.commit_hash or not about.size:
+        raise OSError(f"{constants.ENDPOINT} answers, but not as the hub does")
+    folder = cache_folder() / f"models--{repository.replace('/', '--')}"
+    blob = folder / "blobs" / about.etag
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    partial = blob.with_name(f"{about.etag}.ipt-partial")
+    with _locked(partial):
+        _download(about.location, partial, about.size, file)
+        if re.fullmatch("[0-9a-f]{64}", about.etag) and sha256(partial) != about.etag:
+            partial.unlink()
+            raise IptError(
+                f"what came for {file} is not what huggingface.co/{repository} promises, and was deleted\n"
+                f"run again; if it happens again, something between here and there changes it: give the file yourself"
+            )
+        os.replace(partial, blob)
+    pointer = folder / "snapshots" / about.commit_hash / file
+    _link(blob, pointer)
+    reference = folder / "refs" / "main"
+    reference.parent.mkdir(parents=True, exist_ok=True)
+    reference.write_text(about.commit_hash, encoding="utf-8")
+    return pointer
+
+
+def _download(url: str, partial: Path, size: int, name: str) -> None:
+    """Bring `partial` to its full size, from where it stands."""
+    from huggingface_hub.utils import tqdm
+
+    have = partial.stat().st_size if partial.exists() else 0
+    if have > size:
+        partial.unlink()
+        have = 0
+    free = shutil.disk_usage(partial.parent).free
+    if free < size - have:
+        raise IptError(f"{name} needs {size - have:,} bytes in {partial.parent}, which has {free:,}: set HF_HOME")
+    failures = 0
+    with tqdm(total=size, initial=have, unit="B", unit_scale=True, desc=name) as bar:
+        while have < size:
+            before = have
+            try:
+                for length in _pieces(url, partial, have):
+                    have += length
+                    bar.update(length)
+                broken: Exception = OSError(f"the connection ended after {have:,} of {size:,} bytes")
+            except HTTPError:
+                raise
+            except (OSError, HTTPException) as error:
+                if isinstance(error, OSError) and error.filename is not None:
+                    raise
+                broken = error
+            failures = 0 if have > before else failures + 1
+            if have < size and failures == _ATTEMPTS:
+                raise broken
+    if have > size:
+        partial.unlink()
+        raise OSError(f"{have:,} bytes came and {size:,} were promised")
+
+
+def _pieces(url: str, partial: Path, start: int) -> Iterator[int]:
+    """Append what the server sends from byte `start` on; yields lengths, at first below 0 where it sends all again."""
+    request = urllib.request.Request(url, headers={"User-Agent": "ipt", "Accept-Encoding": "identity"})
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+    with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
+        resumed = answer.status == 206
+        if start and not resumed:
+            yield -start
+        with partial.open("ab" if resumed else "wb") as file:
+            while piece := answer.read(_CHUNK):
+                file.write(piece)
+                yield len(piece)
+
+
+@contextmanager
+def _locked(partial: Path) -> Iterator[None]:
+    """One process at a time fetches a file: others wait, and find it."""
+    from huggingface_hub.utils import WeakFileLock
+
+    lock = partial.with_suffix(".ipt-lock")
+    with WeakFileLock(lock):
+        yield
+    with suppress(OSError):
+        lock.unlink()
+
+
+def _link(blob: Path, pointer: Path) -> None:
+    """As the hub's library does: a relative link, or, where the system has none, the file itself."""
+    pointer.parent.mkdir(parents=True, exist_ok=True)
+    pointer.unlink(missing_ok=True)
+    try:
+        pointer.symlink_to(os.path.relpath(blob, pointer.parent))
+    except OSError:
+        os.replace(blob, pointer)
