@@ -85,6 +85,12 @@ def option(
     return click.option(flag, cls=Option, type=kind, default=default, help=text, **shared)
 
 
+def switch(of: type, flag: str, text: str) -> Decorator:
+    """An option that is on or off, with the default of a dataclass's field; a YAML file can give it."""
+    default = getattr(of, flag.lstrip("-").replace("-", "_"))
+    return click.option(flag, cls=Option, is_flag=True, default=default, allow_from_autoenv=False, help=text)
+
+
 def pairs(*names: str, kind: Any, metavar: str, text: str, environment: bool = True) -> Decorator:
     """An option of pairs, which has no default."""
     return click.option(

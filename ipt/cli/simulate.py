@@ -11,7 +11,7 @@ import click
 from ipt.cli import kinds
 from ipt.cli.console import echo_json
 from ipt.cli.errors import DONE, SOME_FAILED
-from ipt.cli.options import ENVIRONMENT, Option, as_json, config, flag, option, origins, out_folder, pairs
+from ipt.cli.options import ENVIRONMENT, as_json, config, flag, option, origins, out_folder, pairs, switch
 from ipt.simulate.options import DEPTHS, SimulateOptions
 
 _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy, a.kernel.png and a.json. Then
@@ -51,13 +51,10 @@ _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy,
     environment=False,
 )
 @option(SimulateOptions, "--depth", click.Choice(DEPTHS), None, "Bits of the measurement.", environment=False)
-@click.option(
+@switch(
+    SimulateOptions,
     "--cut",
-    cls=Option,
-    is_flag=True,
-    default=SimulateOptions.cut,
-    allow_from_autoenv=False,
-    help="Measure the middle of CLEAN: what lies around it is real, and not its reflection.",
+    "Measure the middle of CLEAN: what lies around it is real, and not its reflection.",
 )
 @option(
     SimulateOptions,
@@ -67,13 +64,10 @@ _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy,
     "The camera turns by so much between the two ends of the kernel, which so differs over the frame (blur alone).",
     environment=False,
 )
-@click.option(
+@switch(
+    SimulateOptions,
     "--linear-light",
-    cls=Option,
-    is_flag=True,
-    default=SimulateOptions.linear_light,
-    allow_from_autoenv=False,
-    help="Degrade the light, of which CLEAN is the sRGB encoding, as a camera does.",
+    "Degrade the light, of which CLEAN is the sRGB encoding, as a camera does.",
 )
 @option(
     SimulateOptions,

@@ -12,7 +12,7 @@ import click
 from ipt.cli import kinds
 from ipt.cli.console import echo_json
 from ipt.cli.errors import DONE, SOME_FAILED
-from ipt.cli.options import ENVIRONMENT, Option, as_json, config, flag, option, origins, out_folder, pairs
+from ipt.cli.options import ENVIRONMENT, as_json, config, flag, option, origins, out_folder, pairs, switch
 from ipt.folder.options import ExecutionOptions
 from ipt.folder.shards import Shard, under_torchrun
 from ipt.images.choices import FIT_CHOICES
@@ -38,13 +38,10 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
     text="What the picture, or with UNKNOWN= another unknown, is like: a name, NAME:ARGUMENT, or a path to weights. "
     "May be repeated.  [default: faces, for pictures of another size natural, and the operator's own]",
 )
-@click.option(
+@switch(
+    SolveOptions,
     "--frames",
-    cls=Option,
-    is_flag=True,
-    default=SolveOptions.frames,
-    allow_from_autoenv=False,
-    help="INPUT is a series of exposures of one scene (a folder, a TIFF of several pages, an animated GIF): they make "
+    "INPUT is a series of exposures of one scene (a folder, a TIFF of several pages, an animated GIF): they make "
     "one picture.",
 )
 @option(SolveOptions, "--guidance", kinds.text, "NAME", "How the measurement steers the priors.")

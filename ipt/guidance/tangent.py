@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, first_line
 from ipt.core.operator import ParametricOperator
 from ipt.linalg.norms import norm
 
@@ -86,7 +86,7 @@ def _reported(operator: ParametricOperator, names: str) -> Iterator[None]:
     except torch.cuda.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        reason = first_line(error).rstrip(".")
         raise IptError(
             f"the operator {type(operator).__name__} cannot be differentiated in {names} ({reason}).\n"
             "Write its forward and constrain in torch operations that have derivatives, or give it its own image_step "

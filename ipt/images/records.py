@@ -35,6 +35,15 @@ def run_yaml(options: Mapping[str, Any]) -> str:
     return dump_yaml(_plain(options))
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """What a record in JSON holds; nothing if it cannot be read."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
 def json_text(record: Mapping[str, Any]) -> str:
     """Standard JSON: tensors, arrays, paths and tuples become plain values; NaN and infinite numbers null."""
     return json.dumps(_plain(record, finite=True), indent=1, allow_nan=False, ensure_ascii=False) + "\n"

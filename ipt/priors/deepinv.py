@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ipt.core.errors import IptError, Lacking
+from ipt.core.errors import IptError, Lacking, first_line
 from ipt.core.normalization import Normalization
 from ipt.core.prior import Prior
 from ipt.extras import chosen
@@ -106,9 +106,9 @@ def load(
         with _quiet_and_safe():
             denoiser = factory(**options)
     except OSError as error:
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise Lacking(
-            f"could not fetch the weights of {model} ({reason})\nconnect and run again, or give a file: pretrained=FILE"
+            f"could not fetch the weights of {model} ({first_line(error)})\n"
+            f"connect and run again, or give a file: pretrained=FILE"
         ) from error
     digest = ""
     if from_file:

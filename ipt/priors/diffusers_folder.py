@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from typing import Any
 from ipt.core.errors import IptError, Lacking
 from ipt.priors.download import look_up
 from ipt.priors.published import why
-from ipt.priors.weights import CONFIG, TENSORS
+from ipt.priors.weights import CONFIG, TENSORS, read_table
 
 INDEX = "model_index.json"
 SCHEDULER = "scheduler_config.json"
@@ -42,9 +41,9 @@ def find(model: str | os.PathLike[str]) -> Model:
     """
     folder = _folder(model)
     config, scheduler, weights = _files(folder)
-    index = _table(folder / INDEX) if (folder / INDEX).is_file() else {}
+    index = read_table(folder / INDEX, "the model") if (folder / INDEX).is_file() else {}
     parts = (name for name, value in index.items() if isinstance(value, list) and any(value))
-    return Model(_table(config), _table(scheduler), weights, tuple(parts))
+    return Model(read_table(config, "the model"), read_table(scheduler, "the model"), weights, tuple(parts))
 
 
 def _folder(model: str | os.PathLike[str]) -> Path:
@@ -95,13 +94,3 @@ def _snapshot(repository: str, weights: str = TENSORS, local: bool = False) -> P
 
     names = [INDEX, CONFIG, SCHEDULER, f"unet/{CONFIG}", f"scheduler/{SCHEDULER}", weights, f"unet/{weights}"]
     return Path(huggingface_hub.snapshot_download(repository, allow_patterns=names, local_files_only=local))
-
-
-def _table(file: Path) -> dict[str, Any]:
-    try:
-        table = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise IptError(f"{file} is not readable JSON ({error}): restore it from where the model came from") from None
-    if not isinstance(table, dict):
-        raise IptError(f"{file} is not a table of names and values: restore it from where the model came from")
-    return table

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, plural
 from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.covariances import Isotropic
@@ -110,7 +110,7 @@ class NetworkPrior(Prior):
         channels, height, width = shape
         if channels != self.channels:
             raise IptError(
-                f"{self.name} is a prior of {_plural(self.channels, 'channel')}, and this has {channels}: "
+                f"{self.name} is a prior of {plural(self.channels, 'channel')}, and this has {channels}: "
                 f"choose another prior, or convert the picture"
             )
         shape = self._frame(height, width) if self.kind == "kernel" else (height, width)
@@ -194,7 +194,3 @@ class NetworkPrior(Prior):
 
 def _as(value: Tensor, like: Tensor) -> Tensor:
     return value.to(like.dtype).contiguous()
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ipt.core.errors import IptError, Lacking
+from ipt.core.errors import IptError, Lacking, first_line
 from ipt.priors.download import cache_folder, download
 
 LEDGER = "ipt-sha256.json"
@@ -143,7 +143,7 @@ def recorded(item: Published) -> str | None:
 
 def why(error: Exception) -> str:
     """The first sentence of what the hub's library says, which says much."""
-    return str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
+    return first_line(error).split(". ")[0]
 
 
 def _ledger(path: Path) -> Mapping[str, Any]:

@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, first_line
 from ipt.priors.download import sha256
 
 CONFIG = "config.json"
@@ -130,12 +130,7 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
 def _read_config(file: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise IptError(f"{file} is not readable JSON ({error}): restore it from where the weights came from") from None
-    if not isinstance(config, dict):
-        raise IptError(f"{file} is not a table of names and values: restore it from where the weights came from")
+    config = read_table(file, "the weights")
     if "kind" not in config:
         # As 0.1 wrote it.
         network = config.get("network")
@@ -143,6 +138,17 @@ def _read_config(file: Path) -> dict[str, Any] | None:
         config["kind"] = "kernel" if config.get("canvas") else "field" if field else "image"
         config["centred"] = config.get("kernels", False)
     return config
+
+
+def read_table(file: Path, what: str) -> dict[str, Any]:
+    """A table of names and values in JSON; IptError, with `what` it belongs to, where it is none."""
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise IptError(f"{file} is not readable JSON ({error}): restore it from where {what} came from") from None
+    if not isinstance(table, dict):
+        raise IptError(f"{file} is not a table of names and values: restore it from where {what} came from")
+    return table
 
 
 def _read_torch(file: Path) -> Any:
@@ -160,7 +166,7 @@ def _read_torch(file: Path) -> Any:
             ) from None
         raise IptError(f"{file} is damaged or no torch file: copy or fetch it again") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, UnicodeDecodeError) as error:
-        raise IptError(f"{file} is damaged or no torch file ({_first_line(error)}): copy or fetch it again") from None
+        raise IptError(f"{file} is damaged or no torch file ({first_line(error)}): copy or fetch it again") from None
 
 
 def _unwrapped(loaded: Any, file: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
@@ -171,7 +177,7 @@ def _unwrapped(loaded: Any, file: Path) -> tuple[dict[str, Tensor], dict[str, An
         try:
             return _from_training(loaded)
         except (KeyError, TypeError, ValueError) as error:
-            reason = _first_line(error)
+            reason = first_line(error)
             raise IptError(f"{file} is a training's state of another version ({reason}): export it there") from None
     inner = loaded.get("state_dict", loaded)
     return (inner if isinstance(inner, dict) else {}), None
@@ -241,7 +247,3 @@ def _replace(target: Path, write: Callable[[Path], object]) -> None:
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__

@@ -7,15 +7,14 @@ is written piece by piece, so that memory does not grow with what it shows.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ipt.core.errors import IptError
 from ipt.images.atomic import atomic
+from ipt.images.records import read_json
 from ipt.report.embedding import EmbeddedImage, ResultFiles
 from ipt.report.formatting import number
 from ipt.report.sections import OptionRow, Picture, Record, anchor, option_rows, picture_section, residual_ratio
@@ -57,7 +56,7 @@ class Row:
     @property
     def reason(self) -> str:
         """Why it failed."""
-        return str(_record(self.path).get("reason") or "no reason was recorded")
+        return str(read_json(self.path).get("reason") or "no reason was recorded")
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def write_report(out_dir: str | os.PathLike[str], title: str = "Restored picture
         IptError: There is nothing to report, or the page cannot be written.
     """
     out = Path(out_dir)
-    rows = [row for path in sorted(out.glob("*.json")) if (row := _row(path, _record(path))) is not None]
+    rows = [row for path in sorted(out.glob("*.json")) if (row := _row(path, read_json(path))) is not None]
     if not rows:
         raise IptError(f"{out} holds no results (no .json of a solved image); run `ipt solve` into it first")
     path = out / "report.html"
@@ -102,7 +101,7 @@ def _page(out: Path, rows: Sequence[Row], title: str) -> Page:
         worst = sorted(done, key=lambda row: -(row.values[_RATIO] or 0))[:_MOST]
         shown = sorted(worst, key=lambda row: row.stem)
     side = next(side for most, side in _SIDES if most is None or len(shown) < most)
-    common = _record(shown[0].path) if len(shown) > 1 else None
+    common = read_json(shown[0].path) if len(shown) > 1 else None
     columns = list(rows[0].values) if common is not None else []
     return Page(
         title=title,
@@ -110,7 +109,7 @@ def _page(out: Path, rows: Sequence[Row], title: str) -> Page:
         columns=[name for name in columns if any(row.values[name] is not None for row in shown)],
         done=shown,
         failed=failed[:_MOST],
-        pictures=(picture_section(out, row.stem, _record(row.path), side, common) for row in shown),
+        pictures=(picture_section(out, row.stem, read_json(row.path), side, common) for row in shown),
         common_options=option_rows({**common, "seed": None}, {}) if common is not None else [],
     )
 
@@ -130,15 +129,6 @@ def _row(path: Path, record: Record) -> Row | None:
     return Row(path, record["status"] == "failed", (record.get("files") or {}).get("result"), values)
 
 
-def _record(path: Path) -> dict[str, Any]:
-    """What a json holds; nothing if it cannot be read."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
 def _subtitle(rows: Sequence[Row], done: int, shown: int) -> str:
     parts = [f"{done} picture{'' if done == 1 else 's'} solved"]
     if shown < done:
@@ -148,7 +138,7 @@ def _subtitle(rows: Sequence[Row], done: int, shown: int) -> str:
     seconds = sum(row.values[_SECONDS] or 0 for row in rows)
     if seconds:
         parts.append(f"{number(seconds)} s")
-    versions = _record(next((row for row in rows if not row.failed), rows[0]).path).get("versions")
+    versions = read_json(next((row for row in rows if not row.failed), rows[0]).path).get("versions")
     if isinstance(versions, dict) and "ipt" in versions:
         parts.append(f"ipt {versions['ipt']}")
     return " \u00b7 ".join(parts)

@@ -10,7 +10,6 @@ is, all is there.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -29,7 +28,7 @@ from ipt.images.fields import parameter_picture
 from ipt.images.files import Picture, write
 from ipt.images.parameters import write_parameter
 from ipt.images.pictures import residual_picture, sheet_of_frames, spread_picture
-from ipt.images.records import json_text
+from ipt.images.records import json_text, read_json
 from ipt.solve.result import ImageResult
 
 _REPLACED = "replaced"
@@ -226,9 +225,5 @@ def _is_of_another(out: Path, name: str, stem: str) -> bool:
 
 
 def _record(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    ours = isinstance(record, dict) and record.get("status") == "done" and isinstance(record.get("files"), dict)
-    return record if ours else {}
+    record = read_json(path)
+    return record if record.get("status") == "done" and isinstance(record.get("files"), dict) else {}

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, plural
 from ipt.core.operator import Generator
 from ipt.linalg.random import image_seed
 from ipt.priors.kernels import are_kernels
@@ -80,7 +80,7 @@ class ArraySource(Source):
     def __str__(self) -> str:
         (height, width), mirrored = self.sides[0], ", mirrored at random" if self.mirror else ""
         return (
-            f"{len(self.pictures):,} pictures of {height}x{width} pixels in {_plural(self.channels, 'channel')} "
+            f"{len(self.pictures):,} pictures of {height}x{width} pixels in {plural(self.channels, 'channel')} "
             f"({self.name}); the first {self.held_out:,} held out for validation{mirrored}"
         )
 
@@ -136,7 +136,7 @@ class GeneratorSource(Source):
         drawn = generator.sample([1], (channels, self.sizes[0], self.sizes[0]))
         if drawn.shape[1] != channels:
             raise IptError(
-                f"{self.name} draws {_plural(drawn.shape[1], 'channel')}, not {channels}: choose that (channels=)"
+                f"{self.name} draws {plural(drawn.shape[1], 'channel')}, not {channels}: choose that (channels=)"
             )
         self.kernels = are_kernels([(one + 1) / 2 for one in self.validation(_LOOKED_AT)])
 
@@ -181,7 +181,3 @@ def _permuted(place: int, total: int, seed: int) -> int:
         value = (left << half) | right
         if value < total:
             return value
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

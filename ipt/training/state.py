@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, first_line
 from ipt.priors.refined import NetworkConfig, config_of
 from ipt.training.options import TrainingOptions
 
@@ -101,7 +101,7 @@ def write(path: Path, about: About, tensors: Mapping[str, Any]) -> None:
     except (OSError, RuntimeError) as error:
         partial.unlink(missing_ok=True)
         raise IptError(
-            f"{path} cannot be written ({_line(error)}).\nMake room or choose another folder, then run it again."
+            f"{path} cannot be written ({first_line(error)}).\nMake room or choose another folder, then run it again."
         ) from None
 
 
@@ -136,10 +136,5 @@ def read(path: Path, device: str = "cpu") -> tuple[About, dict[str, Any]]:
         return about, {name: state[name] for name in TENSORS}
     except (OSError, RuntimeError, EOFError, ValueError, TypeError, KeyError, pickle.UnpicklingError) as error:
         raise IptError(
-            f"{path} is no readable state of a training ({_line(error)}).\nMove it away to start anew."
+            f"{path} is no readable state of a training ({first_line(error)}).\nMove it away to start anew."
         ) from None
-
-
-def _line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:160] if text else type(error).__name__
