@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import pickle
+import pkgutil
+import re
 
 import pytest
 
+from ipt import core, guidance, operators, priors
 from ipt.core import abilities
 from ipt.core.abilities import (
     Canonicalizable,
@@ -21,8 +25,9 @@ from ipt.core.abilities import (
     Wrapper,
     ability,
 )
+from ipt.core.guidance import GuidanceRule
 from ipt.core.operator import ParameterSpec, ParametricOperator
-from ipt.core.prior import Replicated
+from ipt.core.prior import Prior, Replicated
 from ipt.guidance.dps import DPS
 from ipt.guidance.proximal import Proximal
 from ipt.guidance.regularized import Regularized
@@ -106,6 +111,20 @@ def test_every_ability_is_in_the_list():
     }
     others = {Wrapper, abilities.Belief, abilities.Coarser}
     assert found - others == {*OPERATORS, FrameAware, CoarseToFine}
+
+
+def test_every_wrapper_is_in_the_list():
+    """What has an operator, a prior or a rule among its arguments is made of it."""
+    found = set()
+    for folder in (core, operators, priors, guidance):
+        for module in pkgutil.walk_packages(folder.__path__, f"{folder.__name__}."):
+            for _, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+                if issubclass(kind, ParametricOperator | Prior | GuidanceRule) and not inspect.isabstract(kind):
+                    words = re.findall(r"\w+", str(inspect.signature(kind)))
+                    if issubclass(kind, Wrapper) or {"ParametricOperator", "Prior", "GuidanceRule"} & set(words):
+                        found.add(kind)
+    # Turbulence makes its blur itself.
+    assert found | {Turbulence} == {type(wrapper) for wrapper in WRAPPERS.values()}
 
 
 @pytest.mark.parametrize("kind", OPERATORS)
