@@ -3,8 +3,9 @@
 Squares are cut from evenly spaced pictures after they are blurred, so that what lies outside the frame is real. The
 kernels (9 to 31 px; five of eight camera motions, a line, a disc, a Gaussian) act about poses that turn the camera as
 well (`ipt.simulate.camera.turned`): not in a third of the pictures, by .0015 rad a pixel of shift in another, and by
-.003 in the last. The best single kernel then leaves .0015 to .019 unexplained (median .007, of BSDS500's pictures). Noise .006, clipped, rounded to
-8 bits, and two thirds saved as JPEG of quality 95 or 90. Everything is fixed by the index of a picture.
+.003 in the last. The best single kernel then leaves .0015 to .019 unexplained (median .007, of BSDS500's pictures).
+Noise .006, clipped, rounded to 8 bits, and two thirds saved as JPEG of quality 95 or 90. Everything is fixed by the
+index of a picture.
 """
 
 from __future__ import annotations
