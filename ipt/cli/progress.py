@@ -112,6 +112,8 @@ class Reporter:
             noise += f", {record['noise']:.4f} assumed"
         parts = [f"{record['seconds']:.1f} s", noise]
         metrics = record["metrics"]
+        if "bits used" in record["source"]:
+            parts.append(record["source"].partition(", ")[2])
         if "psnr" in metrics:
             before = f"{_decibels(metrics['psnr_input'])} -> " if "psnr_input" in metrics else ""
             parts.append(f"PSNR {before}{_decibels(metrics['psnr'])} dB")

@@ -30,6 +30,8 @@ MINIMUM_SIDE = 8
 """Pixels; below it there is nothing to restore."""
 ROUNDING_NOISE = 1 / 255 / math.sqrt(12)
 """Standard deviation of what rounding to 8 bits does to values in 0..1."""
+SENSOR_BITS = (8, 10, 12, 14)
+"""That files of 16 bits may hold, the upper ones 0."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,13 @@ class Picture:
     """A picture with what its file says of it.
 
     Attributes:
-        pixels: float32 (C, H, W), C = 1 grey or 3 colour, in 0..1 (from files of floats also a little outside).
+        pixels: float32 (C, H, W), C = 1 grey or 3 colour, in 0..1 (from files of floats also a little outside), of
+            which 1 is white.
         alpha: (1, H, W) in 0..1, or None.
         depth: bits a channel to write it with, 8 or 16; 16 for files of floats.
         source: format and kind of pixels of the file, as in "JPEG RGB".
+        white: what white is in the file, where one of 16 bits holds fewer (1023: 10 bits); 0: the largest number of
+            `depth` bits.
         metadata: "icc" (colour profile) and "exif" (without its orientation, which the pixels follow).
     """
 
@@ -48,12 +53,24 @@ class Picture:
     alpha: Tensor | None = None
     depth: int = 8
     source: str = ""
+    white: int = 0
     metadata: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(C, H, W)."""
         return tuple(self.pixels.shape)
+
+    @property
+    def largest(self) -> int:
+        """The number that is white in the file."""
+        return self.white if self.white and self.depth == 16 else int(2**self.depth - 1)
+
+    def in_range_of(self, other: Picture) -> Picture:
+        """The same numbers in a file, as pixels of which 1 is what is white in another picture's."""
+        if self.depth != 16 or other.depth != 16 or self.largest == other.largest:
+            return self
+        return replace(self, pixels=self.pixels * (self.largest / other.largest), white=other.white)
 
     def with_pixels(self, pixels: Tensor) -> Picture:
         """Other pixels (C, H, W) with this picture's depth, alpha (where the size is the same) and metadata.
@@ -151,11 +168,14 @@ def decode(data: bytes, place: str, page: int | None = None, least: int = MINIMU
         raise IptError(f"{place} has {width} x {height} pixels; the least is {least} x {least}")
     if not np.isfinite(values).all():
         raise IptError(f"{place} has NaN or infinite values; replace them, then try again")
+    white = _white(values) if depth == 16 and "float" not in source else 0
+    if white:
+        values, source = values * np.float32(65535 / white), f"{source}, {white.bit_length()} bits used"
     turned = np.ascontiguousarray(_turned(values, orientation).transpose(2, 0, 1), dtype=np.float32)
     planes = torch.from_numpy(turned)
     alpha = planes[-1:] if len(planes) in (2, 4) else None
     pixels = planes if alpha is None else planes[:-1]
-    return Picture(pixels.contiguous(), alpha, depth, source, metadata)
+    return Picture(pixels.contiguous(), alpha, depth, source, white, metadata)
 
 
 def write(path: str | os.PathLike[str], picture: Picture | Tensor | np.ndarray) -> None:
@@ -187,9 +207,8 @@ def encoded(picture: Picture | Tensor | np.ndarray, name: str = "the picture") -
     values = torch.cat(planes).detach().cpu().numpy().transpose(1, 2, 0)
     if not np.isfinite(values).all():
         raise IptError(f"{name} has NaN or infinite values and was not written; try another seed or guidance")
-    largest = 2**picture.depth - 1
     # float64: in float32 a 16-bit value could round to its neighbour.
-    whole = np.rint(np.clip(values.astype(np.float64), 0, 1) * largest)
+    whole = np.rint(np.clip(values.astype(np.float64), 0, 1) * picture.largest)
     pixels = whole.astype(np.uint16 if picture.depth == 16 else np.uint8)
     return png.encode(pixels, picture.metadata.get("icc", b""), picture.metadata.get("exif", b""))
 
@@ -217,6 +236,13 @@ def _decoded(data: bytes, page: int | None) -> tuple[np.ndarray, int, str, dict[
         metadata, orientation = _metadata(image.getexif(), image.info.get("icc_profile") or b"")
     values = pixels / np.float32(65535 if pixels.dtype == np.uint16 else 255)
     return values, 16 if pixels.dtype == np.uint16 else 8, source, metadata, orientation
+
+
+def _white(values: np.ndarray) -> int:
+    """What is white where 16 bits (H, W, C), here in 0..1, hold fewer, as of cameras of 12; 0: they hold 16."""
+    largest = round(float(values.max()) * 65535)
+    fitting = [2**bits - 1 for bits in SENSOR_BITS if 0 < largest < 2**bits and values.shape[2] in (1, 3)]
+    return min(fitting, default=0)
 
 
 def _expanded(image: Image.Image) -> np.ndarray:

@@ -227,7 +227,7 @@ def _window(picture: Picture, fitted: Fitted) -> Picture:
 
 def _reference(truth: Truth, measured: Picture, shape: tuple[int, ...], fitted: Fitted) -> Picture:
     """The part of the true picture that the result shows, with the image's channels; IptError: it does not fit."""
-    picture = truth.picture
+    picture = truth.picture.in_range_of(measured)
     if picture.shape[1:] != shape[1:]:
         raise IptError(
             f"the reference is {picture.shape[2]} x {picture.shape[1]} px and the picture {shape[2]} x {shape[1]}; "

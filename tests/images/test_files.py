@@ -14,7 +14,7 @@ from PIL import Image
 
 from ipt.core.errors import IptError
 from ipt.images import png
-from ipt.images.files import Picture, inputs, read, write
+from ipt.images.files import Picture, decode, inputs, read, write
 
 from .conftest import SHAPE, noise
 
@@ -49,6 +49,54 @@ def test_tiff_keeps_16_bits(tmp_path: Path, channels: int, planar: str) -> None:
     )
     picture = read(tmp_path / "a.tif")
     assert picture.depth == 16 and (whole(picture) == values).all()
+
+
+@pytest.mark.parametrize(("bits", "suffix"), [(8, "tif"), (10, "tif"), (12, "png"), (14, "tif")])
+def test_fewer_bits_in_a_file_of_16(bits: int, suffix: str, tmp_path: Path) -> None:
+    """What cameras write: white is the largest number of their bits, and what is written has the same numbers."""
+    numbers = np.random.default_rng(0).integers(0, 2**bits, SHAPE).astype(np.uint16)
+    numbers[0, 0] = 2**bits - 1
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(numbers).save(path)
+    picture = read(path)
+    assert picture.white == 2**bits - 1 and picture.source.endswith(f", {bits} bits used")
+    assert float(picture.pixels.max()) == pytest.approx(1)
+    write(tmp_path / "out.png", picture.with_pixels(picture.pixels.flip(-1)))
+    assert (np.asarray(Image.open(tmp_path / "out.png")) == numbers[:, ::-1]).all()
+
+
+def test_16_bits_that_are_used_and_alpha_stay(tmp_path: Path) -> None:
+    numbers = np.full(SHAPE, 2**14, np.uint16)
+    Image.fromarray(numbers).save(tmp_path / "a.png")
+    assert read(tmp_path / "a.png").white == 0
+    assert decode(png.encode(np.stack([numbers // 9, numbers], -1)), "a.png").white == 0
+    assert decode(png.encode(0 * numbers), "a.png").white == 0
+
+
+def test_a_picture_in_the_range_of_another() -> None:
+    """A truth is compared in the units of the measurement, whose brightest pixel may need fewer bits."""
+    bright, dark = (
+        Picture(torch.full((1, 8, 8), 0.5), depth=16, white=4095),
+        Picture(torch.zeros(1, 8, 8), depth=16, white=1023),
+    )
+    assert float(bright.in_range_of(dark).pixels.max()) == pytest.approx(0.5 * 4095 / 1023)
+    full = Picture(torch.full((1, 8, 8), 0.5), depth=16)
+    assert float(bright.in_range_of(full).pixels.max()) == pytest.approx(0.5 * 4095 / 65535)
+    assert bright.in_range_of(Picture(torch.zeros(1, 8, 8))) is bright
+
+
+@pytest.mark.parametrize(
+    ("gain", "offset", "said"),
+    [(1.9, 0.0, r"from 0\.\d+ to 1\.\d+, and pictures from 0"), (1.0, -0.5, r"scale them to 0\.\.1, as by \(x - -0\.")],
+)
+def test_floats_of_another_range(gain: float, offset: float, said: str, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random(SHAPE).astype(np.float32)
+    noise = 0.05 * np.random.default_rng(1).standard_normal(SHAPE).astype(np.float32)
+    tifffile.imwrite(tmp_path / "noisy.tif", values + noise)
+    assert float(read(tmp_path / "noisy.tif").pixels.max()) > 1
+    tifffile.imwrite(tmp_path / "a.tif", gain * values + offset)
+    with pytest.raises(IptError, match=said):
+        read(tmp_path / "a.tif")
 
 
 def test_float_tiff(tmp_path: Path) -> None:
