@@ -37,8 +37,6 @@ def read_exposures(path: str | os.PathLike[str]) -> tuple[Picture, ...]:
     names, pictures = list(frames), [replace(picture, alpha=None) for picture in frames.values()]
     if all(_without_colour(picture) for picture in pictures):
         pictures = [picture.with_pixels(picture.pixels[:1]) for picture in pictures]
-    brightest = max(pictures, key=lambda picture: picture.largest)
-    pictures = [picture.in_range_of(brightest) for picture in pictures]
     first = pictures[0]
     for name, picture in zip(names, pictures, strict=True):
         if picture.shape[1:] != first.shape[1:]:

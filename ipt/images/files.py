@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
@@ -39,13 +40,11 @@ class Picture:
     """A picture with what its file says of it.
 
     Attributes:
-        pixels: float32 (C, H, W), C = 1 grey or 3 colour, in 0..1 (from files of floats also a little outside), of
-            which 1 is white.
+        pixels: float32 (C, H, W), C = 1 grey or 3 colour, in 0..1 (from files of floats also a little outside).
         alpha: (1, H, W) in 0..1, or None.
         depth: bits a channel to write it with, 8 or 16; 16 for files of floats.
         source: format and kind of pixels of the file, as in "JPEG RGB".
-        white: what white is in the file, where one of 16 bits holds fewer (1023: 10 bits); 0: the largest number of
-            `depth` bits.
+        white: the number in the file that 1 stands for (`in_used_bits`); 0: the largest of `depth` bits.
         metadata: "icc" (colour profile) and "exif" (without its orientation, which the pixels follow).
     """
 
@@ -63,11 +62,27 @@ class Picture:
 
     @property
     def largest(self) -> int:
-        """The number that is white in the file."""
+        """The number in the file that 1 stands for."""
         return self.white if self.white and self.depth == 16 else int(2**self.depth - 1)
 
+    @property
+    def used_bits(self) -> int:
+        """Bits that the numbers of a file of 16 need, one of SENSOR_BITS, as of cameras of 12; else `depth`."""
+        if self.alpha is not None or not re.search("16-bit|uint16", self.source):
+            return self.depth
+        largest = round(float(self.pixels.max()) * self.largest)
+        return min((bits for bits in SENSOR_BITS if 0 < largest < 2**bits), default=self.depth)
+
+    def in_used_bits(self, bits: int) -> Picture:
+        """The same numbers in a file, with 1 for the largest of so many bits."""
+        white = 2**bits - 1
+        if self.depth != 16 or bits >= self.depth or white == self.white:
+            return self
+        source = f"{self.source}, {bits} bits used"
+        return replace(self, pixels=self.pixels * (self.largest / white), source=source, white=white)
+
     def in_range_of(self, other: Picture) -> Picture:
-        """The same numbers in a file, as pixels of which 1 is what is white in another picture's."""
+        """The same numbers in a file, with 1 for what it stands for in another picture."""
         if self.depth != 16 or other.depth != 16 or self.largest == other.largest:
             return self
         return replace(self, pixels=self.pixels * (self.largest / other.largest), white=other.white)
@@ -168,14 +183,11 @@ def decode(data: bytes, place: str, page: int | None = None, least: int = MINIMU
         raise IptError(f"{place} has {width} x {height} pixels; the least is {least} x {least}")
     if not np.isfinite(values).all():
         raise IptError(f"{place} has NaN or infinite values; replace them, then try again")
-    white = _white(values) if depth == 16 and "float" not in source else 0
-    if white:
-        values, source = values * np.float32(65535 / white), f"{source}, {white.bit_length()} bits used"
     turned = np.ascontiguousarray(_turned(values, orientation).transpose(2, 0, 1), dtype=np.float32)
     planes = torch.from_numpy(turned)
     alpha = planes[-1:] if len(planes) in (2, 4) else None
     pixels = planes if alpha is None else planes[:-1]
-    return Picture(pixels.contiguous(), alpha, depth, source, white, metadata)
+    return Picture(pixels.contiguous(), alpha, depth, source, metadata=metadata)
 
 
 def write(path: str | os.PathLike[str], picture: Picture | Tensor | np.ndarray) -> None:
@@ -236,13 +248,6 @@ def _decoded(data: bytes, page: int | None) -> tuple[np.ndarray, int, str, dict[
         metadata, orientation = _metadata(image.getexif(), image.info.get("icc_profile") or b"")
     values = pixels / np.float32(65535 if pixels.dtype == np.uint16 else 255)
     return values, 16 if pixels.dtype == np.uint16 else 8, source, metadata, orientation
-
-
-def _white(values: np.ndarray) -> int:
-    """What is white where 16 bits (H, W, C), here in 0..1, hold fewer, as of cameras of 12; 0: they hold 16."""
-    largest = round(float(values.max()) * 65535)
-    fitting = [2**bits - 1 for bits in SENSOR_BITS if 0 < largest < 2**bits and values.shape[2] in (1, 3)]
-    return min(fitting, default=0)
 
 
 def _expanded(image: Image.Image) -> np.ndarray:

@@ -99,7 +99,10 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
     Raises:
         IptError: the picture does not fit the prior; the reference, or what is known, does not fit the picture.
     """
-    frames, operator = task.frames, solver.operator
+    # Of exposures, the brightest says how many bits the camera has.
+    bits = max(frame.used_bits for frame in task.frames)
+    frames, operator = tuple(frame.in_used_bits(bits) for frame in task.frames), solver.operator
+    task = replace(task, picture=frames[0] if isinstance(task.picture, Picture) else frames)
     first, count = frames[0], len(frames)
     levels = [estimate_noise(frame.pixels) if task.noise is None else task.noise for frame in frames]
     level = math.sqrt(sum(each**2 for each in levels) / count)

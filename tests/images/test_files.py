@@ -58,9 +58,11 @@ def test_fewer_bits_in_a_file_of_16(bits: int, suffix: str, tmp_path: Path) -> N
     numbers[0, 0] = 2**bits - 1
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(numbers).save(path)
-    picture = read(path)
+    stored = read(path)
+    assert float(stored.pixels.max()) == pytest.approx((2**bits - 1) / 65535) and stored.used_bits == bits
+    picture = stored.in_used_bits(bits)
     assert picture.white == 2**bits - 1 and picture.source.endswith(f", {bits} bits used")
-    assert float(picture.pixels.max()) == pytest.approx(1)
+    assert float(picture.pixels.max()) == pytest.approx(1) and picture.used_bits == bits
     write(tmp_path / "out.png", picture.with_pixels(picture.pixels.flip(-1)))
     assert (np.asarray(Image.open(tmp_path / "out.png")) == numbers[:, ::-1]).all()
 
@@ -68,9 +70,10 @@ def test_fewer_bits_in_a_file_of_16(bits: int, suffix: str, tmp_path: Path) -> N
 def test_16_bits_that_are_used_and_alpha_stay(tmp_path: Path) -> None:
     numbers = np.full(SHAPE, 2**14, np.uint16)
     Image.fromarray(numbers).save(tmp_path / "a.png")
-    assert read(tmp_path / "a.png").white == 0
-    assert decode(png.encode(np.stack([numbers // 9, numbers], -1)), "a.png").white == 0
-    assert decode(png.encode(0 * numbers), "a.png").white == 0
+    assert read(tmp_path / "a.png").used_bits == 16
+    assert Picture(torch.full((1, 8, 8), 0.01), depth=16).used_bits == 16, "it is of no file"
+    assert decode(png.encode(np.stack([numbers // 9, numbers], -1)), "a.png").used_bits == 16
+    assert decode(png.encode(0 * numbers), "a.png").used_bits == 16
 
 
 def test_a_picture_in_the_range_of_another() -> None:

@@ -8,11 +8,12 @@ import torch
 from ipt.core.normalization import Normalization
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
-from ipt.images.files import Picture
+from ipt.images.files import Picture, decode, encoded
 from ipt.linalg.random import image_seed
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import GaussianPrior
 from ipt.solve.prepare import ImageTask, prepare, sample_seeds
+from ipt.solve.truth import Truth
 
 
 class Square(GaussianPrior):
@@ -52,6 +53,50 @@ def test_what_is_masked_and_what_is_clipped_is_left_out() -> None:
     assert not found[..., :6, :6].any() and not found[..., 20:24, 20:24].any() and found[..., 10:16, :].all()
     trusting = prepare(solver, ImageTask(Picture(pixels), noise=0.01, clipped="none")).sampling
     assert trusting.mask is None and trusting.kind != ((3, 32, 32), False)
+
+
+def camera(bits: int, numbers: torch.Tensor) -> Picture:
+    """As it is read from a file of 16 bits."""
+    return Picture((numbers * (2**bits - 1)).round() / 65535, depth=16, source="TIFF uint16")
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_a_camera_s_bits_are_one_and_the_same_measurement(bits: int) -> None:
+    """With its lamp, its truth, and what is written of it: in 10 or 12 bits they are what they are in 16."""
+    solver = Solver(Blur(5), {"image": GaussianPrior()}, Proximal())
+    values = 0.6 * picture(32).pixels
+    truth = Truth(camera(bits, 0.5 * values))
+    values[:, 20:24, 20:24] = 1.0
+    prepared = prepare(solver, ImageTask(camera(bits, values), truth=truth))
+    sampling = prepared.sampling
+    torch.testing.assert_close(sampling.measurement[0], values, atol=1e-3, rtol=0)
+    assert sampling.mask is not None and not sampling.mask[..., 20:24, 20:24].any()
+    assert prepared.reference is not None
+    shown = prepared.reference.pixels[:, :20], (0.5 * values)[:, :20]
+    torch.testing.assert_close(*shown, atol=1e-3, rtol=0)
+    assert prepared.noise == pytest.approx(prepare(solver, ImageTask(Picture(values))).noise, rel=0.02)
+    written = decode(encoded(prepared.measured), "a.png").pixels
+    assert torch.equal((written * 65535).round(), (camera(bits, values).pixels * 65535).round())
+    assert prepared.task.frames[0].source == ("TIFF uint16" if bits == 16 else f"TIFF uint16, {bits} bits used")
+
+
+def test_the_brightest_exposure_says_how_many_bits_there_are() -> None:
+    solver = Solver(Blur(5), {"image": GaussianPrior()}, Proximal())
+    values = picture(32).pixels
+    frames = [camera(12, values), camera(12, 0.01 * values)]
+    measured = prepare(solver, ImageTask(frames, noise=0.01)).sampling.measurement[0]
+    torch.testing.assert_close(measured, torch.cat([values, 0.01 * values]), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("clipped", "left"), [("auto", 0), ("none", 16), (0.9, 0), (1.0, 0)])
+def test_highlights_of_floats(clipped: float | str, left: int) -> None:
+    """They reach a little beyond white, and with a level beyond them nothing is left out."""
+    solver = Solver(Blur(5), {"image": GaussianPrior()}, Proximal())
+    values = 0.6 * picture(32).pixels
+    values[:, 20:24, 20:24] = 1.05
+    floats = Picture(values, depth=16, source="TIFF float32")
+    mask = prepare(solver, ImageTask(floats, noise=0.01, clipped=clipped)).sampling.mask
+    assert (16 if mask is None else int(mask[..., 20:24, 20:24].sum())) == left
 
 
 def test_a_mask_is_scaled_with_its_picture() -> None:
