@@ -10,6 +10,8 @@ from torch import Tensor
 from ipt.core.errors import IptError
 from ipt.linalg.norms import rms
 
+_FAR = 10.0  # mean size of values that are of another scale, such as 0..255
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -25,6 +27,8 @@ class Observation:
         batch = len(measurement)
         if measurement.ndim != 4:
             raise IptError(f"a measurement is (batch, channels, height, width), not {tuple(measurement.shape)}")
+        if not measurement.is_floating_point():
+            raise IptError(f"a measurement is of real floating-point numbers in 0..1, not of {measurement.dtype}")
         if mask is not None:
             size = (1, batch), (1, measurement.shape[1]), measurement.shape[-2:-1], measurement.shape[-1:]
             if mask.ndim != 4 or any(side not in may for side, may in zip(mask.shape, size, strict=True)):
@@ -35,6 +39,9 @@ class Observation:
             measurement = torch.where(mask.bool(), measurement, 0)
         if not torch.isfinite(measurement).all():
             raise IptError("the measurement has NaN or infinite values")
+        if (measurement.abs().flatten(1).mean(1) > _FAR).any():
+            low, high = float(measurement.min()), float(measurement.max())
+            raise IptError(f"the measurement runs from {low:.4g} to {high:.4g}; scale it to 0..1")
         level = torch.as_tensor(noise, dtype=measurement.dtype, device=measurement.device).reshape(-1, 1, 1, 1)
         if not (level > 0).all() or not torch.isfinite(level).all():
             raise IptError(f"the noise level must be above 0 and finite, not {noise}")

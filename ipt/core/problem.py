@@ -53,7 +53,7 @@ class Problem:
             used[IMAGE] = aware.within(framed.frame)
         normalizations = {name: _normalization(name, prior, shapes[name]) for name, prior in used.items()}
         checked = {name: _known(name, value, specs[name], observation.measurement) for name, value in given.items()}
-        _check_valid(checked, operator)
+        _check_valid(checked, operator, specs)
         return cls(observation, operator, used, normalizations, specs, checked)
 
     def repeated(self, times: int) -> Problem:
@@ -85,7 +85,7 @@ def _normalization(name: str, prior: Prior, shape: tuple[int, ...]) -> Normaliza
         raise IptError(f"the prior of {name!r} does not take {tuple(shape)}: {error}") from error
 
 
-def _check_valid(known: Unknowns, operator: ParametricOperator) -> None:
+def _check_valid(known: Unknowns, operator: ParametricOperator, specs: Mapping[str, ParameterSpec]) -> None:
     """IptError where the operator's constraint makes something else of what is known."""
     try:
         valid = operator.constrain(known) if known else {}
@@ -94,14 +94,19 @@ def _check_valid(known: Unknowns, operator: ParametricOperator) -> None:
         return
     for name, value in known.items():
         given, made = value.flatten(1).double(), valid[name].flatten(1).double()
-        if bool(((given * made).sum(1) < 0.5 * given.norm(dim=1) * made.norm(dim=1)).any()):
-            raise IptError(f"known {name!r} is no valid one: its constraint makes something else of it")
+        sizes = given.norm(dim=1), made.norm(dim=1)
+        # Nothing at all is valid where it stays that.
+        if bool((((given * made).sum(1) <= 0.8 * sizes[0] * sizes[1]) & (sizes[1] > 0)).any()):
+            raise IptError(
+                f"known {name!r} is no valid one ({specs[name].meaning}): made valid, it would be something else; "
+                f"check its values and their signs"
+            )
 
 
 def _known(name: str, value: Tensor, spec: ParameterSpec, measurement: Tensor) -> Tensor:
     wanted = (len(measurement), *spec.shape)
-    # A known parameter of another size (a smaller kernel) is the operator's business; its rank is not.
-    if value.ndim != len(wanted) or len(value) not in (1, len(measurement)):
+    # A known parameter of another size (a smaller kernel) is the operator's business; rank and channels are not.
+    if value.ndim != len(wanted) or len(value) not in (1, len(measurement)) or value.shape[1] != wanted[1]:
         raise IptError(f"known {name!r} is {tuple(value.shape)}, the operator's is {wanted}")
     if value.is_complex():
         raise IptError(f"known {name!r} has complex values; give real ones")

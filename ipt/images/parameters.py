@@ -25,21 +25,8 @@ def read_parameter(path: str | os.PathLike[str]) -> Tensor:
         IptError: There is no such file, or it holds no numbers, or not finite ones.
     """
     file = Path(path)
-    if file.suffix.lower() in files.SUFFIXES:
-        return files.read(file, least=1).pixels.mean(0, keepdim=True)
-    try:
-        # allow_pickle=False: a file cannot run code.
-        values = np.load(file, allow_pickle=False)
-        if not isinstance(values, np.ndarray):
-            raise ValueError("it holds several arrays")
-        if np.iscomplexobj(values):
-            raise ValueError("it holds complex numbers")
-        # A copy, and in this machine's byte order, which torch wants.
-        tensor = torch.from_numpy(np.array(values, dtype=np.float32))
-    except FileNotFoundError:
-        raise IptError(f"{file} does not exist; give a .npy file with the parameter's values") from None
-    except (OSError, ValueError, EOFError, TypeError) as error:
-        raise IptError(f"{file} is not a .npy file of numbers ({error}); save the values with numpy.save") from error
+    is_picture = file.suffix.lower() in files.SUFFIXES
+    tensor = files.read(file, least=1).pixels.mean(0, keepdim=True) if is_picture else _array(file)
     if tensor.ndim == 2:
         tensor = tensor[None]
     elif tensor.ndim < 2:
@@ -54,6 +41,23 @@ def read_parameter(path: str | os.PathLike[str]) -> Tensor:
     if not tensor.any() and min(tensor.shape[-2:]) > 1:
         raise IptError(f"{file} holds nothing but zeros; give the parameter's values")
     return tensor
+
+
+def _array(file: Path) -> Tensor:
+    """float32, of any shape."""
+    try:
+        # allow_pickle=False: a file cannot run code.
+        values = np.load(file, allow_pickle=False)
+        if not isinstance(values, np.ndarray):
+            raise ValueError("it holds several arrays")
+        if np.iscomplexobj(values):
+            raise ValueError("it holds complex numbers")
+        # A copy, and in this machine's byte order, which torch wants.
+        return torch.from_numpy(np.array(values, dtype=np.float32))
+    except FileNotFoundError:
+        raise IptError(f"{file} does not exist; give a .npy file with the parameter's values") from None
+    except (OSError, ValueError, EOFError, TypeError) as error:
+        raise IptError(f"{file} is not a .npy file of numbers ({error}); save the values with numpy.save") from error
 
 
 def write_parameter(path: Path, value: Tensor) -> None:

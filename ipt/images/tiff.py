@@ -9,14 +9,13 @@ from io import BytesIO
 import numpy as np
 import tifffile
 
+from ipt.images.ranges import check_range
+
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ORIENTATION, _ICC_PROFILE = 274, 34675
 # Descriptive tags that mean the same in EXIF: description, maker, model, software, date, artist, copyright.
 _TEXTS = (270, 271, 272, 305, 306, 315, 33432)
 _GREY_INVERTED, _GREY, _RGB = 0, 1, 2
-_NEARLY = (-0.1, 1.1)
-"""What noise reaches of floats in 0..1; of other scales and offsets, more than `_MOST_BEYOND` is beyond."""
-_MOST_BEYOND = 0.01
 _DAMAGED = (tifffile.TiffFileError, struct.error, IndexError, KeyError)
 
 
@@ -124,13 +123,7 @@ def _decoded(page: tifffile.TiffPage) -> DeepTiff:
         values = stored / np.float32(65535)
     else:
         values = stored.astype(np.float32)
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        beyond = float(((values < _NEARLY[0]) | (values > _NEARLY[1])).mean())
-        if np.isfinite([low, high]).all() and (low < -1 or high > 2 or beyond > _MOST_BEYOND):
-            raise ValueError(
-                f"its floats run from {low:.4g} to {high:.4g}, and pictures from 0 (black) to 1 (white); scale them to "
-                f"0..1, as by (x - {low:.4g}) / {high - low:.4g}"
-            )
+        check_range(values)
     if page.photometric == _GREY_INVERTED:
         values = np.concatenate([1 - values[:, :, :1], values[:, :, 1:]], axis=-1)
     tags = page.tags

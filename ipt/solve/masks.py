@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.images import files
 from ipt.solve.options import AUTO, NONE
 
@@ -29,7 +29,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> Tensor:
         (1, H, W) of 0 and 1.
 
     Raises:
-        IptError: it cannot be read, has another size, or trusts nothing.
+        IptError: it cannot be read, has another size, or trusts nothing, or everything.
     """
     picture = files.read(path).pixels
     if tuple(picture.shape[1:]) != size:
@@ -38,6 +38,8 @@ def read_mask(path: Path, size: tuple[int, int]) -> Tensor:
             f"give a mask of the same size, white where the picture is to be trusted"
         )
     mask = (picture.mean(0, keepdim=True) >= 0.5).float()
+    if mask.all():
+        raise IptError(f"the mask {path} is light all over, so nothing would be left out; dark is what is not trusted")
     if not mask.any():
         raise IptError(f"the mask {path} is dark all over, so nothing would be measured; white is what is trusted")
     return mask
@@ -57,9 +59,14 @@ def unclipped(pixels: Tensor, level: float | str = AUTO, reach: int = 0) -> Tens
 
     Returns:
         (1, H, W) of 0 and 1.
+
+    Raises:
+        Misuse: a level that cannot be.
     """
     if level == NONE:
         return torch.ones_like(pixels[:1])
+    if level != AUTO and (isinstance(level, str) or not 0 < level <= 1):
+        raise Misuse(f"clipped= is auto, none, or a value above 0 and at most 1, not {level!r}")
     white = (pixels.amin(0, keepdim=True) >= (CLIPPED_FROM if level == AUTO else float(level))).float()
     spots = F.max_pool2d(-F.max_pool2d(-white, 3, 1, 1), 3, 1, 1)
     wide = F.max_pool2d(spots, 2 * reach + 1, 1, reach) if reach else spots

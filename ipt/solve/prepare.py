@@ -17,6 +17,7 @@ from ipt.core.solver import Solver
 from ipt.images.exposures import combined
 from ipt.images.files import Picture
 from ipt.images.fit import Fitted, accepted_side, as_colour, fit
+from ipt.images.ranges import check_range
 from ipt.linalg.random import image_seed
 from ipt.operators.frames import Frames
 from ipt.priors.grey import Grey
@@ -104,6 +105,11 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
     frames, operator = tuple(frame.in_used_bits(bits) for frame in task.frames), solver.operator
     task = replace(task, picture=frames[0] if isinstance(task.picture, Picture) else frames)
     first, count = frames[0], len(frames)
+    for frame in frames:
+        try:
+            check_range(frame.pixels.numpy(), task.noise or 0.0)
+        except ValueError as error:
+            raise IptError(f"{task.name} cannot be used: {error}") from error
     levels = [estimate_noise(frame.pixels) if task.noise is None else task.noise for frame in frames]
     level = math.sqrt(sum(each**2 for each in levels) / count)
     pixels = [_without_equal_channels(frame.pixels) for frame in frames]
@@ -173,6 +179,12 @@ def _mask(task: ImageTask, operator: ParametricOperator, prior: Prior, each: Seq
     reach = 0 if framed is None else framed.frame(shape)[0].start // 2
     masks = [unclipped(one.pixels, task.clipped, reach) for one in each]
     if task.mask is not None:
+        size = tuple(task.frames[0].shape[1:])
+        if task.mask.shape != (1, *size) or not bool(((task.mask >= 0) & (task.mask <= 1)).all()):
+            raise IptError(
+                f"a mask is (1, {size[0]}, {size[1]}) for this picture, 1 where it is to be trusted and 0 elsewhere, "
+                f"not {tuple(task.mask.shape)} of {float(task.mask.min()):g} to {float(task.mask.max()):g}"
+            )
         given = task.mask.expand(len(each[0].pixels), *task.mask.shape[1:])
         trusted = (_fitted(operator, prior, given, task.fit).pixels[:1] > 0.99).float()
         masks = [mask * trusted for mask in masks]

@@ -52,6 +52,12 @@ def test_a_picture_of_a_kernel_is_one(tmp_path, channels):
     assert found.shape == (1, 5, 7) and (found[0] - kernel).abs().max() < 0.51 / 255
 
 
+def test_a_black_picture_is_no_kernel(tmp_path):
+    write(tmp_path / "k.png", Picture(torch.zeros(1, 5, 5)))
+    with pytest.raises(IptError, match="holds nothing but zeros"):
+        read_parameter(tmp_path / "k.png")
+
+
 def test_complex_numbers_are_refused_and_not_cut(tmp_path):
     np.save(tmp_path / "k.npy", np.ones((3, 3)) * 1j)
     with pytest.raises(IptError, match="complex"):

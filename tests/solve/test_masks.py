@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.images.files import Picture, write
 from ipt.solve.masks import MOST_CLIPPED, read_mask, unclipped
 
@@ -43,6 +43,12 @@ def test_nothing_is_clipped_where_it_is_said_so():
     assert unclipped(lamps(), "none").all()
 
 
+@pytest.mark.parametrize("level", ["all", 0.0, -1.0, 1.5, float("nan")])
+def test_a_level_that_cannot_be(level):
+    with pytest.raises(Misuse, match="clipped= is auto, none, or a value above 0 and at most 1"):
+        unclipped(lamps(), level)
+
+
 @pytest.mark.parametrize("reach", [0, 4])
 def test_a_page_is_white(reach):
     page = torch.ones(3, 40, 40)
@@ -64,7 +70,14 @@ def test_a_mask_from_a_file(tmp_path):
     assert mask.shape == (1, 8, 9) and 72 - mask.sum() == 2 and not mask[0, 2:4, 3].any()
 
 
-@pytest.mark.parametrize(("pixels", "says"), [(torch.ones(1, 8, 8), "9 x 8"), (torch.zeros(1, 8, 9), "dark all over")])
+@pytest.mark.parametrize(
+    ("pixels", "says"),
+    [
+        (torch.ones(1, 8, 8), "9 x 8"),
+        (torch.zeros(1, 8, 9), "dark all over"),
+        (torch.ones(1, 8, 9), "light all over, so nothing would be left out"),
+    ],
+)
 def test_masks_that_are_none(tmp_path, pixels, says):
     write(tmp_path / "mask.png", Picture(pixels))
     with pytest.raises(IptError, match=says):

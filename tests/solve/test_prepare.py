@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ipt.core.errors import IptError
 from ipt.core.normalization import Normalization
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
@@ -53,6 +54,35 @@ def test_what_is_masked_and_what_is_clipped_is_left_out() -> None:
     assert not found[..., :6, :6].any() and not found[..., 20:24, 20:24].any() and found[..., 10:16, :].all()
     trusting = prepare(solver, ImageTask(Picture(pixels), noise=0.01, clipped="none")).sampling
     assert trusting.mask is None and trusting.kind != ((3, 32, 32), False)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [torch.ones(1, 16, 16), torch.ones(32, 32), torch.ones(3, 32, 32), torch.full((1, 32, 32), torch.nan),
+     torch.full((1, 32, 32), 255.0)],
+    ids=["another size", "no channel", "three channels", "no numbers", "of 0..255"],
+)  # fmt: skip
+def test_a_mask_that_does_not_fit(mask: torch.Tensor) -> None:
+    solver = Solver(Blur(5), {"image": GaussianPrior()}, Proximal())
+    with pytest.raises(IptError, match=r"a mask is \(1, 32, 32\) for this picture, 1 where it is to be trusted"):
+        prepare(solver, ImageTask(picture(32), noise=0.01, mask=mask))
+
+
+def test_a_mask_of_nothing_and_one_of_everything() -> None:
+    solver = Solver(Blur(5), {"image": GaussianPrior()}, Proximal())
+    with pytest.raises(IptError, match="nothing of the picture is left to be trusted"):
+        prepare(solver, ImageTask(picture(32), noise=0.01, mask=torch.zeros(1, 32, 32)))
+    assert prepare(solver, ImageTask(picture(32), noise=0.01, mask=torch.ones(1, 32, 32))).sampling.mask is None
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(255.0, 0.0), (1.9, 0.0), (1.0, -0.5), (1e-3, -7.0)])
+def test_floats_of_another_range(gain: float, offset: float) -> None:
+    solver = Solver(Blur(5), {"image": GaussianPrior()}, Proximal())
+    with pytest.raises(IptError, match=r"its floats run from .* scale them to 0\.\.1, as by \(x - "):
+        prepare(solver, ImageTask(Picture(gain * picture(32).pixels + offset), noise=0.01))
+    # What much noise reaches is nothing of the kind.
+    noisy = picture(32).pixels + 0.3 * torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(1))
+    prepare(solver, ImageTask(Picture(noisy), noise=0.3))
 
 
 def camera(bits: int, numbers: torch.Tensor) -> Picture:

@@ -74,12 +74,24 @@ def test_the_library_solves_with_a_kernel_of_any_size(side):
         (-line(5), "no valid one"),
         (line(5) * 1j, "complex"),
         (torch.full((1, 1, 5, 5), torch.nan), "NaN"),
+        (0 * line(5), r"no valid one \(point spread function, sums to 1\).*check its values and their signs"),
+        (line(5) * torch.tensor([1, -1, 1, -1, 1]), "no valid one"),
+        (line(5).expand(1, 3, 5, 5), r"is \(1, 3, 5, 5\), the operator's is \(1, 1, 5, 5\)"),
+        (line(5)[0], r"is \(1, 5, 5\), the operator's"),
+        (torch.ones(1, 1, 25, 25), "a kernel of 25x25 is larger than the picture of 24x24"),
     ],
 )
 def test_what_is_no_kernel_is_refused(kernel, says):
     solver = Solver(Blur(), {"image": GaussianPrior()}, Proximal())
     with pytest.raises(IptError, match=says):
         solver.problem(torch.rand(1, 1, 24, 24), 0.01, known={"kernel": kernel})
+
+
+def test_a_kernel_with_a_little_noise_is_one():
+    noisy = line(9) + 0.01 * torch.randn(1, 1, 9, 9, generator=torch.Generator().manual_seed(0))
+    assert noisy.min() < 0
+    solver = Solver(Blur(), {"image": GaussianPrior()}, Proximal())
+    solver.problem(torch.rand(1, 1, 24, 24), 0.01, known={"kernel": noisy})
 
 
 def test_a_kernel_on_another_scale_is_one():

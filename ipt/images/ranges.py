@@ -1,0 +1,32 @@
+"""Whether numbers are those of a picture."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_NEARLY = 0.1
+"""What noise reaches beyond 0..1; with another scale or offset, more than `_MOST_BEYOND` of the floats is beyond."""
+_MOST_BEYOND = 0.01
+_NEVER = 1.0
+
+
+def check_range(values: np.ndarray, noise: float = 0.0) -> None:
+    """Check that floats lie about 0..1; those that are not finite are another matter.
+
+    Args:
+        values: Of any shape.
+        noise: Its standard deviation, where it is known to be large.
+
+    Raises:
+        ValueError: One is far outside, or a hundredth of them is outside.
+    """
+    if not np.isfinite(values).all():
+        return
+    low, high = float(values.min()), float(values.max())
+    near, far = _NEARLY + 4 * noise, _NEVER + 8 * noise
+    beyond = float(((values < -near) | (values > 1 + near)).mean())
+    if low < -far or high > 1 + far or beyond > _MOST_BEYOND:
+        raise ValueError(
+            f"its floats run from {low:.4g} to {high:.4g}, and pictures from 0 (black) to 1 (white); scale them to "
+            f"0..1, as by (x - {low:.4g}) / {high - low:.4g}"
+        )
