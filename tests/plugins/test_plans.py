@@ -1,0 +1,77 @@
+"""Plans: what names and options come to before anything is built."""
+
+from __future__ import annotations
+
+import pytest
+
+from ipt.core.errors import IptError, Lacking, Misuse
+from ipt.operators.blur import Blur
+from ipt.plugins.discovery import discover
+from ipt.plugins.plans import Chain, Plan, Planner
+
+
+@pytest.fixture
+def planner():
+    return Planner(discover(), "cpu", "bf16")
+
+
+def names(plan):
+    return [entry.name for entry in plan.entries()]
+
+
+def test_a_plan_has_its_component_and_the_values_of_its_options(planner):
+    plan = planner.plan("operator", "blur:9", {"border": "zero"}, "operator")
+    assert isinstance(plan, Plan) and names(plan) == ["blur"] and plan.who == "operator 'blur'"
+    assert dict(plan.options) == {"border": "zero", "kernel_size": 9} and plan.build() == Blur(9, "zero")
+
+
+def test_operators_in_a_row_are_a_chain(planner):
+    settings = {"kernel_size": 5, "blur2.kernel_size": 3, "downscale.factor": 4}
+    plan = planner.plan("operator", "blur + downscale + blur", settings, "operator")
+    assert isinstance(plan, Chain) and names(plan) == ["blur", "downscale", "blur"]
+    sizes = [part.options.get("kernel_size") for part in plan.parts]
+    assert sizes == [5, None, 3] and plan.parts[1].options == {"factor": 4}
+    assert [entry.name for entry in planner.named("operator", "blur+downscale")] == ["blur", "downscale"]
+
+
+def test_an_option_that_is_a_component_is_a_plan_of_its_own(planner):
+    plan = planner.plan("guidance", "regularized", {"rule": "dps", "rule.scale": 0.7}, "guidance")
+    assert names(plan) == ["regularized", "dps"] and plan.options["rule"].options == {"scale": 0.7}
+    assert names(planner.plan("guidance", "regularized", {}, "guidance")) == ["regularized", "proximal"]
+    samples = planner.plan("prior", "empirical", {"generator": "motion"}, "prior")
+    assert names(samples) == ["empirical", "motion"]
+
+
+def test_device_and_precision_are_of_priors_that_have_them(planner):
+    assert planner.plan("prior", "natural", {}, "prior").options == {"device": "cpu", "precision": "bf16"}
+    assert planner.plan("prior", "gaussian", {}, "prior").options == {}
+    assert planner.plan("prior", "natural", {"precision": "fp32"}, "prior").options["precision"] == "fp32"
+
+
+def test_a_path_is_a_network(planner, tmp_path):
+    plan = planner.plan("prior", str(tmp_path), {}, "prior")
+    assert names(plan) == ["network"] and plan.options["path"] == str(tmp_path)
+    with pytest.raises(IptError, match="there is no file or folder /no/such"):
+        planner.plan("prior", "/no/such", {}, "prior")
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "settings", "said"),
+    [
+        ("operator", "blur", {"bordr": "zero"}, r"has no option 'bordr' \(operator.bordr\)"),
+        ("operator", "blur:3", {"kernel_size": 5}, "given twice, in 'blur:3' and as operator.kernel_size"),
+        ("operator", "blur+", {}, "is incomplete"),
+        ("operator", "blur+downscale", {"blur": 3}, "blur is a part of"),
+        ("operator", "blur+downscale", {"nothing": 3}, "no part of operator 'blur.downscale' has an option 'nothing'"),
+    ],
+)
+def test_what_is_written_wrongly(kind, spec, settings, said, planner):
+    with pytest.raises(Misuse, match=said):
+        planner.plan(kind, spec, settings, kind)
+
+
+def test_what_lacks_something(planner):
+    with pytest.raises(Lacking, match=r"prior 'network' needs 'path': set prior.path"):
+        planner.plan("prior", "network", {}, "prior")
+    with pytest.raises(IptError, match="generator is not set, but its options are"):
+        planner.plan("prior", "empirical", {"generator.extent": 3}, "prior")
