@@ -12,8 +12,10 @@ from ipt.core.errors import IptError, Lacking, Misuse
 def imported(module: str, attribute: str) -> Any:
     """`attribute` of `module`; the package is the module's first word.
 
-    Raises Lacking, with the command that installs the package, where it is not installed; IptError, with the reason,
-    where it is but cannot be imported; and where it has no such attribute.
+    Raises:
+        Lacking: the package is not installed; the message has the command that installs it.
+        Misuse: it has no such attribute.
+        IptError: it cannot be imported.
     """
     package = module.partition(".")[0]
     try:

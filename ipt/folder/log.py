@@ -39,9 +39,16 @@ _SILENCE = 600.0
 
 
 class Log:
-    """A context that holds the log of a shard; total, own: pictures in the folder and in this shard.
+    """A context that holds the log of a shard.
 
-    IptError: another process is at work as the same shard, or the log cannot be written.
+    Args:
+        out: the folder of the results.
+        shard: whose log it is.
+        total: pictures in the folder.
+        own: pictures in this shard.
+
+    Raises:
+        IptError: another process is at work as the same shard, or the log cannot be written.
     """
 
     def __init__(self, out: Path, shard: Shard, total: int, own: int):

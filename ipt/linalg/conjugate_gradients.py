@@ -16,8 +16,17 @@ def conjugate_gradients(
 ) -> Tensor:
     """Solve A x = right for each image of a batch, A symmetric and positive definite.
 
-    apply: x -> A x, image by image. precondition: r -> an approximation of A^-1 r. right, start: (B, ...). Every scalar
-    is per image, so an image's result does not depend on the others (Hestenes, Stiefel, 1952).
+    Every scalar is per image, so an image's result does not depend on the others.
+
+    Args:
+        apply: x -> A x, image by image.
+        right: (B, ...).
+        start: of the iteration, (B, ...).
+        iterations: how many.
+        precondition: r -> an approximation of A^-1 r.
+
+    References:
+        Hestenes, Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems" (1952).
     """
     solution = start
     residual = right - apply(start)

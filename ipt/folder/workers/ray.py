@@ -32,7 +32,13 @@ def load_ray() -> Any:
 class RayPool:
     """A `WorkerPool` on the cluster that RAY_ADDRESS names or that runs here; else on this machine.
 
-    asked: how many workers; None: as many as there are GPUs, or CPUs. IptError: there is no such cluster.
+    Args:
+        ray: the package.
+        setup: of every worker.
+        asked: how many workers; None: as many as there are GPUs, or CPUs.
+
+    Raises:
+        IptError: there is no such cluster.
     """
 
     def __init__(self, ray: Any, setup: WorkerSetup, asked: int | None):
