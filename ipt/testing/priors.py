@@ -31,7 +31,7 @@ DECADES = tuple(10.0**power for power in range(-3, 3))
 MISFIT = 0.05
 """Correlation that an error may have with what it should not, for estimates by trained networks: .25 % of the mean
 square."""
-OFF = 5.0
+STANDARD_ERRORS = 5.0
 """Standard errors by which a statistic may be off."""
 
 
@@ -195,7 +195,7 @@ def _conditional_mean(bench: PriorBench) -> None:
         for name, probe in probes.items():
             by_image = (error * probe).flatten(1).mean(1)
             size = rms(error) * rms(probe)
-            limit = MISFIT + OFF * float(by_image.std()) / math.sqrt(len(by_image)) / size
+            limit = MISFIT + STANDARD_ERRORS * float(by_image.std()) / math.sqrt(len(by_image)) / size
             what = f"correlation of clean - denoise(noisy, sigma) with {name} at sigma {sigma:g}"
             at_most(float(by_image.mean().abs()) / size, limit, what)
 
