@@ -95,6 +95,11 @@ def test_the_core_is_read_at_one_sitting():
     assert len(methods) <= 12, methods
 
 
+def test_a_file_is_read_at_one_sitting():
+    long = [str(path.relative_to(ROOT)) for path in FILES if len(path.read_text().splitlines()) > 300]
+    assert not long, f"divide {', '.join(long)}"
+
+
 LIBRARIES = sorted(path for part in ("core", "linalg", "sampling") for path in (ROOT / part).glob("*.py"))
 
 
