@@ -7,6 +7,7 @@ import pickle
 import pytest
 import torch
 
+import ipt
 from ipt.core.abilities import Canonicalizable, Coarsenable, Framed, Linear, Resizable, ability
 from ipt.core.errors import IptError
 from ipt.core.operator import ParameterSpec, ParametricOperator
@@ -136,6 +137,27 @@ def test_coarser_it_measures_about_the_halved_measurement():
     large = halved(operator.forward(image, **operator.constrain(coarser.enlarged(kernels))))
     assert (small - large).abs().max() < 0.2 * (small - halved(image)).abs().max()
     assert ability(operator, Coarsenable).coarser((3, 63, 64)) is None, "a circular picture's side is odd"
+
+
+@pytest.mark.parametrize("parts", [(Blur(24), Blur(33)), (Blur((25, 40)), Blur(27, "reflect"))])
+@pytest.mark.parametrize("sides", [(64, 64), (63, 70)])
+def test_coarser_with_an_image_around_its_frame(parts, sides):
+    operator = compose(*parts)
+    checks = {
+        check.__name__: check for check in operator_checks(operator, image_shape=operator.image_shape((1, *sides)))
+    }
+    checks["coarser"]()
+
+
+def test_a_whole_solve_goes_from_coarse_to_fine():
+    priors = {"prior": "gaussian", "parameters": {"kernel": "box", "kernel2": "box"}}
+    made = ipt.build("blur+blur", **priors, settings={"operator.kernel_size": 25}, steps=3)
+    solution = made.solve(torch.rand(1, 1, 40, 45, generator=torch.Generator().manual_seed(0)))
+    assert [size[:2] for size in solution.sizes] == [(20, 23), (40, 45)] and solution.image.isfinite().all()
+    assert {name: tuple(value.shape[-2:]) for name, value in solution.parameters.items()} == {
+        "kernel": (25, 25),
+        "kernel2": (25, 25),
+    }
 
 
 def test_the_solution_reported_is_the_first_parts_and_is_measured_alike():
