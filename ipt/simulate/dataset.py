@@ -127,7 +127,7 @@ class _Dataset:
             ]
         except ValueError as error:
             raise IptError(f"{path.name}: {error}") from error
-        if clean.depth == 8 and 0 < options.noise < 4 * ROUNDING_NOISE:
+        if clean.depth == 8 and not camera.jpeg and 0 < options.noise < 4 * ROUNDING_NOISE:
             listener.note(
                 f"{path.name}: 8 bits, as the input; rounding adds noise of {ROUNDING_NOISE:.4f} to yours of "
                 f"{options.noise:g}. depth=16 keeps it."
