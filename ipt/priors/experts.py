@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,11 @@ from ipt.core.errors import IptError
 from ipt.priors.edm import EDMDenoiser
 from ipt.priors.ffdnet import FFDNet, FFDNetConfig
 from ipt.priors.unet import UNet, UNetConfig
+
+HALF_PRECISION_FROM = 0.2
+"""Noise level in normalized units below which `low` always computes in float32. The whole picture passes through its
+layers, and bfloat16 leaves an error of 0.003 (of 0..1) that is the same at every noise level and much the same in every
+picture: docs/method.md, Constants."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,9 @@ class ExpertsDenoiser(nn.Module):
         config = self.network.config
         little = sigma < config.switch
         if little.all():
-            clean: Tensor = self.network.low(noisy, sigma.clamp(min=config.least))
+            precise = bool((sigma < HALF_PRECISION_FROM).any())
+            with torch.autocast(noisy.device.type, enabled=False) if precise else nullcontext():
+                clean: Tensor = self.network.low(noisy, sigma.clamp(min=config.least))
             if config.least == 0:
                 return clean
             # What is removed falls like the noise's variance, below the least level too.
