@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 
@@ -46,5 +47,8 @@ def conjugate_gradients(
 
 
 def _dot(first: Tensor, second: Tensor) -> Tensor:
+    ndim = first.ndim
+    if first.is_complex():
+        first, second = torch.view_as_real(first), torch.view_as_real(second)
     total = (first * second).flatten(1).sum(1)
-    return total.reshape(-1, *[1] * (first.ndim - 1))
+    return total.reshape(-1, *[1] * (ndim - 1))

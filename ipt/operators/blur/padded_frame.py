@@ -162,6 +162,15 @@ class PaddedFrame:
         """Radial frequency in cycles a pixel, (P, Q // 2 + 1); at the origin half of the lowest one."""
         return frequencies(self.size, like)
 
+    def columns(self, like: Tensor) -> Tensor:
+        """How many columns of a whole spectrum each of the half (Q // 2 + 1,) stands for: all but its ends for two."""
+        width = self.size[1]
+        columns = torch.full((width // 2 + 1,), 2.0, dtype=like.dtype, device=like.device)
+        columns[0] = 1
+        if width % 2 == 0:
+            columns[-1] = 1
+        return columns
+
 
 def _fast(length: int) -> int:
     """The next length whose prime factors are 2, 3 and 5."""

@@ -19,7 +19,6 @@ this noise explains, the picture is not so usual, or the kernel wrong: all of th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -124,21 +123,33 @@ def solve_image(
     if measured.mask is None:
         change = padded.filtered(unexplained, transfer.conj() / noise * gain)
         return (belief.mean + from_luma_chroma(change)).to(belief.mean)
-    weigh: Callable[[Tensor], Tensor] = (
-        (lambda residual: residual / noise)
-        if noise.shape[-1] == 1
-        else (lambda residual: measured.only(padded.filtered(residual, 1 / noise)))
-    )
+    white, weight, pull = noise.shape[-1] == 1, 1 / noise, 1 / error
 
-    def apply(change: Tensor) -> Tensor:
+    def weighed(residual: Tensor) -> Tensor:
+        """Spectrum of a residual on the grid over the noise, of what was measured alone."""
+        return torch.fft.rfft2(measured.only(residual * weight if white else padded.filtered(residual, weight)))
+
+    iterations = 2 * _IMAGE_ITERATIONS if kernel_belief is None else _IMAGE_ITERATIONS
+    if padded.size == padded.image:
+        # Image and grid are one, so all but the mask is a product of spectra.
+        scale = padded.columns(mean).sqrt()
+        forward, back = transfer / scale, transfer.conj() * scale
+
+        def apply(change: Tensor) -> Tensor:
+            return back * weighed(measured.only(padded.inverse(change * forward))) + change * pull
+
+        right = back * weighed(unexplained)
+        found = conjugate_gradients(apply, right, torch.zeros_like(right), iterations, lambda residual: residual * gain)
+        return (belief.mean + from_luma_chroma(padded.inverse(found / scale))).to(belief.mean)
+
+    def apply_extended(change: Tensor) -> Tensor:
         spectrum = torch.fft.rfft2(padded.extend(change))
-        weighed = torch.fft.rfft2(weigh(measured.only(padded.inverse(spectrum * transfer))))
-        return padded.fold(padded.inverse(weighed * transfer.conj() + spectrum / error))
+        seen = measured.only(padded.inverse(spectrum * transfer))
+        return padded.fold(padded.inverse(weighed(seen) * transfer.conj() + spectrum * pull))
 
     def precondition(residual: Tensor) -> Tensor:
         return padded.crop(padded.filtered(padded.uncrop(residual), gain))
 
-    right = padded.fold(padded.filtered(weigh(unexplained), transfer.conj()))
-    iterations = 2 * _IMAGE_ITERATIONS if kernel_belief is None else _IMAGE_ITERATIONS
-    change = conjugate_gradients(apply, right, torch.zeros_like(right), iterations, precondition)
+    right = padded.fold(padded.inverse(weighed(unexplained) * transfer.conj()))
+    change = conjugate_gradients(apply_extended, right, torch.zeros_like(right), iterations, precondition)
     return (belief.mean + from_luma_chroma(change)).to(belief.mean)

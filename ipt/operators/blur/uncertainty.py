@@ -101,7 +101,7 @@ def lowered_noise(padded: PaddedFrame, measured: Measured, picture: Tensor, tran
     taper = measured.taper()
     found = squared(torch.fft.rfft2(taper * (values - padded.inverse(picture * transfer))))
     found = found / taper.square().sum((-3, -2, -1), keepdim=True)
-    frequency, columns = padded.frequencies(values), _columns(padded, found)
+    frequency, columns = padded.frequencies(values), padded.columns(found)
     variance = given.expand(len(values), values.shape[1], 1, 1) * torch.ones_like(found)
     for low, high in pairwise(_BANDS):
         band = (frequency >= low) & (frequency < high)
@@ -117,15 +117,6 @@ def lowered_noise(padded: PaddedFrame, measured: Measured, picture: Tensor, tran
             level = torch.minimum(level.clamp(min=LEAST_NOISE**2), given[..., 0])
         variance[..., band] = level.expand_as(seen)
     return variance
-
-
-def _columns(padded: PaddedFrame, spectrum: Tensor) -> Tensor:
-    """How many columns of the whole spectrum each of the half stands for: those between the first and the last two."""
-    columns = torch.full_like(spectrum[0, 0, 0], 2.0)
-    columns[0] = 1
-    if padded.size[1] % 2 == 0:
-        columns[-1] = 1
-    return columns
 
 
 def misfit_inflation(
@@ -148,7 +139,7 @@ def misfit_inflation(
     found = squared(torch.fft.rfft2(residual)) / measured.count
     expected = 1 / weight + squared(picture) / math.prod(padded.size) * variance
     ratio, frequency = found / expected, padded.frequencies(values)
-    columns = _columns(padded, ratio)
+    columns = padded.columns(ratio)
     inflation = torch.ones_like(ratio[..., :1, :1])
     for low, high in pairwise(_BANDS):
         band = ((frequency >= low) & (frequency < high)) * columns
