@@ -11,6 +11,7 @@ luminance-chrominance basis.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -24,9 +25,14 @@ LUMINANCE, CHROMINANCE = 2.4, 0.3
 
 
 def frequencies(size: tuple[int, int], like: Tensor) -> Tensor:
-    """Radial frequency in cycles a pixel, (H, W // 2 + 1); at the origin half of the lowest one."""
-    rows = torch.fft.fftfreq(size[0], dtype=like.dtype, device=like.device)[:, None]
-    columns = torch.fft.rfftfreq(size[1], dtype=like.dtype, device=like.device)[None]
+    """Radial frequency in cycles a pixel, (H, W // 2 + 1); at the origin half of the lowest one. Not to be changed."""
+    return _frequencies(size, like.dtype, like.device)
+
+
+@lru_cache(maxsize=32)
+def _frequencies(size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    rows = torch.fft.fftfreq(size[0], dtype=dtype, device=device)[:, None]
+    columns = torch.fft.rfftfreq(size[1], dtype=dtype, device=device)[None]
     return torch.hypot(rows, columns).clamp(min=0.5 / max(size))
 
 

@@ -58,3 +58,16 @@ def test_the_solution_stays_when_started_there_and_when_iterated_beyond():
         assert torch.isfinite(found).all()
         torch.testing.assert_close(found, exact, rtol=1e-7, atol=0)
     assert torch.equal(_solve(matrix, torch.zeros_like(right), 5), torch.zeros_like(right))
+
+
+def test_complex_systems_are_solved_in_the_real_inner_product():
+    """Spectra: a Hermitian matrix, and a real mask between two transforms, which is symmetric over the reals alone."""
+    generator = torch.Generator().manual_seed(1)
+    root = torch.randn(2, 6, 6, dtype=torch.complex128, generator=generator)
+    matrix = root @ root.mH + torch.eye(6)
+    right = torch.randn(2, 6, dtype=torch.complex128, generator=generator)
+    found = conjugate_gradients(lambda x: (matrix @ x[..., None])[..., 0], right, torch.zeros_like(right), 12)
+    torch.testing.assert_close(found, torch.linalg.solve(matrix, right), rtol=1e-9, atol=1e-12)
+    # x -> x + 3 Re(x): symmetric for Re <a, b>, and no complex matrix.
+    found = conjugate_gradients(lambda x: x + 3 * x.real, right, torch.zeros_like(right), 2)
+    torch.testing.assert_close(found, torch.complex(right.real / 4, right.imag))
