@@ -107,6 +107,14 @@ def test_pictures_that_will_not_do(tiny, folder, tmp_path):
         export(load("photographs"), str(tmp_path / "data"))
 
 
+def test_the_data_are_written_for_other_solvers(tiny, tmp_path):
+    assert export(tiny, str(tmp_path / "data")) == 2
+    case = cases_of(tiny)[1]
+    assert np.array_equal(np.load(tmp_path / "data" / "00001.npy"), case.measurement.numpy())
+    kernel = np.load(tmp_path / "data" / "truth" / "00001.kernel.npy")
+    assert np.array_equal(kernel, draw_kernel(1)[0].numpy())
+
+
 def test_a_recipe_has_data_of_its_own():
     values = load("photographs").plain()
     assert parsed(values, "photographs", "x") == load("photographs")

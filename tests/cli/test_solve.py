@@ -414,6 +414,28 @@ def test_a_kernel_that_is_none(picture, tmp_path, kernel, said):
     assert len(result.stderr.strip().splitlines()) <= 2
 
 
+@pytest.mark.parametrize("suffix", ["npy", "png"])
+def test_a_known_kernel_is_scaled_with_the_picture(tmp_path, suffix):
+    """A picture of 96 px becomes one of 64, and a row of 12 px one of 8."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)).save(tmp_path / "a.png")
+    kernel = np.zeros((13, 13))
+    kernel[6, :12] = 1
+    if suffix == "npy":
+        np.save(tmp_path / "k.npy", kernel)
+    else:
+        Image.fromarray((255 * kernel).astype(np.uint8)).save(tmp_path / "k.png")
+    given = ("--prior", "faces", "--fit", "resize", "--steps", 2, "--known", f"kernel={tmp_path / f'k.{suffix}'}")
+    result = run("solve", tmp_path / "a.png", "-o", tmp_path / "out", *given)
+    assert result.exit_code == 0, result.stderr
+    record = json.loads((tmp_path / "out" / "a.json").read_text())
+    side = record["fit"]["solved_at"][-1]
+    found = np.load(tmp_path / "out" / "a.kernel.npy")[0]
+    columns = np.arange(len(found)) - len(found) // 2
+    mean = (found.sum(0) * columns).sum()
+    spread = np.sqrt((found.sum(0) * (columns - mean) ** 2).sum())
+    assert found.sum() == pytest.approx(1, abs=1e-5) and spread == pytest.approx(12 * side / 96 / 12**0.5, rel=0.1)
+
+
 @pytest.mark.parametrize(("value", "said"), [(0, "dark all over"), (255, "light all over")])
 def test_a_mask_of_nothing_or_of_everything(picture, tmp_path, value, said):
     Image.new("L", (32, 32), value).save(tmp_path / "mask.png")
