@@ -31,8 +31,8 @@ MINIMUM_SIDE = 8
 """Pixels; below it there is nothing to restore."""
 ROUNDING_NOISE = 1 / 255 / math.sqrt(12)
 """Standard deviation of what rounding to 8 bits does to values in 0..1."""
-SENSOR_BITS = (8, 10, 12, 14)
-"""That files of 16 bits may hold, the upper ones 0."""
+SENSOR_BITS = (8, 10, 12)
+"""That files of 16 bits may hold, the upper ones 0. (A picture in 14 bits may as well be a dark one in 16.)"""
 
 
 @dataclass(frozen=True)

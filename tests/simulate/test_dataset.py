@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from ipt.core.errors import IptError
 from ipt.images import files
@@ -85,6 +86,14 @@ def test_an_interrupted_measurement_leaves_nothing(clean, tmp_path, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         list(simulate_all(options(clean), str(tmp_path / "out"), False, Listener()))
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_camera_of_12_bits_took_stays_that(tmp_path):
+    numbers = np.random.default_rng(0).integers(0, 4096, (24, 20)).astype(np.uint16)
+    Image.fromarray(numbers).save(tmp_path / "a.png")
+    list(simulate_all(options(tmp_path / "a.png", noise=0.0), str(tmp_path / "out"), False, Listener()))
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / "truth" / "a.png")), numbers)
+    assert 1000 < np.asarray(Image.open(tmp_path / "out" / "a.png")).mean() < 3000
 
 
 def test_rounding_that_matters_is_noted(clean, tmp_path):
