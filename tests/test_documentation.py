@@ -154,7 +154,8 @@ def test_the_two_ways_of_the_readme_solve(workplace, analytic):
     shown: dict[str, Any] = {}
     exec(compile(block(README, "python", "library: build"), "README", "exec"), shown)
     assert shown["image"].shape == (1, 3, 64, 64) and shown["kernel"].shape == (1, 1, 17, 17)
-    assert torch.equal(files.read("sharp.png").pixels, (shown["image"][0].clamp(0, 1) * 255).round() / 255)
+    written = (shown["image"][0].double().clamp(0, 1) * 255).round() / 255
+    assert torch.equal(files.read("sharp.png").pixels, written.float())
     composed: dict[str, Any] = {}
     source = block(README, "python", "library: compose")
     exec(compile(source, "README", "exec"), composed)
