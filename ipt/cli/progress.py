@@ -102,6 +102,7 @@ class Reporter:
 
     def _describe(self, outcome: Outcome) -> None:
         from ipt.report.formatting import number_list
+        from ipt.solve.verdict import is_good
 
         record = outcome.record
         if "verdict" not in record:
@@ -123,8 +124,7 @@ class Reporter:
             off = f" (off by {metrics[f'{name}_error']:.2g})" if f"{name}_error" in metrics else ""
             parts.append(f"{name} {number_list(found['values'])} {found['unit']}".rstrip() + off)
         self.note(f"{outcome.name}: {', '.join(parts)}")
-        fits = record["verdict"].startswith("fits:")
-        self.note(f"{outcome.name}: {record['verdict']}", style="" if fits else "yellow")
+        self.note(f"{outcome.name}: {record['verdict']}", style="" if is_good(record["verdict"]) else "yellow")
 
 
 def _decibels(value: float | None) -> str:

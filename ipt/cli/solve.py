@@ -49,6 +49,13 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
 @option(SolveOptions, "--steps", kinds.whole(1), "N", "Steps, each one call of each network.", "the guidance's own")
 @option(SolveOptions, "--seed", kinds.whole(0), "N", "Another seed, another draw.")
 @option(SolveOptions, "--samples", kinds.whole(1), "K", "Draws; with several, their mean and spread are written.")
+@option(
+    SolveOptions,
+    "--effort",
+    kinds.whole(1),
+    "N",
+    "Draws at most: while a blind result is likely wrong, another is drawn, and the likeliest kept.",
+)
 @option(SolveOptions, "--border", kinds.text, "MODE", "What lies outside the frame: the operator's option `border`.")
 @option(
     SolveOptions,
@@ -118,6 +125,7 @@ def solve(
     steps: int | None,
     seed: int,
     samples: int,
+    effort: int,
     border: str | None,
     reference: Path | None,
     known: Mapping[str, Path],
@@ -150,6 +158,7 @@ def solve(
         steps=steps,
         seed=seed,
         samples=samples,
+        effort=effort,
         border=border,
         reference=reference,
         known=known,

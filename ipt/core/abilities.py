@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from ipt.core.operator import ParametricOperator, Unknowns
@@ -137,6 +137,32 @@ class Canonicalizable(ABC):
     @abstractmethod
     def canonicalize(self, image: Tensor, parameters: Mapping[str, Tensor]) -> tuple[Tensor, Unknowns]:
         """The solution to report of those like a physical, valid one, all of it found: a kernel centred, for one."""
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """How far a solution can be relied on, by what can be known without the truth."""
+
+    probability: float  # that its parameters are right, calibrated on solves whose truth was known
+    doubt: str = ""  # what seems to be wrong, in words; empty: nothing
+    evidence: Mapping[str, float] = field(default_factory=dict)  # what it was judged by
+
+
+class Assessable(ABC):
+    """An operator that can tell right solutions from wrong ones, where all its parameters were unknown."""
+
+    @abstractmethod
+    def assess(
+        self,
+        observation: Observation,
+        image: Tensor,
+        parameters: Mapping[str, Tensor],
+        denoise: Callable[[Tensor, float], Tensor],
+    ) -> list[Assessment]:
+        """One of each solution of a batch.
+
+        image, parameters: physical and valid. denoise: the image prior's, of physical images and noise levels.
+        """
 
 
 class CoarseToFine(ABC):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import FrameAware, Framed, Resizable, ability
+from ipt.core.abilities import Assessable, Assessment, FrameAware, Framed, Resizable, ability
 from ipt.core.errors import IptError
 from ipt.core.normalization import Normalization
 from ipt.core.observation import Observation
@@ -55,6 +55,19 @@ class Problem:
         checked = {name: _known(name, value, specs[name], observation.measurement) for name, value in given.items()}
         _check_valid(checked, operator, specs)
         return cls(observation, operator, used, normalizations, specs, checked)
+
+    def assess(self, image: Tensor, parameters: Mapping[str, Tensor]) -> list[Assessment]:
+        """How far physical solutions can be relied on; empty where the operator cannot tell, or one is known."""
+        assessable, normalization = ability(self.operator, Assessable), self.normalizations[IMAGE]
+        if assessable is None or self.known:
+            return []
+
+        def denoise(noisy: Tensor, level: float) -> Tensor:
+            clean = self.priors[IMAGE].denoise(normalization.normalized(noisy), level / abs(normalization.scale))
+            return normalization.physical(clean)
+
+        with torch.no_grad():
+            return assessable.assess(self.observation, image, parameters, denoise)
 
     def repeated(self, times: int) -> Problem:
         """The same with every image of the batch so many times, one after the other."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Canonicalizable, Framed, ability
+from ipt.core.abilities import Assessment, Canonicalizable, Framed, ability
 from ipt.core.guidance import GuidanceRule, Step
 from ipt.core.observation import Observation
 from ipt.core.operator import IMAGE, Known, ParametricOperator, Unknowns
@@ -58,6 +58,7 @@ class Solution:
     trace: Tensor  # residual after every step, (steps, B); at first that of smaller images where there were some
     sizes: Sequence[tuple[int, int, int]]  # of the image: height, width, steps, from the smallest to its own
     calls: Mapping[str, int]  # of each prior's network
+    assessments: Sequence[Assessment] = ()  # one a draw, where the operator can tell; else none
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,10 @@ class Solver:
         framed = ability(problem.operator, Framed)
         shown = image if framed is None else image[(..., *framed.frame(tuple(image.shape[1:])))]
         sizes = [(shown.shape[-2], shown.shape[-1], state.total)]
-        return Solution(shown, image, parameters, residual, torch.stack(list(trace)), sizes, dict(state.calls))
+        assessments = problem.assess(image, parameters)
+        return Solution(
+            shown, image, parameters, residual, torch.stack(list(trace)), sizes, dict(state.calls), assessments
+        )
 
     def solve(
         self,

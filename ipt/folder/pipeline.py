@@ -239,6 +239,7 @@ class Pipeline:
             noise=options.noise,
             seed=options.seed,
             samples=options.samples,
+            effort=options.effort,
             known=self.known,
             truth=truth,
             mask=None if options.mask is None else read_mask(options.mask, (height, width)),
@@ -261,6 +262,7 @@ class Pipeline:
             noise=options.noise or example.NOISE,
             seed=options.seed,
             samples=options.samples,
+            effort=options.effort,
             truth=truth,
             fit=options.fit,
         )

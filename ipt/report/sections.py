@@ -12,6 +12,7 @@ from ipt.images.pictures import MOST_FRAMES
 from ipt.report.curve import Curve, convergence_curve
 from ipt.report.embedding import EmbeddedImage, ResultFiles
 from ipt.report.formatting import number_list
+from ipt.solve.verdict import LIKELY
 
 Record = Mapping[str, Any]
 """What the json of a picture holds."""
@@ -98,7 +99,7 @@ def picture_section(out: Path, stem: str, record: Record, side: int, common: Rec
         before=files.embed("measurement", side, "the input", "before"),
         after=files.embed("result", side, "the result"),
         figures=_embedded(files, _captions(files, record), min(side, 512)),
-        samples=_embedded(files, {role: role for role in samples}, min(side, 320)),
+        samples=_embedded(files, _sample_captions(samples, record), min(side, 320)),
         curve=convergence_curve(record.get("trace") or [], record.get("noise"), record.get("solved_sizes") or ()),
         numbers=_numbers(record),
         options=option_rows(record, common or {}),
@@ -153,13 +154,26 @@ def _key_numbers(record: Record) -> list[Quantity]:
     ratio, metrics = residual_ratio(record), record.get("metrics") or {}
     # Explained down to the noise: about 1. The bounds are wide, since a noise level is often a guess.
     verdict = "" if ratio is None else "good" if 0.8 <= ratio <= 1.25 else "bad" if ratio > 2 or ratio < 0.5 else ""
-    found = [Quantity("residual / noise", ratio, verdict=verdict), Quantity("time", record.get("seconds"), "s")]
+    found = [
+        Quantity("residual / noise", ratio, verdict=verdict),
+        *_probability(record),
+        Quantity("time", record.get("seconds"), "s"),
+    ]
     found += [_metric(name, metrics.get(name)) for name in _KEY_METRICS]
     for name, parameter in (record.get("parameters") or {}).items():
         values = number_list(parameter.get("values") or [])
         unit, meaning = str(parameter.get("unit", "")), str(parameter.get("meaning", ""))
         found.append(Quantity(name, values, unit, meaning=meaning))
     return [item for item in found if item.value is not None]
+
+
+def _probability(record: Record) -> list[Quantity]:
+    probability = record.get("probability")
+    if probability is None:
+        return []
+    meaning = "that the parameters are right, judged without the truth"
+    words = f"{100 * probability:.0f}"
+    return [Quantity("likely right", words, "%", "good" if probability >= LIKELY else "bad", meaning)]
 
 
 def _metric(name: str, value: float | None) -> Quantity:
@@ -182,6 +196,20 @@ def _captions(files: ResultFiles, record: Record) -> dict[str, str]:
     palest = f", palest at {top:.3g}" if isinstance(top, float) else ""
     captions["spread"] = f"spread of the samples: dark where they agree{palest}"
     return {**captions, "reference": "reference: the truth that was given"}
+
+
+def _sample_captions(roles: Sequence[str], record: Record) -> dict[str, str]:
+    """By role, the likeliest sample first: "sample 2", its probability, and its parameters' pictures after it."""
+    draws = record.get("draws") or []
+
+    def probability(role: str) -> float:
+        number = int(role.removeprefix("sample ").partition("-")[0])
+        return float(draws[number - 1]["probability"]) if number <= len(draws) else 0.0
+
+    ranked = sorted(roles, key=probability, reverse=True)
+    if not draws:
+        return {role: role for role in ranked}
+    return {role: role if "-" in role else f"{role}: right with {100 * probability(role):.0f} %" for role in ranked}
 
 
 def _embedded(files: ResultFiles, captions: Mapping[str, str], side: int) -> list[EmbeddedImage]:

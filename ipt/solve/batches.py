@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ipt.core.abilities import Assessment
 from ipt.core.errors import IptError
 from ipt.core.solver import Solution, Solver, State
 from ipt.images.outcomes import Progress
 from ipt.sampling.multiscale import Level, Multiscale
+from ipt.solve.verdict import LIKELY
 
 _CPU_PIXELS = 2**15
 """Pixels of a batch on a CPU: 8 draws at 64x64, which take .6 of the time that they take one by one."""
@@ -39,6 +41,7 @@ class SamplingTask:
         known: parameters that are given, (1, C, H, W) each, by name.
         seeds: one a draw.
         mask: 1 where it was measured, 0 elsewhere, (1, 1 or C, H, W); None: everywhere.
+        reserve: seeds of further draws, made one after the other as long as none so far is likely right.
     """
 
     solver: Solver
@@ -47,6 +50,7 @@ class SamplingTask:
     known: Mapping[str, Tensor]
     seeds: tuple[int, ...]
     mask: Tensor | None = None
+    reserve: tuple[int, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -121,6 +125,8 @@ def solve_tasks(
 ) -> list[Solution]:
     """Draw from the posteriors of tasks of one shape: a Solution each, its batch being the task's draws.
 
+    Those of its seeds come first, in their order, then those that were made of its reserve.
+
     Args:
         tasks: of one shape.
         sizer: says how many draws make a batch; where memory does not suffice, it halves them.
@@ -143,6 +149,8 @@ def solve_tasks(
             batch, solution = draws.solve(start, stop, first, complete, progress, save)
             complete.append(batch)
             solutions.append(solution)
+            if batch.stop == len(draws):
+                draws.extend([one for made in solutions for one in made.assessments])
             continue
         except (MemoryError, RuntimeError) as error:
             if stop - start == 1 or not out_of_memory(error):
@@ -162,6 +170,16 @@ class _Draws:
 
     def __len__(self) -> int:
         return len(self.all)
+
+    def extend(self, assessments: Sequence[Assessment]) -> None:
+        """One draw more of each task that has some in reserve and none that is likely right; assessments: of all."""
+        if not assessments:
+            return
+        for task in self.tasks:
+            own = [number for number, (other, _) in enumerate(self.all) if other is task]
+            left = task.reserve[len(own) - len(task.seeds) :]
+            if left and all(assessments[number].probability < LIKELY for number in own):
+                self.all.append((task, left[0]))
 
     def solve(
         self,
@@ -206,9 +224,10 @@ class _Draws:
         parameters = {name: torch.cat([made.parameters[name] for made in solutions]) for name in names}
         residual = torch.cat([made.residual for made in solutions])
         trace = torch.cat([made.trace for made in solutions], dim=1)
-        found, start = [], 0
+        assessments = [one for made in solutions for one in made.assessments]
+        found = []
         for task in self.tasks:
-            own = slice(start, start + len(task.seeds))
+            own = [number for number, (other, _) in enumerate(self.all) if other is task]
             found.append(
                 replace(
                     solutions[0],
@@ -217,10 +236,10 @@ class _Draws:
                     parameters={name: value[own] for name, value in parameters.items()},
                     residual=residual[own],
                     trace=trace[:, own],
-                    calls={name: sum(count[name] for count in calls[own]) for name in calls[0]},
+                    calls={name: sum(calls[number][name] for number in own) for name in calls[0]},
+                    assessments=[assessments[number] for number in own] if assessments else (),
                 )
             )
-            start = own.stop
         return found
 
     def _problem(self, start: int, stop: int) -> tuple[Level, ...]:

@@ -29,6 +29,7 @@ class SolveOptions(RunOptions):
         steps: of the solver; None: the rule's own.
         seed: of the run; the seeds of each picture come from it and the picture's name.
         samples: draws of each picture.
+        effort: draws of a picture at most, if one sample is asked for and it is likely wrong.
         reference: the clean picture, or a folder of clean pictures with the names of the inputs.
         known: .npy files of parameters that are given, by name.
         device: a torch device, or "auto".
@@ -48,6 +49,7 @@ class SolveOptions(RunOptions):
     steps: int | None = None
     seed: int = 0
     samples: int = 1
+    effort: int = 3
     border: str | None = None
     reference: Path | None = None
     known: Mapping[str, Path] = field(default_factory=dict)

@@ -1,11 +1,11 @@
 """The files of a result, written whole or not at all.
 
 For an input a.png: a.png (the result), a.measurement.png, a.residual.png, and a.kernel.npy for a parameter named
-"kernel", with a picture a.kernel.png if it has one channel (or two: a field); with samples a.sample1.png ...,
-a.spread.npy and a.spread.png; with the truth a.reference.png; where not all was trusted a.mask.png; and a.json. Of
-several frames, a.measurement.png is the first, a.mean.png and a.median.png are made of them all, a.kernel.npy is
-(frames, C, H, W), and a.kernel.png and a.residual.png show one beside the other. The a.json is written last: where it
-is, all is there.
+"kernel", with a picture a.kernel.png if it has one channel (or two: a field); with samples a.sample1.png and
+a.sample1-kernel.png ..., a.spread.npy and a.spread.png; with the truth a.reference.png; where not all was trusted
+a.mask.png; and a.json. Of several frames, a.measurement.png is the first, a.mean.png and a.median.png are made of them
+all, a.kernel.npy is (frames, C, H, W), and a.kernel.png and a.residual.png show one beside the other. The a.json is
+written last: where it is, all is there.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ _REPLACED = "replaced"
 """The json of an older result, while the newer one is moved to its place."""
 
 
-def roles(parameters: Iterable[str], samples: int = 1, frames: bool = False, reference: bool = False) -> set[str]:
+def roles(parameters: Sequence[str], samples: int = 1, frames: bool = False, reference: bool = False) -> set[str]:
     """What the files of a picture are for: of a.png, "kernel" is a.kernel.npy and a.kernel.png."""
-    drawn = {"spread", *(f"sample{number}" for number in range(1, samples + 1))} if samples > 1 else set()
+    numbers = range(1, samples + 1) if samples > 1 else ()
+    drawn = {f"sample{number}" for number in numbers} | ({"spread"} if samples > 1 else set())
+    drawn |= {f"sample{number}-{name}" for number in numbers for name in parameters}
     others = {"mean", "median"} if frames else set()
     return {
         "measurement",
@@ -163,6 +165,9 @@ def _write_files(folder: Path, stem: str, result: ImageResult) -> dict[str, str]
             picture(name, _sheet(shown))
     for number, sample in enumerate(result.samples if result.samples is not None else (), 1):
         picture(f"sample {number}", result.picture.with_pixels(sample))
+        for name, value in result.drawn.items():
+            if (drawn := parameter_picture(_apart(value[number - 1], result.frames)[0])) is not None:
+                picture(f"sample {number}-{name}", drawn)
     if result.spread is not None:
         values("spread", result.spread)
         picture("spread", spread_picture(result.spread))

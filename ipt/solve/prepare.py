@@ -39,7 +39,8 @@ class ImageTask:
         name: what the seeds depend on, besides `seed`.
         noise: standard deviation, of the picture in 0..1; None: estimated, and at least `ipt.solve.noise.LEAST`.
         seed: of the run.
-        samples: draws; with more than one the result is their mean.
+        samples: draws; with more than one the result is the likeliest of them or their mean.
+        effort: draws at most, if one sample is asked for and the operator can tell that it is likely wrong.
         known: parameters that are given, by name: (C, H, W), or of several exposures (frames, C, H, W).
         truth: to compare with.
         mask: (1, H, W), 1 where the picture is to be trusted, 0 where it is not.
@@ -52,6 +53,7 @@ class ImageTask:
     noise: float | None = SolveOptions.noise
     seed: int = SolveOptions.seed
     samples: int = SolveOptions.samples
+    effort: int = SolveOptions.effort
     known: Mapping[str, Tensor] = field(default_factory=dict)
     truth: Truth | None = None
     mask: Tensor | None = None
@@ -67,6 +69,11 @@ class ImageTask:
     def seeds(self) -> tuple[int, ...]:
         """A seed a sample; the first is what a single sample has, so asking for more adds to what there was."""
         return sample_seeds(self.seed, self.name, self.samples)
+
+    @property
+    def reserve(self) -> tuple[int, ...]:
+        """Seeds of further draws, those that more samples would have."""
+        return sample_seeds(self.seed, self.name, self.effort)[1:] if self.samples == 1 else ()
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,7 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
         mask=_mask(task, operator, prior, each),
         known={name: value.to(device) for name, value in checked(known, operator, shape, count).items()},
         seeds=task.seeds,
+        reserve=task.reserve,
     )
     reference = None
     if task.truth is not None:

@@ -9,12 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Framed, ability
+from ipt.core.abilities import Assessment, Framed, ability
 from ipt.core.errors import IptError
+from ipt.core.operator import Unknowns
 from ipt.core.solver import Solution
 from ipt.images.files import Picture
 from ipt.images.fit import as_it_came
 from ipt.images.records import versions, weight_hashes
+from ipt.solve.batches import SamplingTask
 from ipt.solve.metrics import against_truth
 from ipt.solve.prepare import PreparedImage
 from ipt.solve.verdict import interior_rms, verdict
@@ -35,6 +37,7 @@ class ImageResult:
         noise: its standard deviation, in 0..1.
         trace: root mean square of the residual after every step.
         samples: (K, C, H, W), where there are several.
+        drawn: their parameters, by name, (K, C, H, W).
         spread: their standard deviation, (C, H, W).
         reference: the true picture.
         mask: (1, H, W), 0 where the measurement was not trusted; None: all of it was.
@@ -52,6 +55,7 @@ class ImageResult:
     noise: float
     trace: Sequence[float]
     samples: Tensor | None = None
+    drawn: Mapping[str, Tensor] = field(default_factory=dict)
     spread: Tensor | None = None
     reference: Picture | None = None
     mask: Tensor | None = None
@@ -64,22 +68,21 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
     """What the solution of `prepared.sampling` amounts to; IptError: the solve diverged."""
     task, sampling, fitted = prepared.task, prepared.sampling, prepared.fitted
     operator = sampling.solver.operator
-    image = solution.whole.mean(0, keepdim=True)
-    means = operator.constrain({name: value.mean(0, keepdim=True) for name, value in solution.parameters.items()})
-    _check_finite(image, means)
+    shown = _shown(sampling, solution)
+    _check_finite(shown.whole, shown.parameters)
     with torch.no_grad():
-        residual = (sampling.measurement - operator.forward(image, **means))[0].cpu()
+        residual = (sampling.measurement - operator.forward(shown.whole, **shown.parameters))[0].cpu()
     trusted = None if sampling.mask is None else sampling.mask[0].cpu().expand_as(residual)
     if trusted is not None:
         residual = trusted * residual
     channels, frames = len(prepared.measured.pixels), len(task.frames)
     drawn = torch.stack([as_it_came(fitted.restore(one), channels) for one in solution.image.cpu()])
-    result = prepared.measured.with_pixels(drawn.mean(0))
-    parameters = {name: value[0].cpu() for name, value in means.items()}
+    result = prepared.measured.with_pixels(drawn.mean(0) if shown.draw is None else drawn[shown.draw])
+    parameters = {name: value[0].cpu() for name, value in shown.parameters.items()}
     if trusted is not None or ability(operator, Framed) is not None:
         inside = float((residual.square().sum() / (residual.numel() if trusted is None else trusted.sum())).sqrt())
     else:
-        inside = interior_rms(residual, parameters, image.shape[1:])
+        inside = interior_rms(residual, parameters, shown.whole.shape[1:])
     metrics: dict[str, float] = {}
     if task.truth is not None and prepared.reference is not None:
         unknown = {name: value for name, value in parameters.items() if name not in sampling.known and not fitted.side}
@@ -101,8 +104,14 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         "parameters": _numbers(prepared, parameters),
         "residual_inside": inside,
         "trusted": 1.0 if trusted is None else float(trusted.mean()),
-        "verdict": verdict(inside / prepared.noise, prepared.noise),
-        "seed": sampling.seeds[0],
+        "verdict": verdict(inside / prepared.noise, prepared.noise, shown.assessment),
+        "probability": None if shown.assessment is None else shown.assessment.probability,
+        "shown": "mean" if shown.draw is None else shown.draw + 1,
+        "draws": [
+            {"seed": seed, "probability": one.probability, "doubt": one.doubt, "evidence": dict(one.evidence)}
+            for seed, one in zip((*sampling.seeds, *sampling.reserve), solution.assessments, strict=False)
+        ],
+        "seed": (*sampling.seeds, *sampling.reserve)[shown.draw or 0],
         "seeds": list(sampling.seeds),
         "versions": versions(),
         "weights": weight_hashes(sampling.solver.priors),
@@ -116,6 +125,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         noise=prepared.noise,
         trace=solution.trace.cpu().square().mean(1).sqrt().tolist(),
         samples=drawn if several else None,
+        drawn={name: value.cpu() for name, value in solution.parameters.items()} if several else {},
         spread=drawn.std(0) if several else None,
         frames=frames,
         combined=prepared.combined,
@@ -123,6 +133,34 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         mask=None if trusted is None or fitted.side else trusted[:1],
         record=record,
     )
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What of several draws is the result: draw: which one, None: their mean; whole, parameters: (1, C, H, W) each."""
+
+    draw: int | None
+    whole: Tensor
+    parameters: Unknowns
+    assessment: Assessment | None
+
+
+def _shown(sampling: SamplingTask, solution: Solution) -> _Shown:
+    """The draw that is most likely right, or the mean where that is likelier still, or nothing can tell them apart."""
+    operator, assessments, count = sampling.solver.operator, solution.assessments, len(solution.whole)
+    whole = solution.whole.mean(0, keepdim=True)
+    means = operator.constrain({name: value.mean(0, keepdim=True) for name, value in solution.parameters.items()})
+    if not assessments:
+        return _Shown(0 if count == 1 else None, whole, means, None)
+    best = max(range(count), key=lambda draw: assessments[draw].probability)
+    if len(sampling.seeds) > 1:
+        problem = sampling.solver.problem(sampling.measurement, sampling.noise, sampling.known, sampling.mask)
+        (of_mean,) = problem.assess(whole, means)
+        if of_mean.probability > assessments[best].probability:
+            return _Shown(None, whole, means, of_mean)
+    chosen = slice(best, best + 1)
+    parameters = {name: value[chosen] for name, value in solution.parameters.items()}
+    return _Shown(best, solution.whole[chosen], parameters, assessments[best])
 
 
 def _numbers(prepared: PreparedImage, parameters: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:

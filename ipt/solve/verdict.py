@@ -1,4 +1,4 @@
-"""Whether a result explains its measurement: the residual against the noise level, away from the frame's border."""
+"""Whether a result can be relied on: by the operator's own assessment, or by the residual against the noise level."""
 
 from __future__ import annotations
 
@@ -7,22 +7,32 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
+from ipt.core.abilities import Assessment
 from ipt.linalg.norms import rms
 
+LIKELY = 0.5
+"""Probability from which a solution counts as right."""
 _TOO_LARGE, _TOO_SMALL = 1.5, 0.5
 """Times the noise level: docs/method.md, "Constants"."""
 _NEGLIGIBLE = 1e-3
 """Share of a parameter's largest entry below which an entry reaches nowhere."""
 
 
-def verdict(ratio: float, noise: float) -> str:
-    """What the residual means, in words; begins with "fits:" when all is well.
+def verdict(ratio: float, noise: float, assessment: Assessment | None = None) -> str:
+    """What is to be thought of a result, in words; begins with "fits:" or "likely right" when all is well.
 
     Args:
         ratio: root mean square of the residual, over the noise level.
         noise: that level, in 0..1.
+        assessment: how far the result can be relied on, where the operator can tell; else the residual alone speaks.
     """
     found = f"the residual is {ratio:.2f} times the noise level"
+    if assessment is not None:
+        percent = f"{min(99, max(1, round(100 * assessment.probability)))} %"
+        if assessment.probability >= LIKELY:
+            return f"likely right ({percent}): {found}"
+        doubt = f"{assessment.doubt}; " if assessment.doubt else ""
+        return f"likely wrong ({percent} that it is right): {doubt}{found}; try another seed=, or more draws (effort=)"
     if ratio > _TOO_LARGE:
         return (
             f"does not fit: {found}; the operator or its border (border=) may be wrong, this draw may have gone astray "
@@ -31,6 +41,11 @@ def verdict(ratio: float, noise: float) -> str:
     if ratio < _TOO_SMALL:
         return f"fits too closely: {found}; a smaller noise= may bring out more"
     return f"fits: {found}"
+
+
+def is_good(verdict: str) -> bool:
+    """Whether the words of `verdict` say that all is well."""
+    return verdict.startswith(("fits:", "likely right"))
 
 
 def interior_rms(residual: Tensor, parameters: Mapping[str, Tensor], image_shape: Sequence[int]) -> float:
