@@ -159,10 +159,7 @@ class Assessable(ABC):
         parameters: Mapping[str, Tensor],
         denoise: Callable[[Tensor, float], Tensor],
     ) -> list[Assessment]:
-        """One of each solution of a batch.
-
-        image, parameters: physical and valid. denoise: the image prior's, of physical images and noise levels.
-        """
+        """One of each solution, physical and valid. denoise: the image prior's, of images and levels in 0..1."""
 
 
 class CoarseToFine(ABC):

@@ -63,11 +63,10 @@ class Problem:
             return []
 
         def denoise(noisy: Tensor, level: float) -> Tensor:
-            clean = self.priors[IMAGE].denoise(normalization.normalized(noisy), level / abs(normalization.scale))
-            return normalization.physical(clean)
+            level = level / abs(normalization.scale)
+            return normalization.physical(self.priors[IMAGE].denoise(normalization.normalized(noisy), level))
 
-        with torch.no_grad():
-            return assessable.assess(self.observation, image, parameters, denoise)
+        return assessable.assess(self.observation, image, parameters, denoise)
 
     def repeated(self, times: int) -> Problem:
         """The same with every image of the batch so many times, one after the other."""

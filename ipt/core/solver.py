@@ -139,10 +139,10 @@ class Solver:
         with torch.no_grad():
             image, parameters = canonical(problem, problem.physical(state.clean))
             residual = observation.rms(observation.residual(problem.operator.forward(image, **parameters)))
+            assessments = problem.assess(image, parameters)
         framed = ability(problem.operator, Framed)
         shown = image if framed is None else image[(..., *framed.frame(tuple(image.shape[1:])))]
         sizes = [(shown.shape[-2], shown.shape[-1], state.total)]
-        assessments = problem.assess(image, parameters)
         return Solution(
             shown, image, parameters, residual, torch.stack(list(trace)), sizes, dict(state.calls), assessments
         )

@@ -13,6 +13,8 @@ import pytest
 from ipt import core, guidance, operators, priors
 from ipt.core import abilities
 from ipt.core.abilities import (
+    Assessable,
+    Assessment,
     Canonicalizable,
     Coarsenable,
     CoarseToFine,
@@ -40,11 +42,14 @@ from ipt.priors.grey import Grey
 from ipt.priors.surrounded import Surrounded
 from ipt.priors.tiled import TiledPrior
 
-OPERATORS = (Linear, ExactSteps, MultiFrame, Framed, Resizable, Coarsenable, Canonicalizable)
+OPERATORS = (Linear, ExactSteps, MultiFrame, Framed, Resizable, Coarsenable, Canonicalizable, Assessable)
 
 
-class Able(Blur, MultiFrame):
+class Able(Blur, MultiFrame, Assessable):
     """An operator that has every ability."""
+
+    def assess(self, observation, image, parameters, denoise):
+        return [Assessment(1.0)] * len(image)
 
 
 class Unable(ParametricOperator):
@@ -84,6 +89,9 @@ WHY_NOT = {
     ("frames", Canonicalizable): "the frames share their image, and each would move it another way",
     ("turbulence", Coarsenable): "the prior of a tilt is in pixels, which are others in a smaller image",
     ("turbulence", Canonicalizable): "what a centred kernel would move, the tilt can move as well",
+    ("composed", Assessable): "how its parts' right solutions look in it was not measured",
+    ("frames", Assessable): "what tells right from wrong was calibrated on single exposures",
+    ("turbulence", Assessable): "no calibration was made",
     ("replicated", FrameAware): "it is of parameters, and the frame is the image's",
     ("tiled", FrameAware): "a tile is an image of its own, without surroundings",
     ("grey", FrameAware): "it is surrounded itself, not the prior that it shows grey images to",
@@ -109,7 +117,7 @@ def test_every_ability_is_in_the_list():
     found = {
         kind for _, kind in inspect.getmembers(abilities, inspect.isclass) if kind.__module__ == abilities.__name__
     }
-    others = {Wrapper, abilities.Belief, abilities.Coarser}
+    others = {Wrapper, abilities.Belief, abilities.Coarser, Assessment}
     assert found - others == {*OPERATORS, FrameAware, CoarseToFine}
 
 

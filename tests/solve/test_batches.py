@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
 
+from ipt.core.abilities import Assessable, Assessment
 from ipt.core.errors import IptError
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import GaussianPrior
 from ipt.sampling.schedules import Karras
-from ipt.solve.batches import BatchSizer, SamplingTask, out_of_memory, solve_tasks
+from ipt.solve.batches import Batch, BatchSizer, SamplingTask, out_of_memory, solve_tasks
 
 PRIORS = {"image": GaussianPrior(), "kernel": GaussianPrior()}
 SOLVER = Solver(Blur(5, border="circular"), PRIORS, Proximal(), Karras(4))
@@ -106,3 +109,65 @@ def test_how_many_at_a_time():
     assert {asked.size((3, side, side)) for side in (8, 4096)} == {5}
     asked.halve((3, 8, 8), 5)
     assert (asked.size((3, 8, 8)), asked.size((3, 9, 9))) == (2, 5)
+
+
+# ---- Draws in reserve.
+
+
+class Judged(Blur, Assessable):
+    """A blur that finds right the n-th draw of a measurement, n by its noise level."""
+
+    right_at: ClassVar[dict[float, int]] = {}
+    seen: ClassVar[Counter[float]] = Counter()
+
+    def assess(self, observation, image, parameters, denoise):
+        found = []
+        for level in observation.noise.flatten().tolist():
+            self.seen[round(level, 4)] += 1
+            right = self.seen[round(level, 4)] == self.right_at[round(level, 4)]
+            found.append(Assessment(0.9 if right else 0.1))
+        assert len(found) == len(image) == len(parameters["kernel"])
+        return found
+
+
+def judged(number: int, right_at: int, reserve: int = 3) -> SamplingTask:
+    made = task(number, solver=replace(SOLVER, operator=Judged(5, border="circular")))
+    Judged.right_at[round(made.noise, 4)] = right_at
+    return replace(made, reserve=tuple(range(10 * number + 1, 10 * number + 1 + reserve)))
+
+
+@pytest.mark.parametrize("size", [1, 2, 8])
+def test_another_draw_is_made_while_none_is_likely_right(size):
+    Judged.seen.clear()
+    tasks = [judged(0, right_at=1), judged(1, right_at=3), judged(2, right_at=99), judged(3, 1, reserve=0)]
+    found = solve_tasks(tasks, BatchSizer(size))
+    assert [len(one.image) for one in found] == [1, 3, 4, 1]
+    assert [[draw.probability for draw in one.assessments] for one in found] == [
+        [0.9],
+        [0.1, 0.1, 0.9],
+        [0.1] * 4,
+        [0.9],
+    ]
+    # Each is the draw that its seed makes, whatever the round.
+    plain = [
+        replace(one, solver=SOLVER, seeds=(*one.seeds, *one.reserve)[:count])
+        for one, count in zip(tasks, (1, 3, 4, 1), strict=True)
+    ]
+    assert equal(solve_tasks(plain, BatchSizer(1)), found, 1e-4)
+
+
+def test_what_cannot_be_judged_is_drawn_once():
+    (found,) = solve_tasks([replace(task(0), reserve=(1, 2))], BatchSizer(4))
+    assert len(found.image) == 1 and found.assessments == ()
+
+
+def test_a_round_of_further_draws_is_gone_on_with():
+    Judged.seen.clear()
+    tasks = [judged(0, right_at=1), judged(1, right_at=3)]
+    kept: list[list[Batch]] = []
+    whole = solve_tasks(tasks, BatchSizer(2), save=lambda batches, finished: kept.append(list(batches)))
+    # In the middle of the second round of draws.
+    assert len(kept) == 12
+    for begun in (kept[5], kept[7], kept[9]):
+        Judged.seen.clear()
+        assert equal(whole, solve_tasks(tasks, BatchSizer(2), begun=begun), 1e-6)
