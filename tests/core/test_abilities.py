@@ -45,11 +45,8 @@ from ipt.priors.tiled import TiledPrior
 OPERATORS = (Linear, ExactSteps, MultiFrame, Framed, Resizable, Coarsenable, Canonicalizable, Assessable)
 
 
-class Able(Blur, MultiFrame, Assessable):
+class Able(Blur, MultiFrame):
     """An operator that has every ability."""
-
-    def assess(self, observation, image, parameters, denoise):
-        return [Assessment(1.0)] * len(image)
 
 
 class Unable(ParametricOperator):

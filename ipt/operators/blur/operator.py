@@ -10,17 +10,29 @@ measurement is the valid part of the convolution, and what lies outside is solve
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Belief, Canonicalizable, Coarsenable, Coarser, ExactSteps, Framed, Linear, Resizable
+from ipt.core.abilities import (
+    Assessable,
+    Assessment,
+    Belief,
+    Canonicalizable,
+    Coarsenable,
+    Coarser,
+    ExactSteps,
+    Framed,
+    Linear,
+    Resizable,
+)
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators.blur.centring import doubled, moved, off_centre, rescaled
+from ipt.operators.blur.evidence import assessments
 from ipt.operators.blur.measured import Measured, double
 from ipt.operators.blur.padded_frame import PaddedFrame
 from ipt.operators.blur.steps import solve_image, solve_kernel
@@ -33,7 +45,7 @@ BORDERS = ("circular", "zero", "reflect", "replicate", "unknown")
 
 
 @dataclass(frozen=True)
-class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Canonicalizable):
+class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Canonicalizable, Assessable):
     """Convolution of every channel with one kernel (1, h, w) that is non-negative and sums to 1.
 
     Args:
@@ -186,6 +198,18 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
             replace(self, kernel_size=small, margin=margin // 2 if self.border == "unknown" else None),
             lambda parameters: {**parameters, "kernel": doubled(parameters["kernel"], sides)},
         )
+
+    def assess(
+        self,
+        observation: Observation,
+        image: Tensor,
+        parameters: Mapping[str, Tensor],
+        denoise: Callable[[Tensor, float], Tensor],
+    ) -> list[Assessment]:
+        """By the residual, the image and the kernel (`ipt.operators.blur.evidence`)."""
+        kernel = parameters["kernel"]
+        residual = observation.residual(self.forward(image, kernel))
+        return assessments(observation, residual, image, self.frame(tuple(image.shape[1:])), kernel, denoise)
 
     def image_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]

@@ -1,0 +1,196 @@
+"""Whether a blind solution is right, from what can be known without the truth.
+
+Numbers are taken from the residual, the image and the kernel, and weighed by a logistic regression. It was fitted by
+scikit-learn to solves of photographs whose truth was known (`benchmarks/verdict.py`); its weights are in evidence.json.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ipt.core.abilities import Assessment
+from ipt.core.observation import Observation
+
+_LOW_PASS = 2.0
+"""Pixels: standard deviation of the Gaussian that leaves a residual's low frequencies."""
+_LEVEL = 0.05
+"""Noise level, of 0..1, that a denoiser takes off image and measurement."""
+_NEAR = 3
+"""Pixels: nearer entries of an autocorrelation are the picture's own."""
+_FAR = 24
+
+
+def assessments(
+    observation: Observation,
+    residual: Tensor,
+    image: Tensor,
+    frame: tuple[slice, slice],
+    kernel: Tensor,
+    denoise: Callable[[Tensor, float], Tensor],
+) -> list[Assessment]:
+    """One of each solution.
+
+    Args:
+        observation: what was measured, (B, C, P, Q).
+        residual: measurement - prediction, 0 where nothing was measured, (B, C, P, Q).
+        image: what was found, (B, C, H, W) in 0..1.
+        frame: rows and columns of the image that were measured.
+        kernel: what was found, (B, 1, h, w).
+        denoise: the image prior's denoiser, of images and noise levels in 0..1.
+    """
+    numbers = evidence(observation, residual, image.clamp(0, 1), frame, kernel, denoise)
+    model = _model()
+    found = []
+    for index in range(len(image)):
+        one = {name: float(values[index]) for name, values in numbers.items()}
+        found.append(Assessment(_probability(one, model), _doubt(one), one))
+    return found
+
+
+def evidence(
+    observation: Observation,
+    residual: Tensor,
+    image: Tensor,
+    frame: tuple[slice, slice],
+    kernel: Tensor,
+    denoise: Callable[[Tensor, float], Tensor],
+) -> dict[str, Tensor]:
+    """The numbers, (B,) each, by name; arguments as of `assessments`.
+
+    residual: logarithm of the luminance's residual over its noise.
+    residual_low: the same of its low frequencies.
+    residual_correlation: of luminance residuals two pixels apart.
+    residual_structure: correlation of the residual's and the image's local contrast.
+    sharpening: logarithm of the image's gradients over the measurement's.
+    sparsity: logarithm of the gradients' mean over their root mean square.
+    unlikeliness: logarithm of how far a denoiser moves the image, over how far the measurement.
+    ringing: largest autocorrelation of fine detail, some pixels apart.
+    kernel_radius: root mean square, as a share of the window's side.
+    kernel_density: logarithm of how many entries the kernel has, over the square of its radius.
+    kernel_border: share of the kernel in the outer two lines of its window.
+    """
+    mask = torch.ones_like(residual[:, :1]) if observation.mask is None else observation.mask.amin(1, keepdim=True)
+    noise = observation.noise.reshape(-1) / math.sqrt(image.shape[1])
+    measured = image.clone()
+    measured[(..., *frame)] = observation.measurement
+    left = (mask * residual).mean(1, keepdim=True)
+    shown, seen = (one[(..., *frame)].mean(1, keepdim=True) for one in (image, measured))
+    power = left.square().sum((1, 2, 3)) / mask.sum((1, 2, 3))
+    low = _low_passed(left).square().mean((1, 2, 3)).sqrt()
+    apart = [(left[..., 2:, :] * left[..., :-2, :]).mean((1, 2, 3)), (left[..., 2:] * left[..., :-2]).mean((1, 2, 3))]
+    contrast, before = _contrast(shown), _contrast(seen)
+    local = [_low_passed(one).clamp(min=0).sqrt() for one in (contrast, left[..., :-1, :-1].square())]
+    moved = [
+        _rms((denoise(one + _LEVEL * _noise_like(one), _LEVEL) - one)[(..., *frame)]) for one in (image, measured)
+    ]
+    radius, density, border = _shape(kernel)
+    return {
+        "residual": (power.sqrt() / noise).log(),
+        "residual_low": (low / (noise / (2 * math.sqrt(math.pi) * _LOW_PASS)) + 1e-6).log(),
+        "residual_correlation": 0.5 * (apart[0] + apart[1]) / left.square().mean((1, 2, 3)).clamp(min=1e-12),
+        "residual_structure": _correlation(*local),
+        "sharpening": 0.5 * (contrast.mean((1, 2, 3)) / before.mean((1, 2, 3)).clamp(min=1e-12)).log(),
+        "sparsity": (_contrast(shown).sqrt().mean((1, 2, 3)) / contrast.mean((1, 2, 3)).sqrt().clamp(min=1e-6)).log(),
+        "unlikeliness": (moved[0] / moved[1].clamp(min=1e-6)).log(),
+        "ringing": _ringing(shown),
+        "kernel_radius": radius / max(kernel.shape[-2:]),
+        "kernel_density": density,
+        "kernel_border": border,
+    }
+
+
+def _probability(numbers: Mapping[str, float], model: Mapping[str, Any]) -> float:
+    total = float(model["intercept"])
+    for name, (mean, scale, weight) in model["weights"].items():
+        # What lies far outside of what the model was fitted to says no more than what lies at its edge.
+        total += weight * max(-3.0, min(3.0, (numbers[name] - mean) / scale))
+    return 1 / (1 + math.exp(-total))
+
+
+def _doubt(numbers: Mapping[str, float]) -> str:
+    """The likeliest reason for a wrong solution, in words."""
+    if numbers["kernel_border"] > 0.03:
+        return "the kernel reaches the edge of its window, so it may be larger: give kernel_size="
+    if numbers["sharpening"] < 0.1:
+        return "the picture has hardly changed, so it may not be blurred, or too little of it is sharp enough to tell"
+    if numbers["residual"] > 0.7 and numbers["residual_structure"] > 0.5:
+        return (
+            "what is left unexplained follows the picture's edges, as with something that moved, a blur that differs "
+            "from place to place, or clipped lights: leave these out with mask="
+        )
+    if numbers["ringing"] > 0.6:
+        return "the picture repeats itself as ringing does, so the kernel was not found"
+    return "the kernel was not found"
+
+
+def _shape(kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Radius in pixels, density and share at the window's border of kernels that sum to 1, (B,) each."""
+    height, width = kernel.shape[-2:]
+    share = kernel[:, 0] / kernel[:, 0].sum((-2, -1), keepdim=True).clamp(min=1e-8)
+    rows, columns = torch.arange(height).to(share)[:, None], torch.arange(width).to(share)
+    down, across = ((share * place).sum((-2, -1), keepdim=True) for place in (rows, columns))
+    radius = (share * ((rows - down).square() + (columns - across).square())).sum((-2, -1)).sqrt()
+    entropy = -(share * (share + 1e-12).log()).sum((-2, -1))
+    inner = share[:, 2:-2, 2:-2].sum((-2, -1)) if min(height, width) > 4 else torch.ones_like(radius)
+    return radius, entropy - 2 * (radius + 0.5).log(), 1 - inner
+
+
+def _ringing(picture: Tensor) -> Tensor:
+    """Largest autocorrelation of fine detail from `_NEAR` to `_FAR` pixels apart, (B,)."""
+    detail = (picture - _low_passed(picture))[:, 0]
+    detail = detail - detail.mean((-2, -1), keepdim=True)
+    height, width = detail.shape[-2:]
+    size = (2 * height, 2 * width)
+    spectrum = torch.fft.rfft2(detail, s=size)
+    found = torch.fft.irfft2(spectrum.real.square() + spectrum.imag.square(), s=size)
+    found = found / found[:, :1, :1].clamp(min=1e-12)
+    far = min(_FAR, height // 4, width // 4)
+    found = found.roll((far, far), (-2, -1))[:, : 2 * far + 1, : 2 * far + 1]
+    place = torch.arange(-far, far + 1).to(found)
+    beyond = torch.hypot(place[:, None], place) >= _NEAR
+    return found[:, beyond].abs().amax(1)
+
+
+def _contrast(picture: Tensor) -> Tensor:
+    """Squared length of the gradient, (B, 1, H - 1, W - 1)."""
+    down = picture[..., 1:, :-1] - picture[..., :-1, :-1]
+    across = picture[..., :-1, 1:] - picture[..., :-1, :-1]
+    return down.square() + across.square()
+
+
+def _low_passed(picture: Tensor) -> Tensor:
+    reach = int(3 * _LOW_PASS) + 1
+    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1).to(picture) / _LOW_PASS).square())
+    taps = taps / taps.sum()
+    wide = F.pad(picture, (reach, reach, reach, reach), mode="replicate")
+    return F.conv2d(F.conv2d(wide, taps.view(1, 1, -1, 1)), taps.view(1, 1, 1, -1))
+
+
+def _correlation(first: Tensor, second: Tensor) -> Tensor:
+    first, second = (one.flatten(1) - one.flatten(1).mean(1, keepdim=True) for one in (first, second))
+    return (first * second).mean(1) / (first.square().mean(1) * second.square().mean(1)).sqrt().clamp(min=1e-12)
+
+
+def _rms(picture: Tensor) -> Tensor:
+    return picture.flatten(1).square().mean(1).sqrt()
+
+
+def _noise_like(picture: Tensor) -> Tensor:
+    """The same noise for every picture of a size, so that an assessment depends on nothing but the solution."""
+    drawn = torch.randn(picture.shape[1:], generator=torch.Generator().manual_seed(0))
+    return drawn.to(picture)
+
+
+@cache
+def _model() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(resources.files(__package__).joinpath("evidence.json").read_text("utf-8"))
+    return found
