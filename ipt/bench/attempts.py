@@ -21,6 +21,7 @@ from ipt.images.fit import fit
 from ipt.images.outcomes import Progress
 from ipt.plugins.building import build
 from ipt.solve.batches import BatchSizer, SamplingTask, solve_tasks
+from ipt.solve.choice import chosen
 from ipt.solve.prepare import ImageTask, prepare, sample_seeds
 from ipt.solve.verdict import interior_rms
 
@@ -55,7 +56,7 @@ class Attempt:
     """What a solver made of a case.
 
     Attributes:
-        image: (C, H, W), the mean of the samples.
+        image: (C, H, W), the mean of the samples, or of those that are likely right.
         parameters: The same of every parameter that was solved for, by name.
         samples: Of every unknown that was solved for, (K, C, H, W).
         residual: Root mean square over the noise level, where it does not depend on what lies outside the frame; None
@@ -171,16 +172,17 @@ class Bench:
         # What is not finite compares as false, too.
         if not all(bool((value.abs() < _DIVERGED).all()) for value in drawn.values()):
             raise IptError("the solve diverged; try a smaller guidance.scale, or another seed")
-        means = {name: value.mean(0, keepdim=True) for name, value in drawn.items()}
-        image = means.pop(IMAGE)
-        parameters = operator.constrain(means)
+        shown = chosen(task, solution)
+        image, parameters = shown.whole.cpu(), {name: value.cpu() for name, value in shown.parameters.items()}
         with torch.no_grad():
             residual = case.measurement - operator.forward(image, **parameters)[0]
         found = {name: value[0] for name, value in parameters.items()}
         inside = interior_rms(residual, found, image.shape[1:])
         samples = {**drawn, IMAGE: solution.image.cpu()}
+        if len(task.seeds) == 1:
+            samples = {name: value[list(shown.draws)] for name, value in samples.items()}
         return Attempt(
-            image=samples[IMAGE].mean(0),
+            image=solution.image[list(shown.draws)].mean(0).cpu(),
             parameters={name: value for name, value in found.items() if name not in known},
             samples={name: value for name, value in samples.items() if name not in known},
             residual=inside / task.noise,

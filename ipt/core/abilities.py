@@ -157,9 +157,13 @@ class Assessable(ABC):
         observation: Observation,
         image: Tensor,
         parameters: Mapping[str, Tensor],
+        rivals: Mapping[str, Tensor],
         denoise: Callable[[Tensor, float], Tensor],
     ) -> list[Assessment]:
-        """One of each solution, physical and valid. denoise: the image prior's, of images and levels in 0..1."""
+        """One of each solution, physical and valid, or none where that cannot be told.
+
+        rivals: of draws that competed, several of each solution in a row. denoise: of images and levels in 0..1.
+        """
 
 
 class CoarseToFine(ABC):

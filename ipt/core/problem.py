@@ -56,7 +56,7 @@ class Problem:
         _check_valid(checked, operator, specs)
         return cls(observation, operator, used, normalizations, specs, checked)
 
-    def assess(self, image: Tensor, parameters: Mapping[str, Tensor]) -> list[Assessment]:
+    def assess(self, image: Tensor, parameters: Mapping[str, Tensor], rivals: Known = None) -> list[Assessment]:
         """How far physical solutions can be relied on; empty where the operator cannot tell, or one is known."""
         assessable, normalization = ability(self.operator, Assessable), self.normalizations[IMAGE]
         if assessable is None or self.known:
@@ -66,7 +66,7 @@ class Problem:
             level = level / abs(normalization.scale)
             return normalization.physical(self.priors[IMAGE].denoise(normalization.normalized(noisy), level))
 
-        return assessable.assess(self.observation, image, parameters, denoise)
+        return assessable.assess(self.observation, image, parameters, rivals or {}, denoise)
 
     def repeated(self, times: int) -> Problem:
         """The same with every image of the batch so many times, one after the other."""

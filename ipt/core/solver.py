@@ -13,7 +13,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -40,6 +40,7 @@ class State:
     residual: Tensor  # root mean square of measurement - prediction of each image, (B,), in units of 0..1
     calls: Mapping[str, int]  # of each prior's network so far
     noise: Mapping[str, list[Tensor]]  # the random streams, to go on from here
+    rivals: Mapping[str, Tensor] = field(default_factory=dict)  # physical parameters of all draws at the smallest size
 
     @property
     def finished(self) -> bool:
@@ -96,8 +97,7 @@ class Solver:
         """The state before the first step: noise about `clean`, normalized (None: about zero)."""
         like, sigmas = problem.observation.measurement, self.sigmas()
         if clean is None:
-            shapes = {name: normalization.shape for name, normalization in problem.normalizations.items()}
-            clean = {name: like.new_zeros(len(like), *shape) for name, shape in shapes.items()}
+            clean = {name: like.new_zeros(len(like), *one.shape) for name, one in problem.normalizations.items()}
         levels, calls = self._levels(problem, sigmas[0]), dict.fromkeys(clean, 0)
         noisy = {name: value + levels[name] * noise.like(name, value) for name, value in clean.items()}
         return State(0, len(sigmas) - 1, sigmas[0], noisy, clean, like[:, 0, 0, 0], calls, noise.state())
@@ -139,13 +139,11 @@ class Solver:
         with torch.no_grad():
             image, parameters = canonical(problem, problem.physical(state.clean))
             residual = observation.rms(observation.residual(problem.operator.forward(image, **parameters)))
-            assessments = problem.assess(image, parameters)
+            assessments = problem.assess(image, parameters, state.rivals)
         framed = ability(problem.operator, Framed)
         shown = image if framed is None else image[(..., *framed.frame(tuple(image.shape[1:])))]
-        sizes = [(shown.shape[-2], shown.shape[-1], state.total)]
-        return Solution(
-            shown, image, parameters, residual, torch.stack(list(trace)), sizes, dict(state.calls), assessments
-        )
+        sizes, residuals = [(shown.shape[-2], shown.shape[-1], state.total)], torch.stack(list(trace))
+        return Solution(shown, image, parameters, residual, residuals, sizes, dict(state.calls), assessments)
 
     def solve(
         self,
@@ -177,10 +175,9 @@ class Solver:
             found = {name: problem.priors[name].posterior(value, levels[name]) for name, value in noisy.items()}
             step = Step(noisy, found, levels, levels[IMAGE], following, state.index, state.total)
             correction = self.rule.correct(step, problem)
-        for name, posterior in found.items():
-            mean, place = correction.clean.get(name, posterior.mean), posterior.variance_interpolation
-            place = None if place is None else place.detach()
-            found[name] = replace(posterior, mean=mean.detach(), variance_interpolation=place)
+        for name, one in found.items():
+            mean, place = correction.clean.get(name, one.mean).detach(), one.variance_interpolation
+            found[name] = replace(one, mean=mean, variance_interpolation=None if place is None else place.detach())
         return found, {name: value.detach() for name, value in correction.shift.items()}
 
 

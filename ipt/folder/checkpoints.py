@@ -134,5 +134,6 @@ def _on(batch: Batch, device: str) -> Batch:
         noisy={name: value.to(device) for name, value in batch.state.noisy.items()},
         clean={name: value.to(device) for name, value in batch.state.clean.items()},
         residual=batch.state.residual.to(device),
+        rivals={name: value.to(device) for name, value in batch.state.rivals.items()},
     )
     return replace(batch, state=state, trace=tuple(value.to(device) for value in batch.trace))

@@ -82,17 +82,21 @@ class Multiscale:
             raise ValueError(f"cannot go on: the state is of a solve in {state.total} steps, the schedule has {total}")
         images: Sequence[int] = range(len(problem[-1].problem.observation)) if seeds is None else seeds
         before: list[int] = []
+        rivals = {} if state is None else dict(state.rivals)
         for place, level in enumerate(problem):
             own, steps = state, level.size[2]
             drawn = [draw_seed(seed, number) for seed in images for number in range(level.draws)]
             if state is not None and place and state.index == first:
                 own = _enlarged(problem[place - 1], before, level, state)
+                if place == 1:
+                    rivals = problem[0].problem.physical(state.clean)
+                    del rivals[IMAGE]
             elif state is not None:
                 own = replace(state, index=state.index - first, total=steps)
             if own is None or own.index < steps:
                 for found in level.solver.steps(level.problem, drawn, own):
                     residual = found.residual.unflatten(0, (-1, level.draws)).amin(1)
-                    state = replace(found, index=first + found.index, total=total, residual=residual)
+                    state = replace(found, index=first + found.index, total=total, residual=residual, rivals=rivals)
                     yield state
             first, before = first + steps, drawn
 

@@ -40,12 +40,12 @@ class ImageTask:
         noise: standard deviation, of the picture in 0..1; None: estimated, and at least `ipt.solve.noise.LEAST`.
         seed: of the run.
         samples: draws; with more than one the result is the likeliest of them or their mean.
-        effort: draws at most, if one sample is asked for and the operator can tell that it is likely wrong.
         known: parameters that are given, by name: (C, H, W), or of several exposures (frames, C, H, W).
         truth: to compare with.
         mask: (1, H, W), 1 where the picture is to be trusted, 0 where it is not.
         clipped: as of `SolveOptions`.
         fit: what happens to a picture that the prior does not take, one of `ipt.images.choices.FIT_CHOICES`.
+        effort: draws at most, if one sample is asked for and the operator can tell that it is likely wrong.
     """
 
     picture: Picture | Sequence[Picture]
@@ -53,12 +53,12 @@ class ImageTask:
     noise: float | None = SolveOptions.noise
     seed: int = SolveOptions.seed
     samples: int = SolveOptions.samples
-    effort: int = SolveOptions.effort
     known: Mapping[str, Tensor] = field(default_factory=dict)
     truth: Truth | None = None
     mask: Tensor | None = None
     clipped: float | str = SolveOptions.clipped
     fit: str = SolveOptions.fit
+    effort: int = SolveOptions.effort
 
     @property
     def frames(self) -> tuple[Picture, ...]:

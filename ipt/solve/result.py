@@ -9,14 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Assessment, Framed, ability
+from ipt.core.abilities import Framed, ability
 from ipt.core.errors import IptError
-from ipt.core.operator import Unknowns
 from ipt.core.solver import Solution
 from ipt.images.files import Picture
 from ipt.images.fit import as_it_came
 from ipt.images.records import versions, weight_hashes
-from ipt.solve.batches import SamplingTask
+from ipt.solve.choice import chosen
 from ipt.solve.metrics import against_truth
 from ipt.solve.prepare import PreparedImage
 from ipt.solve.verdict import interior_rms, verdict
@@ -68,7 +67,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
     """What the solution of `prepared.sampling` amounts to; IptError: the solve diverged."""
     task, sampling, fitted = prepared.task, prepared.sampling, prepared.fitted
     operator = sampling.solver.operator
-    shown = _shown(sampling, solution)
+    shown = chosen(sampling, solution)
     _check_finite(shown.whole, shown.parameters)
     with torch.no_grad():
         residual = (sampling.measurement - operator.forward(shown.whole, **shown.parameters))[0].cpu()
@@ -77,7 +76,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         residual = trusted * residual
     channels, frames = len(prepared.measured.pixels), len(task.frames)
     drawn = torch.stack([as_it_came(fitted.restore(one), channels) for one in solution.image.cpu()])
-    result = prepared.measured.with_pixels(drawn.mean(0) if shown.draw is None else drawn[shown.draw])
+    result = prepared.measured.with_pixels(drawn[list(shown.draws)].mean(0))
     parameters = {name: value[0].cpu() for name, value in shown.parameters.items()}
     if trusted is not None or ability(operator, Framed) is not None:
         inside = float((residual.square().sum() / (residual.numel() if trusted is None else trusted.sum())).sqrt())
@@ -104,14 +103,14 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         "parameters": _numbers(prepared, parameters),
         "residual_inside": inside,
         "trusted": 1.0 if trusted is None else float(trusted.mean()),
-        "verdict": verdict(inside / prepared.noise, prepared.noise, shown.assessment),
-        "probability": None if shown.assessment is None else shown.assessment.probability,
-        "shown": "mean" if shown.draw is None else shown.draw + 1,
+        "verdict": verdict(inside / prepared.noise, prepared.noise, shown.probability, shown.doubt),
+        "probability": shown.probability,
+        "shown": [draw + 1 for draw in shown.draws],
         "draws": [
             {"seed": seed, "probability": one.probability, "doubt": one.doubt, "evidence": dict(one.evidence)}
             for seed, one in zip((*sampling.seeds, *sampling.reserve), solution.assessments, strict=False)
         ],
-        "seed": (*sampling.seeds, *sampling.reserve)[shown.draw or 0],
+        "seed": (*sampling.seeds, *sampling.reserve)[shown.draws[0]],
         "seeds": list(sampling.seeds),
         "versions": versions(),
         "weights": weight_hashes(sampling.solver.priors),
@@ -133,34 +132,6 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         mask=None if trusted is None or fitted.side else trusted[:1],
         record=record,
     )
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """What of several draws is the result: draw: which one, None: their mean; whole, parameters: (1, C, H, W) each."""
-
-    draw: int | None
-    whole: Tensor
-    parameters: Unknowns
-    assessment: Assessment | None
-
-
-def _shown(sampling: SamplingTask, solution: Solution) -> _Shown:
-    """The draw that is most likely right, or the mean where that is likelier still, or nothing can tell them apart."""
-    operator, assessments, count = sampling.solver.operator, solution.assessments, len(solution.whole)
-    whole = solution.whole.mean(0, keepdim=True)
-    means = operator.constrain({name: value.mean(0, keepdim=True) for name, value in solution.parameters.items()})
-    if not assessments:
-        return _Shown(0 if count == 1 else None, whole, means, None)
-    best = max(range(count), key=lambda draw: assessments[draw].probability)
-    if len(sampling.seeds) > 1:
-        problem = sampling.solver.problem(sampling.measurement, sampling.noise, sampling.known, sampling.mask)
-        (of_mean,) = problem.assess(whole, means)
-        if of_mean.probability > assessments[best].probability:
-            return _Shown(None, whole, means, of_mean)
-    chosen = slice(best, best + 1)
-    parameters = {name: value[chosen] for name, value in solution.parameters.items()}
-    return _Shown(best, solution.whole[chosen], parameters, assessments[best])
 
 
 def _numbers(prepared: PreparedImage, parameters: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:

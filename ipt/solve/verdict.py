@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from ipt.core.abilities import Assessment
 from ipt.linalg.norms import rms
 
 LIKELY = 0.5
@@ -18,20 +17,21 @@ _NEGLIGIBLE = 1e-3
 """Share of a parameter's largest entry below which an entry reaches nowhere."""
 
 
-def verdict(ratio: float, noise: float, assessment: Assessment | None = None) -> str:
+def verdict(ratio: float, noise: float, probability: float | None = None, doubt: str = "") -> str:
     """What is to be thought of a result, in words; begins with "fits:" or "likely right" when all is well.
 
     Args:
         ratio: root mean square of the residual, over the noise level.
         noise: that level, in 0..1.
-        assessment: how far the result can be relied on, where the operator can tell; else the residual alone speaks.
+        probability: that the parameters are right, where the operator can tell; None: the residual alone speaks.
+        doubt: what seems to be wrong.
     """
     found = f"the residual is {ratio:.2f} times the noise level"
-    if assessment is not None:
-        percent = f"{min(99, max(1, round(100 * assessment.probability)))} %"
-        if assessment.probability >= LIKELY:
+    if probability is not None:
+        percent = f"{min(99, max(1, round(100 * probability)))} %"
+        if probability >= LIKELY:
             return f"likely right ({percent}): {found}"
-        doubt = f"{assessment.doubt}; " if assessment.doubt else ""
+        doubt = f"{doubt}; " if doubt else ""
         return f"likely wrong ({percent} that it is right): {doubt}{found}; try another seed=, or more draws (effort=)"
     if ratio > _TOO_LARGE:
         return (

@@ -120,7 +120,7 @@ class Judged(Blur, Assessable):
     right_at: ClassVar[dict[float, int]] = {}
     seen: ClassVar[Counter[float]] = Counter()
 
-    def assess(self, observation, image, parameters, denoise):
+    def assess(self, observation, image, parameters, rivals, denoise):
         found = []
         for level in observation.noise.flatten().tolist():
             self.seen[round(level, 4)] += 1

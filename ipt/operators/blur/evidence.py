@@ -35,6 +35,8 @@ def assessments(
     image: Tensor,
     frame: tuple[slice, slice],
     kernel: Tensor,
+    rivals: Tensor,
+    scale: int,
     denoise: Callable[[Tensor, float], Tensor],
 ) -> list[Assessment]:
     """One of each solution.
@@ -45,14 +47,15 @@ def assessments(
         image: what was found, (B, C, H, W) in 0..1.
         frame: rows and columns of the image that were measured.
         kernel: what was found, (B, 1, h, w).
+        rivals: kernels of draws of smaller images, R of each solution in a row, (B * R, 1, h', w').
+        scale: how many times smaller these images were.
         denoise: the image prior's denoiser, of images and noise levels in 0..1.
     """
-    numbers = evidence(observation, residual, image.clamp(0, 1), frame, kernel, denoise)
-    model = _model()
+    numbers = evidence(observation, residual, image.clamp(0, 1), frame, kernel, rivals, scale, denoise)
     found = []
     for index in range(len(image)):
         one = {name: float(values[index]) for name, values in numbers.items()}
-        found.append(Assessment(_probability(one, model), _doubt(one), one))
+        found.append(Assessment(probability(one), _doubt(one), one))
     return found
 
 
@@ -62,6 +65,8 @@ def evidence(
     image: Tensor,
     frame: tuple[slice, slice],
     kernel: Tensor,
+    rivals: Tensor,
+    scale: int,
     denoise: Callable[[Tensor, float], Tensor],
 ) -> dict[str, Tensor]:
     """The numbers, (B,) each, by name; arguments as of `assessments`.
@@ -77,6 +82,9 @@ def evidence(
     kernel_radius: root mean square, as a share of the window's side.
     kernel_density: logarithm of how many entries the kernel has, over the square of its radius.
     kernel_border: share of the kernel in the outer two lines of its window.
+    agreement: mean correlation of the kernel, made as small as its rivals, with these, whatever their shift.
+    best_agreement: the largest of these correlations.
+    rivals_agreement: that of its rivals with each other.
     """
     mask = torch.ones_like(residual[:, :1]) if observation.mask is None else observation.mask.amin(1, keepdim=True)
     noise = observation.noise.reshape(-1) / math.sqrt(image.shape[1])
@@ -89,10 +97,15 @@ def evidence(
     apart = [(left[..., 2:, :] * left[..., :-2, :]).mean((1, 2, 3)), (left[..., 2:] * left[..., :-2]).mean((1, 2, 3))]
     contrast, before = _contrast(shown), _contrast(seen)
     local = [_low_passed(one).clamp(min=0).sqrt() for one in (contrast, left[..., :-1, :-1].square())]
-    moved = [
-        _rms((denoise(one + _LEVEL * _noise_like(one), _LEVEL) - one)[(..., *frame)]) for one in (image, measured)
-    ]
+    moved = [_rms((denoise(one + _LEVEL * _noise_like(one), _LEVEL) - one)[(..., *frame)]) for one in (image, measured)]
     radius, density, border = _shape(kernel)
+    others = rivals.unflatten(0, (len(kernel), -1))[:, :, 0]
+    count = others.shape[1]
+    pairs = [(one, two) for one in range(count) for two in range(one)]
+    small = _reduced(kernel, scale)
+    agreement = torch.stack(
+        [torch.stack([_likeness(one, others[:, rival]) for one in small]).amax(0) for rival in range(count)]
+    )
     return {
         "residual": (power.sqrt() / noise).log(),
         "residual_low": (low / (noise / (2 * math.sqrt(math.pi) * _LOW_PASS)) + 1e-6).log(),
@@ -105,10 +118,17 @@ def evidence(
         "kernel_radius": radius / max(kernel.shape[-2:]),
         "kernel_density": density,
         "kernel_border": border,
+        "agreement": agreement.mean(0),
+        "best_agreement": agreement.amax(0),
+        "rivals_agreement": torch.stack([_likeness(others[:, one], others[:, two]) for one, two in pairs]).mean(0)
+        if pairs
+        else torch.ones_like(radius),
     }
 
 
-def _probability(numbers: Mapping[str, float], model: Mapping[str, Any]) -> float:
+def probability(numbers: Mapping[str, float]) -> float:
+    """That a solution with this evidence has the right kernel, 0..1."""
+    model = _model()
     total = float(model["intercept"])
     for name, (mean, scale, weight) in model["weights"].items():
         # What lies far outside of what the model was fitted to says no more than what lies at its edge.
@@ -144,6 +164,24 @@ def _shape(kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return radius, entropy - 2 * (radius + 0.5).log(), 1 - inner
 
 
+def _reduced(kernel: Tensor, scale: int) -> list[Tensor]:
+    """Kernels (B, 1, h, w) of an image so many times smaller, (B, h', w') each, at every place on its pixels."""
+    if scale == 1:
+        return [kernel[:, 0]]
+    places = [(down, across) for down in range(scale) for across in range(scale)]
+    padded = [F.pad(kernel, (across, 2 * scale - across, down, 2 * scale - down)) for down, across in places]
+    return [F.avg_pool2d(one, scale)[:, 0] for one in padded]
+
+
+def _likeness(first: Tensor, second: Tensor) -> Tensor:
+    """Largest normalized cross-correlation of kernels (B, h, w) over all shifts, (B,)."""
+    size = (first.shape[-2] + second.shape[-2], first.shape[-1] + second.shape[-1])
+    product = torch.fft.rfft2(first, s=size) * torch.fft.rfft2(second, s=size).conj()
+    largest = torch.fft.irfft2(product, s=size).amax((-2, -1))
+    likeness: Tensor = largest / (first.square().sum((-2, -1)) * second.square().sum((-2, -1))).sqrt().clamp(min=1e-12)
+    return likeness
+
+
 def _ringing(picture: Tensor) -> Tensor:
     """Largest autocorrelation of fine detail from `_NEAR` to `_FAR` pixels apart, (B,)."""
     detail = (picture - _low_passed(picture))[:, 0]
@@ -157,7 +195,8 @@ def _ringing(picture: Tensor) -> Tensor:
     found = found.roll((far, far), (-2, -1))[:, : 2 * far + 1, : 2 * far + 1]
     place = torch.arange(-far, far + 1).to(found)
     beyond = torch.hypot(place[:, None], place) >= _NEAR
-    return found[:, beyond].abs().amax(1)
+    largest: Tensor = found[:, beyond].abs().amax(1)
+    return largest
 
 
 def _contrast(picture: Tensor) -> Tensor:

@@ -204,12 +204,18 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         observation: Observation,
         image: Tensor,
         parameters: Mapping[str, Tensor],
+        rivals: Mapping[str, Tensor],
         denoise: Callable[[Tensor, float], Tensor],
     ) -> list[Assessment]:
-        """By the residual, the image and the kernel (`ipt.operators.blur.evidence`)."""
-        kernel = parameters["kernel"]
+        """By the residual, the image, and the kernel beside its rivals (`ipt.operators.blur.evidence`)."""
+        if "kernel" not in rivals:
+            return []
+        kernel, frame = parameters["kernel"], self.frame(tuple(image.shape[1:]))
         residual = observation.residual(self.forward(image, kernel))
-        return assessments(observation, residual, image, self.frame(tuple(image.shape[1:])), kernel, denoise)
+        sides, scale, of_rivals = (kernel.shape[-2], kernel.shape[-1]), 1, tuple(rivals["kernel"].shape[-2:])
+        while sides != of_rivals and min(sides) > min(of_rivals):
+            sides, scale = _half_sides(sides, sides), 2 * scale
+        return assessments(observation, residual, image, frame, kernel, rivals["kernel"], scale, denoise)
 
     def image_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]

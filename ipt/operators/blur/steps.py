@@ -127,7 +127,10 @@ def solve_image(
 
     def weighed(residual: Tensor) -> Tensor:
         """Spectrum of a residual on the grid over the noise, of what was measured alone."""
-        return torch.fft.rfft2(measured.only(residual * weight if white else padded.filtered(residual, weight)))
+        found: Tensor = torch.fft.rfft2(
+            measured.only(residual * weight if white else padded.filtered(residual, weight))
+        )
+        return found
 
     iterations = 2 * _IMAGE_ITERATIONS if kernel_belief is None else _IMAGE_ITERATIONS
     if padded.size == padded.image:

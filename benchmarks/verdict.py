@@ -1,0 +1,174 @@
+"""The weights of blur's verdict (`ipt/operators/blur/evidence.json`): which numbers tell right kernels from wrong ones.
+
+    python benchmarks/verdict.py solve --pictures bsds500/train --start 0 --stop 100 --rows rows.json
+    python benchmarks/verdict.py fit --rows rows.json --out ipt/operators/blur/evidence.json --diagram diagram.png
+    python benchmarks/verdict.py score --rows other.json --diagram diagram.png
+
+`solve`: blind solves of photographs as cameras take them (`ipt.bench.photographs`, with kernels, sizes and cuts of its
+own); a row a solve, with its evidence and what the truth says: the kernel's MNC, and the error over that of the same
+solver with the true kernel. `fit`: logistic regression (scikit-learn) for MNC above .8, and what it scores on pictures
+left out (six folds, a picture's solves in one). `score`: of rows that it was not fitted to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+RIGHT = 0.8
+"""MNC of the kernel above which it counts as right."""
+STRENGTH = 0.1
+"""C of the regression: the smaller, the nearer its weights are to 0."""
+
+
+def solve(options: argparse.Namespace) -> None:
+    """Rows start to stop, added to those that are there; one that is there is not solved again."""
+    import ipt
+    from ipt.bench import photographs
+    from ipt.images import files
+    from ipt.solve import metrics
+
+    torch.set_num_threads(1)
+    paths = files.inputs(options.pictures)
+    rows: dict[str, dict[str, Any]] = json.loads(options.rows.read_text()) if options.rows.is_file() else {}
+    kinds = {"precision": options.precision, "steps": options.steps}
+    blind, known = (ipt.build(operator="blur", prior="natural", known=given, **kinds) for given in ((), ("kernel",)))
+    for index in range(options.start, options.stop):
+        if str(index) in rows:
+            continue
+        # Two solves a picture: the index sets the kernel and the cut.
+        rng = np.random.default_rng([8, index // 2])
+        taken = photographs.photograph(paths[rng.integers(len(paths))], 1000 + index // 2, int(rng.choice([128, 160])))
+        measured, noise = taken.measurement[None], max(options.noise, 0.0)
+        found = blind.solve(measured, noise, seeds=[index])
+        told = known.solve(measured, noise, {"kernel": taken.kernel[None]}, [index])
+        psnr = [
+            metrics.against_reference(one.image[0].clamp(0, 1), taken.truth, max_shift=4)["psnr_registered"]
+            for one in (found, told)
+        ]
+        rows[str(index)] = {
+            "evidence": dict(found.assessments[0].evidence),
+            "mnc": float(metrics.kernel_mnc(found.parameters["kernel"][0], taken.kernel)),
+            "error_ratio": 10 ** ((psnr[1] - psnr[0]) / 10),
+            "picture": index // 2,
+        }
+        options.rows.write_text(json.dumps(rows))
+        print(index, taken.kind, *(f"{value:.2f}" for value in psnr), f"{rows[str(index)]['mnc']:.3f}", flush=True)
+
+
+def _table(rows: list[dict[str, Any]]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
+    names = sorted(rows[0]["evidence"])
+    values = np.array([[row["evidence"][name] for name in names] for row in rows])
+    return names, values, np.array([row["mnc"] > RIGHT for row in rows]), np.array([row["picture"] for row in rows])
+
+
+def fit(options: argparse.Namespace) -> None:
+    """The weights, and how well such weights do on pictures that they were not fitted to."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    rows = list(json.loads(options.rows.read_text()).values())
+    names, values, right, pictures = _table(rows)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=5000))
+    folds = [StratifiedGroupKFold(6, shuffle=True, random_state=seed) for seed in range(5)]
+    predicted = np.mean(
+        [
+            cross_val_predict(model, values, right, groups=pictures, cv=fold, method="predict_proba")[:, 1]
+            for fold in folds
+        ],
+        axis=0,
+    )
+    report(rows, predicted, options.diagram)
+    model.fit(values, right)
+    scaler, regression = model[0], model[1]
+    weights = {
+        name: [round(float(part), 5) for part in parts]
+        for name, *parts in zip(names, scaler.mean_, scaler.scale_, regression.coef_[0], strict=True)
+    }
+    if options.out:
+        fitted = {"intercept": round(float(regression.intercept_[0]), 5), "weights": weights}
+        options.out.write_text(json.dumps(fitted, indent=1) + "\n")
+
+
+def score(options: argparse.Namespace) -> None:
+    """What the shipped weights make of rows."""
+    from ipt.operators.blur.evidence import probability
+
+    rows = list(json.loads(options.rows.read_text()).values())
+    report(rows, np.array([probability(row["evidence"]) for row in rows]), options.diagram)
+
+
+def report(rows: list[dict[str, Any]], predicted: np.ndarray, diagram: Path | None) -> None:
+    """Areas under the curve, and how often the kernel is right by what was predicted, printed and drawn."""
+    from sklearn.metrics import roc_auc_score
+
+    right = np.array([row["mnc"] > RIGHT for row in rows])
+    near = np.array([row["error_ratio"] <= 2 for row in rows])
+    print(
+        f"{len(rows)} solves, kernel right in {right.mean():.2f}, error at most twice the told one's {near.mean():.2f}"
+    )
+    for name, truth in (("kernel right", right), ("error at most twice", near)):
+        print(f"area under the curve, {name}: {roc_auc_score(truth, predicted):.3f}")
+    edges, points = np.linspace(0, 1, 6), []
+    for low, high in pairwise(edges):
+        inside = (predicted >= low) & (predicted <= high if high == 1 else predicted < high)
+        if inside.any():
+            share = right[inside].mean()
+            error = math.sqrt(max(share * (1 - share), 0.25 / inside.sum()) / inside.sum())
+            points.append((predicted[inside].mean(), share, error))
+            print(f"  {low:.1f}..{high:.1f}: {inside.sum():4d} solves, said {points[-1][0]:.2f}, right {share:.2f}")
+    if diagram:
+        diagram.write_text(drawn(points), encoding="utf-8")
+
+
+def drawn(points: list[tuple[float, float, float]]) -> str:
+    """An SVG of (said, right, its standard error): on the dashed line is what is calibrated."""
+    side, parts = 260, []
+    for said, share, error in points:
+        x, y, reach = 40 + side * said, 20 + side * (1 - share), side * error
+        parts.append(f'<path d="M{x:.1f} {y - reach:.1f}V{y + reach:.1f}" stroke="#58a"/>')
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#025"/>')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 330" font-family="sans-serif" font-size="12">'
+        f'<rect width="320" height="330" fill="#fff"/><rect x="40" y="20" width="{side}" height="{side}" fill="none" '
+        f'stroke="#999"/><path d="M40 {20 + side}L{40 + side} 20" stroke="#999" stroke-dasharray="4"/>{"".join(parts)}'
+        f'<text x="{40 + side / 2}" y="315" text-anchor="middle">said: the kernel is right, 0 to 1</text>'
+        f'<text transform="rotate(-90)" x="-{20 + side / 2}" y="24" text-anchor="middle">it was right, 0 to 1</text>'
+        f"</svg>\n"
+    )
+
+
+def main() -> None:
+    """See the module's text."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    for name, run in (("solve", solve), ("fit", fit), ("score", score)):
+        command = commands.add_parser(name)
+        command.set_defaults(run=run)
+        command.add_argument("--rows", type=Path, required=True)
+        if name == "solve":
+            command.add_argument("--pictures", type=Path, required=True)
+            command.add_argument("--start", type=int, default=0)
+            command.add_argument("--stop", type=int, default=100)
+            command.add_argument("--noise", type=float, default=0.007)
+            command.add_argument("--steps", type=int)
+            command.add_argument("--precision", default="bf16")
+        else:
+            command.add_argument("--diagram", type=Path)
+        if name == "fit":
+            command.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()
