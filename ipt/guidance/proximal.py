@@ -70,7 +70,7 @@ class Proximal(GuidanceRule, CoarseToFine):
         return _RESTARTS[min(doubling, len(_RESTARTS)) - 1] if self.coarse_to_fine else None
 
     def schedule(self, steps: int | None = None) -> Schedule:
-        return Karras(100 if steps is None else steps, sigma_max=10.0, sigma_min=0.03)
+        return Karras(60 if steps is None else steps, sigma_max=10.0, sigma_min=0.03)
 
     def transition(self) -> Transition:
         return Renoise(self.zeta)

@@ -12,7 +12,6 @@ from ipt.images.pictures import MOST_FRAMES
 from ipt.report.curve import Curve, convergence_curve
 from ipt.report.embedding import EmbeddedImage, ResultFiles
 from ipt.report.formatting import number_list
-from ipt.solve.verdict import LIKELY
 
 Record = Mapping[str, Any]
 """What the json of a picture holds."""
@@ -173,7 +172,7 @@ def _probability(record: Record) -> list[Quantity]:
         return []
     meaning = "that the parameters are right, judged without the truth"
     words = f"{100 * probability:.0f}"
-    return [Quantity("likely right", words, "%", "good" if probability >= LIKELY else "bad", meaning)]
+    return [Quantity("likely right", words, "%", "good" if record.get("likely") else "bad", meaning)]
 
 
 def _metric(name: str, value: float | None) -> Quantity:

@@ -18,7 +18,7 @@ from ipt.images.records import versions, weight_hashes
 from ipt.solve.choice import chosen
 from ipt.solve.metrics import against_truth
 from ipt.solve.prepare import PreparedImage
-from ipt.solve.verdict import interior_rms, verdict
+from ipt.solve.verdict import LIKELY, interior_rms, verdict
 
 _DIVERGED = 100.0
 """A picture lies in 0..1; so far outside, what would be written is only its clipping."""
@@ -105,6 +105,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         "trusted": 1.0 if trusted is None else float(trusted.mean()),
         "verdict": verdict(inside / prepared.noise, prepared.noise, shown.probability, shown.doubt),
         "probability": shown.probability,
+        "likely": None if shown.probability is None else shown.probability >= LIKELY,
         "shown": [draw + 1 for draw in shown.draws],
         "draws": [
             {"seed": seed, "probability": one.probability, "doubt": one.doubt, "evidence": dict(one.evidence)}

@@ -22,7 +22,7 @@ class Measured:
 
     Attributes:
         values: (B, C, P, Q), 0 where nothing was measured.
-        mask: (B, 1, P, Q) of 0 and 1; None where all of the grid was measured.
+        mask: (B, 1, P, Q) of 0 and 1, or of what counts less in between; None where all of the grid was measured.
         noise_variance: (B, 1, 1, 1).
     """
 
@@ -60,7 +60,7 @@ class Measured:
         """How many pixels of the grid were measured, (B, 1, 1, 1)."""
         if self.mask is None:
             return float(self.values[0, 0].numel())
-        return self.mask.sum((-3, -2, -1), keepdim=True)
+        return self.mask.square().sum((-3, -2, -1), keepdim=True)
 
 
 def squared(spectrum: Tensor) -> Tensor:

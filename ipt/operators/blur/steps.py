@@ -59,6 +59,7 @@ def solve_kernel(padded: PaddedFrame, measured: Measured, image: Belief, belief:
     """
     sides = (belief.mean.shape[-2], belief.mean.shape[-1])
     known = Innovation.of(padded, measured, image, belief)
+    measured = known.measured
     pull = known.entries / known.kernel_variance
     # The mean says nothing of a kernel that sums to 1, and would dominate the system.
     picture = known.picture.clone()

@@ -9,7 +9,7 @@ kernels sum to 1 and are centred.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -30,6 +30,8 @@ LEAST_NOISE = 0.0012
 _BANDS = (0.0, 0.04, 0.08, 0.16, 0.32, 1.0)
 """Cycles a pixel: between them the measurement is compared with what is expected of it."""
 _NOISE_ITERATIONS = 4
+DISCOUNT = 16.0
+"""Variance of what is believed where nothing was measured, over how much pictures change: docs/method.md, Constants."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Innovation:
         weight: 1 / noise of the kernel step, (B, C, P, Q // 2 + 1).
         power: what the picture says of the kernel with that weight, (B, 1, P, Q // 2 + 1).
         entries: number of the kernel's.
+        measured: the measurement, in which pixels count as much as what they see is known.
     """
 
     picture: Tensor
@@ -53,6 +56,7 @@ class Innovation:
     weight: Tensor
     power: Tensor
     entries: int
+    measured: Measured
 
     @classmethod
     def of(cls, padded: PaddedFrame, measured: Measured, image: Belief, belief: Belief) -> Innovation:
@@ -69,10 +73,11 @@ class Innovation:
         variance = limit * noise / (limit + noise) if math.isfinite(belief.sigma) else limit
         picture = torch.fft.rfft2(mean)
         weight = 1 / (measured.noise_variance + error_spectrum(padded, image, mean) * (seen + variance))
+        measured = discounted(padded, measured, prior, weight)
         weight = weight / misfit_inflation(padded, measured, picture, transfer, variance, weight)
         power = weight * squared(picture)
         power[..., 0, 0] = 0
-        return cls(picture, prior, transfer, variance, weight, power.sum(1, keepdim=True), height * width)
+        return cls(picture, prior, transfer, variance, weight, power.sum(1, keepdim=True), height * width, measured)
 
     def remaining(self, padded: PaddedFrame) -> Tensor:
         """V': what is uncertain in the kernel's spectrum after the kernel step, (B, 1, P, Q // 2 + 1).
@@ -81,6 +86,36 @@ class Innovation:
         """
         smooth = _smoothed(padded, self.power, self.prior_kernel.shape[-2:])
         return self.entries / (smooth + self.entries / self.kernel_variance)
+
+
+def discounted(padded: PaddedFrame, measured: Measured, kernel: Tensor, weight: Tensor) -> Measured:
+    """A measurement whose pixels count the less, the more of the kernel sees what was not measured.
+
+    What is believed there has hardly been held against data: its error is about how much a picture changes over the
+    kernel's radius, whatever the noise level of the diffusion.
+
+    Args:
+        padded: the grid.
+        measured: the measurement on it, its mask of 0 and 1.
+        kernel: what is believed of it, valid, (B, 1, h, w).
+        weight: 1 / variance of all else that separates measurement and prediction, a frequency.
+    """
+    if measured.mask is None:
+        return measured
+    unseen = (1 - padded.filtered(measured.mask, padded.transfer(kernel))).clamp(0, 1)
+    change = DISCOUNT * picture_change(padded, measured.values, _radius(kernel))
+    columns = padded.columns(weight)
+    usual = ((1 / weight[:, :1]) * columns).sum((-2, -1), keepdim=True) / (columns.sum() * weight.shape[-2])
+    extra = unseen.square() * change
+    return replace(measured, mask=measured.mask * (usual / (usual + extra)).sqrt())
+
+
+def picture_change(padded: PaddedFrame, like: Tensor, distance: Tensor) -> Tensor:
+    """Mean square of how much the luminance of the usual picture changes over a distance in pixels, (B, 1, 1, 1)."""
+    frequency, columns = padded.frequencies(like), padded.columns(like)
+    spectrum = wiener_error(frequency, like.shape[1], math.inf)[:1]
+    changed = 2 * spectrum * (1 - torch.cos(2 * math.pi * frequency * distance)) * columns
+    return changed.sum((-2, -1), keepdim=True) / (columns.sum() * frequency.shape[0])
 
 
 def lowered_noise(padded: PaddedFrame, measured: Measured, picture: Tensor, transfer: Tensor, others: Tensor) -> Tensor:
@@ -166,9 +201,13 @@ def _smoothed(padded: PaddedFrame, power: Tensor, sides: tuple[int, ...]) -> Ten
 
 def _kernel_spectrum(padded: PaddedFrame, prior: Tensor) -> Tensor:
     """About E|K|^2 for a kernel as wide as the prior's mean."""
-    height, width = prior.shape[-2:]
-    rows = (torch.arange(height).to(prior) - height // 2)[:, None]
-    columns = (torch.arange(width).to(prior) - width // 2)[None]
-    radius = (prior * (rows.square() + columns.square())).sum((-3, -2, -1), keepdim=True).clamp(min=0.05).sqrt()
     frequency = padded.frequencies(prior)
-    return torch.sinc(frequency) ** 4 / (1 + 3 * math.pi * frequency * radius)
+    return torch.sinc(frequency) ** 4 / (1 + 3 * math.pi * frequency * _radius(prior))
+
+
+def _radius(kernel: Tensor) -> Tensor:
+    """Root mean square of the distance from the centre pixel, (B, 1, 1, 1)."""
+    height, width = kernel.shape[-2:]
+    rows = (torch.arange(height).to(kernel) - height // 2)[:, None]
+    columns = (torch.arange(width).to(kernel) - width // 2)[None]
+    return (kernel * (rows.square() + columns.square())).sum((-3, -2, -1), keepdim=True).clamp(min=0.05).sqrt()
