@@ -10,10 +10,19 @@ import torch
 from ipt.core.abilities import Belief
 from ipt.core.observation import Observation
 from ipt.linalg.covariances import Isotropic
-from ipt.linalg.spectra import to_luma_chroma
+from ipt.linalg.spectra import to_luma_chroma, wiener_error
 from ipt.operators.blur import Blur
 from ipt.operators.blur.measured import Measured
-from ipt.operators.blur.uncertainty import LEAST_NOISE, USUAL, Innovation, lowered_noise, misfit_inflation
+from ipt.operators.blur.uncertainty import (
+    DISCOUNT,
+    LEAST_NOISE,
+    USUAL,
+    Innovation,
+    discounted,
+    lowered_noise,
+    misfit_inflation,
+    picture_change,
+)
 
 GIVEN = 0.05
 
@@ -75,7 +84,7 @@ def test_noise_as_believed_is_no_misfit_and_more_is():
 
 @pytest.mark.parametrize("sigma", [0.05, math.inf])
 def test_a_surer_kernel_leaves_less_and_the_data_leave_less_than_before(sigma):
-    picture, kernel, padded, measured = scene(0.01)
+    _, kernel, padded, measured = scene(0.01)
     image = Belief(picture, Isotropic(torch.full((1, 1, 1, 1), 1e-4).double()), 0.05)
     belief = Belief(kernel / kernel.max(), Isotropic(torch.full((1, 1, 1, 1), 1e-3).double()), sigma)
     known = Innovation.of(padded, measured, image, belief)
@@ -87,3 +96,57 @@ def test_a_surer_kernel_leaves_less_and_the_data_leave_less_than_before(sigma):
     surer = Innovation.of(padded, measured, image, Belief(belief.mean, belief.covariance, 0.01))
     assert surer.kernel_variance.mean() < known.kernel_variance.mean()
     assert surer.remaining(padded).mean() < left.mean()
+
+
+# ---- What sees the unmeasured counts less.
+
+
+def framed_scene(side=40, margin=8):
+    operator = Blur(9, "unknown", margin=margin)
+    measurement = 0.5 + 0.1 * normal(1, 3, side, side, seed=4)
+    image = normal(1, 3, side + 2 * margin, side + 2 * margin, seed=5)
+    kernel = operator.constrain({"kernel": normal(1, 1, 9, 9, seed=6).abs()})["kernel"]
+    padded = operator.padded(image, kernel)
+    measured = Measured.on(padded, Observation(measurement, torch.full((1, 1, 1, 1), 0.01).double()), torch.float64)
+    return padded, measured, kernel, torch.full((1, 3, *padded.frequencies(image).shape), 1e4, dtype=torch.float64)
+
+
+def test_pixels_count_as_much_as_what_they_see_was_measured():
+    padded, measured, kernel, weight = framed_scene()
+    found = padded.observe(discounted(padded, measured, kernel, weight).mask)[0, 0]
+    # 9 pixels of kernel: what is four or more from the edge sees measured pixels alone.
+    torch.testing.assert_close(found[4:-4, 4:-4], torch.ones(32, 32, dtype=torch.float64))
+    assert found[0, 0] < found[0, 20] < found[2, 20] < 1
+    # The weight of a pixel whose share u of the kernel sees the unmeasured: usual / (usual + D(radius) u^2).
+    unseen = 1 - padded.observe(padded.filtered(measured.mask, padded.transfer(kernel)))[0, 0]
+    place = torch.arange(9).double() - 4
+    radius = (kernel[0, 0] * (place[:, None].square() + place.square())).sum().sqrt()
+    change = DISCOUNT * picture_change(padded, measured.values, radius.reshape(1, 1, 1, 1))
+    expected = (1e-4 / (1e-4 + change[0, 0] * unseen.square())).sqrt()
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_delta_and_a_whole_grid_discount_nothing():
+    padded, measured, kernel, weight = framed_scene()
+    delta = torch.zeros_like(kernel)
+    delta[..., 4, 4] = 1
+    torch.testing.assert_close(discounted(padded, measured, delta, weight).mask, measured.mask)
+    _, kernel, padded, measured = scene(0.01)
+    assert discounted(padded, measured, kernel, torch.ones(1, 3, 48, 25).double()) is measured
+
+
+def test_pictures_change_more_over_larger_distances_as_their_spectrum_says():
+    """Against the mean square of differences of drawn pictures of that spectrum."""
+    padded, measured, _, _ = framed_scene(side=112)
+    spectrum = wiener_error(padded.frequencies(measured.values), 3, math.inf)[0]
+    white = torch.fft.rfft2(normal(1, *padded.size, seed=7).repeat(1, 1, 1))
+    drawn = torch.fft.irfft2(white * spectrum.sqrt(), s=padded.size)[0]
+    changes = [
+        float(picture_change(padded, measured.values, torch.full((1, 1, 1, 1), float(distance)).double()))
+        for distance in (1, 4, 16)
+    ]
+    assert changes[0] < changes[1] < changes[2]
+    for distance, found in zip((1, 4), changes, strict=False):
+        apart = 0.5 * sum((drawn - drawn.roll(distance, axis)).square().mean() for axis in (0, 1))
+        # The mean over directions of cos(2 pi f d cos a) is a Bessel function; cos(2 pi f d) overshoots it.
+        assert 0.5 * float(apart) < found < 4 * float(apart)
