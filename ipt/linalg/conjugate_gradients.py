@@ -14,6 +14,7 @@ def conjugate_gradients(
     start: Tensor,
     iterations: int,
     precondition: Callable[[Tensor], Tensor] | None = None,
+    tolerance: float = 0.0,
 ) -> Tensor:
     """Solve A x = right for each image of a batch, A symmetric and positive definite.
 
@@ -23,8 +24,9 @@ def conjugate_gradients(
         apply: x -> A x, image by image.
         right: (B, ...).
         start: of the iteration, (B, ...).
-        iterations: how many.
+        iterations: how many at most.
         precondition: r -> an approximation of A^-1 r.
+        tolerance: an image is done when its residual, in the preconditioner's norm, is this share of what it was.
 
     References:
         Hestenes, Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems" (1952).
@@ -34,9 +36,13 @@ def conjugate_gradients(
     ready = precondition(residual) if precondition else residual
     direction = ready
     energy = _dot(residual, ready)
+    enough = tolerance**2 * energy
     for _ in range(iterations):
+        going = energy > enough
+        if not going.any():
+            break
         image = apply(direction)
-        length = energy / _dot(direction, image).clamp(min=1e-30)
+        length = torch.where(going, energy / _dot(direction, image).clamp(min=1e-30), 0)
         solution = solution + length * direction
         residual = residual - length * image
         ready = precondition(residual) if precondition else residual

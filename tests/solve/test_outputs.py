@@ -29,6 +29,9 @@ def result(samples: int = 0, side: int = 12) -> ImageResult:
         noise=0.01,
         trace=[0.5, 0.1, 0.02],
         samples=pictures if samples else None,
+        drawn={"kernel": torch.rand(samples, 1, 5, 5, generator=numbers), "tilt": torch.rand(samples, 2, side, side)}
+        if samples
+        else {},
         spread=pictures.std(0) if samples else None,
         record={"seconds": 1.5, "metrics": {"psnr": float("inf")}, "where": Path("a")},
     )
@@ -46,6 +49,7 @@ def test_everything_is_written(tmp_path: Path) -> None:
     solved = replace(result(2), reference=Picture(torch.rand(3, 12, 12)))
     path = write_result(tmp_path / "new", "a", solved)
     sampled = {"a.sample1.png", "a.sample2.png", "a.spread.png", "a.spread.npy", "a.reference.png"}
+    sampled |= {f"a.sample{number}-{name}.png" for number in (1, 2) for name in ("kernel", "tilt")}
     assert path == tmp_path / "new" / "a.json" and names(path.parent) == ALWAYS | sampled
     picture = read(path.with_suffix(".png"))
     assert picture.depth == 16 and (picture.pixels - solved.picture.pixels).abs().max() < 1e-5

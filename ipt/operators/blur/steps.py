@@ -41,8 +41,10 @@ _KERNEL_ITERATIONS = 8
 _MASKED_KERNEL_ITERATIONS = 3
 """Each with `_INNER_ITERATIONS` of the system without mask."""
 _INNER_ITERATIONS = 4
-_IMAGE_ITERATIONS = 8
-"""With an unknown kernel; twice as many with a known one, which is worth solving for exactly."""
+_IMAGE_ITERATIONS = (8, 64)
+"""At most, with an unknown kernel and with a known one, which is worth solving for exactly."""
+_TOLERANCE = 0.001
+"""Residual of the image step's system, as a share of what it was, at which it is solved."""
 
 
 def solve_kernel(padded: PaddedFrame, measured: Measured, image: Belief, belief: Belief) -> Tensor:
@@ -133,7 +135,7 @@ def solve_image(
         )
         return found
 
-    iterations = 2 * _IMAGE_ITERATIONS if kernel_belief is None else _IMAGE_ITERATIONS
+    iterations = _IMAGE_ITERATIONS[kernel_belief is None]
     if padded.size == padded.image:
         # Image and grid are one, so all but the mask is a product of spectra.
         scale = padded.columns(mean).sqrt()
@@ -143,7 +145,8 @@ def solve_image(
             return back * weighed(measured.only(padded.inverse(change * forward))) + change * pull
 
         right = back * weighed(unexplained)
-        found = conjugate_gradients(apply, right, torch.zeros_like(right), iterations, lambda residual: residual * gain)
+        start = torch.zeros_like(right)
+        found = conjugate_gradients(apply, right, start, iterations, lambda residual: residual * gain, _TOLERANCE)
         return (belief.mean + from_luma_chroma(padded.inverse(found / scale))).to(belief.mean)
 
     def apply_extended(change: Tensor) -> Tensor:
@@ -155,5 +158,6 @@ def solve_image(
         return padded.crop(padded.filtered(padded.uncrop(residual), gain))
 
     right = padded.fold(padded.inverse(weighed(unexplained) * transfer.conj()))
-    change = conjugate_gradients(apply_extended, right, torch.zeros_like(right), iterations, precondition)
+    start = torch.zeros_like(right)
+    change = conjugate_gradients(apply_extended, right, start, iterations, precondition, _TOLERANCE)
     return (belief.mean + from_luma_chroma(change)).to(belief.mean)

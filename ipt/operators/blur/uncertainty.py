@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ipt.core.abilities import Belief
@@ -27,6 +28,8 @@ USUAL = 1.4
 """Ratio of variances: a misfit within it is no reason to doubt."""
 LEAST_NOISE = 0.0012
 """Of 0..1: rounding to 8 bits, 1 / 255 / sqrt(12)."""
+_PINNED = 2
+"""Pixels: what was measured so near holds what was not to it, so that a dead pixel hardly counts."""
 _BANDS = (0.0, 0.04, 0.08, 0.16, 0.32, 1.0)
 """Cycles a pixel: between them the measurement is compared with what is expected of it."""
 _NOISE_ITERATIONS = 4
@@ -102,7 +105,10 @@ def discounted(padded: PaddedFrame, measured: Measured, kernel: Tensor, weight: 
     """
     if measured.mask is None:
         return measured
-    unseen = (1 - padded.filtered(measured.mask, padded.transfer(kernel))).clamp(0, 1)
+    unmeasured = 1 - padded.crop(measured.mask)
+    near = F.avg_pool2d(unmeasured, 2 * _PINNED + 1, 1, _PINNED, count_include_pad=False)
+    unmeasured = padded.extend(unmeasured * near)
+    unseen = padded.filtered(unmeasured, padded.transfer(kernel)).clamp(0, 1)
     change = DISCOUNT * picture_change(padded, measured.values, _radius(kernel))
     columns = padded.columns(weight)
     usual = ((1 / weight[:, :1]) * columns).sum((-2, -1), keepdim=True) / (columns.sum() * weight.shape[-2])

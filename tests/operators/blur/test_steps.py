@@ -104,7 +104,7 @@ def test_single_precision_suffices(border, monkeypatch):
     problem = [problem[0], problem[1], gaussian(0.4 + 0.4 * coarse, _ones(2, 0.1), 10.0), *problem[3:]]
     early = _steps(border, *_each(lambda value: value.float(), *problem)), _steps(border, *problem)
     # Iterations that end early enlarge rounding: it is what they come to that is compared, and how near they are.
-    monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", 400)
+    monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", (400, 400))
     exact = _steps(border, *problem)
     rounded = _steps(border, *_each(lambda value: value.float(), *problem))
     for precise, single in zip(exact, rounded, strict=True):

@@ -159,10 +159,28 @@ class World:
     def transfer(self, kernel):
         return torch.fft.fft2(_shifted(kernel, self.size))
 
-    def seen(self, noise):
+    def seen(self, noise, inside=None):
         """The weight of a residual on the grid: M F^-1 (1 / noise) F M."""
-        inside = self.inside.flatten()
+        inside = (self.inside if inside is None else inside).flatten()
         return inside[:, None] * _circulant(1 / noise) * inside
+
+    def discounted(self, prior, weight):
+        """M, less where much of the kernel sees what was not measured: the usual picture changes over its radius."""
+        rows, columns = self.operator.frame((1, *self.image))
+        unmeasured = torch.ones(self.image, dtype=torch.float64)
+        top, left = self.padded.origin
+        unmeasured[rows, columns] = 1 - self.inside[top : top + self.frame[0], left : left + self.frame[1]]
+        near = torch.zeros_like(unmeasured)
+        for row in range(self.image[0]):
+            for column in range(self.image[1]):
+                near[row, column] = unmeasured[max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3].mean()
+        unseen = _circulant(self.transfer(prior)) @ self.extend @ (unmeasured * near).flatten()
+        down, across = (torch.arange(side) - side // 2 for side in prior.shape)
+        radius = (prior * (down[:, None] ** 2 + across**2)).sum().clamp(min=0.05).sqrt()
+        changes = 2 * _error(weight.shape[0], self.size, math.inf)[0]
+        change = 16 * (changes * (1 - torch.cos(2 * math.pi * _frequency(self.size) * radius))).mean()
+        usual = (1 / weight[0]).mean()
+        return self.inside * (usual / (usual + change * unseen.clamp(0, 1).reshape(self.size) ** 2)).sqrt()
 
     def taper(self):
         """Over what was measured, falling towards its edges: half of what is near of the usual was measured, or all."""
@@ -272,7 +290,8 @@ def test_the_image_step_with_a_known_kernel_solves_the_normal_equations(
         assert (noise[0].min() < 0.8 * NOISE**2) == (actual < 1)
         assert actual < 1 or (noise[0] == NOISE**2).double().mean() > 0.8
     expected, _ = _solved(world, measured[0], mean[0], kernel[0, 0], noise, error)
-    monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", 300)
+    monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", (300, 300))
+    monkeypatch.setattr(blur_steps, "_TOLERANCE", 0.0)
     belief = gaussian(mean, _ones(1, 0.01), level)
     found = world.operator.image_step(
         observed(measured, _ones(1, NOISE**2), world.mask), belief, {"kernel": kernel}, {}
@@ -299,29 +318,30 @@ def test_in_its_few_iterations_the_image_step_comes_near(border, frame, sides, h
 
 
 def _innovation(world, measured, image, belief):
-    """The picture's spectrum (C, P, Q), the kernel's mean and V(f) before the kernel step, and the weight a frequency
-    of each channel."""
+    """The picture's spectrum (C, P, Q), the mean and V(f) of the kernel before its step, the weight a frequency of each
+    channel, and what pixels count."""
     total = belief.mean.sum().item()
     prior = belief.mean[0, 0] / total
     variance, seen = _uncertain(prior, world.size, belief.sigma, total)
     picture = torch.fft.fft2(world.extended(image.mean[0]))
     error = _error(len(picture), world.size, image.sigma)
     weight = 1 / (NOISE**2 + error * (seen + variance))
-    rest = _unexplained(world, measured, picture, prior)[0]
-    found = torch.fft.fft2(rest).abs() ** 2 / world.inside.sum()
+    inside = world.discounted(prior, weight) if not world.whole else world.inside
+    rest = _unexplained(world, measured, picture, prior, inside)[0]
+    found = torch.fft.fft2(rest).abs() ** 2 / (inside**2).sum()
     expected = 1 / weight[0] + picture[0].abs() ** 2 / picture[0].numel() * variance
-    return picture, prior, variance, weight / _inflation(found, expected)
+    return picture, prior, variance, weight / _inflation(found, expected), inside
 
 
-def _unexplained(world, measured, picture, prior):
-    return world.inside * (world.on_grid(measured[0]) - torch.fft.ifft2(picture * world.transfer(prior)).real)
+def _unexplained(world, measured, picture, prior, inside):
+    return inside * (world.on_grid(measured[0]) - torch.fft.ifft2(picture * world.transfer(prior)).real)
 
 
 def _kernel_system(world, measured, image, belief):
     """The kernel's mean (h w,), and matrix and right side of the change of it that minimises
     ||M (y - k * x)||^2 weight + ||k - mean||^2 h w / V, the picture's mean telling nothing."""
-    picture, prior, variance, weight = _innovation(world, measured, image, belief)
-    rest = _unexplained(world, measured, picture, prior)
+    picture, prior, variance, weight, inside = _innovation(world, measured, image, belief)
+    rest = _unexplained(world, measured, picture, prior, world.inside)
     units = torch.eye(prior.numel(), dtype=torch.float64).reshape(-1, *prior.shape)
     spectra_of = torch.stack([world.transfer(unit) for unit in units])
     window = torch.fft.ifft2(spectra_of).real.flatten(1).T
@@ -331,7 +351,7 @@ def _kernel_system(world, measured, image, belief):
     told[:, 0, 0] = 0
     for index in range(len(picture)):
         blurred = torch.fft.ifft2(told[index] * spectra_of).real.flatten(1).T
-        seen = world.seen(1 / weight[index])
+        seen = world.seen(1 / weight[index], inside)
         matrix += blurred.T @ seen @ blurred
         right += blurred.T @ seen @ rest[index].flatten()
     return prior.flatten(), matrix, right
@@ -374,8 +394,8 @@ def test_the_kernel_step_solves_its_normal_equations(border, holes, sides, kerne
 @pytest.mark.parametrize("holes", [False, True])
 @pytest.mark.parametrize("border", ["circular", "unknown"])
 def test_the_kernel_step_lowers_its_objective(border, holes, sides, level, rectangles):
-    world, kernel = _world(border, (22, 24), sides, holes), _kernels(1, sides)
-    picture = rectangles(side=40)[..., : world.image[0], : world.image[1]]
+    world, kernel = _world(border, (32, 34), sides, holes), _kernels(1, sides)
+    picture = rectangles(side=48)[..., : world.image[0], : world.image[1]]
     measured = world.measure(picture, kernel, NOISE)
     image = gaussian(picture + 0.02 * _normal(*picture.shape), _ones(1, 1e-3), level)
     belief = gaussian(_kernels(1, sides, seed=8) * 7, _ones(1, 0.1), 0.5)
@@ -390,7 +410,7 @@ def test_the_kernel_step_lowers_its_objective(border, holes, sides, level, recta
         return (rest @ matrix @ rest).item()
 
     # A few iterations, what is cut off at zero and what is dropped leave some of the way.
-    assert beyond(found) < 0.2 * beyond(belief.mean)
+    assert beyond(found) < (0.6 if holes else 0.2) * beyond(belief.mean)
 
 
 @pytest.mark.parametrize(("channels", "level"), [(1, 0.2), (3, 0.2), (2, math.inf), (1, math.inf)])
@@ -404,7 +424,7 @@ def test_the_image_step_counts_what_is_uncertain_in_the_kernel_as_noise(
     measured, _ = _photograph(world, channels, kernel)
     belief = gaussian(_random(1, channels, *world.image, seed=7), _ones(1, 0.01), 0.3)
     believed = gaussian(2.5 * prior, _ones(1, 0.01), level)
-    picture, _, variance, weight = _innovation(world, measured, belief, believed)
+    picture, _, variance, weight, _ = _innovation(world, measured, belief, believed)
     power = (weight * picture.abs() ** 2).sum(0)
     power[0, 0] = 0
     # A window of h x w pixels tapers what the picture's correlation says beyond it: neighbouring frequencies share.
@@ -419,7 +439,8 @@ def test_the_image_step_counts_what_is_uncertain_in_the_kernel_as_noise(
     error = _error(channels, world.size, 0.3)
     noise = NOISE**2 + (picture.abs() ** 2 / picture[0].numel() + error) * 10.0 * remaining
     expected, _ = _solved(world, measured[0], belief.mean[0], kernel[0, 0], noise, error)
-    monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", 150)
+    monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", (150, 150))
+    monkeypatch.setattr(blur_steps, "_TOLERANCE", 0.0)
     observation = observed(measured, _ones(1, NOISE**2), world.mask)
     found = world.operator.image_step(observation, belief, {"kernel": kernel}, {"kernel": believed})
     torch.testing.assert_close(found[0], expected, rtol=0, atol=1e-9 if world.whole else 1e-6)

@@ -55,7 +55,7 @@ def photograph(kernel, frame, seed):
 def test_the_image_step(shape, side, level, iterations, monkeypatch):
     """From the measurement itself as the estimate; one of which nothing was seen takes more iterations."""
     if iterations is not None:
-        monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", iterations)
+        monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", (iterations, iterations))
     kernel = shape(side)
     operator, image, measured = photograph(kernel, 64, side)
     window = (..., *operator.frame(image.shape[1:]))
