@@ -139,7 +139,7 @@ def probability(numbers: Mapping[str, float]) -> float:
 def _doubt(numbers: Mapping[str, float]) -> str:
     """The likeliest reason for a wrong solution, in words."""
     if numbers["kernel_border"] > 0.03:
-        return "the kernel reaches the edge of its window, so it may be larger: give kernel_size="
+        return "the kernel reaches the edge of its window, so it may be wider: give a larger operator.kernel_size"
     if numbers["sharpening"] < 0.1:
         return "the picture has hardly changed, so it may not be blurred, or too little of it is sharp enough to tell"
     if numbers["residual"] > 0.7 and numbers["residual_structure"] > 0.5:

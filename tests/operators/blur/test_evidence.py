@@ -139,7 +139,7 @@ def test_blur_assesses_every_solution_of_a_batch_for_itself(picture):
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"kernel_border": 0.1}, "kernel_size="),
+        ({"kernel_border": 0.1}, "operator.kernel_size"),
         ({"sharpening": 0.0}, "hardly changed"),
         ({"residual": 1.0, "residual_structure": 0.8}, "mask="),
         ({"ringing": 0.9}, "ringing"),
