@@ -31,8 +31,8 @@ from ipt.plugins.registry import one_line
 DONE, ERROR, USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
 _SAME = (
-    "border change channels cut depth device effort engine exposure fit force frames generator images jpeg known mask noise "
-    "operator precision prior reference refine rotation samples seed shard size steps"
+    "border change channels cut depth device effort engine exposure fit force frames generator images jpeg known mask "
+    "noise operator precision prior reference refine rotation samples seed shard size steps"
 )
 _OTHERS = {"out": "-o", "pictures": "--images", "held_out": "--held-out", "linear_light": "--linear-light"}
 _OPTIONS = {**{name: f"--{name}" for name in _SAME.split()}, **_OTHERS}
