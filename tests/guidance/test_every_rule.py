@@ -144,7 +144,7 @@ def test_resuming_gives_the_same_bits(rule, convolution_prior):
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rules_own_schedule_and_transition_are_the_default(rule):
     made = RULES[rule]
-    assert len(made.schedule().sigmas()) - 1 == (1000 if "dps" in rule else 100)
+    assert len(made.schedule().sigmas()) - 1 == (1000 if "dps" in rule else 60)
     assert made.needs_gradients == ("dps" in rule)
     inner = getattr(made, "rule", made)
     assert made.transition() == inner.transition() and made.schedule(9) == inner.schedule(9)

@@ -223,9 +223,8 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         if _without_whole_pixels(observation):
             return None
         padded = self.padded(image.mean, parameters["kernel"])
-        # What is found of the kernel hangs on every digit: in single precision an image would depend on its batch.
-        dtype = double(image.mean) if "kernel" in beliefs else image.mean.dtype
-        measured = Measured.on(padded, observation, dtype)
+        # Many iterations enlarge every digit's error: in single precision an image would depend on its batch.
+        measured = Measured.on(padded, observation, double(image.mean))
         return solve_image(padded, measured, image, parameters["kernel"], beliefs.get("kernel"))
 
     def parameter_step(

@@ -43,7 +43,7 @@ _MASKED_KERNEL_ITERATIONS = 3
 _INNER_ITERATIONS = 4
 _IMAGE_ITERATIONS = (8, 64)
 """At most, with an unknown kernel and with a known one, which is worth solving for exactly."""
-_TOLERANCE = 0.001
+_TOLERANCE = 0.0002
 """Residual of the image step's system, as a share of what it was, at which it is solved."""
 
 

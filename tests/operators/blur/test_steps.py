@@ -105,6 +105,7 @@ def test_single_precision_suffices(border, monkeypatch):
     early = _steps(border, *_each(lambda value: value.float(), *problem)), _steps(border, *problem)
     # Iterations that end early enlarge rounding: it is what they come to that is compared, and how near they are.
     monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", (400, 400))
+    monkeypatch.setattr(blur_steps, "_TOLERANCE", 0.0)
     exact = _steps(border, *problem)
     rounded = _steps(border, *_each(lambda value: value.float(), *problem))
     for precise, single in zip(exact, rounded, strict=True):
@@ -219,11 +220,13 @@ def test_a_mask_of_everything_is_none(border):
 def test_with_masks_an_image_alone_and_in_a_batch(border):
     problem, masks = _problem(4, (16, 15), (4, 5), border), _masks(4, (16, 15))
     together = _steps(border, *problem, masks)
+    # Many iterations enlarge rounding, and may end one sooner: with a known kernel by a tenth of a level of 8 bits.
+    tolerances = (2e-7, 2e-7, 4e-4)
     for index in range(4):
         one = slice(index, index + 1)
         alone = _steps(border, *_each(lambda value, one=one: value[one], *problem), masks[one])
-        for single, several in zip(alone, together, strict=True):
-            torch.testing.assert_close(single[0], several[index], rtol=0, atol=2e-7)
+        for single, several, tolerance in zip(alone, together, tolerances, strict=True):
+            torch.testing.assert_close(single[0], several[index], rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("border", BORDERS)

@@ -66,8 +66,9 @@ def test_without_a_tilt_the_image_step_is_that_of_blur(border, holes, sure, monk
     seen = Observation(measured, constant(0.01, 2), mask)
     belief, flat = gaussian(mean, constant(0.01, 2), 0.2), torch.zeros(2, 2, *shape[1:], dtype=torch.float64)
     beliefs = {} if sure else {"kernel": gaussian(kernel(2), constant(0.01, 2), 0.1)}
-    for module in (blur_steps, turbulence_steps):
-        monkeypatch.setattr(module, "_IMAGE_ITERATIONS", 100)
+    monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", (100, 100))
+    monkeypatch.setattr(blur_steps, "_TOLERANCE", 0.0)
+    monkeypatch.setattr(turbulence_steps, "_IMAGE_ITERATIONS", 100)
     expected = blur.image_step(seen, belief, {"kernel": kernel(2)}, beliefs)
     for order in ORDERS:
         found = Turbulence(5, border, order).image_step(seen, belief, {"kernel": kernel(2), "tilt": flat}, beliefs)
