@@ -49,7 +49,8 @@ def unclipped(pixels: Tensor, level: float | str = AUTO, reach: int = 0) -> Tens
     """Where a picture is not clipped.
 
     A lamp is brighter than white, so where it is clipped, and where its light is spread to, the forward model does not
-    hold. What counts as clipped is at least three pixels wide and high.
+    hold. What counts as clipped is at least three pixels wide and high. Within a wide one (a white sky), further from
+    its edge than light is spread, the picture is white whatever the blur, and that is trusted.
 
     Args:
         pixels: (C, H, W) in 0..1.
@@ -70,9 +71,10 @@ def unclipped(pixels: Tensor, level: float | str = AUTO, reach: int = 0) -> Tens
     white = (pixels.amin(0, keepdim=True) >= (CLIPPED_FROM if level == AUTO else float(level))).float()
     spots = F.max_pool2d(-F.max_pool2d(-white, 3, 1, 1), 3, 1, 1)
     wide = F.max_pool2d(spots, 2 * reach + 1, 1, reach) if reach else spots
+    within = -F.max_pool2d(-spots, 4 * reach + 1, 1, 2 * reach) if reach else torch.zeros_like(spots)
     if level != AUTO:
-        return 1 - wide
-    for clipped in (wide, spots):
+        return 1 - (wide - within)
+    for clipped in (wide - within, spots - within):
         if float(clipped.mean()) <= MOST_CLIPPED:
             return 1 - clipped
     return torch.ones_like(white)
