@@ -14,6 +14,8 @@ from ipt.solve.options import AUTO, NONE
 
 CLIPPED_FROM = 0.985
 """Of 0..1: a highlight of 8 bits that JPEG has moved by a few steps is still at its end."""
+_SKY = 14
+"""Pixels: no lamp of a small picture is so wide and high."""
 MOST_CLIPPED = 0.25
 """Share of a picture that clipping may leave out by itself: beyond it, white is what the picture shows."""
 
@@ -49,8 +51,8 @@ def unclipped(pixels: Tensor, level: float | str = AUTO, reach: int = 0) -> Tens
     """Where a picture is not clipped.
 
     A lamp is brighter than white, so where it is clipped, and where its light is spread to, the forward model does not
-    hold. What counts as clipped is at least three pixels wide and high. Within a wide one (a white sky), further from
-    its edge than light is spread, the picture is white whatever the blur, and that is trusted.
+    hold. What counts as clipped is at least three pixels wide and high. What has room for a square of `reach` pixels,
+    or of `_SKY` where that is more, is no lamp but white, and trusted, unless a level is given.
 
     Args:
         pixels: (C, H, W) in 0..1.
@@ -70,11 +72,18 @@ def unclipped(pixels: Tensor, level: float | str = AUTO, reach: int = 0) -> Tens
         raise Misuse(f"clipped= is auto, none, or a value above 0 and at most 1, not {level!r}")
     white = (pixels.amin(0, keepdim=True) >= (CLIPPED_FROM if level == AUTO else float(level))).float()
     spots = F.max_pool2d(-F.max_pool2d(-white, 3, 1, 1), 3, 1, 1)
-    wide = F.max_pool2d(spots, 2 * reach + 1, 1, reach) if reach else spots
-    within = -F.max_pool2d(-spots, 4 * reach + 1, 1, 2 * reach) if reach else torch.zeros_like(spots)
     if level != AUTO:
-        return 1 - (wide - within)
-    for clipped in (wide - within, spots - within):
+        return 1 - _widened(spots, reach)
+    # The middles of such squares, and what is clipped about them.
+    half = max(reach, _SKY) // 2
+    white = -F.max_pool2d(-spots, 2 * half + 1, 1, half)
+    lamps = spots * (1 - F.max_pool2d(white, 6 * half + 1, 1, 3 * half))
+    for clipped in (_widened(lamps, reach), lamps):
         if float(clipped.mean()) <= MOST_CLIPPED:
             return 1 - clipped
     return torch.ones_like(white)
+
+
+def _widened(spots: Tensor, reach: int) -> Tensor:
+    """With what lies so many pixels around."""
+    return F.max_pool2d(spots, 2 * reach + 1, 1, reach) if reach else spots
