@@ -293,3 +293,22 @@ def test_the_margins_of_small_sizes_are_those_of_the_large_one_halved(blurred):
         frame = (rows.stop - rows.start, columns.stop - columns.start)
         assert frame == tuple(level.problem.observation.measurement.shape[-2:])
         assert rows.start * measurement.shape[-1] // frame[1] == 16
+
+
+def test_the_draws_of_the_smallest_size_are_the_rivals_of_what_is_found(blurred):
+    """All of them, of its size, in every later state; a solve that is resumed has them too, and assesses the same."""
+    made, measurement, mask = blurred
+    made = Multiscale(made.solver, draws=3)
+    problem = made.problem(measurement, 0.02, mask=mask)
+    states = list(made.steps(problem, [5, 6]))
+    small, last = problem[0].problem, states[-1]
+    count = problem[0].size[2]
+    assert all(not state.rivals for state in states[:count])
+    kernels = small.physical(states[count - 1].clean)["kernel"]
+    assert len(kernels) == 6 and kernels.shape[-1] < last.clean["kernel"].shape[-1]
+    assert all(torch.equal(state.rivals["kernel"], kernels) for state in states[count:])
+    whole = made.solution(problem, last, [state.residual for state in states]).assessments
+    assert len(whole) == 2 and all(0 < one.probability < 1 for one in whole)
+    *_, resumed = made.steps(problem, [5, 6], states[count - 1])
+    again = made.solution(problem, resumed, [state.residual for state in states]).assessments
+    assert [one.evidence for one in again] == [one.evidence for one in whole]

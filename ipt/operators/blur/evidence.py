@@ -55,7 +55,8 @@ def assessments(
     found = []
     for index in range(len(image)):
         one = {name: float(values[index]) for name, values in numbers.items()}
-        found.append(Assessment(probability(one), _doubt(one), one))
+        right = probability(one)
+        found.append(Assessment(right, "" if right >= 0.5 else _doubt(one), one))
     return found
 
 

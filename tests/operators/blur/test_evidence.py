@@ -131,7 +131,7 @@ def test_blur_assesses_every_solution_of_a_batch_for_itself(picture):
         others = {"kernel": rivals["kernel"][2 * index : 2 * index + 2]}
         (alone,) = operator.assess(observation, image[own], {"kernel": found[own]}, others, smoothed)
         assert alone.probability == pytest.approx(together[index].probability, abs=1e-5)
-        assert 0 < alone.probability < 1 and alone.doubt
+        assert 0 < alone.probability < 1 and bool(alone.doubt) == (alone.probability < 0.5)
     assert together[0].probability > together[1].probability
     assert operator.assess(both, image, {"kernel": found}, {}, smoothed) == []
 
