@@ -40,6 +40,7 @@ GOLDEN = Path(__file__).with_name("golden.json")
 RECORDING = os.environ.get("IPT_RECORD_GOLDEN") == "1"
 SEED = int(os.environ.get("IPT_GOLDEN_SEED", "7"))  # another one must fail: that is how these tests are tested
 PICTURE, RESIDUAL = 2e-3, 1e-2  # absolute; of the residual
+LOOSER = {"burst": 4}  # times: its four steps leave it undecided, and one thread and two differ by up to 1.4 of these
 PARAMETERS = {"kernel": 1e-2, "tilt": 5e-2, "spread": 1e-2}  # of the greatest figure
 SIZE = 17  # of the kernels
 
@@ -82,12 +83,15 @@ def check(case: str, exact: dict[str, Any], residual: list[float], image: Any, *
         return
     golden = kept[case]
     assert {name: found[name] for name in exact} == {name: golden[name] for name in exact}
-    close(found["image"], golden["image"], PICTURE)
+    looser = LOOSER.get(case, 1)
+    close(found["image"], golden["image"], looser * PICTURE)
     assert list(found["parameters"]) == list(golden["parameters"])
     for name, ours in found["parameters"].items():
         kept_figures = golden["parameters"][name]
-        close(ours, kept_figures, PARAMETERS[name] * np.abs(numbers(kept_figures)).max(), name)
-    np.testing.assert_allclose(found["residual"], golden["residual"], rtol=RESIDUAL, err_msg=f"{case}: residual")
+        close(ours, kept_figures, looser * PARAMETERS[name] * np.abs(numbers(kept_figures)).max(), name)
+    np.testing.assert_allclose(
+        found["residual"], golden["residual"], rtol=looser * RESIDUAL, err_msg=f"{case}: residual"
+    )
 
 
 def numbers(kept: dict[str, Any]) -> np.ndarray:
