@@ -70,8 +70,8 @@ def unclipped(pixels: Tensor, level: float | str = AUTO, reach: int = 0) -> Tens
         return torch.ones_like(pixels[:1])
     if level != AUTO and (isinstance(level, str) or not 0 < level <= 1):
         raise Misuse(f"clipped= is auto, none, or a value above 0 and at most 1, not {level!r}")
-    white = (pixels.amin(0, keepdim=True) >= (CLIPPED_FROM if level == AUTO else float(level))).float()
-    spots = F.max_pool2d(-F.max_pool2d(-white, 3, 1, 1), 3, 1, 1)
+    bright = (pixels.amin(0, keepdim=True) >= (CLIPPED_FROM if level == AUTO else float(level))).float()
+    spots = F.max_pool2d(-F.max_pool2d(-bright, 3, 1, 1), 3, 1, 1)
     if level != AUTO:
         return 1 - _widened(spots, reach)
     # The middles of such squares, and what is clipped about them.
@@ -81,7 +81,7 @@ def unclipped(pixels: Tensor, level: float | str = AUTO, reach: int = 0) -> Tens
     for clipped in (_widened(lamps, reach), lamps):
         if float(clipped.mean()) <= MOST_CLIPPED:
             return 1 - clipped
-    return torch.ones_like(white)
+    return torch.ones_like(bright)
 
 
 def _widened(spots: Tensor, reach: int) -> Tensor:

@@ -29,32 +29,11 @@ _NEAR = 3
 _FAR = 24
 
 
-def assessments(
-    observation: Observation,
-    residual: Tensor,
-    image: Tensor,
-    frame: tuple[slice, slice],
-    kernel: Tensor,
-    rivals: Tensor,
-    scale: int,
-    denoise: Callable[[Tensor, float], Tensor],
-) -> list[Assessment]:
-    """One of each solution.
-
-    Args:
-        observation: what was measured, (B, C, P, Q).
-        residual: measurement - prediction, 0 where nothing was measured, (B, C, P, Q).
-        image: what was found, (B, C, H, W) in 0..1.
-        frame: rows and columns of the image that were measured.
-        kernel: what was found, (B, 1, h, w).
-        rivals: kernels of draws of smaller images, R of each solution in a row, (B * R, 1, h', w').
-        scale: how many times smaller these images were.
-        denoise: the image prior's denoiser, of images and noise levels in 0..1.
-    """
-    numbers = evidence(observation, residual, image.clamp(0, 1), frame, kernel, rivals, scale, denoise)
+def assessments(numbers: Mapping[str, Tensor]) -> list[Assessment]:
+    """One of each solution; numbers: their evidence, (B,) each, by name."""
     found = []
-    for index in range(len(image)):
-        one = {name: float(values[index]) for name, values in numbers.items()}
+    for values in zip(*(each.tolist() for each in numbers.values()), strict=True):
+        one = dict(zip(numbers, values, strict=True))
         right = probability(one)
         found.append(Assessment(right, "" if right >= 0.5 else _doubt(one), one))
     return found
@@ -70,22 +49,33 @@ def evidence(
     scale: int,
     denoise: Callable[[Tensor, float], Tensor],
 ) -> dict[str, Tensor]:
-    """The numbers, (B,) each, by name; arguments as of `assessments`.
+    """The numbers, (B,) each, by name.
 
-    residual: logarithm of the luminance's residual over its noise.
-    residual_low: the same of its low frequencies.
-    residual_correlation: of luminance residuals two pixels apart.
-    residual_structure: correlation of the residual's and the image's local contrast.
-    sharpening: logarithm of the image's gradients over the measurement's.
-    sparsity: logarithm of the gradients' mean over their root mean square.
-    unlikeliness: logarithm of how far a denoiser moves the image, over how far the measurement.
-    ringing: largest autocorrelation of fine detail, some pixels apart.
-    kernel_radius: root mean square, as a share of the window's side.
-    kernel_density: logarithm of how many entries the kernel has, over the square of its radius.
-    kernel_border: share of the kernel in the outer two lines of its window.
-    agreement: mean correlation of the kernel, made as small as its rivals, with these, whatever their shift.
-    best_agreement: the largest of these correlations.
-    rivals_agreement: that of its rivals with each other.
+    Args:
+        observation: what was measured, (B, C, P, Q).
+        residual: measurement - prediction, 0 where nothing was measured, (B, C, P, Q).
+        image: what was found, (B, C, H, W) in 0..1.
+        frame: rows and columns of the image that were measured.
+        kernel: what was found, (B, 1, h, w).
+        rivals: kernels of draws of smaller images, R of each solution in a row, (B * R, 1, h', w').
+        scale: how many times smaller these images were.
+        denoise: the image prior's denoiser, of images and noise levels in 0..1.
+
+    Returns:
+        residual: logarithm of the luminance's residual over its noise.
+        residual_low: the same of its low frequencies.
+        residual_correlation: of luminance residuals two pixels apart.
+        residual_structure: correlation of the residual's and the image's local contrast.
+        sharpening: logarithm of the image's gradients over the measurement's.
+        sparsity: logarithm of the gradients' mean over their root mean square.
+        unlikeliness: logarithm of how far a denoiser moves the image, over how far the measurement.
+        ringing: largest autocorrelation of fine detail, some pixels apart.
+        kernel_radius: root mean square, as a share of the window's side.
+        kernel_density: logarithm of how many entries the kernel has, over the square of its radius.
+        kernel_border: share of the kernel in the outer two lines of its window.
+        agreement: mean correlation of the kernel, made as small as its rivals, with these, whatever their shift.
+        best_agreement: the largest of these correlations.
+        rivals_agreement: that of its rivals with each other.
     """
     mask = torch.ones_like(residual[:, :1]) if observation.mask is None else observation.mask.amin(1, keepdim=True)
     noise = observation.noise.reshape(-1) / math.sqrt(image.shape[1])
@@ -132,9 +122,9 @@ def probability(numbers: Mapping[str, float]) -> float:
     model = _model()
     total = float(model["intercept"])
     for name, (mean, scale, weight) in model["weights"].items():
-        # What lies far outside of what the model was fitted to says no more than what lies at its edge.
-        total += weight * max(-3.0, min(3.0, (numbers[name] - mean) / scale))
-    return 1 / (1 + math.exp(-total))
+        # What lies far outside of what the model was fitted to says no more in favour than what lies at its edge.
+        total += min(3 * abs(weight), weight * (numbers[name] - mean) / scale)
+    return 1 / (1 + math.exp(-max(-30.0, total)))
 
 
 def _doubt(numbers: Mapping[str, float]) -> str:

@@ -32,7 +32,7 @@ from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators.blur.centring import doubled, moved, off_centre, rescaled
-from ipt.operators.blur.evidence import assessments
+from ipt.operators.blur.evidence import assessments, evidence
 from ipt.operators.blur.measured import Measured, double
 from ipt.operators.blur.padded_frame import PaddedFrame
 from ipt.operators.blur.steps import solve_image, solve_kernel
@@ -215,7 +215,8 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         sides, scale, of_rivals = (kernel.shape[-2], kernel.shape[-1]), 1, tuple(rivals["kernel"].shape[-2:])
         while sides != of_rivals and min(sides) > min(of_rivals):
             sides, scale = _half_sides(sides, sides), 2 * scale
-        return assessments(observation, residual, image, frame, kernel, rivals["kernel"], scale, denoise)
+        image = image.clamp(0, 1)
+        return assessments(evidence(observation, residual, image, frame, kernel, rivals["kernel"], scale, denoise))
 
     def image_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]

@@ -115,7 +115,10 @@ def test_the_probability_rises_with_agreement_and_stays_within_bounds(picture):
     found = numbers(observed(picture), picture, kernel(7))
     values = [probability({**found, "agreement": value, "best_agreement": value}) for value in (0.0, 0.5, 0.9, 1.0)]
     assert values == sorted(values) and 0 < values[0] < values[-1] < 1
-    assert probability({**found, "residual": 1e9}) == probability({**found, "residual": 1e3}) > 0
+    # Nothing far outside speaks for a solution, and a residual of many times the noise against it.
+    assert probability({**found, "agreement": 1e9}) == probability({**found, "agreement": 1e3}) < 1
+    assert probability({**found, "residual": math.log(40)}) < probability(found) - 0.2
+    assert 0 < probability({**found, "residual": math.inf}) < 1e-9
 
 
 def test_blur_assesses_every_solution_of_a_batch_for_itself(picture):
