@@ -6,6 +6,7 @@
 
 out       folder of the training; relative paths are from where the command runs
 source    "pictures" (a folder, a .npy array or a .npz pack; with "size", "channels", "held_out", "mirror"), or
+          "photographs" (a folder, of any sizes, to be cut into crops of "size", here; with "channels", "held_out"), or
           "generator" (a name below or "module:attribute"; with "options", "sizes", "channels")
 network   of `UNetConfig`, without the channels, which are the examples'; where there is "refine", of the detail
 training  of `TrainingOptions`; the device may be "auto"
@@ -30,7 +31,7 @@ from ipt.core.errors import IptError, Misuse
 from ipt.core.operator import Generator
 from ipt.priors.refined import NetworkConfig, RefinedConfig, lost_by_averaging
 from ipt.priors.unet import UNetConfig
-from ipt.training import pictures, start
+from ipt.training import crops, pictures, start
 from ipt.training import state as states
 from ipt.training.options import TrainingOptions, checked
 from ipt.training.sources import ArraySource, GeneratorSource, Source
@@ -57,6 +58,14 @@ class _Pictures:
     channels: int = 0
     held_out: int = 0
     mirror: bool = True
+
+
+@dataclass(frozen=True)
+class _Photographs:
+    photographs: str
+    size: int = pictures.USUAL_SIZE
+    channels: int = 0
+    held_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,14 +102,15 @@ def trainer(
     folder = Path(job["out"]).expanduser()
     state = folder / "state.pt"
     begun, base = (start.find(job[key]) if job.get(key) else None for key in ("start", "refine"))
-    source = _source(_table(job, "source"), folder, log)
+    place = device(_table(job, "training").get("device", "cpu"))
+    source = _source(_table(job, "source"), folder, place, log)
     if begun and base:
         begun, base = start.onto(begun, base, _refining(base, start.detail(begun), source)), None
     known, sigma = (begun.network, begun.sigma_data) if begun else _started(state)
     if base:
         sigma = base.sigma_data
     values = {**({} if sigma is None else {"sigma_data": sigma}), **_table(job, "training")}
-    options = checked(TrainingOptions, "training", {**values, "device": device(values.get("device", "cpu"))})
+    options = checked(TrainingOptions, "training", {**values, "device": place})
     while begun and isinstance(known, RefinedConfig) and source.sides in [((s, s),) for s in known.sides[:-1]]:
         begun = start.coarse(begun)
         known = begun.network
@@ -163,14 +173,20 @@ def _table(job: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value
 
 
-def _source(values: Mapping[str, Any], folder: Path, log: Callable[[str], None]) -> Source:
-    if ("pictures" in values) == ("generator" in values):
-        raise IptError("the training's source is either pictures or a generator: give one of the two")
+def _source(values: Mapping[str, Any], folder: Path, place: str, log: Callable[[str], None]) -> Source:
+    if sum(kind in values for kind in ("pictures", "photographs", "generator")) != 1:
+        raise IptError("the training's source is pictures, photographs or a generator: give one of the three")
+    if "photographs" in values:
+        cut = checked(_Photographs, "source", values)
+        log(f"reading the photographs of {cut.photographs}")
+        found = crops.load(cut.photographs, cut.channels or None)
+        held_out = cut.held_out or pictures.usual_held_out(len(found))
+        return crops.CropSource(found, cut.size, held_out, Path(cut.photographs).name, place)
     if "pictures" in values:
         wanted = checked(_Pictures, "source", values)
         array = pictures.load(wanted.pictures, folder, wanted.size or None, wanted.channels or None, log)
         held_out = wanted.held_out or pictures.usual_held_out(len(array))
-        return ArraySource(array, held_out, wanted.mirror, Path(wanted.pictures).name)
+        return ArraySource(array, held_out, wanted.mirror, Path(wanted.pictures).name, place)
     options = dict(_table(values, "options"))
     drawn = checked(_Drawn, "source", {name: value for name, value in values.items() if name != "options"})
     named = f"{drawn.generator} ({', '.join(f'{n}={v}' for n, v in options.items())})" if options else drawn.generator

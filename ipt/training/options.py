@@ -12,7 +12,7 @@ from ipt.core.errors import Misuse
 T = TypeVar("T")
 PRECISIONS = ("fp32", "bf16")
 """Of `ipt.priors.precision`; the gradients of fp16 would need a scale of their own."""
-FREE = ("images", "compile", "save_every", "validate_every", "validation_images", "device")
+FREE = ("images", "compile", "save_every", "validate_every", "validation_images", "device", "workers")
 """Options that may differ when a training is continued: they change no update of the weights."""
 
 
@@ -36,6 +36,7 @@ class TrainingOptions:
         validate_every: in examples.
         validation_images: the most examples that are validated on.
         device: "cpu", "cuda", "cuda:1", ...
+        workers: processes that draw the examples, where one thread is too slow for the device; 0: that thread.
 
     Raises:
         Misuse: A value is out of its range.
@@ -56,6 +57,7 @@ class TrainingOptions:
     validate_every: int = 40_000
     validation_images: int = 500
     device: str = "cpu"
+    workers: int = 0
 
     def __post_init__(self) -> None:
         for name in ("images", "batch", "save_every", "validate_every", "validation_images"):
@@ -64,7 +66,7 @@ class TrainingOptions:
         for name in ("rate", "sigma_std", "sigma_data", "ema"):
             if not 0 < getattr(self, name) < math.inf:
                 raise Misuse(f"training.{name} is a number above 0, not {getattr(self, name)}")
-        for name in ("warmup", "seed"):
+        for name in ("warmup", "seed", "workers"):
             if getattr(self, name) < 0:
                 raise Misuse(f"training.{name} is a whole number from 0 up, not {getattr(self, name)}")
         if not math.isfinite(self.sigma_mean):

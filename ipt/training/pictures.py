@@ -24,7 +24,7 @@ from ipt.core.errors import IptError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 USUAL_SIZE = 64
 """Side in pixels."""
-_THREADS = min(8, os.cpu_count() or 1)
+THREADS = min(8, os.cpu_count() or 1)
 
 
 def load(
@@ -63,9 +63,9 @@ def load(
     if side < 1:
         raise IptError(f"pictures of {side} pixels: choose a size of at least 1 (size=)")
     if place.is_dir():
-        files = _listed(place)
+        files = listed(place)
         stamps = [(str(file.relative_to(place)), *_stamp(file)) for file in files]
-        names, readers = [str(file) for file in files], [_file_reader(file) for file in files]
+        names, readers = [str(file) for file in files], [file_reader(file) for file in files]
     elif place.suffix == ".npz":
         stamps = [(place.name, *_stamp(place))]
         names, readers = _packed(place)
@@ -118,7 +118,8 @@ def _array(file: Path, size: int | None, channels: int | None) -> np.ndarray:
     return array
 
 
-def _listed(folder: Path) -> list[Path]:
+def listed(folder: Path) -> list[Path]:
+    """The pictures of a folder and its subfolders by name; IptError where there is none."""
     found = sorted(
         file
         for file in folder.rglob("*")
@@ -136,7 +137,8 @@ def _stamp(file: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _file_reader(file: Path) -> Callable[[], Tensor]:
+def file_reader(file: Path) -> Callable[[], Tensor]:
+    """What reads a picture, (1 or 3, H, W) in 0..1; it raises IptError with the file's name."""
     def read() -> Tensor:
         try:
             return _decoded(file.read_bytes(), str(file))
@@ -211,12 +213,12 @@ def _convert(
             return "small", f"{names[index]} has {width}x{height} pixels"
         if channels is None and len(pixels) != found:
             return "mixed", f"{names[index]} is {'grey' if len(pixels) == 1 else 'in colour'}, {names[0]} is not"
-        pixels = _in_channels(square(pixels, side), found)
+        pixels = in_channels(square(pixels, side), found)
         array[index] = (255 * pixels).round().to(torch.uint8).permute(1, 2, 0).numpy()
         return None
 
     try:
-        with ThreadPoolExecutor(_THREADS, "ipt-pictures") as pool:
+        with ThreadPoolExecutor(THREADS, "ipt-pictures") as pool:
             faults = [fault for fault in pool.map(convert, range(len(readers))) if fault]
         if faults:
             raise IptError(_summary(faults, len(readers), side))
@@ -238,7 +240,8 @@ def _first(readers: Sequence[Callable[[], Tensor]]) -> Tensor:
     raise fault
 
 
-def _in_channels(pixels: Tensor, channels: int) -> Tensor:
+def in_channels(pixels: Tensor, channels: int) -> Tensor:
+    """Pixels (1 or 3, H, W) as grey, (1, H, W), or in colours, (3, H, W)."""
     if len(pixels) == channels:
         return pixels
     if channels == 3:

@@ -58,12 +58,20 @@ class ArraySource(Source):
         held_out: How many are for validation.
         mirror: Mirror the others at random.
         name: For the card.
+        device: Where examples go as bytes, to be made numbers there.
 
     Raises:
         IptError: Another array, or none is left to train on.
     """
 
-    def __init__(self, pictures: np.ndarray, held_out: int = 500, mirror: bool = True, name: str = "an array"):
+    def __init__(
+        self,
+        pictures: np.ndarray,
+        held_out: int = 500,
+        mirror: bool = True,
+        name: str = "an array",
+        device: str | torch.device = "cpu",
+    ):
         if pictures.ndim != 4 or pictures.dtype != np.uint8:
             raise IptError(f"pictures are uint8 (N, H, W, C), not {pictures.dtype} {pictures.shape}: convert the array")
         if held_out < 1:
@@ -74,7 +82,7 @@ class ArraySource(Source):
                 f"Give more pictures, or hold out fewer (held_out=)."
             )
         self.pictures, self.held_out, self.mirror, self.name = pictures, held_out, mirror, name
-        self.channels = pictures.shape[-1]
+        self.channels, self.device = pictures.shape[-1], torch.device(device)
         self.sides = ((pictures.shape[1], pictures.shape[2]),)
 
     def __str__(self) -> str:
@@ -91,14 +99,14 @@ class ArraySource(Source):
         for position in range(number * count, (number + 1) * count):
             epoch, place = divmod(position, total)
             index.append(self.held_out + _permuted(place, total, image_seed(seed, f"epoch {epoch}")))
-        pictures = _normalised(self.pictures[np.sort(index)])
+        pictures = self._normalised(self.pictures[np.sort(index)])
         if self.mirror:
-            flips = np.random.default_rng([seed, number]).random(count) < 0.5
-            pictures[torch.from_numpy(flips)] = pictures[torch.from_numpy(flips)].flip(-1)
+            flips = torch.from_numpy(np.random.default_rng([seed, number]).random(count) < 0.5).to(self.device)
+            pictures = torch.where(flips[:, None, None, None], pictures.flip(-1), pictures)
         return pictures
 
     def validation(self, count: int) -> list[Tensor]:
-        return [_normalised(self.pictures[: min(count, self.held_out)])]
+        return [self._normalised(np.array(self.pictures[: min(count, self.held_out)]))]
 
     def identity(self) -> dict[str, Any]:
         # Of a few pictures: hashing all would read all before the first step.
@@ -106,6 +114,10 @@ class ArraySource(Source):
         digest = hashlib.sha256(self.pictures[places].tobytes()).hexdigest()[:16]
         own = {"pictures": list(self.pictures.shape), "digest": digest}
         return {**own, "held_out": self.held_out, "mirror": self.mirror}
+
+    def _normalised(self, pictures: np.ndarray) -> Tensor:
+        found = torch.from_numpy(pictures).to(self.device)
+        return found.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 class GeneratorSource(Source):
@@ -160,10 +172,6 @@ class GeneratorSource(Source):
     def _draw(self, seeds: Sequence[int], size: int) -> Tensor:
         drawn = self.generator.sample(seeds, (self.channels, size, size))
         return 2 * drawn / drawn.amax((-3, -2, -1), keepdim=True) - 1
-
-
-def _normalised(pictures: np.ndarray) -> Tensor:
-    return torch.from_numpy(pictures.astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1
 
 
 def _permuted(place: int, total: int, seed: int) -> int:

@@ -30,7 +30,7 @@ from ipt.priors.refined import NetworkConfig, Refined, denoiser_of
 from ipt.training import state as states
 from ipt.training.checks import check_fit, check_state
 from ipt.training.options import TrainingOptions
-from ipt.training.prefetch import prefetched
+from ipt.training.prefetch import drawn, prefetched
 from ipt.training.progress import Report
 from ipt.training.sources import Source
 from ipt.training.start import Start
@@ -138,7 +138,11 @@ class Trainer:
         window: list[tuple[float, int]] = [(time.monotonic(), self.images)]
         self._stopping = False
         loss = self._read_loss()
-        with closing(prefetched(self._batch, self.images // options.batch)) as batches:
+        first = self.images // options.batch
+        with (
+            closing(drawn(self.source, options.seed, options.batch, first, options.workers)) as examples,
+            closing(prefetched(lambda number: self._batch(number, next(examples)), first)) as batches,
+        ):
             while not self.finished and not self._stopping:
                 before = self.images
                 if self.images < options.images:
@@ -193,10 +197,9 @@ class Trainer:
             kernels=self.source.kernels,
         )
 
-    def _batch(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _batch(self, number: int, clean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Clean examples, noise levels and noise of step `number`, on their way to the device."""
         options = self.options
-        clean = self.source.batch(options.seed, number, options.batch)
         numbers = torch.Generator().manual_seed(int(np.random.default_rng([options.seed, number, 1]).integers(2**62)))
         sigma = (options.sigma_mean + options.sigma_std * torch.randn(len(clean), generator=numbers)).exp()
         if self.device.type != "cpu":
