@@ -22,7 +22,7 @@ DETAIL = {"attention": False, "multipliers": [1, 2, 3], "blocks": 1}
 JOBS: dict[str, dict[str, Any]] = {
     # Above about 50 of 255: what is to be seen is large, so the network looks far and the crops are large.
     "natural-high": {
-        "source": {"photographs": "photographs", "size": 96, "held_out": 20},
+        "source": {"photographs": "photographs", "size": 96, "held_out": 24},
         "network": {**CROPPED, "width": 64, "multipliers": [1, 2, 2, 3]},
         "training": {"batch": 128, "rate": 1.5e-3, "sigma_mean": -0.2, "sigma_std": 1.3},
     },

@@ -40,6 +40,9 @@ with --start-from too, goes on with the detail there."""
 )
 @click.option("--generator", metavar="NAME", help="A generator of operator parameters (ipt list generator).")
 @option(None, "--size", kinds.whole(1), "N", "Side in pixels.", _SIZE)
+@click.option(
+    "--crops", type=kinds.whole(1), metavar="N", help="Train on squares of N pixels, cut at random from whole pictures."
+)
 @option(None, "--channels", kinds.whole(1), "N", "1 grey, 3 colour.", "the pictures'; a generator: 1")
 @option(None, "--held-out", kinds.whole(1), "N", "Pictures for validation, the first.", "500, at most a tenth")
 @click.option("--start-from", "start", metavar="PRIOR", help=_START)
@@ -81,6 +84,7 @@ def train(
     pictures: str | None,
     generator: str | None,
     size: int | None,
+    crops: int | None,
     channels: int | None,
     held_out: int | None,
     start: str | None,
@@ -117,8 +121,12 @@ def train(
         raise click.UsageError("--set generator.x needs --generator")
     if generator and held_out:
         raise click.UsageError("--held-out is for pictures: a generator draws its validation examples apart")
+    if crops and (generator or size):
+        raise click.UsageError("--crops is for pictures, and instead of --size")
     source: dict[str, Any] = {"pictures": pictures, "size": size, "channels": channels, "held_out": held_out}
-    if generator:
+    if crops:
+        source = {"photographs": pictures, "size": crops, "channels": channels, "held_out": held_out}
+    elif generator:
         source = {"generator": _factory(generator), "options": sections["generator"], "channels": channels}
         source["sizes"] = [size] if size else None
     training = {"images": images, "batch": batch, "rate": rate, "precision": precision, "device": device, "seed": seed}

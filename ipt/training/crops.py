@@ -108,7 +108,10 @@ def load(folder: str | Path, channels: int | None = None) -> list[np.ndarray]:
     Raises:
         IptError: There is none, or one cannot be read.
     """
-    files = pictures.listed(Path(folder).expanduser())
+    place = Path(folder).expanduser()
+    if not place.is_dir():
+        raise IptError(f"{place} {'is no folder' if place.exists() else 'does not exist'}: give one with photographs")
+    files = pictures.listed(place)
     with ThreadPoolExecutor(pictures.THREADS, "ipt-photographs") as pool:
         found: Iterable[Tensor] = pool.map(lambda file: pictures.file_reader(file)(), files)
         planes = list(found)

@@ -139,6 +139,7 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 def file_reader(file: Path) -> Callable[[], Tensor]:
     """What reads a picture, (1 or 3, H, W) in 0..1; it raises IptError with the file's name."""
+
     def read() -> Tensor:
         try:
             return _decoded(file.read_bytes(), str(file))

@@ -101,6 +101,17 @@ def test_pictures_become_a_prior(pictures, tmp_path):
     assert {name: (out / name).read_bytes() for name in FILES} == before
 
 
+def test_whole_photographs_become_a_prior_of_any_size(pictures, tmp_path):
+    Image.fromarray(np.full((17, 90, 3), 200, np.uint8)).save(pictures / "other.png")
+    local = ("--set", "network.attention=false", "--set", "network.norm=pixel")
+    out = tmp_path / "prior"
+    done = run("-o", out, "--from", pictures, "--crops", 16, "--images", 32, "--batch", 8, *SMALL, *local)
+    assert done.exit_code == 0, done.stderr
+    assert json.loads((out / "config.json").read_text())["sizes"] is None
+    assert "Crops of 16x16 pixels of 13 photographs (pictures) in 3 channels" in (out / "card.md").read_text()
+    assert load(out).denoise(torch.zeros(1, 3, 24, 40), 1.0).shape == (1, 3, 24, 40)
+
+
 def test_a_generator_becomes_a_prior_with_json(tmp_path):
     out = tmp_path / "blur"
     options = (
@@ -217,6 +228,9 @@ def test_ctrl_c_saves_and_says_how_to_continue(tmp_path):
         (("--from", "a", "--generator", "b"), 2, "give either"),
         (("--from", "a", "--set", "generator.std=3"), 2, "needs --generator"),
         (("--generator", "motion", "--held-out", "3"), 2, "--held-out is for pictures"),
+        (("--generator", "motion", "--crops", "16"), 2, "--crops is for pictures"),
+        (("--from", "a", "--crops", "16", "--size", "16"), 2, "instead of --size"),
+        (("--from", "missing", "--crops", "16"), 1, "missing does not exist"),
         (("--generator", "motion", "--set", "width=3"), 2, "network.NAME=VALUE"),
         (("--generator", "motion", "--set", "network.width"), 2, "as in network.width=32"),
         (("--generator", "motion", "--images", "0"), 2, "--images"),
