@@ -129,7 +129,8 @@ class MixedKernels(Generator):
 
     Args:
         parts: (odds, generator) each; None: 30 % shake of a hand, 20 % smooth motion of every intensity, 15 % lines and
-            arcs, 6 % boxes, most of these through a lens (`ThroughLens`); 17 % Gaussian, 12 % defocus.
+            arcs, 6 % boxes, most of these through a lens (`ThroughLens`); 17 % Gaussian, 12 % defocus, half
+            of it as of a lens that is not perfect, stretched and soft.
     """
 
     def __init__(self, parts: Sequence[tuple[float, Generator]] | None = None):
@@ -156,5 +157,6 @@ def _usual() -> tuple[tuple[float, Generator], ...]:
         (0.15, ThroughLens(LineKernels(), sharp=0.4, defocused=0.12)),
         (0.06, ThroughLens(BoxKernels(), sharp=0.5)),
         (0.17, GaussianKernels()),
-        (0.12, DefocusKernels(anisotropy=(1.0, 1.25), edge=(1.0, 3.0))),
+        (0.06, DefocusKernels()),
+        (0.06, DefocusKernels(anisotropy=(1.0, 1.25), edge=(1.0, 3.0))),
     )

@@ -70,7 +70,7 @@ class ShakeKernels(Generator):
     The velocity of the image is a stochastic process, the sum of
     - drift: the Lorentzian spectrum of an Ornstein-Uhlenbeck process with a corner at 1 to 4 Hz, cut at six times that;
     - physiological tremor, a narrow band at 8 to 12 Hz, .1 to 1.2 times the drift's speed;
-    - rests: in half of the kernels drift stops for 6 to 40 % of the exposure, tremor does not; twice in a quarter;
+    - rests: in half of the kernels drift stops for 4 to 24 % of the exposure, tremor does not; twice in a quarter;
     - jerks: in two kernels of five the hand is struck (by the pressed button), and swings back at 4 to 6 Hz within some
       40 ms; twice in one of seven.
 
@@ -178,7 +178,7 @@ def _moving(share: Tensor, uniform: Tensor) -> Tensor:
     for place, odds in ((1, 0.5), (3, 0.25)):
         # Both ends are likely: the hand rests before it is struck, and after it was.
         centre = (-0.05 + 1.1 * uniform[:, place]).clamp(0, 1)[:, None]
-        half = (0.03 + 0.17 * uniform[:, place + 1])[:, None]
+        half = (0.02 + 0.1 * uniform[:, place + 1])[:, None]
         rest = (-(((share - centre) / half) ** 6)).exp()
         moving = moving * (1 - 0.98 * rest * (uniform[:, :1] < odds))
     return moving[:, None]
