@@ -138,13 +138,11 @@ class MixedKernels(Generator):
 
     def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
         choice, _ = uniform_and_normal([seed ^ 0x5EED for seed in seeds], 1, 0)
-        total = sum(odds for odds, _ in self.parts)
+        edges = torch.tensor([odds for odds, _ in self.parts]).cumsum(0)
+        number = torch.bucketize(choice[:, 0] * edges[-1], edges[:-1], right=True)
         out = torch.empty(len(seeds), 1, *shape[-2:])
-        edge = 0.0
-        for odds, part in self.parts:
-            chosen = (choice[:, 0] >= edge) & (choice[:, 0] < edge + odds / total)
-            edge += odds / total
-            index = chosen.nonzero()[:, 0].tolist()
+        for place, (_, part) in enumerate(self.parts):
+            index = (number == place).nonzero()[:, 0].tolist()
             if index:
                 out[index] = part.sample([seeds[i] for i in index], shape)
         return out

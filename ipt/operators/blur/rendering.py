@@ -78,14 +78,19 @@ def normalized(kernel: Tensor) -> Tensor:
 
 def _splat(path: Tensor, height: int, width: int) -> Tensor:
     """Deposit a path (B, 2, T), in pixels about the centre, bilinearly on a grid (B, 1, H, W); outside, it is lost."""
-    row, column = path[:, 0] + height // 2, path[:, 1] + width // 2
-    top, left = row.floor(), column.floor()
     grid = torch.zeros(len(path), height * width, dtype=path.dtype)
-    for down in (0, 1):
-        for right in (0, 1):
-            r, c = top + down, left + right
-            weight = (1 - (row - r).abs()) * (1 - (column - c).abs())
-            inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
-            index = (r.clamp(0, height - 1) * width + c.clamp(0, width - 1)).long()
-            grid.scatter_add_(1, index, weight * inside)
+    columns = _neighbours(path[:, 1] + width // 2, width)
+    for row, up in _neighbours(path[:, 0] + height // 2, height):
+        for column, left in columns:
+            grid.scatter_add_(1, row * width + column, up * left)
     return grid.reshape(-1, 1, height, width)
+
+
+def _neighbours(place: Tensor, side: int) -> list[tuple[Tensor, Tensor]]:
+    """The two pixels beside each place along an axis, and the share of its light that each has, none outside."""
+    found = []
+    before = place.floor()
+    for pixel in (before, before + 1):
+        share = (1 - (place - pixel).abs()) * ((pixel >= 0) & (pixel < side))
+        found.append((pixel.clamp(0, side - 1).long(), share))
+    return found

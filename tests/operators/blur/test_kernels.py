@@ -237,3 +237,18 @@ def test_what_the_usual_mixture_holds():
     )
     sides = spans(kernels)
     assert (sides <= 8).float().mean() > 0.2 and (sides >= 40).float().mean() > 0.06
+
+
+@pytest.mark.parametrize(
+    ("generator", "row"),
+    [
+        (MotionKernels(), [0.0, 0.010054, 0.140032, 0.105921, 0.0]),
+        (GaussianKernels(), [0.000125, 0.016881, 0.134079, 0.062629, 0.00172]),
+        (DefocusKernels(), [0.025391, 0.069921, 0.069921, 0.069921, 0.025391]),
+    ],
+    ids=["motion", "gaussian", "defocus"],
+)
+def test_a_seed_draws_what_it_always_drew(generator, row):
+    """Published data and protocols name generators and seeds."""
+    drawn = generator.sample([7], (1, 9, 9))[0, 0, 3, 2:7]
+    torch.testing.assert_close(drawn, torch.tensor(row), atol=1e-5, rtol=0)
