@@ -83,7 +83,14 @@ def ipt_generators() -> Iterable[Component]:
         "gaussian", "ipt.operators.blur.kernels:GaussianKernels", "Gaussian kernels, isotropic or stretched"
     )
     yield Component("defocus", "ipt.operators.blur.kernels:DefocusKernels", "discs of a lens out of focus")
-    yield Component("kernels", "ipt.operators.blur.kernels:MixedKernels", "motion, Gaussian and defocus kernels, mixed")
+    shake, works = (
+        "tracks of a hand's shake, with rests and jerks",
+        _cite("gavant2011physiological", "boracchi2012modeling"),
+    )
+    yield Component("shake", "ipt.operators.blur.tracks:ShakeKernels", shake, works)
+    yield Component("line", "ipt.operators.blur.tracks:LineKernels", "lines and arcs at constant speed")
+    yield Component("box", "ipt.operators.blur.kernels:BoxKernels", "rectangles of even light")
+    yield Component("kernels", "ipt.operators.blur.kernels:MixedKernels", "kernels of all kinds, mixed")
     atmosphere, works = "kernels of turbulence, by D/r0", _cite("fried1966optical")
     yield Component("atmosphere", "ipt.operators.turbulence.atmosphere:AtmosphericKernels", atmosphere, works)
     kolmogorov, works = "tilt fields of turbulence, by D/r0", _cite("fried1975differential")

@@ -45,6 +45,9 @@ GENERATORS: Mapping[str, str] = MappingProxyType(
         "motion": "ipt.operators.blur.kernels:MotionKernels",
         "gaussian": "ipt.operators.blur.kernels:GaussianKernels",
         "defocus": "ipt.operators.blur.kernels:DefocusKernels",
+        "shake": "ipt.operators.blur.tracks:ShakeKernels",
+        "line": "ipt.operators.blur.tracks:LineKernels",
+        "box": "ipt.operators.blur.kernels:BoxKernels",
         "kernels": "ipt.operators.blur.kernels:MixedKernels",
     }
 )

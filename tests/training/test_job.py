@@ -28,7 +28,10 @@ def test_any_generator_by_module_and_attribute(tmp_path):
         ({"sources": {}}, "has no 'sources'; it has out, source"),
         ({"out": ""}, "lacks 'out'"),
         ({"source": {"generator": "kernels", "pictures": "x"}}, "give one of the three"),
-        ({"source": {"generator": "kernel"}}, "no generator 'kernel'; there are motion, gaussian, defocus, kernels"),
+        (
+            {"source": {"generator": "kernel"}},
+            "no generator 'kernel'; there are motion, gaussian, defocus, shake, line, box, kernels",
+        ),
         ({"source": {"generator": "nowhere:thing"}}, "cannot be imported"),
         ({"source": {"generator": "motion", "options": {"speed": 3}}}, "'motion' refuses its options .*speed"),
         ({"source": {"generator": "motion", "options": {"intensity": [3, 4]}}}, "'motion' refuses its options"),
