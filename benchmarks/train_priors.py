@@ -88,7 +88,7 @@ def described(name: str, data: Path, out: Path, tiny: bool) -> dict[str, Any]:
         job["refine"] = str(out / job["refine"] / "state.pt")
     # Saved by time, not by count; validated at the end.
     always = {"precision": "bf16", "device": "auto", "compile": True, "save_every": 10**9, "validate_every": 10**9}
-    job["training"] = {**always, "warmup": 40_000, **job["training"]}
+    job["training"] = {**always, "warmup": 100_000, **job["training"]}
     if tiny:
         job["network"] |= {"width": 8, "blocks": 1}
         job["training"] |= {"batch": 4, "compile": False, "validation_images": 8, "precision": "fp32"}
