@@ -86,10 +86,11 @@ class ShakeKernels(Generator):
 
     References:
         Gavant, Alacoque, Dupret and David, A physiological camera shake model for image stabilization systems, IEEE
-        Sensors 2011: drift and tremor, neither of which a random walk or a straight walk is. Boracchi and Foi, Modeling
-        the performance of image restoration from motion blur, IEEE TIP 2012: abrupt impulses when the button is pressed
-        or the shake is compensated. Japanese Journal of Ergonomics 31 (6), 399: cameras in hands oscillate at about 4
-        Hz, and at 2 Hz by the pressure on the button. The other numbers above are this package's own.
+        Sensors 2011: shake is fitted neither by a random walk nor by a straight one. Boracchi and Foi, Modeling the
+        performance of image restoration from motion blur, IEEE TIP 2012: abrupt impulses when the button is pressed or
+        the shake is compensated. Japanese Journal of Ergonomics 31 (6), 399: cameras in hands oscillate at about 4 Hz,
+        and at 2 Hz by the pressure on the button. That physiological tremor is at 8 to 12 Hz is common knowledge; the
+        other numbers above are this package's own, chosen by eye.
     """
 
     def __init__(
