@@ -47,7 +47,7 @@ class BenchOptions:
     samples: int = 1
     batch: int | None = None
     device: str = "cpu"
-    precision: str = "fp32"
+    precision: str = "auto"
     tiled: bool = False
 
 

@@ -10,8 +10,9 @@ from ipt.cli import kinds
 from ipt.cli.console import echo_json
 from ipt.cli.errors import DONE, SOME_FAILED
 from ipt.cli.options import pairs
-from ipt.priors.precision import PRECISIONS
+from ipt.priors.precision import AUTO, PRECISIONS, checked
 
+_PRECISION = "Of the networks; auto: bf16 where that is native, else fp32.  [default: auto]"
 _EPILOG = """Built-in protocols: small (a face that ships, minutes on a laptop), paper-deblur-motion,
 paper-deblur-gaussian and paper-turbulence (256x256, any folder of pictures), and photographs (as cameras take them, cut
 from 40 larger ones). OUT gets table.md, results.csv, results.json, plots.svg, sheet.png and all pictures; run again, it
@@ -41,7 +42,7 @@ goes on where it was. docs/benchmarks.md says what a protocol holds."""
 @click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Of the solvers; the data have their own.")
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Draws solved at a time.  [default: as suits]")
 @click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda ...  [default: auto]")
-@click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", help="Of the networks.  [default: fp32]")
+@click.option("--precision", type=click.Choice(PRECISIONS), default=AUTO, help=_PRECISION)
 @click.option("--export", metavar="FOLDER", help="Write measurements and truths there, and solve nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Write the results to standard output as JSON.")
 def bench(
@@ -89,7 +90,8 @@ def bench(
     from ipt.bench.runner import run_bench
     from ipt.solve.devices import choose_device
 
-    options = BenchOptions(seed, samples, batch, choose_device(device), precision, fit == "tile")
+    place = choose_device(device)
+    options = BenchOptions(seed, samples, batch, place, checked(precision, place), fit == "tile")
     with Reporter() as reporter:
         result = run_bench(Bench(chosen, options), str(out), reporter)
         reporter.note(f"See {out}/table.md, plots.svg and sheet.png.")

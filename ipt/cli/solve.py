@@ -92,7 +92,13 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
 )
 @option(SolveOptions, "--fit", click.Choice(FIT_CHOICES), None, "A picture of a size that the prior does not take.")
 @option(SolveOptions, "--device", kinds.text, "NAME", "auto, cpu, cuda ...")
-@option(SolveOptions, "--precision", click.Choice(PRECISIONS), None, "Of the networks.")
+@option(
+    SolveOptions,
+    "--precision",
+    click.Choice(PRECISIONS),
+    None,
+    "Of the networks; auto: bf16 where that is native, else fp32.",
+)
 @option(ExecutionOptions, "--batch", kinds.whole(1, auto=True), "N|auto", "How many draws are solved together.", AUTO)
 @option(
     ExecutionOptions,

@@ -53,7 +53,7 @@ def build(
             "operator.factor" to every part that has such an option. Text is read as YAML.
         steps: Of the schedule; None: the rule's usual number.
         device: "cpu", "cuda", ..., for priors that have such an option.
-        precision: "fp32", "bf16" or "fp16", likewise.
+        precision: "fp32", "bf16", "fp16" or "auto", likewise (`ipt.priors.precision`).
 
     Raises:
         IptError: A name or option is unknown, or offered by several plugins; a parameter has no prior; a component

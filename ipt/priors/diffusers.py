@@ -84,9 +84,10 @@ class DiffusersPrior(Prior):
         self._whole_steps = config.time_embedding_type == "learned"
         self._learned_variance = scheduler.config.get("variance_type") == "learned_range"
         self._limit = scheduler.config.get("clip_sample_range", 1.0) if scheduler.config.get("clip_sample") else None
-        self.precision, self.name, self.weights_hash = checked(precision), name, weights_hash
+        self.name, self.weights_hash = name, weights_hash
         try:
             self.device = torch.device(device)
+            self.precision = checked(precision, self.device)
             self.network = network.eval().requires_grad_(False).to(self.device)
         except RuntimeError as error:
             raise IptError(f"cannot run {name} on {device} ({error})") from None

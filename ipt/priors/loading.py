@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from ipt.core.errors import IptError
 from ipt.priors.adm import ADMUNet
 from ipt.priors.adm_config import ADMConfig
-from ipt.priors.experts import Experts, ExpertsConfig, ExpertsDenoiser
 from ipt.priors.network import Denoiser, NetworkPrior
 from ipt.priors.refined import RefinedConfig, denoiser_of
 from ipt.priors.unet import UNetConfig
@@ -114,9 +113,6 @@ def _denoiser(config: Mapping[str, Any]) -> Denoiser:
             # Random initial weights must not advance the caller's random numbers.
             with torch.random.fork_rng(devices=[]):
                 return denoiser_of(network.from_dict(config["network"]), sigma_data)
-        if config["architecture"] == "experts":
-            with torch.random.fork_rng(devices=[]):
-                return ExpertsDenoiser(Experts(ExpertsConfig.from_dict(config["network"])))
         if config["architecture"] == "adm":
             with torch.device("meta"):
                 adm = ADMUNet(ADMConfig.from_dict(config["network"]))
@@ -127,7 +123,7 @@ def _denoiser(config: Mapping[str, Any]) -> Denoiser:
         raise
     except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise IptError(f"config.json describes no network ({error}): restore the weights' own") from None
-    known = ", ".join((*_TRAINED, "experts"))
+    known = ", ".join(_TRAINED)
     raise IptError(f"config.json asks for architecture {config['architecture']!r}; this version has {known} and adm")
 
 

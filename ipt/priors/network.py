@@ -18,7 +18,6 @@ from ipt.priors.adm_config import ADMConfig
 from ipt.priors.compiling import compiled
 from ipt.priors.edm import EDMDenoiser
 from ipt.priors.error_curve import ErrorCurve
-from ipt.priors.experts import ExpertsConfig, ExpertsDenoiser
 from ipt.priors.kernels import centred as to_centre
 from ipt.priors.kernels import non_negative
 from ipt.priors.precision import check_range, checked, computing
@@ -27,7 +26,7 @@ from ipt.priors.tiled import TiledPrior, continued
 from ipt.priors.unet import UNetConfig
 from ipt.priors.vp import VPDenoiser
 
-Denoiser: TypeAlias = EDMDenoiser | ExpertsDenoiser | RefinedDenoiser | VPDenoiser
+Denoiser: TypeAlias = EDMDenoiser | RefinedDenoiser | VPDenoiser
 KINDS = ("image", "kernel", "field")
 _WHOLE = 2**21
 """Pixels: larger pictures are seen in tiles by a local network, so that its features fit into memory."""
@@ -73,18 +72,19 @@ class NetworkPrior(Prior):
         compile: bool = False,
         centred: bool = True,
     ):
-        self.config, self.precision = dict(config), checked(precision)
+        self.config = dict(config)
         self.name, self.weights_hash = name, weights_hash
         network = denoiser.network.config
-        if not isinstance(network, UNetConfig | ExpertsConfig | RefinedConfig | ADMConfig):
+        if not isinstance(network, UNetConfig | RefinedConfig | ADMConfig):
             raise TypeError(
                 f"the denoiser's network is a Refined, a UNet or an ADMUNet, not {type(denoiser.network).__name__}"
             )
         self.channels = network.channels
         self.multiple = network.multiple
-        self._local = isinstance(network, UNetConfig | ExpertsConfig) and network.local
+        self._local = isinstance(network, UNetConfig) and network.local
         try:
             self.device = torch.device(device)
+            self.precision = checked(precision, self.device)
             self.denoiser = denoiser.eval().requires_grad_(False).to(self.device)
             self.denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             levels = sorted((float(k), float(v)) for k, v in config.get("validation", {}).items())

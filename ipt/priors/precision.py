@@ -16,23 +16,40 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+AUTO = "auto"
+"""bf16 where a device computes in it natively, else fp32."""
 # Without torch, for the command line: the types are torch's attributes of these names.
 _TYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-PRECISIONS = tuple(_TYPES)
+PRECISIONS = (AUTO, *_TYPES)
 
 
-def checked(precision: str) -> str:
-    """`precision` itself; IptError if it is none of PRECISIONS."""
-    if precision not in _TYPES:
+def checked(precision: str, device: torch.device | str = "cpu") -> str:
+    """`precision` itself, or what "auto" means on the device; IptError if it is none of PRECISIONS."""
+    if precision not in PRECISIONS:
         raise IptError(f"precision is {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, not {precision!r}")
-    return precision
+    if precision != AUTO:
+        return precision
+    return "bf16" if _native_bf16(device) else "fp32"
+
+
+def _native_bf16(device: torch.device | str) -> bool:
+    import torch
+
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    if kind != "cpu":
+        return False
+    # Torch has no public name for it; a later torch without these names computes in fp32.
+    asked = (getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile"))
+    return any(bool(ask()) for ask in asked if ask is not None)
 
 
 def computing(precision: str, device: torch.device) -> AbstractContextManager[None]:
     """Where a network's layers compute in that type on that device: automatic mixed precision, none for fp32."""
     import torch
 
-    half = getattr(torch, _TYPES[checked(precision)])
+    half = getattr(torch, _TYPES[checked(precision, device)])
     return torch.autocast(device.type, half if half != torch.float32 else torch.bfloat16, half != torch.float32)
 
 

@@ -3,16 +3,18 @@
 Ours are a folder in diffusers' layout: `config.json` beside `diffusion_pytorch_model.safetensors`. Torch files are read
 with weights_only=True and nothing else, so a file that holds code is refused, never run.
 
-config.json: format (1), architecture ("unet", "refined", "experts" or "adm"), network (its configuration), sigma_data
+config.json: format (1), architecture ("unet", "refined" or "adm"), network (its configuration), sigma_data
 ("unet", "refined") or clip ("adm"), kind ("image", "kernel" or "field": `ipt.priors.network`), scale and offset
 (physical = offset + scale * normalized), sizes (sides it was trained on; null: any multiple of the network's), centred
 (all it learnt from are kernels, nowhere negative and centred: so are its estimates), validation (mean squared error by
 noise level), images (examples seen in training), start (name, sha256 and images of the weights that the training began
-with), base (the same of the prior that was refined), and what else is worth knowing.
+with), base (the same of the prior that was refined), shared (a folder beside this one, whose weights are those of the
+prior that was refined, so that the file has the detail alone), and what else is worth knowing.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -44,7 +46,7 @@ class Weights:
         state: parameters by name, float32.
         config: what lies beside them; None where a file comes without.
         file: what was read.
-        sha256: of that file, in hexadecimal.
+        sha256: of that file, in hexadecimal; of this and of what it shares, where there is such.
     """
 
     state: Mapping[str, Tensor]
@@ -79,11 +81,16 @@ def read(path: str | os.PathLike[str]) -> Weights:
     if odd or not state:
         first = ", ".join(str(name) for name in list(state)[:3])
         raise IptError(f"{source} holds no network's parameters (it begins {first or 'and ends'}): give a state_dict")
+    digest = sha256(source)
+    if config and config.get("shared"):
+        known = read(_beside(source.parent, config["shared"]))
+        state |= {f"base.{name}": value for name, value in known.state.items()}
+        digest = hashlib.sha256(f"{digest} {known.sha256}".encode()).hexdigest()
     floats = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     bad = [name for name, value in floats.items() if not torch.isfinite(value).all()]
     if bad:
         raise IptError(f"{source} has NaN or infinite values in {bad[0]}: the training diverged or the file is damaged")
-    return Weights(floats, config, source, sha256(source))
+    return Weights(floats, config, source, digest)
 
 
 def save(folder: str | os.PathLike[str], denoiser: nn.Module, config: Mapping[str, Any], half: bool = True) -> None:
@@ -118,6 +125,13 @@ def export_state(state_path: str | os.PathLike[str], folder: str | os.PathLike[s
     if weights.config is None:
         raise IptError(f"{state_path} is no state of a training (ipt train writes state.pt): give that file")
     _write(folder, weights.state, {**weights.config, **details}, half=True)
+
+
+def _beside(folder: Path, name: object) -> Path:
+    """The folder of this name next to `folder`; IptError where it is no plain name, or none is there."""
+    if not isinstance(name, str) or Path(name).name != name or not (folder.parent / name).is_dir():
+        raise IptError(f"{folder / CONFIG} shares the weights of {name!r}, which are not beside it: put them there")
+    return folder.parent / name
 
 
 def _read_safetensors(file: Path) -> dict[str, Tensor]:

@@ -55,7 +55,7 @@ class SolveOptions(RunOptions):
     known: Mapping[str, Path] = field(default_factory=dict)
     set: Mapping[str, Any] = field(default_factory=dict)
     device: str = AUTO
-    precision: str = "fp32"
+    precision: str = AUTO
     mask: Path | None = None
     clipped: float | str = AUTO
     fit: str = "error"

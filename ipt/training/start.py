@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ipt.core.errors import IptError, Misuse
-from ipt.priors.experts import Experts
 from ipt.priors.refined import NetworkConfig, Refined, RefinedConfig
 from ipt.priors.unet import UNet, UNetConfig
 from ipt.training import state as states
@@ -91,9 +90,6 @@ def find(name: str) -> Start:
         )
     prior = from_weights(weights)
     network, sigma_data = prior.denoiser.network, getattr(prior.denoiser, "sigma_data", 0.5)
-    if isinstance(network, Experts):
-        # The network for much noise is the one that was trained here.
-        sigma_data, network = network.config.sigma_data, network.high
     if not isinstance(network, UNet | Refined):
         raise IptError(f"{prior.name} is a network that is not trained here (ADM): start from one of `ipt train`")
     if (prior.scale, prior.offset) != (0.5, 0.5):

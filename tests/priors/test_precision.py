@@ -19,9 +19,29 @@ def test_layers_compute_in_it(name, kind):
 
 
 def test_a_name_that_is_none_is_refused():
-    assert [checked(name) for name in PRECISIONS] == ["fp32", "bf16", "fp16"]
-    with pytest.raises(IptError, match="fp32, bf16 or fp16, not 'fp64'"):
+    assert [checked(name) for name in PRECISIONS[1:]] == ["fp32", "bf16", "fp16"]
+    with pytest.raises(IptError, match="auto, fp32, bf16 or fp16, not 'fp64'"):
         checked("fp64")
+
+
+@pytest.mark.parametrize(("instructions", "wanted"), [("avx512_bf16", "bf16"), ("amx_tile", "bf16"), ("", "fp32")])
+def test_auto_is_bf16_where_the_processor_computes_in_it(monkeypatch, instructions, wanted):
+    for name in ("avx512_bf16", "amx_tile"):
+        monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda name=name: name == instructions, raising=False)
+    assert checked("auto", CPU) == wanted
+
+
+def test_auto_is_fp32_where_torch_does_not_say(monkeypatch):
+    for name in ("avx512_bf16", "amx_tile"):
+        monkeypatch.delattr(torch.cpu, f"_is_{name}_supported", raising=False)
+    assert checked("auto", "cpu") == checked("auto", "mps") == "fp32"
+
+
+@pytest.mark.parametrize(("native", "wanted"), [(True, "bf16"), (False, "fp32")])
+def test_auto_asks_a_gpu_for_what_it_does_not_emulate(monkeypatch, native, wanted):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation)
+    assert checked("auto", "cuda:1") == wanted
 
 
 def test_only_what_fp16_itself_made_infinite_is_its_fault():

@@ -220,3 +220,38 @@ def test_a_training_state_becomes_a_folder(tmp_path, uncertainty):
     torch.save({"a": torch.ones(1)}, tmp_path / "other.pt")
     with pytest.raises(IptError, match="no state of a training"):
         export_state(tmp_path / "other.pt", tmp_path / "out")
+
+
+def test_a_detail_shares_the_weights_of_what_it_refines(folder, tmp_path):
+    from ipt.priors.refined import RefinedConfig, denoiser_of
+
+    base = read(folder(1, sizes=[16]))
+    network = RefinedConfig(
+        UNetConfig.from_dict(base.config["network"]),
+        UNetConfig(base.config["network"]["channels"], 8, (1, 2)),
+        32,
+        0.1,
+        ((0.1, 0.01), (1.0, 0.1)),
+    )
+    whole = denoiser_of(network, 0.5)
+    whole.network.base.load_state_dict(base.state)
+    config = {
+        "architecture": "refined",
+        "network": network.to_dict(),
+        "sigma_data": 0.5,
+        "kind": "image",
+        "sizes": [16, 32],
+    }
+    save(base.file.parent.parent / "whole", whole, config, half=False)
+    detail = {name: value for name, value in whole.network.state_dict().items() if not name.startswith("base.")}
+    place = base.file.parent.parent / "detail"
+    place.mkdir()
+    save_file(detail, place / TENSORS)
+    shared = {"format": 1, **config, "shared": base.file.parent.name}
+    (place / "config.json").write_text(json.dumps(shared))
+    noisy = torch.randn(1, network.channels, 32, 32)
+    assert torch.equal(load(place).denoise(noisy, 1.0), load(place.with_name("whole")).denoise(noisy, 1.0))
+    assert read(place).sha256 not in (base.sha256, read(place.with_name("whole")).sha256)
+    for name in ("nowhere", "../" + base.file.parent.name, 3):
+        (place / "config.json").write_text(json.dumps({**shared, "shared": name}))
+        refused(place, "shares the weights of", "put them there")
