@@ -31,7 +31,7 @@ from ipt.core.abilities import (
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
-from ipt.operators.blur.centring import doubled, moved, off_centre, rescaled
+from ipt.operators.blur.centring import doubled, moved, moved_kernel, off_centre, rescaled
 from ipt.operators.blur.evidence import assessments, evidence
 from ipt.operators.blur.measured import Measured, double
 from ipt.operators.blur.padded_frame import PaddedFrame
@@ -179,7 +179,7 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         """The kernel's centroid at its centre pixel, by less than a pixel, and the picture moved the other way."""
         kernel = parameters["kernel"]
         shift = off_centre(kernel).clamp(-1, 1)
-        centred = self.constrain({**parameters, "kernel": moved(kernel, -shift)})
+        centred = self.constrain({**parameters, "kernel": moved_kernel(kernel, -shift)})
         padded = self.padded(image, kernel)
         return padded.crop(moved(padded.extend(image), shift, wrap=True)), centred
 
