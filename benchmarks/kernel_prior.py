@@ -22,7 +22,14 @@ LEVELS = (0.05, 0.2, 0.5, 1.0, 2.0)
 
 def main() -> None:
     from ipt.operators.blur.centring import off_centre
-    from ipt.operators.blur.kernels import DefocusKernels, GaussianKernels, MotionKernels
+    from ipt.operators.blur.kernels import (
+        BoxKernels,
+        DefocusKernels,
+        GaussianKernels,
+        LineKernels,
+        MotionKernels,
+        ShakeKernels,
+    )
     from ipt.priors.shipped import kernel as shipped
     from ipt.solve.metrics import kernel_mnc
 
@@ -37,6 +44,9 @@ def main() -> None:
             "motion": MotionKernels(extent=(extent, extent)),
             "gaussian": GaussianKernels((extent / 6, extent / 6)),
             "defocus": DefocusKernels((extent / 2, extent / 2)),
+            "shake": ShakeKernels(extent=(extent, extent)),
+            "line": LineKernels((extent, extent), bent=0),
+            "box": BoxKernels((extent, extent)),
         }
         for name, generator in drawn.items():
             true = generator.sample(range(10_000, 10_000 + options.count), (1, side, side))

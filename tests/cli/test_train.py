@@ -148,7 +148,7 @@ def test_a_training_starts_from_the_weights_of_another(tmp_path):
         (("--set", "network.patch=1"), "patch: 2 in first, 1 now"),
         (("--images", 32), "first has seen 32 images, and 32 are wanted in all"),
         (("--start-from", "nothing"), "choose faces, faces256, natural, kernel, a folder of weights"),
-        (("--start-from", "natural"), "natural has 3 channels, the training examples 1"),
+        (("--start-from", "natural", "--size", 16), "natural has 3 channels, the training examples 1"),
     ):
         wrong = run(*common, *options)
         assert wrong.exit_code == (2 if "nothing" in options else 1), wrong.stderr

@@ -217,7 +217,7 @@ def command(*arguments: object) -> str:
 
 
 def solve(*arguments: object) -> str:
-    return command("solve", *arguments, "--device", "cpu")
+    return command("solve", *arguments, "--device", "cpu", "--precision", "fp32")
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -279,7 +279,7 @@ def test_killed_and_continued_a_folder_gives_the_very_same(tmp_path):
     common = (tmp_path / "in", "--batch", 2, "--save-every", 0, "--steps", 8, "--noise", 0.01, *another())
     undisturbed, out = tmp_path / "undisturbed", tmp_path / "out"
     solve(*common, "-o", undisturbed)
-    with start("solve", *common, "-o", out, "--device", "cpu") as process:
+    with start("solve", *common, "-o", out, "--device", "cpu", "--precision", "fp32") as process:
         deadline = time.monotonic() + 60
         while not list(out.glob(".state/*.pt")) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.002)

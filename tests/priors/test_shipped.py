@@ -123,11 +123,11 @@ def test_natural_keeps_grey_pictures_grey(photograph):
 @pytest.mark.parametrize("sigma", [0.2, 5.0])
 def test_natural_in_tiles_shows_no_seams(sigma, monkeypatch):
     # Two tiles that overlap by no more than they must.
-    noisy = torch.randn(1, 3, 264, 576, generator=torch.Generator().manual_seed(0)) * sigma
+    noisy = torch.randn(1, 3, 272, 768, generator=torch.Generator().manual_seed(0)) * sigma
     prior = shipped.natural()
     whole = prior.denoise(noisy, sigma)
-    monkeypatch.setattr(network, "_WHOLE", 264 * 384)
-    monkeypatch.setattr(network, "_TILE", 384)
+    monkeypatch.setattr(network, "_WHOLE", 272 * 512)
+    monkeypatch.setattr(network, "_TILE", 512)
     tiled = prior.denoise(noisy, sigma)
     # A tenth of what one step of 8 bits is.
     assert 0 < (tiled - whole).abs().max() < 0.1 * 2 / 255

@@ -265,7 +265,7 @@ def test_shipped_priors_are_starts_by_their_names(first, tmp_path, monkeypatch):
     ours = {name for name, text in factories.items() if text.startswith("ipt.priors.shipped:")}
     assert ours == {*shipped.NAMES, "kernel-uncentred"}
     natural = find("natural")
-    assert natural.network == UNetConfig(3, 48, (1, 2, 3), attention=False, norm="pixel")
+    assert natural.network == UNetConfig(3, 64, (1, 2, 2, 3), attention=False, norm="pixel")
     assert natural.origin.images > 0 and "BSDS500" in natural.origin.data and "examples seen" in natural.origin.training
     monkeypatch.setattr(shipped, "files", lambda package: tmp_path / package)
     shutil.copytree(first, tmp_path / "ipt.priors" / "weights" / "kernel")
