@@ -12,7 +12,18 @@ import click
 from ipt.cli import kinds
 from ipt.cli.console import echo_json
 from ipt.cli.errors import DONE, SOME_FAILED
-from ipt.cli.options import ENVIRONMENT, as_json, config, flag, option, origins, out_folder, pairs, switch
+from ipt.cli.options import (
+    ENVIRONMENT,
+    CountedSwitches,
+    as_json,
+    config,
+    counted_switch,
+    flag,
+    option,
+    origins,
+    out_folder,
+    pairs,
+)
 from ipt.folder.options import ExecutionOptions
 from ipt.folder.shards import Shard, under_torchrun
 from ipt.images.choices import FIT_CHOICES
@@ -27,7 +38,7 @@ default. OUT/run.yaml, given as --config, runs again to the same result. Exit co
 pictures failed (0 under torchrun, which would end the other ranks), 130 interrupted."""
 
 
-@click.command(epilog=_EPILOG, context_settings=ENVIRONMENT)
+@click.command(cls=CountedSwitches, epilog=_EPILOG, context_settings=ENVIRONMENT)
 @click.argument("input", required=False, type=kinds.path)
 @out_folder("Folder for the results.")
 @option(SolveOptions, "--operator", kinds.components, "NAME", "What degraded the picture.")
@@ -38,11 +49,12 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
     text="What the picture, or with UNKNOWN= another unknown, is like: a name, NAME:ARGUMENT, or a path to weights. "
     "May be repeated.  [default: faces, for pictures of another size natural, and the operator's own]",
 )
-@switch(
+@counted_switch(
     SolveOptions,
     "--frames",
+    kinds.exposures,
     "INPUT is a series of exposures of one scene (a folder, a TIFF of several pages, an animated GIF): they make "
-    "one picture.",
+    "one picture. Without INPUT, N exposures are made of the example.",
 )
 @option(SolveOptions, "--guidance", kinds.text, "NAME", "How the measurement steers the priors.")
 @option(SolveOptions, "--noise", kinds.noise, "SIGMA|auto", "Standard deviation of the noise, of 0..1.", AUTO)
@@ -125,7 +137,7 @@ def solve(
     out: str,
     operator: str,
     prior: Mapping[str, str],
-    frames: bool,
+    frames: bool | int,
     guidance: str,
     noise: float | None,
     steps: int | None,
@@ -150,8 +162,9 @@ def solve(
 ) -> int:
     """Recover the picture behind INPUT, and what degraded it.
 
-    INPUT is a picture or a folder of pictures, or with --frames a series. Without INPUT, a real face is blurred and
-    solved, to show how it goes.
+    INPUT is a picture or a folder of pictures, or with --frames a series. Without INPUT, a real face is degraded and
+    solved, to show how it goes: by the operator, with parameters that its generators draw or --known gives, at the
+    size of the prior.
     Stopped or killed, the same command goes on where it was.
     """
     options = SolveOptions(

@@ -25,7 +25,6 @@ from ipt.folder.workers.choosing import choose_pool
 from ipt.folder.workers.pool import PoolBackend
 from ipt.images.atomic import check_folder
 from ipt.images.outcomes import Outcome, ProgressListener
-from ipt.solve import example
 from ipt.solve.defaults import with_usual_prior
 from ipt.solve.options import SolveOptions
 from ipt.solve.outputs import roles, settle
@@ -52,18 +51,17 @@ def solve_all(
     folder = pipeline.of_folder
     shard = _shard(execution.shard, folder)
     own = shard.of(inputs)
-    names = roles(pipeline.parameters, options.samples, options.frames, options.reference is not None or not folder)
+    names = roles(
+        pipeline.parameters, options.samples, bool(options.frames), options.reference is not None or not folder
+    )
     check_names(inputs, own, out, names)
     if not execution.force:
         check_files(own, out)
     wanted = pins.pins(options, pipeline.solver.priors)
     pins.check(out, wanted, execution.force)
-    check_folder(out)
     if options.input is None:
-        listener.note(
-            "No INPUT: the example is a face (Eileen Collins, NASA, public domain), blurred here by a random camera "
-            f"motion with noise {example.NOISE:g}, and compared with the truth."
-        )
+        listener.note(pipeline.example.description(options.operator))
+    check_folder(out)
     if shard.count > 1:
         listener.note(f"Shard {shard} ({shard.origin}): {len(own)} of {len(inputs)} pictures.")
     with Log(out, shard, len(inputs), len(own)) if folder else nullcontext() as log:
