@@ -175,9 +175,10 @@ def flag(*names: str, text: str) -> Decorator:
     return click.option(*names, is_flag=True, allow_from_autoenv=False, help=text)
 
 
-def out_folder(text: str) -> Decorator:
-    """The folder for what a command writes."""
-    return click.option("-o", "--out", required=True, allow_from_autoenv=False, metavar="OUT", help=text)
+def out_folder(text: str, usual: str = "") -> Decorator:
+    """The folder for what a command writes; usual: what help says of where that is if nobody says, else it is asked."""
+    shown: dict[str, Any] = {"required": not usual, "show_default": usual or False}
+    return click.option("-o", "--out", allow_from_autoenv=False, metavar="OUT", help=text, **shown)
 
 
 as_json = flag("--json", "as_json", text="Write the records to standard output as JSON.")

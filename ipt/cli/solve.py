@@ -40,7 +40,9 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
 
 @click.command(cls=CountedSwitches, epilog=_EPILOG, context_settings=ENVIRONMENT)
 @click.argument("input", required=False, type=kinds.path)
-@out_folder("Folder for the results.")
+@out_folder(
+    "Folder for the results.", "ipt-out; where that holds something else than this very run's, ipt-out-2 and so on"
+)
 @option(SolveOptions, "--operator", kinds.components, "NAME", "What degraded the picture.")
 @pairs(
     "--prior",
@@ -134,7 +136,7 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
 @as_json
 def solve(
     input: Path | None,
-    out: str,
+    out: str | None,
     operator: str,
     prior: Mapping[str, str],
     frames: bool | int,
@@ -198,20 +200,21 @@ def solve(
 
     count, failed, documents = 0, 0, []
     with Reporter() as reporter:
-        for outcome in solve_all(options, execution, Path(out), reporter):
+        run = solve_all(options, execution, None if out is None else Path(out), reporter)
+        for outcome in run:
             count, failed = count + 1, failed + (outcome.status == "failed")
             # Records are kept only where they are asked for: memory does not grow with the folder.
             if as_json:
                 documents.append(_document(outcome))
         # The last of several shards writes it.
-        if count and not shards_running(Path(out)):
-            write_report(out)
+        if count and not shards_running(run.out):
+            write_report(run.out)
         if failed:
-            reporter.note(f"{failed} of {count} pictures failed; {out}/report.html says why.")
+            reporter.note(f"{failed} of {count} pictures failed; {run.out}/report.html says why.")
         elif count:
-            reporter.note(f"See {out}/report.html.")
+            reporter.note(f"See {run.out}/report.html.")
     if as_json:
-        echo_json({"out": out, "images": sorted(documents, key=lambda document: document["input"])})
+        echo_json({"out": str(run.out), "images": sorted(documents, key=lambda document: document["input"])})
     return SOME_FAILED if failed and not under_torchrun(os.environ) else DONE
 
 
