@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -219,10 +219,17 @@ def generators_for(named: Mapping[str, str], settings: Mapping[str, object]) -> 
     return made
 
 
-def generator_names(given: Mapping[str, str], parameters: Mapping[str, ParameterSpec]) -> dict[str, str]:
+def generator_names(
+    given: Mapping[str, str], parameters: Mapping[str, ParameterSpec], otherwise: Callable[[str], str] | None = None
+) -> dict[str, str]:
     """What draws each parameter, by registered name: what is given, else the parameter's usual one.
 
     Under "image" (a name given without a parameter) is what draws every parameter that has none of its own.
+
+    Args:
+        given: registered names, by parameter.
+        parameters: of the operator, by name.
+        otherwise: what to do where a parameter has none, in words for the error; None: name one.
 
     Raises:
         IptError: A name for no parameter, a parameter without a name.
@@ -231,7 +238,7 @@ def generator_names(given: Mapping[str, str], parameters: Mapping[str, Parameter
     chosen = {name: given.get(name) or given.get("image") or spec.generator for name, spec in parameters.items()}
     for name, registered in chosen.items():
         if not registered:
-            raise IptError(f"{name!r} has no usual generator; {_name_one(name)}")
+            raise IptError(f"{name!r} has no usual generator; {(otherwise or _name_one)(name)}")
     return chosen
 
 

@@ -22,7 +22,7 @@ from ipt.core.prior import Prior
 from ipt.images.files import Picture
 from ipt.images.fit import accepted_side
 from ipt.priors.surrounded import Surrounded
-from ipt.simulate.simulation import exposure_seeds, generators_for, measured_shape, simulate
+from ipt.simulate.simulation import exposure_seeds, generator_names, generators_for, measured_shape, simulate
 from ipt.solve.known import checked
 from ipt.solve.truth import Truth
 
@@ -105,15 +105,10 @@ def example(
     try:
         specs = operator.parameters(shape)
         values = checked(given, operator, shape, frames)
+        unknown = {name: spec for name, spec in specs.items() if name not in values}
+        names = generator_names({}, unknown, lambda name: f"give its value (known={name}=FILE.npy), or give an INPUT")
     except ValueError as error:
         raise IptError(f"the example cannot be degraded: {error}") from error
-    names = {name: spec.generator for name, spec in specs.items() if name not in values}
-    for name, generator in names.items():
-        if not generator:
-            raise IptError(
-                f"the example cannot be degraded: the operator's {name!r} has no generator; give its value "
-                f"(known={name}=FILE.npy), or give an INPUT"
-            )
     generators = generators_for(names, _settings(names, specs, side))
     image, cut = _image(operator, side, shape)
     each = {name: value.reshape(frames, -1, *value.shape[2:]) for name, value in values.items()}

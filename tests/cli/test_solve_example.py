@@ -127,7 +127,7 @@ def test_a_parameter_without_a_generator_is_given(install, here):
     words = ("--operator", "veil", *QUICK[:-2], "--set", "operator.generator=")
     refused = run("solve", *words)
     assert refused.exit_code == 1 and refused.stderr.splitlines()[-1] == (
-        "Error: the example cannot be degraded: the operator's 'veil' has no generator; give its value "
+        "Error: the example cannot be degraded: 'veil' has no usual generator; give its value "
         "(--known veil=FILE.npy), or give an INPUT"
     )
     assert not list(here.iterdir())

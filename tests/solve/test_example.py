@@ -154,7 +154,11 @@ def test_what_it_is_in_a_sentence():
     [
         (GaussianPrior(mean=torch.zeros(2, 32, 32)), Blur(), "colour"),
         (GaussianPrior(mean=torch.zeros(3, 32, 32)), Downscale(3), "none of a size that the operator measures"),
-        (GaussianPrior(), Gain(), r"'gain' has no generator; give its value \(known=gain=FILE.npy\), or give an INPUT"),
+        (
+            GaussianPrior(),
+            Gain(),
+            r"'gain' has no usual generator; give its value \(known=gain=FILE.npy\), or give an INPUT",
+        ),
         (GaussianPrior(), Blur(kernel_size=300), "larger than the picture"),
     ],
 )
