@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,3 +56,24 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_third_party_plug
     yield put
     for name in modules:
         sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """A server (tests/priors/hub_server.py) that stands in for the Hugging Face hub, with no files, and an empty cache,
+    the folder `hub` of tmp_path."""
+    from huggingface_hub import constants
+
+    spec = importlib.util.spec_from_file_location("hub_server", Path(__file__).parent / "priors" / "hub_server.py")
+    assert spec is not None and spec.loader is not None
+    hub_server = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hub_server)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with hub_server.running() as server:
+        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        yield server

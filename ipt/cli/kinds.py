@@ -46,6 +46,14 @@ def whole(least: int, auto: bool = False) -> Callable[[Any], int | None]:
     return read
 
 
+def exposures(value: Any) -> bool | int:
+    """Whether there are several exposures, or how many are to be made."""
+    number = scalar(value)
+    if isinstance(number, bool) or (isinstance(number, int) and number >= 2):
+        return number
+    return _refuse("true, false, or a whole number from 2 up", value)
+
+
 def seconds(value: Any) -> float:
     """A number from 0 up."""
     return _number(value, "a number of seconds from 0 up")

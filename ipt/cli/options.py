@@ -91,6 +91,30 @@ def switch(of: type, flag: str, text: str) -> Decorator:
     return click.option(flag, cls=Option, is_flag=True, default=default, allow_from_autoenv=False, help=text)
 
 
+class CountedSwitch(Option):
+    """A switch that a whole number may follow."""
+
+
+class CountedSwitches(click.Command):
+    """A command with such switches: what follows one and is no number is an argument of its own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        names = {name for each in self.params if isinstance(each, CountedSwitch) for name in each.opts}
+        end = args.index("--") if "--" in args else len(args)
+        following = [*args[1:], ""]
+        alone = [arg in names and not after.isdecimal() for arg, after in zip(args[:end], following, strict=False)]
+        given = [f"{arg}=true" if on else arg for arg, on in zip(args[:end], alone, strict=True)]
+        return super().parse_args(ctx, given + args[end:])
+
+
+def counted_switch(of: type, flag: str, kind: Any, text: str) -> Decorator:
+    """An option that is on, off or a number, with the default of a dataclass's field; a YAML file can give it."""
+    default = getattr(of, flag.lstrip("-").replace("-", "_"))
+    return click.option(
+        flag, cls=CountedSwitch, type=kind, default=default, metavar="[N]", allow_from_autoenv=False, help=text
+    )
+
+
 def pairs(*names: str, kind: Any, metavar: str, text: str, environment: bool = True) -> Decorator:
     """An option of pairs, which has no default."""
     return click.option(
@@ -151,9 +175,10 @@ def flag(*names: str, text: str) -> Decorator:
     return click.option(*names, is_flag=True, allow_from_autoenv=False, help=text)
 
 
-def out_folder(text: str) -> Decorator:
-    """The folder for what a command writes."""
-    return click.option("-o", "--out", required=True, allow_from_autoenv=False, metavar="OUT", help=text)
+def out_folder(text: str, usual: str = "") -> Decorator:
+    """The folder for what a command writes; usual: what help says of where that is if nobody says, else it is asked."""
+    shown: dict[str, Any] = {"required": not usual, "show_default": usual or False}
+    return click.option("-o", "--out", allow_from_autoenv=False, metavar="OUT", help=text, **shown)
 
 
 as_json = flag("--json", "as_json", text="Write the records to standard output as JSON.")

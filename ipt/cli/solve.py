@@ -12,7 +12,18 @@ import click
 from ipt.cli import kinds
 from ipt.cli.console import echo_json
 from ipt.cli.errors import DONE, SOME_FAILED
-from ipt.cli.options import ENVIRONMENT, as_json, config, flag, option, origins, out_folder, pairs, switch
+from ipt.cli.options import (
+    ENVIRONMENT,
+    CountedSwitches,
+    as_json,
+    config,
+    counted_switch,
+    flag,
+    option,
+    origins,
+    out_folder,
+    pairs,
+)
 from ipt.folder.options import ExecutionOptions
 from ipt.folder.shards import Shard, under_torchrun
 from ipt.images.choices import FIT_CHOICES
@@ -27,9 +38,11 @@ default. OUT/run.yaml, given as --config, runs again to the same result. Exit co
 pictures failed (0 under torchrun, which would end the other ranks), 130 interrupted."""
 
 
-@click.command(epilog=_EPILOG, context_settings=ENVIRONMENT)
+@click.command(cls=CountedSwitches, epilog=_EPILOG, context_settings=ENVIRONMENT)
 @click.argument("input", required=False, type=kinds.path)
-@out_folder("Folder for the results.")
+@out_folder(
+    "Folder for the results.", "ipt-out; where that holds something else than this very run's, ipt-out-2 and so on"
+)
 @option(SolveOptions, "--operator", kinds.components, "NAME", "What degraded the picture.")
 @pairs(
     "--prior",
@@ -38,11 +51,12 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
     text="What the picture, or with UNKNOWN= another unknown, is like: a name, NAME:ARGUMENT, or a path to weights. "
     "May be repeated.  [default: faces, for pictures of another size natural, and the operator's own]",
 )
-@switch(
+@counted_switch(
     SolveOptions,
     "--frames",
+    kinds.exposures,
     "INPUT is a series of exposures of one scene (a folder, a TIFF of several pages, an animated GIF): they make "
-    "one picture.",
+    "one picture. Without INPUT, N exposures are made of the example.",
 )
 @option(SolveOptions, "--guidance", kinds.text, "NAME", "How the measurement steers the priors.")
 @option(SolveOptions, "--noise", kinds.noise, "SIGMA|auto", "Standard deviation of the noise, of 0..1.", AUTO)
@@ -122,10 +136,10 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
 @as_json
 def solve(
     input: Path | None,
-    out: str,
+    out: str | None,
     operator: str,
     prior: Mapping[str, str],
-    frames: bool,
+    frames: bool | int,
     guidance: str,
     noise: float | None,
     steps: int | None,
@@ -150,8 +164,9 @@ def solve(
 ) -> int:
     """Recover the picture behind INPUT, and what degraded it.
 
-    INPUT is a picture or a folder of pictures, or with --frames a series. Without INPUT, a real face is blurred and
-    solved, to show how it goes.
+    INPUT is a picture or a folder of pictures, or with --frames a series. Without INPUT, a real face is degraded and
+    solved, to show how it goes: by the operator, with parameters that its generators draw or --known gives, at the
+    size of the prior.
     Stopped or killed, the same command goes on where it was.
     """
     options = SolveOptions(
@@ -185,20 +200,21 @@ def solve(
 
     count, failed, documents = 0, 0, []
     with Reporter() as reporter:
-        for outcome in solve_all(options, execution, Path(out), reporter):
+        run = solve_all(options, execution, None if out is None else Path(out), reporter)
+        for outcome in run:
             count, failed = count + 1, failed + (outcome.status == "failed")
             # Records are kept only where they are asked for: memory does not grow with the folder.
             if as_json:
                 documents.append(_document(outcome))
         # The last of several shards writes it.
-        if count and not shards_running(Path(out)):
-            write_report(out)
+        if count and not shards_running(run.out):
+            write_report(run.out)
         if failed:
-            reporter.note(f"{failed} of {count} pictures failed; {out}/report.html says why.")
+            reporter.note(f"{failed} of {count} pictures failed; {run.out}/report.html says why.")
         elif count:
-            reporter.note(f"See {out}/report.html.")
+            reporter.note(f"See {run.out}/report.html.")
     if as_json:
-        echo_json({"out": out, "images": sorted(documents, key=lambda document: document["input"])})
+        echo_json({"out": str(run.out), "images": sorted(documents, key=lambda document: document["input"])})
     return SOME_FAILED if failed and not under_torchrun(os.environ) else DONE
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.images import files
 from ipt.images.records import file_hash, identity
 from ipt.solve import example
@@ -37,9 +37,18 @@ class InputImage:
 
 
 def find_inputs(options: SolveOptions) -> list[InputImage]:
-    """All inputs of a run; IptError: there are none, or two would have the same name."""
+    """All inputs of a run; IptError: there are none, or the options are of a file and there is only the example."""
+    counted = not isinstance(options.frames, bool)
     if options.input is None:
+        if options.reference is not None:
+            raise Misuse("without an INPUT the example is compared with its own truth; drop reference=")
+        if options.frames and not counted:
+            raise Misuse("the example is as many exposures as you say, as in frames=8; say so, or give an INPUT")
         return [InputImage(example.NAME, None)]
+    if counted:
+        raise Misuse(
+            f"frames={options.frames} is of the example, and the exposures of an INPUT are counted; give frames=True"
+        )
     paths = [options.input] if options.frames else files.inputs(options.input)
     return [InputImage(path.name, path) for path in paths]
 

@@ -32,22 +32,24 @@ def check(out: Path, wanted: Mapping[str, Any], force: bool) -> None:
     path = out / "run.yaml"
     if force or not path.exists():
         return
-    try:
-        there = load_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        there = None
-    if not isinstance(there, dict):
+    differences = _differences(path, wanted)
+    if differences is None:
         raise IptError(f"{path} holds no options of a run; choose another folder (out=), or replace it (force=True)")
-    old, new = flat(there), flat(load_yaml(run_yaml(wanted)))
-    names = [name for name in {**old, **new} if name not in FREE and old.get(name) != new.get(name)]
-    if names:
+    matter = {name: values for name, values in differences.items() if name not in FREE}
+    if matter:
         changes = ", ".join(
-            f"{name.removeprefix(f'{PINNED}.')} {_text(old.get(name))} -> {_text(new.get(name))}" for name in names
+            f"{name.removeprefix(f'{PINNED}.')} {_text(old)} -> {_text(new)}" for name, (old, new) in matter.items()
         )
         raise IptError(
             f"{out} was begun with other options: {changes}.\n"
             "Choose another folder (out=), or solve all of it again (force=True)."
         )
+
+
+def is_same(out: Path, wanted: Mapping[str, Any]) -> bool:
+    """Whether `out` was begun with the same input, options, versions and weights."""
+    differences = _differences(out / "run.yaml", wanted)
+    return differences is not None and "input" not in differences and not set(differences) - set(FREE)
 
 
 def write(out: Path, wanted: Mapping[str, Any]) -> None:
@@ -58,6 +60,19 @@ def write(out: Path, wanted: Mapping[str, Any]) -> None:
         same = False
     if not same:
         write_run_yaml(out, wanted)
+
+
+def _differences(path: Path, wanted: Mapping[str, Any]) -> dict[str, tuple[Any, Any]] | None:
+    """What a run.yaml says and what is wanted, by name, where they differ; None: the file holds no options."""
+    try:
+        there = load_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    if not isinstance(there, dict):
+        return None
+    old, new = flat(there), flat(load_yaml(run_yaml(wanted)))
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return {name: (old.get(name), new.get(name)) for name in names}
 
 
 def _text(value: Any) -> str:

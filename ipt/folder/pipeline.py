@@ -35,6 +35,7 @@ from ipt.plugins.registry import one_line
 from ipt.solve import example
 from ipt.solve.batches import BatchSizer, out_of_memory, solve_tasks
 from ipt.solve.devices import choose_device
+from ipt.solve.example import Example
 from ipt.solve.masks import read_mask
 from ipt.solve.options import SolveOptions
 from ipt.solve.outputs import read_record, write_failure, write_result
@@ -107,6 +108,13 @@ class Pipeline:
     def of_folder(self) -> bool:
         """Whether a picture's failure is written down; else it is raised."""
         return is_folder(self.options)
+
+    @cached_property
+    def example(self) -> Example:
+        """What is solved without an input; IptError: there is none for this operator or prior."""
+        seed = image_seed(self.options.seed, example.NAME)
+        prior, operator = self.solver.priors[IMAGE], self.solver.operator
+        return example.example(prior, operator, seed, max(1, self.options.frames), self.known)
 
     def finished(self, image: InputImage, identity: str = "") -> dict[str, Any]:
         """The record of an earlier result that is whole and was made with all the same (`identity`); else empty."""
@@ -225,18 +233,20 @@ class Pipeline:
 
     def _task(self, image: InputImage) -> ImageTask:
         options = self.options
+        picture: Sequence[Picture]
+        truth, noise = None, options.noise
         if image.path is None:
-            return self._example()
-        truth = None
+            picture, truth, noise = self.example.exposures, self.example.truth, options.noise or example.NOISE
+        else:
+            picture = read_exposures(image.path) if options.frames else [files.read(image.path)]
         if options.reference:
             place = truth_file(options.reference, image.stem, Path(image.name).suffix)
             truth = read_truth(place, self.parameters)
-        picture = read_exposures(image.path) if options.frames else files.read(image.path)
-        height, width = (picture if isinstance(picture, Picture) else picture[0]).shape[1:]
+        height, width = picture[0].shape[1:]
         return ImageTask(
-            picture=picture,
+            picture=picture if options.frames else picture[0],
             name=image.name,
-            noise=options.noise,
+            noise=noise,
             seed=options.seed,
             samples=options.samples,
             effort=options.effort,
@@ -244,25 +254,5 @@ class Pipeline:
             truth=truth,
             mask=None if options.mask is None else read_mask(options.mask, (height, width)),
             clipped=options.clipped,
-            fit=options.fit,
-        )
-
-    def _example(self) -> ImageTask:
-        options = self.options
-        if self.parameters != ("kernel",) or self.known or options.reference or options.frames:
-            raise IptError(
-                "the example is one picture, blurred by an unknown kernel; "
-                "with another operator, known=, reference= or frames=, give an INPUT"
-            )
-        seed = image_seed(options.seed, example.NAME)
-        picture, truth = example.example(self.solver.priors[IMAGE], self.solver.operator, seed)
-        return ImageTask(
-            picture=picture,
-            name=example.NAME,
-            noise=options.noise or example.NOISE,
-            seed=options.seed,
-            samples=options.samples,
-            effort=options.effort,
-            truth=truth,
             fit=options.fit,
         )

@@ -8,85 +8,128 @@ is written down and the others go on, and several processes can divide the folde
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, Misuse
 from ipt.folder import pins
-from ipt.folder.inputs import check_files, check_names, find_inputs
+from ipt.folder.inputs import InputImage, check_files, check_names, find_inputs, is_folder
 from ipt.folder.log import Log
 from ipt.folder.options import ExecutionOptions
 from ipt.folder.pipeline import Pipeline
+from ipt.folder.place import USUAL, usual_folder
 from ipt.folder.serial import SerialBackend
 from ipt.folder.shards import Shard, shard_from
 from ipt.folder.workers.choosing import choose_pool
-from ipt.folder.workers.pool import PoolBackend
+from ipt.folder.workers.pool import PoolBackend, WorkerPool
 from ipt.images.atomic import check_folder
 from ipt.images.outcomes import Outcome, ProgressListener
-from ipt.solve import example
 from ipt.solve.defaults import with_usual_prior
 from ipt.solve.options import SolveOptions
 from ipt.solve.outputs import roles, settle
 
 
-def solve_all(
-    options: SolveOptions, execution: ExecutionOptions, out: Path, listener: ProgressListener
-) -> Iterator[Outcome]:
+@dataclass(frozen=True)
+class Run:
+    """A run that has written nothing yet. To iterate over it is to solve: the outcome of each picture, as they come.
+
+    Attributes:
+        out: the folder of the results.
+        pipeline: what is done to a picture.
+        inputs: all pictures of the run.
+        shard: which of them this process solves.
+        pins: what run.yaml is to hold.
+        pool: starts the workers, given `out`; None: this process solves.
+        listener: hears how it goes.
+    """
+
+    out: Path
+    pipeline: Pipeline
+    inputs: Sequence[InputImage]
+    shard: Shard
+    pins: Mapping[str, Any]
+    pool: Callable[[Path], WorkerPool] | None
+    listener: ProgressListener
+
+    @property
+    def own(self) -> list[InputImage]:
+        """What this process solves."""
+        return self.shard.of(self.inputs)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        out, own, listener, folder = self.out, self.own, self.listener, self.pipeline.of_folder
+        check_folder(out)
+        with Log(out, self.shard, len(self.inputs), len(own)) if folder else nullcontext() as log:
+            # Alone, this run wrote whatever an earlier one left unfinished; else only what is of its own pictures.
+            alone = folder and self.shard.count == 1
+            settle(out, [image.stem for image in own], pages=alone)
+            if folder:
+                pins.write(out, self.pins)
+
+            def on_batch(names: Sequence[str]) -> None:
+                if log is not None:
+                    log.write("batch", names=list(names))
+
+            common = (self.pipeline, listener, on_batch, alone)
+            backend = SerialBackend(*common) if self.pool is None else PoolBackend(*common, self.pool(out))
+            for outcome in backend.outcomes(own):
+                if not folder:
+                    pins.write(out, self.pins)
+                if log is not None:
+                    reason = {"reason": outcome.reason} if outcome.reason else {}
+                    log.write(outcome.status, name=outcome.name, **reason)
+                listener.end(outcome)
+                yield outcome
+
+
+def solve_all(options: SolveOptions, execution: ExecutionOptions, out: Path | None, listener: ProgressListener) -> Run:
     """Solve every picture of `options.input` (a file, a folder, or None: the example) into a folder.
 
-    Yields:
-        The outcome of each picture, as they come.
+    Args:
+        options: what is solved.
+        execution: how.
+        out: the folder; None: as `ipt.folder.place` has it.
+        listener: hears how it goes.
+
+    Returns:
+        The run, which goes as its outcomes are asked for. A single picture that cannot be solved raises then.
 
     Raises:
-        IptError: what the options name does not exist or cannot be; a single picture cannot be solved.
+        IptError: what the options name does not exist or cannot be.
     """
     inputs = find_inputs(options)
+    folder = is_folder(options)
+    shard = _shard(execution.shard, folder)
+    if out is None and shard.count > 1:
+        raise Misuse(f"shard {shard} ({shard.origin}): all shards of a folder write into one; say which (out=)")
     options, chosen = with_usual_prior(options)
     if chosen:
         listener.note(chosen)
-    pool = choose_pool(options, execution, out)
+    pool = choose_pool(options, execution)
     # Where others solve, this process only needs to know what will be solved.
-    pipeline = Pipeline.build(options if pool is None else replace(options, device="cpu"), execution, out)
-    folder = pipeline.of_folder
-    shard = _shard(execution.shard, folder)
-    own = shard.of(inputs)
-    names = roles(pipeline.parameters, options.samples, options.frames, options.reference is not None or not folder)
-    check_names(inputs, own, out, names)
-    if not execution.force:
-        check_files(own, out)
+    build_options = options if pool is None else replace(options, device="cpu")
+    pipeline = Pipeline.build(build_options, execution, out or Path(USUAL))
     wanted = pins.pins(options, pipeline.solver.priors)
+    if out is None:
+        out, where = usual_folder(pipeline, inputs, wanted)
+        pipeline = replace(pipeline, out=out)
+        listener.note(where)
+    run = Run(out, pipeline, inputs, shard, wanted, pool, listener)
+    names = roles(
+        pipeline.parameters, options.samples, bool(options.frames), options.reference is not None or not folder
+    )
+    check_names(inputs, run.own, out, names)
+    if not execution.force:
+        check_files(run.own, out)
     pins.check(out, wanted, execution.force)
-    check_folder(out)
     if options.input is None:
-        listener.note(
-            "No INPUT: the example is a face (Eileen Collins, NASA, public domain), blurred here by a random camera "
-            f"motion with noise {example.NOISE:g}, and compared with the truth."
-        )
+        listener.note(pipeline.example.description(options.operator))
     if shard.count > 1:
-        listener.note(f"Shard {shard} ({shard.origin}): {len(own)} of {len(inputs)} pictures.")
-    with Log(out, shard, len(inputs), len(own)) if folder else nullcontext() as log:
-        # Alone, this run wrote whatever an earlier one left unfinished; else only what is of its own pictures.
-        alone = folder and shard.count == 1
-        settle(out, [image.stem for image in own], pages=alone)
-        if folder:
-            pins.write(out, wanted)
-
-        def on_batch(names: Sequence[str]) -> None:
-            if log is not None:
-                log.write("batch", names=list(names))
-
-        common = (pipeline, listener, on_batch, alone)
-        backend = SerialBackend(*common) if pool is None else PoolBackend(*common, pool())
-        for outcome in backend.outcomes(own):
-            if not folder:
-                pins.write(out, wanted)
-            if log is not None:
-                reason = {"reason": outcome.reason} if outcome.reason else {}
-                log.write(outcome.status, name=outcome.name, **reason)
-            listener.end(outcome)
-            yield outcome
+        listener.note(f"Shard {shard} ({shard.origin}): {len(run.own)} of {len(inputs)} pictures.")
+    return run
 
 
 def _shard(asked: Shard | None, folder: bool) -> Shard:

@@ -33,6 +33,7 @@ class Published:
         file: in it.
         size: about, in bytes.
         card: what it is, whose, on what terms.
+        instead: the prior that comes with the package and is the nearest to it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Published:
     file: str
     size: int
     card: str
+    instead: str
 
     @property
     def key(self) -> str:
@@ -58,6 +60,7 @@ PUBLISHED = MappingProxyType(
                 357_000_000,
                 "Faces at 256x256, in colour: the ADM network trained on FFHQ (70,000 photographs, CC BY-NC-SA 4.0) "
                 "that diffusion posterior sampling uses (Chung et al., arXiv 2209.14687; also called ffhq_10m.pt).",
+                "faces256",
             ),
             Published(
                 "imagenet",
@@ -66,6 +69,7 @@ PUBLISHED = MappingProxyType(
                 2_211_000_000,
                 "Photographs at 256x256, in colour: OpenAI's unconditional ADM network trained on ImageNet (Dhariwal "
                 "and Nichol, arXiv 2105.05233; also called 256x256_diffusion_uncond.pt; MIT licence).",
+                "natural",
             ),
         )
     }
@@ -108,7 +112,8 @@ def fetch(item: Published, again: bool = False) -> Path:
             raise IptError(f"cannot write {error.filename} ({error.strerror}): make room, or set HF_HOME") from None
         raise Lacking(
             f"could not fetch {item.file} of huggingface.co/{item.repository} ({why(error)})\n"
-            f"connect and run again, or give the file: prior={item.name}, with its option path=FILE"
+            f"connect and run again, give a file of such weights: prior=PATH, or take what comes with ipt: "
+            f"prior={item.instead}"
         ) from error
 
 

@@ -40,7 +40,15 @@ from ipt.plugins.building import build_component
 from ipt.plugins.registry import one_line
 from ipt.simulate.camera import Camera
 from ipt.simulate.options import SimulateOptions
-from ipt.simulate.simulation import Simulation, check_camera, generator_names, generators_for, section, simulate
+from ipt.simulate.simulation import (
+    Simulation,
+    check_camera,
+    exposure_seeds,
+    generator_names,
+    generators_for,
+    section,
+    simulate,
+)
 
 
 def simulate_all(options: SimulateOptions, out: str, force: bool, listener: ProgressListener) -> Iterator[Outcome]:
@@ -120,11 +128,10 @@ class _Dataset:
             clean = replace(picture, depth=int(options.depth))
         seed = image_seed(options.seed, path.name)
         frames = options.frames or 1
-        seeds = [seed] if frames == 1 else [image_seed(seed, f"frame {number}") for number in range(1, frames + 1)]
         try:
             made = [
                 simulate(clean.pixels, self.operator, self.generators, options.noise, one, options.cut, camera)
-                for one in seeds
+                for one in exposure_seeds(seed, frames)
             ]
         except ValueError as error:
             raise IptError(f"{path.name}: {error}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,7 @@ def simulate(
     seed: int,
     cut: bool = False,
     camera: Camera | None = None,
+    known: Mapping[str, Tensor] | None = None,
 ) -> Simulation:
     """A measurement of a clean picture.
 
@@ -61,25 +62,29 @@ def simulate(
     Args:
         clean: (C, H, W) in 0..1.
         operator: What degrades it.
-        generators: Of every parameter of the operator, by name.
+        generators: Of every parameter of the operator that is not known, by name.
         noise: Standard deviation of white noise.
         seed: Of this picture (`ipt.linalg.random.image_seed`); every parameter and the noise have streams of their
             own, none of them a solver's.
         cut: The picture is all of the image, and the measurement is of its frame alone: what lies around it is real.
             The frame is the largest in the picture's middle.
         camera: What else happens; None: nothing, and the measurement is not clipped.
+        known: Parameters that are given instead of drawn, (1, C, H, W) by name.
 
     Raises:
         IptError: A parameter without a generator, a generator without a parameter, a picture that the operator does not
             take; a cut where nothing lies around the frame; a camera that turns with another operator than `Blur`.
     """
-    own = camera or Camera()
+    own, given = camera or Camera(), known or {}
     check_camera(operator, own, cut)
     try:
         image = _middle(clean, operator)[None] if cut else _surrounded(clean[None], operator)
         specs = operator.parameters(tuple(image.shape[1:]))
-        _check_names(generators, specs)
-        drawn = {name: _drawn(name, spec, generators.get(name), seed) for name, spec in specs.items()}
+        _check_names([*generators, *given], specs)
+        drawn = {
+            name: given[name] if name in given else _drawn(name, spec, generators.get(name), seed)
+            for name, spec in specs.items()
+        }
         valid, light = operator.constrain(drawn), own.light(image)
         frame = _frame(operator, image)
         direction = None
@@ -164,7 +169,7 @@ def _turned(image: Tensor, blur: Blur, kernel: Tensor, degrees: float, direction
 def _middle(clean: Tensor, operator: ParametricOperator) -> Tensor:
     """The largest middle part of a picture (C, H, W) that is an image with all that is seen of it."""
     framed, channels, sides = ability(operator, Framed), clean.shape[0], clean.shape[1:]
-    measured = _measured_sides(clean[None], operator)
+    _, *measured = measured_shape(operator, tuple(clean.shape))
     shape = operator.image_shape((channels, *measured))
     assert framed is not None
     for _ in range(min(measured) - 1):
@@ -178,11 +183,11 @@ def _middle(clean: Tensor, operator: ParametricOperator) -> Tensor:
     raise _nothing_left()
 
 
-def _measured_sides(clean: Tensor, operator: ParametricOperator) -> list[int]:
-    """Height and width of the measurement of a picture (1, C, H, W): not its own where the operator changes them."""
-    channels, *sides = clean.shape[1:]
-    usual = framed_shape(operator, operator.image_shape((channels, *sides)))
-    return [side**2 // frame for side, frame in zip(sides, usual[1:], strict=True)]
+def measured_shape(operator: ParametricOperator, clean_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape (C, h, w) of the measurement of a picture (C, H, W): not its own where the operator changes sizes."""
+    channels, *sides = clean_shape
+    usual = framed_shape(operator, operator.image_shape(clean_shape))
+    return (channels, *(side**2 // frame for side, frame in zip(sides, usual[1:], strict=True)))
 
 
 def _surrounded(clean: Tensor, operator: ParametricOperator) -> Tensor:
@@ -190,7 +195,7 @@ def _surrounded(clean: Tensor, operator: ParametricOperator) -> Tensor:
     framed = ability(operator, Framed)
     if framed is None:
         return clean
-    shape = operator.image_shape((clean.shape[1], *_measured_sides(clean, operator)))
+    shape = operator.image_shape(measured_shape(operator, tuple(clean.shape[1:])))
     pads = [(window.start, side - window.stop) for window, side in zip(framed.frame(shape), shape[-2:], strict=True)]
     return torch.from_numpy(np.pad(clean.numpy(), [(0, 0), (0, 0), *pads], mode="reflect"))
 
@@ -214,10 +219,17 @@ def generators_for(named: Mapping[str, str], settings: Mapping[str, object]) -> 
     return made
 
 
-def generator_names(given: Mapping[str, str], parameters: Mapping[str, ParameterSpec]) -> dict[str, str]:
+def generator_names(
+    given: Mapping[str, str], parameters: Mapping[str, ParameterSpec], otherwise: Callable[[str], str] | None = None
+) -> dict[str, str]:
     """What draws each parameter, by registered name: what is given, else the parameter's usual one.
 
     Under "image" (a name given without a parameter) is what draws every parameter that has none of its own.
+
+    Args:
+        given: registered names, by parameter.
+        parameters: of the operator, by name.
+        otherwise: what to do where a parameter has none, in words for the error; None: name one.
 
     Raises:
         IptError: A name for no parameter, a parameter without a name.
@@ -226,8 +238,13 @@ def generator_names(given: Mapping[str, str], parameters: Mapping[str, Parameter
     chosen = {name: given.get(name) or given.get("image") or spec.generator for name, spec in parameters.items()}
     for name, registered in chosen.items():
         if not registered:
-            raise IptError(f"{name!r} has no usual generator; {_name_one(name)}")
+            raise IptError(f"{name!r} has no usual generator; {(otherwise or _name_one)(name)}")
     return chosen
+
+
+def exposure_seeds(seed: int, frames: int) -> list[int]:
+    """A seed for each exposure of a scene; a single one has the picture's."""
+    return [seed] if frames == 1 else [image_seed(seed, f"frame {number}") for number in range(1, frames + 1)]
 
 
 def section(settings: Mapping[str, object], name: str) -> dict[str, object]:

@@ -5,24 +5,34 @@ The astronaut Eileen Collins, photographed by NASA (public domain), as it comes 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from skimage import data
 from torch import Tensor
 
-from ipt.core.abilities import Framed, ability
+from ipt.core.abilities import Framed, Resizable, ability, framed_shape
 from ipt.core.errors import IptError
-from ipt.core.operator import ParametricOperator
+from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.core.prior import Prior
 from ipt.images.files import Picture
 from ipt.images.fit import accepted_side
 from ipt.priors.surrounded import Surrounded
-from ipt.simulate.simulation import generators_for, simulate
+from ipt.simulate.simulation import exposure_seeds, generator_names, generators_for, measured_shape, simulate
+from ipt.solve.known import checked
 from ipt.solve.truth import Truth
 
 NAME = "astronaut.png"
 NOISE = 0.01
+GIVEN = "given"
+_USUAL, _LARGEST = 128, 256
+"""Pixels of a side: with a prior of any size, and with one of some sizes at most."""
+_ODD = 127
+"""Pixels of a side that only a prior of any size takes."""
 _TOP, _LEFT, _SIDE = 60, 163, 124
 """Where the face is in the photograph: eyes and mouth come to lie where they are in the mean of the frontal faces of
 CelebA's
@@ -38,22 +48,127 @@ def face(side: int, margin: int = 0) -> Tensor:
     return F.interpolate(pixels[None], size=(size, size), mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
-def example(prior: Prior, operator: ParametricOperator, seed: int) -> tuple[Picture, Truth]:
-    """The face, blurred by a camera motion that goes over a tenth to a fifth of it, with noise; and the truth.
+@dataclass(frozen=True)
+class Example:
+    """The face, degraded by an operator, and the truth.
 
-    It is of the size that the prior takes, up to 128 px where that has the choice, and kept at 16 bits, so that nothing
-    is rounded away.
+    Attributes:
+        exposures: what was measured; several of one scene, or a single one.
+        truth: the face itself, and the parameters.
+        origins: what drew each parameter, the registered name of a generator, or `GIVEN`; by name.
+    """
+
+    exposures: tuple[Picture, ...]
+    truth: Truth
+    origins: Mapping[str, str]
+
+    def description(self, operator: str) -> str:
+        """In a sentence, for whoever gave no input; operator: its name."""
+        height, width = self.truth.picture.shape[1:]
+        each = [f"{name} given" if by == GIVEN else f"{name} from {by}" for name, by in self.origins.items()]
+        drawn = f" ({', '.join(each)})" if each else ""
+        count = f"{len(self.exposures)} exposures of " if len(self.exposures) > 1 else ""
+        return (
+            f"No INPUT: the example is {count}a face of {width} x {height} px (Eileen Collins, NASA, public domain), "
+            f"degraded here by {operator}{drawn} with noise {NOISE:g}, and compared with the truth."
+        )
+
+
+def example(
+    prior: Prior,
+    operator: ParametricOperator,
+    seed: int,
+    frames: int = 1,
+    known: Mapping[str, Tensor] | None = None,
+) -> Example:
+    """The face, degraded by an operator whose parameters its own generators draw, with noise; and the truth.
+
+    It is of the largest size up to 256 px that the prior takes, of 128 px where that takes any, and kept at 16 bits, so
+    that nothing is rounded away. A camera motion goes over a tenth to a fifth of it.
+
+    Args:
+        prior: of the image.
+        operator: of a single exposure.
+        seed: of the example.
+        frames: exposures, each with parameters and noise of its own.
+        known: parameters that are given, as of `ipt.solve.prepare.ImageTask`.
 
     Raises:
-        IptError: the prior takes no colour pictures.
+        IptError: the prior takes no colour pictures, or none that the operator can measure; a parameter has no
+            generator and is not known.
     """
-    side = accepted_side(prior.prior if isinstance(prior, Surrounded) else prior, 3, at_most=128)
+    given = dict(known or {})
+    resizable = ability(operator, Resizable)
+    if given and resizable is not None:
+        operator = resizable.resized({name: value[None] for name, value in given.items()})
+    side, shape = _size(prior.prior if isinstance(prior, Surrounded) else prior, operator)
+    try:
+        specs = operator.parameters(shape)
+        values = checked(given, operator, shape, frames)
+        unknown = {name: spec for name, spec in specs.items() if name not in values}
+        names = generator_names({}, unknown, lambda name: f"give its value (known={name}=FILE.npy), or give an INPUT")
+    except ValueError as error:
+        raise IptError(f"the example cannot be degraded: {error}") from error
+    generators = generators_for(names, _settings(names, specs, side))
+    image, cut = _image(operator, side, shape)
+    each = {name: value.reshape(frames, -1, *value.shape[2:]) for name, value in values.items()}
+    made = []
+    for number, one in enumerate(exposure_seeds(seed, frames)):
+        own = {name: value[number : number + 1] for name, value in each.items()}
+        made.append(simulate(image, operator, generators, NOISE, one, cut, known=own))
+    parameters = {name: torch.stack([one.parameters[name] for one in made]) for name in specs}
+    return Example(
+        exposures=tuple(Picture(one.measurement.clamp(0, 1), depth=16, source="example") for one in made),
+        truth=Truth(
+            Picture(made[0].clean, depth=16, source="example"),
+            {name: value if frames > 1 else value[0] for name, value in parameters.items()},
+        ),
+        origins={name: names.get(name, GIVEN) for name in specs},
+    )
+
+
+def _size(prior: Prior, operator: ParametricOperator) -> tuple[int, tuple[int, ...]]:
+    """The side of the face, and the shape (3, H, W) of the image around it that the operator measures."""
+    side = accepted_side(prior, 3, _USUAL) if _takes(prior, _ODD) else accepted_side(prior, 3, _LARGEST)
     if side is None:
         raise IptError("the example is a colour picture, which this prior does not take; give an INPUT that it does")
-    margin = (operator.image_shape((3, side, side))[-1] - side) // 2 if ability(operator, Framed) else 0
-    image = face(side, margin)
-    clean = image[:, margin : margin + side, margin : margin + side]
-    generators = generators_for({"kernel": "motion"}, {"generator.extent": (side / 10, side / 5)})
-    made = simulate(image, operator, generators, NOISE, seed, cut=margin > 0)
-    measured = Picture(made.measurement.clamp(0, 1), depth=16, source="example")
-    return measured, Truth(Picture(clean, depth=16, source="example"), made.parameters)
+    for smaller in range(side, 7, -1):
+        if not _takes(prior, smaller):
+            continue
+        with suppress(ValueError):
+            shape = operator.image_shape(measured_shape(operator, (3, smaller, smaller)))
+            if framed_shape(operator, shape) == (3, smaller, smaller):
+                return smaller, shape
+    raise IptError(
+        f"the example is at most {side} x {side} px with this prior, which takes none of a size that the operator "
+        f"measures; give an INPUT"
+    )
+
+
+def _takes(prior: Prior, side: int) -> bool:
+    return accepted_side(prior, 3, side, largest=0) == side
+
+
+def _settings(names: Mapping[str, str], specs: Mapping[str, ParameterSpec], side: int) -> dict[str, object]:
+    """Settings of the generators: a camera motion that fits into a small picture's kernel as into a large one's."""
+    reach = {name: min(side, 4 * min(specs[name].shape[1:])) for name, drawn in names.items() if drawn == "motion"}
+    return {f"{name}.extent": (max(1, length / 10), max(1, length / 5)) for name, length in reach.items()}
+
+
+def _image(operator: ParametricOperator, side: int, shape: tuple[int, ...]) -> tuple[Tensor, bool]:
+    """The face with what the operator sees around it, and whether that is more than the face.
+
+    Where the photograph ends before, the face alone, which goes on as its reflection.
+    """
+    framed = ability(operator, Framed)
+    windows = (slice(0, side),) * 2 if framed is None else framed.frame(shape)
+    around = [
+        margin
+        for window, whole in zip(windows, shape[1:], strict=True)
+        for margin in (window.start, whole - window.stop)
+    ]
+    margin = max(around)
+    if not margin or margin * _SIDE > _TOP * side:
+        return face(side), False
+    top, bottom, left, right = (margin - one for one in around)
+    return face(side, margin)[:, top : side + 2 * margin - bottom, left : side + 2 * margin - right], True

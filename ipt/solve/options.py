@@ -21,10 +21,12 @@ class SolveOptions(RunOptions):
     """What is solved, and how; besides what is listed here, as in `RunOptions`.
 
     Attributes:
-        input: a picture, a folder of pictures or, with `frames`, exposures of one scene; None: the example.
+        input: a picture, a folder of pictures or, with `frames`, exposures of one scene; None: the example
+            (`ipt.solve.example`).
         prior: component, "name:argument" or path of weights by unknown; without "image", the pictures' sizes choose
             (`ipt.solve.defaults`), and a parameter that is missing has its operator's usual one.
         guidance: registered name of the rule.
+        frames: whether the input is exposures of one scene; of the example, how many are made.
         noise: standard deviation of the noise, of pictures in 0..1; None: estimated from each picture.
         steps: of the solver; None: the rule's own.
         seed: of the run; the seeds of each picture come from it and the picture's name.
@@ -44,7 +46,7 @@ class SolveOptions(RunOptions):
     operator: str = "blur"
     prior: Mapping[str, str] = field(default_factory=dict)
     guidance: str = DEFAULT_GUIDANCE
-    frames: bool = False
+    frames: bool | int = False
     noise: float | None = None
     steps: int | None = None
     seed: int = 0

@@ -162,10 +162,10 @@ def test_what_cannot_be_solved_leaves_nothing(simulated, tmp_path, more, said):
     assert nothing_written(tmp_path / "out")
 
 
-def test_the_output_is_no_folder_of_frames_and_the_example_no_series(simulated, tmp_path):
+def test_the_output_is_no_folder_of_frames_and_the_frames_are_not_one(simulated, tmp_path):
     inside = run("solve", simulated / "a", "--frames", "-o", simulated / "a", *QUICK)
     assert inside.exit_code == 1 and "replace the inputs" in inside.stderr
-    example = run("solve", "--frames", "-o", tmp_path / "out")
-    assert example.exit_code == 1 and "give an INPUT" in example.stderr
+    counted = run("solve", simulated / "a", "--frames", 3, "-o", tmp_path / "out", *QUICK)
+    assert counted.exit_code == 2 and "the exposures of an INPUT are counted; give --frames" in counted.stderr
     file = run("solve", simulated / "a" / "01.png", "--frames", "-o", tmp_path / "out", *QUICK)
     assert file.exit_code == 1 and "leave out --frames" in file.stderr

@@ -83,6 +83,35 @@ def test_values_have_their_types(given, tmp_path, monkeypatch):
     assert execution == ExecutionOptions(4, 0.0, Shard(3, 64, "as asked"), "ray", True)
 
 
+@pytest.mark.parametrize(
+    ("words", "frames", "place"),
+    [
+        ("--frames", True, None),
+        ("--frames a", True, "/a"),
+        ("a --frames", True, "/a"),
+        ("--frames --seed 3", True, None),
+        ("--frames 8", 8, None),
+        ("--frames=8 a", 8, "/a"),
+        ("--frames -- 8", True, "/8"),
+        ("--frames=false a", False, "/a"),
+        ("--seed 3 a -- ", False, "/a"),
+    ],
+)
+def test_what_follows_frames_and_is_no_number_is_the_input(monkeypatch, words, frames, place):
+    monkeypatch.chdir("/")
+    command = cli.get_command(click.Context(cli), "solve")
+    assert command is not None
+    found = command.make_context("solve", ["-o", "nowhere", *words.split()]).params
+    assert found["frames"] is frames if isinstance(frames, bool) else found["frames"] == frames
+    assert found["input"] == (place and Path(place))
+
+
+def test_frames_in_yaml(given, file):
+    assert given("solve", "--config", file("frames: true\n")).frames is True
+    assert given("solve", "--config", file("frames: 8\n")).frames == 8
+    assert "a whole number from 2 up" in given("solve", "--frames", "1")
+
+
 def test_sources_are_merged_pair_by_pair(given, file, monkeypatch):
     monkeypatch.setenv("IPT_PRIOR", "kernel=flat; tilt=box;")
     text = "prior: {image: ffhq, kernel: gaussian}\nset: {guidance: {scale: 1, zeta: 2}}\n"

@@ -89,7 +89,7 @@ def test_run_yaml_runs_again_to_the_same_result_from_anywhere(picture, tmp_path,
 def test_without_input_the_example_is_solved_and_compared(tmp_path):
     result = run("solve", "-o", tmp_path, *PRIORS, "--steps", 2, "--json")
     assert result.exit_code == 0, result.stderr
-    assert "Eileen Collins" in result.stderr and "blurred here" in result.stderr
+    assert "Eileen Collins" in result.stderr and "degraded here by blur" in result.stderr
     (record,) = json.loads(result.stdout)["images"]
     assert record["status"] == "done" and record["noise"] == 0.01
     assert {"psnr", "psnr_input", "psnr_registered", "ssim", "kernel_mnc"} <= set(record["metrics"])

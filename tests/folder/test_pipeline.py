@@ -84,9 +84,12 @@ def test_the_batch_of_a_checkpoint(options, pictures, recorder, tmp_path, monkey
         run.resumed(by_name, path)
 
 
-def test_the_example_is_of_an_unknown_kernel(options, tmp_path):
-    example = replace(options, input=None, known={}, frames=True)
-    with pytest.raises(IptError, match="give an INPUT"):
-        pipeline(example, tmp_path).prepare(find_inputs(example)[0])
-    task = pipeline(replace(example, frames=False), tmp_path).prepare(InputImage("astronaut.png", None))
-    assert isinstance(task, BatchMember) and task.prepared.task.noise == 0.02 and task.prepared.reference is not None
+def test_the_example_has_its_truth_and_as_many_exposures_as_are_asked_for(options, tmp_path):
+    example = replace(options, input=None)
+    (member,) = prepared(pipeline(example, tmp_path), *find_inputs(example))
+    assert member.prepared.task.noise == 0.02 and len(member.prepared.task.frames) == 1
+    assert member.prepared.reference is not None and member.prepared.reference.shape == (3, 128, 128)
+    several = replace(example, frames=3, noise=None)
+    (member,) = prepared(pipeline(several, tmp_path), *find_inputs(several))
+    assert member.prepared.task.noise == 0.01 and len(member.prepared.task.frames) == 3
+    assert member.prepared.sampling.measurement.shape == (1, 9, 128, 128)

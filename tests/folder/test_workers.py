@@ -275,15 +275,15 @@ def test_the_workers_of_a_machine(device, count, gpus, environment, devices):
 @pytest.mark.parametrize("engine", ["slurm", "local:0", "ray:", "Local", "local:2:3"])
 def test_what_is_no_engine(folder, tmp_path, engine):
     with pytest.raises(IptError, match="it is local, local:N, ray or ray:N"):
-        choose_pool(options(folder), ExecutionOptions(engine=engine), tmp_path)
+        choose_pool(options(folder), ExecutionOptions(engine=engine))
 
 
 def test_ray_is_missing(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(IptError, match="pip install 'inverse-problem-toolkit\\[ray\\]'"):
-        choose_pool(options(folder), ExecutionOptions(engine="ray"), tmp_path)
+        choose_pool(options(folder), ExecutionOptions(engine="ray"))
     # A single picture is solved here.
-    assert choose_pool(options(folder / "0.png"), ExecutionOptions(engine="ray"), tmp_path) is None
+    assert choose_pool(options(folder / "0.png"), ExecutionOptions(engine="ray")) is None
 
 
 def test_an_actor_s_streams_tell_all(folder, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import signal
 import subprocess
@@ -20,11 +19,6 @@ from ipt.priors import download
 from ipt.priors.download import sha256
 from ipt.priors.published import PUBLISHED, cached, fetch
 
-_spec = importlib.util.spec_from_file_location("hub_server", Path(__file__).with_name("hub_server.py"))
-assert _spec is not None and _spec.loader is not None
-hub_server = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(hub_server)
-
 ITEM = PUBLISHED["ffhq"]
 CONTENT = bytes(range(256)) * 12_000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -32,19 +26,10 @@ PATH = f"/{ITEM.repository}/resolve/main/{ITEM.file}"
 
 
 @pytest.fixture
-def hub(monkeypatch, tmp_path):
+def hub(hub):
     """The server with the file, and an empty cache."""
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    with hub_server.running() as server:
-        server.files[PATH] = CONTENT
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
-        )
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        yield server
+    hub.files[PATH] = CONTENT
+    return hub
 
 
 def downloads(hub) -> list[str | None]:

@@ -85,7 +85,7 @@ def test_a_local_file_leaves_the_cache_alone(cache, fetched, tmp_path):
 
 
 @pytest.mark.parametrize("offline", [True, False])
-def test_without_network_both_ways_out_are_told(cache, monkeypatch, offline):
+def test_without_network_the_ways_out_are_told(cache, monkeypatch, offline):
     def nameless(host, port):
         raise socket.gaierror(-2, "Name or service not known")
 
@@ -95,4 +95,4 @@ def test_without_network_both_ways_out_are_told(cache, monkeypatch, offline):
         hub.ffhq()
     text = str(caught.value)
     assert len(text.splitlines()) == 2
-    assert "connect and run again" in text and "prior=ffhq, with its option path=FILE" in text
+    assert "connect and run again" in text and "prior=PATH" in text and "prior=faces256" in text

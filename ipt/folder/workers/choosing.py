@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,8 +20,10 @@ from ipt.solve.options import SolveOptions
 _RANKS = ("LOCAL_RANK", "SLURM_LOCALID")
 
 
-def choose_pool(options: SolveOptions, execution: ExecutionOptions, out: Path) -> Callable[[], WorkerPool] | None:
-    """What starts the workers for the folder `options.input`; None: this process solves, as it does a single picture.
+def choose_pool(options: SolveOptions, execution: ExecutionOptions) -> Callable[[Path], WorkerPool] | None:
+    """What starts the workers for the folder `options.input`, given that of the results.
+
+    None: this process solves, as it does a single picture.
 
     The engine "local" has a worker for each GPU, where there are several and neither a device is named nor torchrun or
     Slurm gave this process one.
@@ -36,14 +37,18 @@ def choose_pool(options: SolveOptions, execution: ExecutionOptions, out: Path) -
     name, count = found[1], int(found[2]) if found[2] else None
     if not is_folder(options):
         return None
-    setup = WorkerSetup(options, execution, out.absolute())
+
+    def setup(out: Path) -> WorkerSetup:
+        return WorkerSetup(options, execution, out.absolute())
+
     if name == "ray":
         # Ray takes a while to load, and is not everywhere.
         from ipt.folder.workers.ray import RayPool, load_ray
 
-        return partial(RayPool, load_ray(), setup, count)
+        library = load_ray()
+        return lambda out: RayPool(library, setup(out), count)
     devices = local_devices(options.device, count, torch.cuda.device_count(), os.environ)
-    return partial(LocalPool, setup, devices) if len(devices) > 1 else None
+    return (lambda out: LocalPool(setup(out), devices)) if len(devices) > 1 else None
 
 
 def local_devices(device: str, count: int | None, gpus: int, environment: Mapping[str, str]) -> list[str]:
