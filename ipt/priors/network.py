@@ -31,7 +31,8 @@ KINDS = ("image", "kernel", "field")
 _WHOLE = 2**21
 """Pixels: larger pictures are seen in tiles by a local network, so that its features fit into memory."""
 _TILE, _OVERLAP = 1408, 256
-"""Pixels. How far `natural` looks: at sigma 5, tiles that overlap by 256 differ by .03 of a step of 8 bits, and by .3 with 192."""
+"""Pixels. How far `natural` looks: at sigma 5, tiles that overlap by 256 differ by .03 of a step of 8 bits, by .3 with
+192."""
 
 
 class NetworkPrior(Prior):
