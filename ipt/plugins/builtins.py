@@ -89,6 +89,8 @@ def ipt_generators() -> Iterable[Component]:
     )
     yield Component("shake", "ipt.operators.blur.tracks:ShakeKernels", shake, works)
     yield Component("line", "ipt.operators.blur.tracks:LineKernels", "lines and arcs at constant speed")
+    yield Component("uniform", "ipt.operators.numbers:UniformNumbers", "numbers, uniform in an interval")
+    yield Component("normal", "ipt.operators.numbers:NormalNumbers", "numbers, normal, also cut to an interval")
     yield Component("box", "ipt.operators.blur.kernels:BoxKernels", "rectangles of even light")
     yield Component("kernels", "ipt.operators.blur.kernels:MixedKernels", "kernels of all kinds, mixed")
     atmosphere, works = "kernels of turbulence, by D/r0", _cite("fried1966optical")

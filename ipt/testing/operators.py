@@ -9,10 +9,11 @@ from torch import Tensor
 
 from ipt.core.abilities import Linear, ability
 from ipt.core.operator import IMAGE, Generator, ParameterSpec, ParametricOperator, Unknowns
+from ipt.plugins.usual import usual_prior
 from ipt.testing import operator_abilities
 from ipt.testing.bench import COMMON
 from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, same
-from ipt.testing.operator_bench import OperatorBench, constrained, predicted, scale_of, usual_prior
+from ipt.testing.operator_bench import OperatorBench, made_prior, predicted, scale_of
 from ipt.testing.promises import Check, Promise, at_most, require, skip
 
 EXACT = 1e-6
@@ -48,6 +49,7 @@ def _shapes(bench: OperatorBench) -> None:
     for name, spec in bench.specs.items():
         good = isinstance(spec, ParameterSpec) and len(spec.shape) == 3 and min(spec.shape) >= 1
         require(good, f"{name} is declared as {spec!r}, not as a ParameterSpec of shape (channels, height, width)")
+        require(spec.range is None or spec.range[0] < spec.range[1], f"{name} has the range {spec.range}: low < high")
         require(
             name.isidentifier() and name != IMAGE, f"{name!r} cannot be a parameter's name: forward takes it by name"
         )
@@ -70,11 +72,11 @@ def _shapes(bench: OperatorBench) -> None:
 
 
 def _usual_prior(bench: OperatorBench) -> None:
-    named = {name: spec for name, spec in bench.specs.items() if spec.prior}
+    named = [spec for spec in bench.specs.values() if usual_prior(spec) != ""]
     if not named:
-        skip("no parameter names a usual prior")
-    for spec in named.values():
-        usual_prior(spec).normalization(spec.shape)
+        skip("no parameter has a usual prior, or a range")
+    for spec in named:
+        made_prior(spec).normalization(spec.shape)
 
 
 def _derivatives(bench: OperatorBench) -> None:
@@ -84,7 +86,7 @@ def _derivatives(bench: OperatorBench) -> None:
         return lambda value: predicted(operator, {**rest, name: value})
 
     def after_constrain(name: str, rest: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
-        return lambda value: predicted(operator, {IMAGE: point[IMAGE], **constrained(operator, {**rest, name: value})})
+        return lambda value: predicted(operator, {IMAGE: point[IMAGE], **bench.valid({**rest, name: value})})
 
     for name in point:
         error = derivative_error(measured(name, point), point[name])
@@ -122,14 +124,14 @@ def _linear(bench: OperatorBench) -> None:
 def _constrain_idempotent(bench: OperatorBench) -> None:
     operator_abilities.needs_parameters(bench)
     for name, loose in _wild(bench).items():
-        once = constrained(bench.component, loose)
-        same(constrained(bench.component, once), once, EXACT, f"between constraining once and twice, from {name}")
+        once = bench.valid(loose)
+        same(bench.valid(once), once, EXACT, f"between constraining once and twice, from {name}")
 
 
 def _constrain_finite(bench: OperatorBench) -> None:
     operator_abilities.needs_parameters(bench)
     for name, loose in _wild(bench).items():
-        valid = constrained(bench.component, loose)
+        valid = bench.valid(loose)
         finite({f"constrain {each}": value for each, value in valid.items()}, f", from {name}")
         finite({"forward": predicted(bench.component, {IMAGE: bench.point[IMAGE], **valid})}, f", from {name}")
 
