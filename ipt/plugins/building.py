@@ -148,7 +148,7 @@ class _Draft:
         return cls(plan, built, priors, rule, sections)
 
 
-def _specs(name: str, operator: ParametricOperator) -> dict[str, ParameterSpec]:
+def _specs(name: str, operator: ParametricOperator) -> Mapping[str, ParameterSpec]:
     """The operator's parameters, for an image that it takes."""
     from ipt.operators.compose import nominal_parameters
 
