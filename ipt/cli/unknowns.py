@@ -7,7 +7,7 @@ from typing import Any
 
 from ipt.core.errors import IptError, Lacking
 from ipt.plugins.building import build_component
-from ipt.plugins.registry import one_line
+from ipt.plugins.faults import located
 
 
 def described(name: str) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def described(name: str) -> dict[str, Any]:
         return {"refusal": str(error), "needs": isinstance(error, Lacking)}
     except Exception as error:
         # A fault of a plugin's own: what else is known of it is shown all the same.
-        return {"refusal": one_line(error), "needs": False}
+        return {"refusal": located(error), "needs": False}
     kinds = (
         abilities.Linear,
         abilities.ExactSteps,

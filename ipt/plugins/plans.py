@@ -10,9 +10,10 @@ from typing import Any
 import ipt
 from ipt.core.errors import IptError, Lacking, Misuse
 from ipt.plugins.component import KINDS
+from ipt.plugins.faults import one_line, place
 from ipt.plugins.hookspecs import outdated
 from ipt.plugins.options import Option, Signature, grouped, named_values, signature_of, takes_numbers, value_for
-from ipt.plugins.registry import Entry, Registry, one_line
+from ipt.plugins.registry import Entry, Registry
 from ipt.plugins.scalars import scalar
 from ipt.plugins.suggestions import advice
 
@@ -56,7 +57,7 @@ class Plan:
         except Exception as error:
             reason = str(error) if isinstance(error, ValueError) and str(error) else one_line(error)
             gone = outdated(factory) if isinstance(factory, type) else ""
-            raise IptError(f"{self.who} of {owner} cannot be built: {gone or reason}") from error
+            raise IptError(f"{self.who} of {owner} cannot be built: {gone or reason + place(error)}") from error
         wanted = getattr(ipt, _ABSTRACTIONS[self.entry.kind])
         if not isinstance(made, wanted):
             raise IptError(

@@ -17,6 +17,7 @@ from ipt.images.files import MINIMUM_SIDE
 from ipt.linalg.random import Noise, image_seed, stream
 from ipt.operators.blur import Blur
 from ipt.plugins.building import build_component
+from ipt.plugins.faults import place
 from ipt.plugins.suggestions import advice
 from ipt.plugins.usual import usual_generator
 from ipt.simulate.camera import Camera, turned, turning_rate, turning_reach
@@ -99,7 +100,7 @@ def simulate(
             else:
                 sharp = operator.forward(light, **valid)
     except ValueError as error:
-        raise error if isinstance(error, IptError) else IptError(str(error)) from error
+        raise error if isinstance(error, IptError) else IptError(f"{error}{place(error)}") from error
     values = own.developed(sharp)
     if noise:
         values = values + noise * Noise([_stream(seed, "noise")]).like("measurement", values)

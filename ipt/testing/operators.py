@@ -69,6 +69,8 @@ def _shapes(bench: OperatorBench) -> None:
         f"image_shape{tuple(measured.shape[1:])} is {tuple(back)}, the image's {bench.shape}",
     )
     finite({"forward": measured})
+    # Whatever raises an exception shows here.
+    bench.answers(operator, bench.arguments())
 
 
 def _usual_prior(bench: OperatorBench) -> None:
@@ -77,6 +79,16 @@ def _usual_prior(bench: OperatorBench) -> None:
         skip("no parameter has a usual prior, or a range")
     for spec in named:
         made_prior(spec).normalization(spec.shape)
+
+
+def _used(bench: OperatorBench) -> None:
+    operator_abilities.needs_parameters(bench)
+    usual, point = predicted(bench.component, bench.point), bench.point
+    others = [{name: value.roll(1, 0) for name, value in bench.loose.items()}, *_wild(bench).values()]
+    for name in bench.specs:
+        tried = [{**point, name: bench.valid({**bench.loose, name: other[name]})[name]} for other in others]
+        seen = any(not torch.equal(predicted(bench.component, each), usual) for each in tried)
+        require(seen, f"forward gives the same whatever {name} is")
 
 
 def _derivatives(bench: OperatorBench) -> None:
@@ -156,12 +168,19 @@ PROMISES = (
         "declare (channels, height, width) without the batch in each ParameterSpec, let forward keep the batch first, "
         "and override image_shape where the measurement's size is not the image's",
         _shapes,
+        root=True,
     ),
     Promise(
         "usual-prior",
         "the usual prior of each parameter can be built by its name and takes the parameter's shape",
         "register the prior under that name, or name one that `ipt list prior` shows, or leave it empty",
         _usual_prior,
+    ),
+    Promise(
+        "used",
+        "`forward` depends on every parameter that is declared",
+        "use it in forward, under the name that `parameters` gives it, or do not declare it",
+        _used,
     ),
     *COMMON,
     Promise(
@@ -176,6 +195,7 @@ PROMISES = (
         "declared `Linear`, `forward` is linear in the image and its derivative is its adjoint",
         "take out what clips, normalises or adds to the image, or do not declare it linear",
         _linear,
+        after=("derivatives",),
     ),
     Promise(
         "constrain-idempotent",
@@ -207,6 +227,7 @@ PROMISES = (
         "leave out the residual where observation.mask is 0 (observation.residual does), or return None there: the "
         "rules then differentiate forward",
         operator_abilities.mask,
+        after=("batch", "image-step", "parameter-step"),
     ),
     Promise(
         "coarser",
