@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from ipt.cli.main import cli
@@ -53,4 +54,9 @@ def test_fog_is_found_and_lifted(install, tmp_path, monkeypatch):
     assert found.shape == (1, 64, 64) and found.min() >= 0.05 and found.max() <= 1
     metrics = json.loads((tmp_path / "out" / "face.json").read_text())["metrics"]
     error = float(np.sqrt(np.square(found - true).mean()))
+    # A map is not scored as a kernel.
+    assert metrics["transmission_error"] == pytest.approx(error, rel=1e-4) and "transmission_mnc" not in metrics
+    assert metrics["transmission_correlation"] == pytest.approx(
+        np.corrcoef(found.ravel(), true.ravel())[0, 1], rel=1e-3
+    )
     assert error < 0.6 * true.std() and metrics["psnr"] > metrics["psnr_input"] + 4
