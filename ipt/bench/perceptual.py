@@ -25,7 +25,7 @@ from ipt.bench.rows import Row, Rows
 from ipt.core.errors import Lacking
 from ipt.images import files
 from ipt.images.records import identity
-from ipt.plugins.registry import one_line
+from ipt.plugins.faults import one_line
 
 Features = NDArray[np.float64]
 

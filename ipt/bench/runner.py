@@ -26,7 +26,7 @@ from ipt.images.atomic import check_folder
 from ipt.images.outcomes import Outcome, ProgressListener
 from ipt.images.parameters import write_parameter
 from ipt.images.records import identity, weight_hashes
-from ipt.plugins.registry import one_line
+from ipt.plugins.faults import one_line
 
 _PICTURES = "pictures"
 

@@ -39,16 +39,22 @@ def shape_of(value: str) -> tuple[int, ...]:
 )
 @click.option("--shape", type=shape_of, metavar="C,H,W", help="Of images, or of what a prior or generator is of.")
 @click.option("--device", metavar="NAME", help="Where networks run, and what the check `device` tries, as in cuda.")
+@click.option("--generator", metavar="NAME", help="Draws samples of what a prior describes, for `conditional-mean`.")
 @as_json
 def check(
-    what: tuple[str, ...], settings: Mapping[str, Any], shape: tuple[int, ...] | None, device: str | None, as_json: bool
+    what: tuple[str, ...],
+    settings: Mapping[str, Any],
+    shape: tuple[int, ...] | None,
+    device: str | None,
+    generator: str | None,
+    as_json: bool,
 ) -> int:
     """Check that components keep what their kind promises.
 
     NAME is a component as `ipt list` shows it; without a KIND, those of every kind that have the name. PACKAGE is an
     installed plugin, by the name of its distribution or entry point: how it loads is checked, and all its components.
-    A component that needs an option, a file or a package that is not there is skipped. Exit code 1: a promise is
-    broken, or nothing of a NAME could be checked.
+    A component that needs an option, a file or a package that is not there is skipped, and so is what relies on a
+    promise that is broken. Exit code 1: a promise is broken, or nothing of a NAME could be checked.
     """
     if len(what) > 2:
         raise click.UsageError("name one component or package at a time, as in `ipt check operator blur`")
@@ -56,13 +62,16 @@ def check(
     package, components = _meant(registry, *reversed(what))
     shares = _shares(components, settings)
     # Torch is loaded only now: a mistyped name has been reported already.
+    from ipt.plugins.building import build_component
     from ipt.testing.running import BUILDS, component_findings, package_findings
+
+    draws = None if generator is None else build_component("generator", generator)
 
     def findings() -> Iterator[Finding]:
         if package:
             yield from package_findings(package, registry)
         for (kind, name), share in zip(components, shares, strict=True):
-            yield from component_findings(kind, name, share, shape, device)
+            yield from component_findings(kind, name, share, shape, device, draws)
 
     found = list(findings())
     broken = [finding for finding in found if finding.status == "broken"]

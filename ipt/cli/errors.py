@@ -26,7 +26,7 @@ import click
 
 from ipt.cli.console import notes
 from ipt.core.errors import IptError, Misuse
-from ipt.plugins.registry import one_line
+from ipt.plugins.faults import located
 
 DONE, ERROR, USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -92,7 +92,7 @@ def message_of(error: BaseException) -> str:
         return "out of memory\nUse smaller images, fewer at a time, or another device; IPT_TRACEBACK=1 shows where."
     if isinstance(error, OSError):
         return _file_message(error)
-    return f"unexpected {one_line(error)}\nSet IPT_TRACEBACK=1 for the traceback, and report it with that."
+    return f"unexpected {located(error)}\nSet IPT_TRACEBACK=1 for the traceback, and report it with that."
 
 
 def _is_torch_memory(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from ipt.folder.shards import NONE, Shard, parsed
-from ipt.plugins.options import flat
+from ipt.plugins.options import flat, named_values
 from ipt.plugins.scalars import scalar
 from ipt.solve.options import AUTO
 
@@ -151,6 +151,9 @@ def _refuse(wanted: str, value: Any) -> NoReturn:
 def _spec(value: Any) -> str:
     """A component's name, "name:argument" or path; a path becomes absolute: run.yaml means the same anywhere."""
     head, colon, argument = text(value).partition(":")
+    several = named_values(argument)
+    if several and not os.path.exists(os.path.expanduser(argument)):
+        return f"{head}:{','.join(f'{name}={_existing(one)}' for name, one in several.items())}"
     return f"{head}:{_existing(argument)}" if colon and not os.path.exists(value) else _existing(value)
 
 

@@ -57,8 +57,13 @@ def list_components(kind: str | None, as_json: bool) -> None:
 @click.argument("name")
 @as_json
 def show_component(kind: str, name: str, as_json: bool) -> None:
-    """Explain the component NAME of a KIND (operator, prior, guidance, generator): options, source, model card."""
+    """Explain the component NAME of a KIND (operator, prior, guidance, generator): options, source, model card.
+
+    Of an operator also what is unknown: shapes for an example size, units, ranges, usual priors and generators; and
+    what it can do.
+    """
     # `ipt list` does not wait for what reads signatures and docstrings.
+    from ipt.cli.unknowns import described
     from ipt.plugins.documentation import documentation_of
     from ipt.plugins.options import signature_of
 
@@ -67,15 +72,19 @@ def show_component(kind: str, name: str, as_json: bool) -> None:
     factory = entry.load()
     signature = signature_of(factory)
     found, card = documentation_of(factory), card_of(entry)
+    operator = described(name) if kind == "operator" else {}
     if as_json:
         options = [
             {**asdict(option), "default": _plain(option.default), "help": found.options.get(option.name, "")}
             for option in signature.options
         ]
         documented = {"description": found.description, "raises": found.raises, "references": found.references}
-        echo_json({**_summary(registry, entry), **documented, "options": options, "open": signature.open, "card": card})
+        explained = {**documented, "options": options, "open": signature.open, "card": card, **operator}
+        echo_json({**_summary(registry, entry), **explained})
         return
     _explain(entry, signature, found)
+    if operator:
+        _explain_operator(operator)
     if card:
         from rich.markdown import Markdown
 
@@ -141,6 +150,24 @@ def _explain(entry: Entry, signature: Signature, found: Documentation) -> None:
         console.print("It takes any options." if signature.open else "It takes no options.")
     for error, when in found.raises.items():
         console.print(f"{error}: {when}")
+
+
+def _explain_operator(operator: Mapping[str, Any]) -> None:
+    """What is unknown, and what the operator can do."""
+    from ipt.cli.unknowns import rows
+
+    console = data()
+    if "refusal" in operator:
+        why = "depend on its options" if operator["needs"] else "cannot be had"
+        console.print(f"\nIts unknowns {why}: {operator['refusal']}", soft_wrap=True, markup=False)
+        return
+    measurement, image = (" x ".join(map(str, operator[name])) for name in ("measurement", "image"))
+    console.print(f"\nUnknown, of a measurement of {measurement} (channels x height x width): an image of {image}, and")
+    columns = ("name", "shape", "unit", "range", "prior", "generator", "meaning")
+    table(columns, rows(operator["unknowns"])) if operator["unknowns"] else console.print("nothing else.")
+    console.print("\nAbilities" if operator["abilities"] else "\nAbilities: none besides its forward model.")
+    if operator["abilities"]:
+        table(("name", "meaning"), list(operator["abilities"].items()))
 
 
 def _option_row(option: Option, helps: Mapping[str, str]) -> tuple[str, ...]:

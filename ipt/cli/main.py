@@ -18,7 +18,8 @@ from ipt.cli.errors import exit_code_of
 from ipt.core.errors import IptError
 from ipt.plugins.component import COMMAND
 from ipt.plugins.discovery import discover
-from ipt.plugins.registry import Entry, one_line
+from ipt.plugins.faults import one_line
+from ipt.plugins.registry import Entry
 from ipt.plugins.suggestions import advice
 
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(

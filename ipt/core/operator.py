@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ipt.core.prior import Prior
+
 Unknowns: TypeAlias = "dict[str, Tensor]"
 Known: TypeAlias = "Mapping[str, Tensor] | None"
 IMAGE = "image"
@@ -27,10 +29,12 @@ class ParameterSpec:
     shape: tuple[int, ...]  # (C, H, W), without the batch
     meaning: str  # what it is, in a few words
     unit: str = ""
-    prior: str = ""  # name of its usual prior
+    prior: str | Prior = ""  # its usual prior, or the name of one; "": what `normal` says of it, or else `range`
     copies: int = 1  # so many independent parameters of C / copies channels in a row, and the prior sees each alone
-    generator: str = ""  # name of the generator that usually draws it in simulations
+    generator: str = ""  # name of what usually draws it in simulations; "": what `normal` and `range` say
     noise_ratio: float = 0.125  # noise level at which it is best estimated, as a share of the image's
+    range: tuple[float, float] | None = None  # its lowest and highest value, in `unit`
+    normal: tuple[float, float] | None = None  # its usual mean and standard deviation, in `unit`
 
 
 class ParametricOperator(ABC):
@@ -55,6 +59,15 @@ class ParametricOperator(ABC):
     def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape (C, H, W) of the image behind a measurement (C, H, W). Default: the same."""
         return measurement_shape
+
+
+def constrained(
+    operator: ParametricOperator, specs: Mapping[str, ParameterSpec], parameters: Mapping[str, Tensor]
+) -> Unknowns:
+    """Valid parameters: what `constrain` makes of them, within their ranges."""
+    bounds = {name: spec.range for name, spec in specs.items() if spec.range is not None}
+    valid = operator.constrain(parameters)
+    return {name: value.clamp(*bounds[name]) if name in bounds else value for name, value in valid.items()}
 
 
 class Generator(ABC):

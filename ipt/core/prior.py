@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -44,13 +43,8 @@ class Prior(ABC):
         """E[clean | noisy], (B, C, H, W), of a normalized variable (B, C, H, W) at sigma > 0."""
 
     def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
-        """`denoise`, and how uncertain its result is (default: `usual_covariance`)."""
-        return Posterior(self.denoise(noisy, sigma), usual_covariance(noisy, sigma))
-
-
-def usual_covariance(noisy: Tensor, sigma: float) -> Covariance:
-    """Where nothing better is known: independent errors as of a Gaussian variable of standard deviation .5."""
-    return Isotropic.like(noisy, sigma * 0.5 / math.hypot(sigma, 0.5))
+        """`denoise`, and how uncertain its result is (default: as of a Gaussian variable)."""
+        return Posterior(self.denoise(noisy, sigma), Isotropic.behind(noisy, sigma))
 
 
 @dataclass(frozen=True)

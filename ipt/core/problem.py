@@ -12,7 +12,7 @@ from ipt.core.abilities import Assessable, Assessment, FrameAware, Framed, Resiz
 from ipt.core.errors import IptError
 from ipt.core.normalization import Normalization
 from ipt.core.observation import Observation
-from ipt.core.operator import IMAGE, Known, ParameterSpec, ParametricOperator, Unknowns
+from ipt.core.operator import IMAGE, Known, ParameterSpec, ParametricOperator, Unknowns, constrained
 from ipt.core.prior import Prior, Replicated
 
 
@@ -76,7 +76,11 @@ class Problem:
     def physical(self, unknowns: Mapping[str, Tensor]) -> Unknowns:
         """Normalized unknowns -> valid physical ones: the image, and all parameters, known ones included."""
         physical = {name: self.normalizations[name].physical(value) for name, value in unknowns.items()}
-        return {IMAGE: physical.pop(IMAGE), **self.operator.constrain({**physical, **self.known})}
+        return {IMAGE: physical.pop(IMAGE), **self.valid(physical)}
+
+    def valid(self, parameters: Mapping[str, Tensor]) -> Unknowns:
+        """All parameters, known ones included, valid; of physical ones."""
+        return constrained(self.operator, self.specs, {**parameters, **self.known})
 
     def predict(self, unknowns: Mapping[str, Tensor]) -> Tensor:
         """The measurement that normalized unknowns would give, without noise; differentiable."""
@@ -124,4 +128,6 @@ def _known(name: str, value: Tensor, spec: ParameterSpec, measurement: Tensor) -
         raise IptError(f"known {name!r} has complex values; give real ones")
     if not torch.isfinite(value).all():
         raise IptError(f"known {name!r} has NaN or infinite values")
+    if spec.range is not None and not torch.allclose(value, value.clamp(*spec.range)):
+        raise IptError(f"known {name!r} has values outside {spec.range[0]:g}..{spec.range[1]:g} {spec.unit}".rstrip())
     return value.expand(len(measurement), *value.shape[1:]).to(measurement)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ipt.core.prior import Posterior
@@ -18,18 +17,6 @@ class Schedule(ABC):
     @abstractmethod
     def sigmas(self) -> Tensor:
         """(steps + 1,) in float64, strictly falling, the last one 0."""
-
-
-@dataclass(frozen=True)
-class Tail(Schedule):
-    """Another schedule from the first level on that is at most `start`, with at least one step."""
-
-    schedule: Schedule
-    start: float
-
-    def sigmas(self) -> Tensor:
-        levels = self.schedule.sigmas()
-        return levels[min(int((levels > self.start).sum()), len(levels) - 2) :]
 
 
 class Transition(ABC):

@@ -31,7 +31,7 @@ from ipt.images.parameters import parameter_file, read_parameter
 from ipt.images.records import file_hash, identity, weight_hashes
 from ipt.linalg.random import image_seed
 from ipt.plugins.building import build
-from ipt.plugins.registry import one_line
+from ipt.plugins.faults import located
 from ipt.solve import example
 from ipt.solve.batches import BatchSizer, out_of_memory, solve_tasks
 from ipt.solve.devices import choose_device
@@ -213,7 +213,7 @@ class Pipeline:
         """An input that came to nothing: written down in a folder; else the error is raised."""
         if not self.of_folder:
             raise error
-        reason = str(error) if isinstance(error, IptError) else one_line(error)
+        reason = str(error) if isinstance(error, IptError) else located(error)
         if out_of_memory(error):
             reason = "out of memory, even alone; take fit=crop or fit=resize, precision=bf16, or a larger device"
         # Where not even this can be written (the disk is full), the run ends here.

@@ -26,7 +26,7 @@ from torch import Tensor
 from ipt.core.abilities import Belief
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
-from ipt.core.operator import IMAGE, ParametricOperator, Unknowns
+from ipt.core.operator import IMAGE, ParametricOperator, Unknowns, constrained
 from ipt.guidance.tangent import Tangent, signs
 from ipt.guidance.whitening import Weigh, flat, whitened
 from ipt.linalg.conjugate_gradients import conjugate_gradients
@@ -53,8 +53,8 @@ def parameter_step(
 ) -> Unknowns:
     """The unknown parameters, all together, that best explain the measurement given beliefs about them and the image.
 
-    The objective never rises above its value at the means. What `constrain` cuts off, a measurement cannot move: an
-    entry whose mean lies beyond a bound stays there.
+    The objective never rises above its value at the means. What `constrain` or a range cuts off, a measurement
+    cannot move: an entry whose mean lies beyond a bound stays there.
 
     Args:
         operator: any that can be differentiated.
@@ -74,10 +74,13 @@ def parameter_step(
     picture = image.mean.detach()
     given = {name: value.detach() for name, value in known.items()}
 
-    def predict(unknowns: Unknowns) -> Tensor:
-        return operator.forward(picture, **operator.constrain({**unknowns, **given}))
+    specs = operator.parameters(tuple(picture.shape[1:]))
 
-    valid = operator.constrain({**{name: belief.mean.detach() for name, belief in parameters.items()}, **given})
+    def predict(unknowns: Unknowns) -> Tensor:
+        return operator.forward(picture, **constrained(operator, specs, {**unknowns, **given}))
+
+    means = {name: belief.mean.detach() for name, belief in parameters.items()}
+    valid = constrained(operator, specs, {**means, **given})
     _check(operator, observation, operator.forward(picture, **valid))
     weigh = _image_error(operator, image, valid, observation)
     return _minimise(operator, predict, observation, weigh, _Standard(parameters), iterations, cg_iterations)

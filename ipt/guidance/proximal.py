@@ -79,7 +79,7 @@ class Proximal(GuidanceRule, CoarseToFine):
         beliefs = {name: _belief(name, step, problem) for name in step.posteriors}
         image = beliefs.pop(IMAGE)
         loose = _parameter_step(problem, image, beliefs) if beliefs else {}
-        solved = _image_step(problem, image, problem.operator.constrain({**loose, **problem.known}), beliefs)
+        solved = _image_step(problem, image, problem.valid(loose), beliefs)
         found = {IMAGE: solved.clamp(0, 1) if self.clip else solved, **loose}
         return Correction({name: problem.normalizations[name].normalized(value) for name, value in found.items()})
 

@@ -29,7 +29,7 @@ class Tangent:
     def at(
         cls, point: Tensor, predict: Callable[[Tensor], Tensor], operator: ParametricOperator, names: str
     ) -> Tangent:
-        with torch.enable_grad(), _reported(operator, names):
+        with torch.enable_grad(), _reported(operator, names, lambda: predict(point.detach())):
             leaf = point.detach().requires_grad_()
             value = predict(leaf)
             if not value.requires_grad:
@@ -79,13 +79,19 @@ def _by_two_backward(value: Tensor, leaf: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 @contextmanager
-def _reported(operator: ParametricOperator, names: str) -> Iterator[None]:
-    """What goes wrong in differentiating, as an error that names the operator."""
+def _reported(operator: ParametricOperator, names: str, plainly: Callable[[], object] | None = None) -> Iterator[None]:
+    """What goes wrong in differentiating, as an error that names the operator.
+
+    plainly: the same without derivatives; what goes wrong there too is another error, which is raised as it is.
+    """
     try:
         yield
     except torch.cuda.OutOfMemoryError:
         raise
     except RuntimeError as error:
+        if plainly is not None:
+            with torch.no_grad():
+                plainly()
         reason = first_line(error).rstrip(".")
         raise IptError(
             f"the operator {type(operator).__name__} cannot be differentiated in {names} ({reason}).\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -49,6 +50,11 @@ class Isotropic(Covariance):
     def like(cls, tensor: Tensor, deviation: float) -> Isotropic:
         """Of tensors like this one (B, ...), with this standard deviation of an entry."""
         return cls(tensor.new_full((len(tensor), *[1] * (tensor.ndim - 1)), deviation**2))
+
+    @classmethod
+    def behind(cls, noisy: Tensor, sigma: float, deviation: float = 0.5) -> Isotropic:
+        """Of what is uncertain of a Gaussian variable of this standard deviation, seen through noise of level sigma."""
+        return cls.like(noisy, sigma * deviation / math.hypot(sigma, deviation))
 
     @property
     def variance(self) -> Tensor:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import torch
@@ -50,6 +51,27 @@ class StationaryField(ABC):
         covariance, where the Fourier basis does not.
         """
         return _cosine_power(self, (int(frame[0]), int(frame[1])))
+
+
+@dataclass(frozen=True)
+class MaternField(StationaryField):
+    """A field of one component that is smooth but for its curvature (Matern, nu = 3/2), about a level of its own.
+
+        E[u(p) u(p + lag)] = level^2 + std^2 (1 + a) exp(-a),    a = sqrt(3) |lag| / length
+
+    Attributes:
+        std: standard deviation about the level.
+        length: pixels over which the field stays alike: at this lag its correlation is .48.
+        level: standard deviation of the level, which is the same all over the frame.
+    """
+
+    std: float = 1.0
+    length: float = 8.0
+    level: float = 0.0
+
+    def covariance(self, rows: Tensor, columns: Tensor) -> Tensor:
+        away = math.sqrt(3) * torch.hypot(rows.double(), columns.double()) / self.length
+        return (self.level**2 + self.std**2 * (1 + away) * (-away).exp())[None, None]
 
 
 class FieldSource(ABC):

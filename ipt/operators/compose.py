@@ -58,12 +58,27 @@ def numbered(names: Iterable[str]) -> list[str]:
     return unique
 
 
-def nominal_parameters(operator: ParametricOperator) -> dict[str, ParameterSpec]:
+@dataclass(frozen=True)
+class Nominal:
+    """An operator's measurement (C, H, W) of some size, the image behind it, and the parameters."""
+
+    measurement: tuple[int, ...]
+    image: tuple[int, ...]
+    parameters: Mapping[str, ParameterSpec]
+
+
+def nominal_parameters(operator: ParametricOperator) -> Mapping[str, ParameterSpec]:
     """An operator's parameters for some image, for what does not depend on it: their names and usual priors."""
+    return nominal(operator).parameters
+
+
+def nominal(operator: ParametricOperator) -> Nominal:
+    """The first of the usual measurements that an operator takes; IptError: none."""
     refusals = []
     for shape in _NOMINAL_SHAPES:
         try:
-            return operator.parameters(operator.image_shape(shape))
+            image = tuple(operator.image_shape(shape))
+            return Nominal(shape, image, operator.parameters(image))
         except (TypeError, ValueError) as error:
             refusals.append(str(error))
     raise IptError(

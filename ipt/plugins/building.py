@@ -8,17 +8,20 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import ipt
 from ipt.core.errors import IptError, Misuse
 from ipt.plugins.discovery import discover
 from ipt.plugins.options import grouped
-from ipt.plugins.plans import DEFAULT_GUIDANCE, Chain, Plan, Planner
+from ipt.plugins.plans import DEFAULT_GUIDANCE, Chain, Plan, Planner, Ready
 from ipt.plugins.registry import Entry
 from ipt.plugins.scalars import scalar
 from ipt.plugins.suggestions import advice
+from ipt.plugins.usual import usual_prior
 
 if TYPE_CHECKING:
     from ipt.core.guidance import GuidanceRule
     from ipt.core.operator import ParameterSpec, ParametricOperator
+    from ipt.core.prior import Prior
     from ipt.core.sampling import Schedule
     from ipt.sampling.multiscale import Multiscale
 
@@ -38,7 +41,8 @@ def build(
     """Build the solver that names and settings describe; it goes from coarse to fine where that is possible.
 
     Args:
-        operator: A registered name, or "name:argument" with the value of the first option ("downscale:4").
+        operator: A registered name, "name:argument" with the value of the first option ("downscale:4"), or
+            "name:option=value,option=value" ("blur:kernel_size=33,border=reflect").
             "blur+downscale" composes operators, the first next to the image.
         prior: Of the image: a registered name, "name:argument" ("empirical:kernels.npz"), or the path of a network's
             weights.
@@ -112,7 +116,7 @@ class _Draft:
 
     plan: Plan | Chain
     operator: ParametricOperator
-    priors: Mapping[str, Plan | Chain]
+    priors: Mapping[str, Plan | Chain | Ready]
     rule: Plan | Chain
     sections: Mapping[str, Mapping[str, Any]]
 
@@ -129,14 +133,22 @@ class _Draft:
     ) -> _Draft:
         plan = planner.plan("operator", operator, sections.get("operator", {}), "operator")
         built = plan.build()
-        priors = {"image": planner.plan("prior", prior, sections.get("prior", {}), "prior")}
+        priors: dict[str, Plan | Chain | Ready] = {
+            "image": planner.plan("prior", prior, sections.get("prior", {}), "prior")
+        }
         rule = planner.plan("guidance", guidance or DEFAULT_GUIDANCE, sections.get("guidance", {}), "guidance")
         for name, spec in _prior_specs(operator, _specs(operator, built), parameters, known, sections).items():
-            priors[name] = planner.plan("prior", spec, sections.get(name, {}), name)
+            own = sections.get(name, {})
+            if not isinstance(spec, ipt.Prior):
+                priors[name] = planner.plan("prior", spec, own, name)
+            elif own:
+                raise Misuse(f"nothing is set by {name}.*: its operator brings its prior as it is; name another prior")
+            else:
+                priors[name] = Ready(spec)
         return cls(plan, built, priors, rule, sections)
 
 
-def _specs(name: str, operator: ParametricOperator) -> dict[str, ParameterSpec]:
+def _specs(name: str, operator: ParametricOperator) -> Mapping[str, ParameterSpec]:
     """The operator's parameters, for an image that it takes."""
     from ipt.operators.compose import nominal_parameters
 
@@ -152,7 +164,7 @@ def _prior_specs(
     parameters: Mapping[str, str | os.PathLike[str]],
     known: Collection[str],
     sections: Mapping[str, Any],
-) -> dict[str, str | os.PathLike[str]]:
+) -> dict[str, str | os.PathLike[str] | Prior]:
     """The prior of every unknown parameter; every name that was given is checked to mean something."""
     names = list(specs)
     parts = ["operator", "prior", "guidance", "schedule", "transition"]
@@ -165,12 +177,12 @@ def _prior_specs(
     for name in known:
         if name in parameters or name in sections:
             raise Misuse(f"{name!r} is given, so its prior would not be used; drop its value, or its prior")
-    wanted: dict[str, str | os.PathLike[str]] = {}
+    wanted: dict[str, str | os.PathLike[str] | Prior] = {}
     for name, spec in specs.items():
         if name in known:
             continue
-        wanted[name] = parameters.get(name) or spec.prior
-        if not wanted[name]:
+        wanted[name] = parameters.get(name) or usual_prior(spec)
+        if wanted[name] == "":
             raise IptError(f"{name!r} of operator {operator!r} has no usual prior; name one, or give its value")
     return wanted
 

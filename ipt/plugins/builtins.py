@@ -58,6 +58,8 @@ def ipt_priors() -> Iterable[Component]:
     yield Component("empirical", "ipt.priors.empirical:EmpiricalPrior", "any set of samples, with its exact denoiser")
     tilt = "tilt fields of turbulence: Gaussian fields, exact"
     yield Component("tilt", "ipt.priors.tilt:TiltPrior", tilt, _cite("fried1975differential"))
+    smooth = "smooth fields over the picture, such as fog's transmission: Gaussian, exact"
+    yield Component("smooth", "ipt.priors.smooth:SmoothPrior", smooth)
     yield Component("gaussian", "ipt.priors.analytic:GaussianPrior", "independent Gaussian entries, exact")
     yield Component("box", "ipt.priors.analytic:BoxPrior", "entries uniform over an interval, exact")
 
@@ -89,6 +91,9 @@ def ipt_generators() -> Iterable[Component]:
     )
     yield Component("shake", "ipt.operators.blur.tracks:ShakeKernels", shake, works)
     yield Component("line", "ipt.operators.blur.tracks:LineKernels", "lines and arcs at constant speed")
+    yield Component("smooth", "ipt.operators.fields:SmoothFields", "smooth fields over the picture, within a range")
+    yield Component("uniform", "ipt.operators.numbers:UniformNumbers", "numbers, uniform in an interval")
+    yield Component("normal", "ipt.operators.numbers:NormalNumbers", "numbers, normal, also cut to an interval")
     yield Component("box", "ipt.operators.blur.kernels:BoxKernels", "rectangles of even light")
     yield Component("kernels", "ipt.operators.blur.kernels:MixedKernels", "kernels of all kinds, mixed")
     atmosphere, works = "kernels of turbulence, by D/r0", _cite("fried1966optical")

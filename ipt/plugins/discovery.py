@@ -24,7 +24,8 @@ import pluggy
 from ipt import __version__
 from ipt.plugins import hookspecs
 from ipt.plugins.component import COMMAND, HOOKS, Component
-from ipt.plugins.registry import OWN_DISTRIBUTION, Entry, Plugin, Registry, Status, one_line
+from ipt.plugins.faults import one_line
+from ipt.plugins.registry import OWN_DISTRIBUTION, Entry, Plugin, Registry, Status
 from ipt.plugins.suggestions import advice
 
 GROUP = "ipt"

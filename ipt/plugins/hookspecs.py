@@ -65,7 +65,7 @@ def ipt_operators() -> Iterable[Component]:  # type: ignore[empty-body]
 
     class Gain(ipt.ParametricOperator):
         def parameters(self, image_shape):
-            return {"gain": ipt.ParameterSpec((image_shape[0], 1, 1), "brightness of a channel", "", "box")}
+            return {"gain": ipt.ParameterSpec((image_shape[0], 1, 1), "brightness of a channel", range=(0, 1.5))}
 
         def forward(self, image, gain):
             return gain * image

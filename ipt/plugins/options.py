@@ -11,6 +11,7 @@ from typing import Any
 
 from ipt.plugins.scalars import scalar
 
+_NAMED = re.compile(r"[A-Za-z_][\w.]*\s*=")
 _NOT_TEXT = frozenset({"int", "float", "bool", "tuple", "list", "dict", "Sequence", "Mapping", "Any"})
 
 
@@ -74,12 +75,29 @@ def signature_of(factory: Callable[..., Any]) -> Signature:
 
 def value_for(option: Option | None, value: Any) -> Any:
     """`scalar(value)`, but for an option that takes text or a path: there 2024 is a name, and ~ the home folder."""
-    words = set(re.findall(r"\w+", option.type)) if option else set()
+    words = _words(option) if option else set()
     if isinstance(value, str) and words & {"str", "PathLike", "Path"} and not words & _NOT_TEXT:
         if "None" in words and value == "null":
             return None
         return os.path.expanduser(value) if words & {"PathLike", "Path"} else value
     return scalar(value)
+
+
+def takes_numbers(option: Option) -> bool:
+    """Whether an option is of numbers alone, so that text is none of its values."""
+    return bool(_words(option)) and _words(option) <= {"int", "float", "bool", "Tensor", "None"}
+
+
+def _words(option: Option) -> set[str]:
+    return set(re.findall(r"\w+", option.type))
+
+
+def named_values(argument: str) -> dict[str, str]:
+    """Several options in one argument: "low=.5,high=4.5" -> {"low": ".5", "high": "4.5"}; {} where it is none such."""
+    if not _NAMED.match(argument):
+        return {}
+    parts = [part.partition("=") for part in re.split(rf",\s*(?={_NAMED.pattern})", argument)]
+    return {name.strip(): value.strip() for name, _, value in parts}
 
 
 def _written(annotation: Any) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 import ipt
 from ipt.core.errors import IptError, Lacking, Misuse
 from ipt.plugins.component import KINDS
+from ipt.plugins.faults import one_line, place
 from ipt.plugins.hookspecs import outdated
-from ipt.plugins.options import Option, Signature, grouped, signature_of, value_for
-from ipt.plugins.registry import Entry, Registry, one_line
+from ipt.plugins.options import Option, Signature, grouped, named_values, signature_of, takes_numbers, value_for
+from ipt.plugins.registry import Entry, Registry
 from ipt.plugins.scalars import scalar
 from ipt.plugins.suggestions import advice
 
@@ -56,7 +57,7 @@ class Plan:
         except Exception as error:
             reason = str(error) if isinstance(error, ValueError) and str(error) else one_line(error)
             gone = outdated(factory) if isinstance(factory, type) else ""
-            raise IptError(f"{self.who} of {owner} cannot be built: {gone or reason}") from error
+            raise IptError(f"{self.who} of {owner} cannot be built: {gone or reason + place(error)}") from error
         wanted = getattr(ipt, _ABSTRACTIONS[self.entry.kind])
         if not isinstance(made, wanted):
             raise IptError(
@@ -87,6 +88,21 @@ class Chain:
 
 
 @dataclass(frozen=True)
+class Ready:
+    """What is made already: a prior that an operator brings."""
+
+    made: Any
+
+    def entries(self) -> Iterator[Entry]:
+        """None: it is not registered."""
+        return iter(())
+
+    def build(self) -> Any:
+        """It."""
+        return self.made
+
+
+@dataclass(frozen=True)
 class Planner:
     """Plans with the components of one registry.
 
@@ -105,8 +121,8 @@ class Planner:
 
         Args:
             kind: Of the component.
-            spec: "name", or "name:argument" with the value of the first option; for operators also "first+second", for
-                priors the path of a network's weights.
+            spec: "name", "name:argument" with the value of the first option, or "name:option=value,option=value"; for
+                operators also "first+second", for priors the path of a network's weights.
             settings: Options by dotted name.
             section: Where the options are set, for messages.
 
@@ -164,7 +180,10 @@ class Planner:
         signature = signature_of(entry.load())
         names = signature.names()
         who = f"{kind} {name!r}"
-        groups = grouped(settings)
+        inline = self._inline(who, signature, argument)
+        for key in inline.keys() & settings.keys():
+            raise Misuse(f"{key} of {who} is given twice, in '{name}:{argument}' and as {section}.{key}; drop one")
+        groups = grouped({**inline, **settings})
         options: dict[str, Any] = {}
         if kind == "prior":
             machine = {"device": self.device, "precision": self.precision}
@@ -174,13 +193,6 @@ class Planner:
             if option is None and not signature.open:
                 raise Misuse(f"{who} has no option {key!r} ({section}.{key}){advice(key, names, 'options')}")
             options[key] = self._value(option, group, f"{section}.{key}")
-        if argument is not None:
-            if not names:
-                raise Misuse(f"{who} takes no argument, but was given {argument!r}; write {name} alone")
-            if names[0] in groups:
-                again = f"{section}.{names[0]}"
-                raise Misuse(f"{names[0]} of {who} is given twice, in '{name}:{argument}' and as {again}; drop one")
-            options[names[0]] = self._value(signature.options[0], {"": argument}, f"{section}.{names[0]}")
         for option in signature.options:
             if option.required and option.name not in options:
                 if _component_kind(option) != "guidance":
@@ -190,6 +202,19 @@ class Planner:
                     )
                 options[option.name] = self._value(option, {}, f"{section}.{option.name}")
         return Plan(entry, options)
+
+    @staticmethod
+    def _inline(who: str, signature: Signature, argument: str | None) -> dict[str, str]:
+        """What "name:argument" sets: the first option, or those that it names."""
+        if argument is None:
+            return {}
+        if not signature.options:
+            raise Misuse(f"{who} takes no argument, but was given {argument!r}; write its name alone")
+        first, several = signature.options[0], named_values(argument)
+        # A file may be called a=b.npz.
+        if several and (takes_numbers(first) or next(iter(several)).partition(".")[0] in signature.names()):
+            return several
+        return {first.name: argument}
 
     def _value(self, option: Option | None, group: Mapping[str, Any], key: str) -> Any:
         """The value of an option: a scalar, a mapping of the deeper keys, or the plan of a component."""

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 from ipt.core.errors import IptError, Misuse
 from ipt.plugins.component import HOOKS, Component
+from ipt.plugins.faults import one_line
 from ipt.plugins.suggestions import advice
 
 OWN_DISTRIBUTION = "inverse-problem-toolkit"
@@ -142,9 +143,3 @@ class Registry:
             for status in texts
         }
         return "".join(f"\n{text.format(names[status])}" for status, text in texts.items() if names[status])
-
-
-def one_line(error: BaseException) -> str:
-    """An exception as one line: its type and its message."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -19,14 +19,30 @@ class GaussianPrior(Prior):
     """Every entry normal with this mean and standard deviation, independent of the others. Takes any shape.
 
     Args:
-        mean: in normalized units; a number, or a tensor that broadcasts to (C, H, W).
+        mean: a number, or a tensor that broadcasts to (C, H, W), in `units`.
         std: likewise, above 0.
-        scale: physical = offset + scale * normalized; the default is that of an image or a kernel, 0..1 for -1..1.
-        offset: see scale.
+        scale: physical = offset + scale * normalized. None: of normalized units that of an image or a kernel, .5 (0..1
+            for -1..1); of physical ones twice the (mean) std.
+        offset: see scale. None: .5; of physical units the (mean) mean.
+        units: of mean and std, "normalized" or "physical" (the quantity's own).
     """
 
-    def __init__(self, mean: float | Tensor = 0.0, std: float | Tensor = 0.5, scale: float = 0.5, offset: float = 0.5):
+    def __init__(
+        self,
+        mean: float | Tensor = 0.0,
+        std: float | Tensor = 0.5,
+        scale: float | None = None,
+        offset: float | None = None,
+        units: str = "normalized",
+    ):
+        if units not in ("normalized", "physical"):
+            raise IptError(f"units is normalized or physical, not {units!r}")
         self.mean, self.std = torch.as_tensor(mean, dtype=torch.float64), torch.as_tensor(std, dtype=torch.float64)
+        physical = units == "physical"
+        if scale is None:
+            scale = 2 * float(self.std.mean()) if physical else 0.5
+        if offset is None:
+            offset = float(self.mean.mean()) if physical else 0.5
         if not torch.isfinite(self.mean).all() or not torch.isfinite(self.std).all() or not (self.std > 0).all():
             raise IptError(f"a Gaussian prior needs a finite mean and a std above 0, not mean={mean}, std={std}")
         if not math.isfinite(scale) or scale == 0 or not math.isfinite(offset):
@@ -34,6 +50,8 @@ class GaussianPrior(Prior):
                 f"a normalization needs a finite scale that is not 0 and a finite offset, not {scale} and {offset}"
             )
         self.scale, self.offset = float(scale), float(offset)
+        if physical:
+            self.mean, self.std = (self.mean - self.offset) / self.scale, self.std / abs(self.scale)
 
     def normalization(self, shape: tuple[int, ...]) -> Normalization:
         for name, value in (("mean", self.mean), ("std", self.std)):

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from ipt.core.errors import IptError
 from ipt.core.normalization import Normalization
-from ipt.core.prior import Posterior, Prior, usual_covariance
+from ipt.core.prior import Posterior, Prior
 from ipt.extras import imported
+from ipt.linalg.covariances import Isotropic
 from ipt.priors.diffusers_folder import find
 from ipt.priors.pictures import PictureSizes, squares
 from ipt.priors.precision import check_range, checked, computing
@@ -100,7 +101,7 @@ class DiffusersPrior(Prior):
 
     def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
         mean, interpolation = self._estimate(noisy, sigma)
-        return Posterior(mean, usual_covariance(noisy, sigma), interpolation)
+        return Posterior(mean, Isotropic.behind(noisy, sigma), interpolation)
 
     def _estimate(self, noisy: Tensor, sigma: float) -> tuple[Tensor, Tensor | None]:
         weight = next(self.network.parameters())

@@ -20,11 +20,11 @@ from torch import Tensor
 from ipt.core.abilities import Coarsenable, CoarseToFine, ability, framed_shape
 from ipt.core.operator import IMAGE, Known, Unknowns
 from ipt.core.problem import Problem
-from ipt.core.sampling import Tail
 from ipt.core.solver import Solution, Solver, State, canonical
 from ipt.linalg.norms import rms
 from ipt.linalg.random import Noise, image_seed
 from ipt.linalg.resampling import doubled, halved
+from ipt.sampling.schedules import Tail
 
 LIKELIHOOD_LEVEL = 0.1
 """Noise level, normalized, at which images are told apart by how likely they are."""

@@ -78,3 +78,15 @@ class VP(Schedule):
         bar = self.alphas_bar()[self.timesteps()].flip(0)
         levels = ((1 - bar) / bar).sqrt()
         return torch.cat([levels, levels.new_zeros(1)])
+
+
+@dataclass(frozen=True)
+class Tail(Schedule):
+    """Another schedule from the first level on that is at most `start`, with at least one step."""
+
+    schedule: Schedule
+    start: float
+
+    def sigmas(self) -> Tensor:
+        levels = self.schedule.sigmas()
+        return levels[min(int((levels > self.start).sum()), len(levels) - 2) :]

@@ -37,7 +37,7 @@ from ipt.images.records import file_hash, json_text, versions, write_run_yaml
 from ipt.linalg.random import image_seed
 from ipt.operators.compose import nominal_parameters
 from ipt.plugins.building import build_component
-from ipt.plugins.registry import one_line
+from ipt.plugins.faults import located
 from ipt.simulate.camera import Camera
 from ipt.simulate.options import SimulateOptions
 from ipt.simulate.simulation import (
@@ -82,7 +82,7 @@ def simulate_all(options: SimulateOptions, out: str, force: bool, listener: Prog
             except Exception as error:
                 if len(paths) == 1 and path == options.input:
                     raise
-                reason = str(error) if isinstance(error, IptError) else one_line(error)
+                reason = str(error) if isinstance(error, IptError) else located(error)
                 outcome = Outcome(path.name, "failed", reason=reason)
             write_run_yaml(folder, options.plain())
             listener.end(outcome)

@@ -12,12 +12,14 @@ from torch import Tensor
 
 from ipt.core.abilities import Framed, ability, framed_shape
 from ipt.core.errors import IptError, Misuse
-from ipt.core.operator import Generator, ParameterSpec, ParametricOperator
+from ipt.core.operator import Generator, ParameterSpec, ParametricOperator, constrained
 from ipt.images.files import MINIMUM_SIDE
 from ipt.linalg.random import Noise, image_seed, stream
 from ipt.operators.blur import Blur
 from ipt.plugins.building import build_component
+from ipt.plugins.faults import place
 from ipt.plugins.suggestions import advice
+from ipt.plugins.usual import usual_generator
 from ipt.simulate.camera import Camera, turned, turning_rate, turning_reach
 
 _BEYOND = {"unknown": "reflect", "reflect": "reflect", "replicate": "edge", "zero": "constant", "circular": "wrap"}
@@ -85,7 +87,7 @@ def simulate(
             name: given[name] if name in given else _drawn(name, spec, generators.get(name), seed)
             for name, spec in specs.items()
         }
-        valid, light = operator.constrain(drawn), own.light(image)
+        valid, light = constrained(operator, specs, drawn), own.light(image)
         frame = _frame(operator, image)
         direction = None
         with torch.no_grad():
@@ -98,7 +100,7 @@ def simulate(
             else:
                 sharp = operator.forward(light, **valid)
     except ValueError as error:
-        raise error if isinstance(error, IptError) else IptError(str(error)) from error
+        raise error if isinstance(error, IptError) else IptError(f"{error}{place(error)}") from error
     values = own.developed(sharp)
     if noise:
         values = values + noise * Noise([_stream(seed, "noise")]).like("measurement", values)
@@ -235,7 +237,7 @@ def generator_names(
         IptError: A name for no parameter, a parameter without a name.
     """
     _check_names([name for name in given if name != "image"], parameters)
-    chosen = {name: given.get(name) or given.get("image") or spec.generator for name, spec in parameters.items()}
+    chosen = {name: given.get(name) or given.get("image") or usual_generator(spec) for name, spec in parameters.items()}
     for name, registered in chosen.items():
         if not registered:
             raise IptError(f"{name!r} has no usual generator; {(otherwise or _name_one)(name)}")

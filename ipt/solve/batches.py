@@ -17,6 +17,7 @@ from ipt.core.abilities import Assessment
 from ipt.core.errors import IptError
 from ipt.core.solver import Solution, Solver, State
 from ipt.images.outcomes import Progress
+from ipt.plugins.faults import place
 from ipt.sampling.multiscale import Level, Multiscale
 from ipt.solve.verdict import LIKELY
 
@@ -208,7 +209,7 @@ class _Draws:
                         )
                         progress(Progress(len(before) * state.total + state.index, count * state.total, residual))
         except ValueError as error:
-            raise error if isinstance(error, IptError) else IptError(str(error)) from error
+            raise error if isinstance(error, IptError) else IptError(f"{error}{place(error)}") from error
         if batch is None:
             raise IptError("the schedule has no steps; set steps=")
         return batch, self.solver.solution(problem, batch.state, batch.trace)

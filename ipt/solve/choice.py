@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from ipt.core.operator import Unknowns
+from ipt.core.operator import Unknowns, constrained
 from ipt.core.solver import Solution
 from ipt.solve.batches import SamplingTask
 from ipt.solve.verdict import LIKELY
@@ -43,7 +43,8 @@ def chosen(task: SamplingTask, solution: Solution) -> Chosen:
         draws = likely if len(task.seeds) > 1 and likely else (best,)
     own = list(draws)
     means = {name: value[own].mean(0, keepdim=True) for name, value in solution.parameters.items()}
-    found = Chosen(draws, solution.whole[own].mean(0, keepdim=True), task.solver.operator.constrain(means))
+    whole, operator = solution.whole[own].mean(0, keepdim=True), task.solver.operator
+    found = Chosen(draws, whole, constrained(operator, operator.parameters(tuple(whole.shape[1:])), means))
     if not assessments:
         return found
     probability = sum(assessments[draw].probability for draw in draws) / len(draws)

@@ -45,8 +45,12 @@ def _reason(options: SolveOptions, place: Path) -> str:
     """Why the usual prior cannot be; "" where it can."""
     operator = build_component("operator", options.operator, grouped(options.settings()).get("operator", {}))
     usual = build_component("prior", USUAL)
-    for name, height, width in _sizes(place):
-        _, *sides = framed_shape(operator, operator.image_shape((3, height, width)))
+    for name, shape in _shapes(place):
+        try:
+            _, *sides = framed_shape(operator, operator.image_shape(shape))
+        except ValueError:
+            # What the operator does not take will be reported when it is solved.
+            continue
         if not _takes(usual, (3, *sides)):
             return f"{USUAL} does not take the {sides[1]} x {sides[0]} px of {name}"
     return ""
@@ -60,11 +64,12 @@ def _takes(prior: Prior, shape: tuple[int, ...]) -> bool:
     return True
 
 
-def _sizes(place: Path) -> Iterator[tuple[str, int, int]]:
-    """Name, height and width of every picture, as the files say; what cannot be read will be reported when it is."""
+def _shapes(place: Path) -> Iterator[tuple[str, tuple[int, int, int]]]:
+    """Name and shape of every picture, as the files say; what cannot be read will be reported when it is."""
     for path in files.inputs(place):
         try:
             with Image.open(path) as image:
-                yield path.name, image.height, image.width
+                channels = 1 if image.mode.partition(";")[0] in ("1", "L", "LA", "I", "F") else 3
+                yield path.name, (channels, image.height, image.width)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -200,7 +200,8 @@ def against_truth(
 
     Returns:
         The numbers of `against_reference`, and of each parameter its mnc and mse where it is a kernel, else its error:
-        the root mean square difference, in its unit (of a field: the mean distance).
+        the root mean square difference, in its unit (of displacements: the mean distance). Of a map as large as the
+        picture also the correlation, about the means.
     """
     result, clean = result.clamp(0, 1), clean.clamp(0, 1)
     numbers = against_reference(result, clean)
@@ -210,29 +211,40 @@ def against_truth(
     for name, value in parameters.items():
         if name in true_parameters:
             each, true = value.reshape(frames, -1, *value.shape[1:]), true_parameters[name]
-            numbers |= {f"{name}_{kind}": number for kind, number in _mean_numbers(each, true).items()}
+            numbers |= {
+                f"{name}_{kind}": number for kind, number in _mean_numbers(each, true, result.shape[1:]).items()
+            }
     return numbers
 
 
-def _mean_numbers(values: Tensor, true: Tensor) -> dict[str, float]:
-    """Of a parameter's frames (F, C, H, W) against the true ones; none where there are not as many."""
+def _mean_numbers(values: Tensor, true: Tensor, sides: Sequence[int]) -> dict[str, float]:
+    """Of a parameter's frames (F, C, H, W) against the true ones; none where there are not as many.
+
+    sides: of the picture.
+    """
     each = true if true.ndim == 4 else true[None]
     if len(each) != len(values):
         return {}
-    numbers = [_numbers(value, one) for value, one in zip(values, each, strict=True)]
+    numbers = [_numbers(value, one, sides) for value, one in zip(values, each, strict=True)]
     return {kind: sum(of[kind] for of in numbers) / len(numbers) for kind in numbers[0]}
 
 
-def _numbers(value: Tensor, true: Tensor) -> dict[str, float]:
+def _numbers(value: Tensor, true: Tensor, sides: Sequence[int]) -> dict[str, float]:
     """Of a parameter (C, H, W) against the true one; none where the two cannot be compared."""
     plane = min(*value.shape[1:], *true.shape[1:]) > 1
-    if plane and len(value) == len(true) == 1:
+    is_map = plane and all(own >= side for own, side in zip(value.shape[1:], sides, strict=True))
+    if plane and len(value) == len(true) == 1 and not is_map:
         return {"mnc": kernel_mnc(value, true), "mse": kernel_mse(value, true)}
     if value.shape != true.shape:
         return {}
     if plane and len(value) == 2:
         return {"error": endpoint_error(value, true)}
-    return {"error": float((value - true).square().mean().sqrt())}
+    error = {"error": float((value - true).square().mean().sqrt())}
+    if not is_map:
+        return error
+    first, second = (one.double() - one.double().mean() for one in (value, true))
+    size = float(first.norm() * second.norm())
+    return error | {"correlation": float((first * second).sum()) / size if size else 0.0}
 
 
 def _array(values: Values) -> Array:

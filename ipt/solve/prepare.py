@@ -84,6 +84,8 @@ class PreparedImage:
         task: what it was prepared from.
         sampling: what is to be solved.
         measured: the part of the picture (of several, of the first) that the result shows.
+        channels: of the result: those of the picture as it is stored, where the image has those of the measurement; the
+            image's own where it has others (a mosaic, of an image in colour).
         combined: of several, what `ipt.images.exposures.combined` makes of that part, by name.
         fitted: the way back to the picture's own size.
         noise: standard deviation of the pixels that are solved.
@@ -94,6 +96,7 @@ class PreparedImage:
     task: ImageTask
     sampling: SamplingTask
     measured: Picture
+    channels: int
     combined: Mapping[str, Picture]
     fitted: Fitted
     noise: float
@@ -140,14 +143,15 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
         seeds=task.seeds,
         reserve=task.reserve,
     )
-    reference = None
+    own, reference = len(first.pixels) if shape[0] == channels else shape[0], None
     if task.truth is not None:
-        shape = framed_shape(operator, operator.image_shape(first.shape))
-        reference = _reference(task.truth, first, shape, fitted)
+        _, *sides = framed_shape(operator, operator.image_shape((channels, *first.shape[1:])))
+        reference = _reference(task.truth, first, (own, *sides), fitted)
     return PreparedImage(
         task=task,
         sampling=sampling,
         measured=_window(first, fitted),
+        channels=own,
         combined=combined([_window(frame, fitted) for frame in frames]) if count > 1 else {},
         fitted=fitted,
         noise=noise,
@@ -258,6 +262,6 @@ def _reference(truth: Truth, measured: Picture, shape: tuple[int, ...], fitted: 
         )
     if len(picture.pixels) != shape[0]:
         if len(picture.pixels) != 1:
-            raise IptError("the reference is in colour and the picture is grey; give a grey reference")
+            raise IptError("the reference is in colour and the image is grey; give a grey reference")
         picture = picture.with_pixels(as_colour(picture.pixels, shape[0]))
-    return _window(picture, fitted) if shape == measured.shape else picture
+    return _window(picture, fitted) if shape[1:] == measured.shape[1:] else picture

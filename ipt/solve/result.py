@@ -74,8 +74,8 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
     trusted = None if sampling.mask is None else sampling.mask[0].cpu().expand_as(residual)
     if trusted is not None:
         residual = trusted * residual
-    channels, frames = len(prepared.measured.pixels), len(task.frames)
-    drawn = torch.stack([as_it_came(fitted.restore(one), channels) for one in solution.image.cpu()])
+    frames = len(task.frames)
+    drawn = torch.stack([as_it_came(fitted.restore(one), prepared.channels) for one in solution.image.cpu()])
     result = prepared.measured.with_pixels(drawn[list(shown.draws)].mean(0))
     parameters = {name: value[0].cpu() for name, value in shown.parameters.items()}
     if trusted is not None or ability(operator, Framed) is not None:

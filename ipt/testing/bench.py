@@ -133,12 +133,14 @@ COMMON = (
         "no argument is changed: neither a tensor nor a mapping",
         "write x = x + ... instead of x += ... and copy a mapping before changing it: dict(parameters)",
         inputs,
+        root=True,
     ),
     Promise(
         "dtype",
         "float32 in, float32 out, and float64 in, float64 out",
         "make constants with .to(argument) or argument.new_tensor(...), and undo a cast with .to(argument.dtype)",
         dtype,
+        root=True,
     ),
     Promise(
         "device",
@@ -157,6 +159,7 @@ COMMON = (
         "the global random generators are neither used nor seeded, and the same call gives the same answer",
         "draw from a torch.Generator of your own: torch.Generator().manual_seed(seed), as ipt.linalg.random does",
         random_state,
+        root=True,
     ),
 )
 """What every kind promises but generators of parameters, which take seeds instead of tensors."""

@@ -90,6 +90,7 @@ PROMISES = (
         "`sample` gives a finite real tensor (len(seeds), *shape)",
         "stack one draw a seed, of the shape that is asked for, or raise a ValueError that says which shapes there are",
         _shapes,
+        root=True,
     ),
     Promise(
         "seeds",
@@ -105,5 +106,5 @@ PROMISES = (
         _distinct,
     ),
     Promise("picklable", _COMMON["picklable"].says, _COMMON["picklable"].mend, _picklable),
-    Promise("random-state", _COMMON["random-state"].says, _COMMON["random-state"].mend, _random_state),
+    Promise("random-state", _COMMON["random-state"].says, _COMMON["random-state"].mend, _random_state, root=True),
 )

@@ -224,6 +224,7 @@ PROMISES = (
         "`correct` returns a Correction with names of unknowns, each of its unknown's shape",
         "return Correction(clean={name: ...}, shift={name: ...}), normalized by problem.normalizations[name]",
         _shapes,
+        root=True,
     ),
     *(promise for promise in COMMON if promise.name != "inputs"),
     Promise(

@@ -14,7 +14,7 @@ from ipt.core.operator import IMAGE, Generator, Unknowns
 from ipt.linalg.norms import norm, rms
 from ipt.linalg.resampling import doubled, halved
 from ipt.testing.measures import BATCH, normal, picture, same, uniform
-from ipt.testing.operator_bench import OperatorBench, believed, constrained, predicted, scale_of
+from ipt.testing.operator_bench import OperatorBench, believed, predicted, scale_of
 from ipt.testing.promises import at_most, require, skip
 
 EXACT = 1e-6
@@ -82,10 +82,10 @@ def _one_parameter_step(
     """From a poor belief about some parameters, the others known."""
 
     def fit(loose: Mapping[str, Tensor]) -> Tensor:
-        return predicted(bench.component, {IMAGE: seen.mean, **constrained(bench.component, {**truth, **loose})})
+        return predicted(bench.component, {IMAGE: seen.mean, **bench.valid({**truth, **loose})})
 
     measurement = fit({})
-    valid = constrained(bench.component, truth)
+    valid = bench.valid(truth)
     known = {name: valid[name] for name in valid if name not in unknown}
     beliefs = {}
     for name in unknown:
@@ -144,7 +144,7 @@ def coarser(bench: OperatorBench) -> None:
     small = picture((channels, *(math.ceil(side / 8) for side in sides)))
     for times in (4, 2, 1):
         small = doubled(small, (math.ceil(sides[0] / times), math.ceil(sides[1] / times)))
-    whole = halved(predicted(bench.component, {IMAGE: small, **constrained(bench.component, found)}))
+    whole = halved(predicted(bench.component, {IMAGE: small, **bench.valid(found)}))
     wanted_measurement = predicted(half.operator, {**point, IMAGE: halved(small)})
     require(
         whole.shape == wanted_measurement.shape,

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from ipt.core.abilities import Belief, ExactSteps, ability
 from ipt.core.observation import Observation
-from ipt.core.operator import IMAGE, Generator, ParameterSpec, ParametricOperator, Unknowns
+from ipt.core.operator import IMAGE, Generator, ParameterSpec, ParametricOperator, Unknowns, constrained
 from ipt.core.prior import Prior, Replicated
 from ipt.linalg.covariances import Isotropic
 from ipt.plugins.building import build_component
+from ipt.plugins.usual import usual_prior
 from ipt.testing.bench import Bench, first_taken
 from ipt.testing.draws import draws
 from ipt.testing.measures import BATCH, Arrays, normal, picture, rms, uniform
@@ -58,7 +59,11 @@ class OperatorBench(Bench):
     @cached_property
     def point(self) -> Unknowns:
         """An image and valid parameters, float64."""
-        return {IMAGE: picture(self.shape), **constrained(self.component, self.loose)}
+        return {IMAGE: picture(self.shape), **self.valid(self.loose)}
+
+    def valid(self, loose: Mapping[str, Tensor]) -> Unknowns:
+        """Valid parameters, of copies."""
+        return constrained(self.component, self.specs, {name: value.clone() for name, value in loose.items()})
 
     @torch.no_grad()
     def arguments(self) -> Arrays:
@@ -95,18 +100,19 @@ class OperatorBench(Bench):
 
 def drawn(spec: ParameterSpec, name: str) -> Tensor:
     """Values from a parameter's usual prior, (BATCH, *spec.shape) physical; between 0 and 1 where it has none."""
-    if spec.prior:
+    if usual_prior(spec) != "":
         # A prior that cannot be had is what the check `usual-prior` is about.
         with contextlib.suppress(ValueError, OSError):
-            prior = usual_prior(spec)
+            prior = made_prior(spec)
             normalization = prior.normalization(spec.shape)
             return normalization.physical(draws(prior, normalization.shape))
     return uniform((BATCH, *spec.shape), f"parameter {name}")
 
 
-def usual_prior(spec: ParameterSpec) -> Prior:
-    """The prior that a parameter names, as the solver uses it; IptError if it cannot be had."""
-    prior = build_component("prior", spec.prior)
+def made_prior(spec: ParameterSpec) -> Prior:
+    """The usual prior of a parameter, as the solver uses it; IptError if it cannot be had."""
+    usual = usual_prior(spec)
+    prior = build_component("prior", usual) if isinstance(usual, str) else usual
     return prior if spec.copies == 1 else Replicated(prior, spec.copies)
 
 
@@ -123,8 +129,3 @@ def believed(mean: Tensor, deviation: float) -> Belief:
 def predicted(operator: ParametricOperator, point: Mapping[str, Tensor]) -> Tensor:
     """Of an image and valid parameters by name; of copies, for what changes its arguments breaks `inputs` alone."""
     return operator.forward(**{name: value.clone() for name, value in point.items()})
-
-
-def constrained(operator: ParametricOperator, loose: Mapping[str, Tensor]) -> Unknowns:
-    """Valid parameters, of copies."""
-    return operator.constrain({name: value.clone() for name, value in loose.items()})

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from ipt.core.abilities import Linear, ability
 from ipt.core.operator import IMAGE, Generator, ParameterSpec, ParametricOperator, Unknowns
+from ipt.plugins.usual import usual_prior
 from ipt.testing import operator_abilities
 from ipt.testing.bench import COMMON
 from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, same
-from ipt.testing.operator_bench import OperatorBench, constrained, predicted, scale_of, usual_prior
+from ipt.testing.operator_bench import OperatorBench, made_prior, predicted, scale_of
 from ipt.testing.promises import Check, Promise, at_most, require, skip
 
 EXACT = 1e-6
@@ -48,6 +49,7 @@ def _shapes(bench: OperatorBench) -> None:
     for name, spec in bench.specs.items():
         good = isinstance(spec, ParameterSpec) and len(spec.shape) == 3 and min(spec.shape) >= 1
         require(good, f"{name} is declared as {spec!r}, not as a ParameterSpec of shape (channels, height, width)")
+        require(spec.range is None or spec.range[0] < spec.range[1], f"{name} has the range {spec.range}: low < high")
         require(
             name.isidentifier() and name != IMAGE, f"{name!r} cannot be a parameter's name: forward takes it by name"
         )
@@ -67,14 +69,26 @@ def _shapes(bench: OperatorBench) -> None:
         f"image_shape{tuple(measured.shape[1:])} is {tuple(back)}, the image's {bench.shape}",
     )
     finite({"forward": measured})
+    # Whatever raises an exception shows here.
+    bench.answers(operator, bench.arguments())
 
 
 def _usual_prior(bench: OperatorBench) -> None:
-    named = {name: spec for name, spec in bench.specs.items() if spec.prior}
+    named = [spec for spec in bench.specs.values() if usual_prior(spec) != ""]
     if not named:
-        skip("no parameter names a usual prior")
-    for spec in named.values():
-        usual_prior(spec).normalization(spec.shape)
+        skip("no parameter has a usual prior, or a range")
+    for spec in named:
+        made_prior(spec).normalization(spec.shape)
+
+
+def _used(bench: OperatorBench) -> None:
+    operator_abilities.needs_parameters(bench)
+    usual, point = predicted(bench.component, bench.point), bench.point
+    others = [{name: value.roll(1, 0) for name, value in bench.loose.items()}, *_wild(bench).values()]
+    for name in bench.specs:
+        tried = [{**point, name: bench.valid({**bench.loose, name: other[name]})[name]} for other in others]
+        seen = any(not torch.equal(predicted(bench.component, each), usual) for each in tried)
+        require(seen, f"forward gives the same whatever {name} is")
 
 
 def _derivatives(bench: OperatorBench) -> None:
@@ -84,7 +98,7 @@ def _derivatives(bench: OperatorBench) -> None:
         return lambda value: predicted(operator, {**rest, name: value})
 
     def after_constrain(name: str, rest: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
-        return lambda value: predicted(operator, {IMAGE: point[IMAGE], **constrained(operator, {**rest, name: value})})
+        return lambda value: predicted(operator, {IMAGE: point[IMAGE], **bench.valid({**rest, name: value})})
 
     for name in point:
         error = derivative_error(measured(name, point), point[name])
@@ -122,14 +136,14 @@ def _linear(bench: OperatorBench) -> None:
 def _constrain_idempotent(bench: OperatorBench) -> None:
     operator_abilities.needs_parameters(bench)
     for name, loose in _wild(bench).items():
-        once = constrained(bench.component, loose)
-        same(constrained(bench.component, once), once, EXACT, f"between constraining once and twice, from {name}")
+        once = bench.valid(loose)
+        same(bench.valid(once), once, EXACT, f"between constraining once and twice, from {name}")
 
 
 def _constrain_finite(bench: OperatorBench) -> None:
     operator_abilities.needs_parameters(bench)
     for name, loose in _wild(bench).items():
-        valid = constrained(bench.component, loose)
+        valid = bench.valid(loose)
         finite({f"constrain {each}": value for each, value in valid.items()}, f", from {name}")
         finite({"forward": predicted(bench.component, {IMAGE: bench.point[IMAGE], **valid})}, f", from {name}")
 
@@ -154,12 +168,19 @@ PROMISES = (
         "declare (channels, height, width) without the batch in each ParameterSpec, let forward keep the batch first, "
         "and override image_shape where the measurement's size is not the image's",
         _shapes,
+        root=True,
     ),
     Promise(
         "usual-prior",
         "the usual prior of each parameter can be built by its name and takes the parameter's shape",
         "register the prior under that name, or name one that `ipt list prior` shows, or leave it empty",
         _usual_prior,
+    ),
+    Promise(
+        "used",
+        "`forward` depends on every parameter that is declared",
+        "use it in forward, under the name that `parameters` gives it, or do not declare it",
+        _used,
     ),
     *COMMON,
     Promise(
@@ -174,6 +195,7 @@ PROMISES = (
         "declared `Linear`, `forward` is linear in the image and its derivative is its adjoint",
         "take out what clips, normalises or adds to the image, or do not declare it linear",
         _linear,
+        after=("derivatives",),
     ),
     Promise(
         "constrain-idempotent",
@@ -205,6 +227,7 @@ PROMISES = (
         "leave out the residual where observation.mask is 0 (observation.residual does), or return None there: the "
         "rules then differentiate forward",
         operator_abilities.mask,
+        after=("batch", "image-step", "parameter-step"),
     ),
     Promise(
         "coarser",

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from ipt.core.normalization import Normalization
-from ipt.core.prior import Posterior, Prior
+from ipt.core.prior import Prior
 from ipt.linalg.covariances import Covariance
-from ipt.testing.bench import ALONE, COMMON, Bench, first_taken
-from ipt.testing.draws import draws
-from ipt.testing.measures import BATCH, Arrays, derivative_error, difference, finite, normal, rms, uneven, uniform
+from ipt.testing.bench import ALONE, COMMON
+from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, rms, uniform
+from ipt.testing.prior_bench import DECADES, LEVELS, PriorBench, uncertainty
 from ipt.testing.promises import Check, Promise, at_most, require, skip
 
-SHAPES = (
-    (3, 16, 24),
-    (1, 16, 24),
-    (2, 16, 24),
-    (1, 1, 1),
-    *((channels, side, side) for side in (32, 64, 128, 256, 512) for channels in (1, 2, 3)),
-)
-"""Quantities that are tried, in this order, where no shape is named; the first that the prior takes is used."""
-LEVELS = (0.1, 5.0)
-DECADES = tuple(10.0**power for power in range(-3, 3))
-"""Five decades of sigma."""
 MISFIT = 0.05
 """Correlation that an error may have with what it should not, for estimates by trained networks: .25 % of the mean
 square."""
+LARGEST = 10.0
+"""Standard deviation of a normalized variable, at most: it is about -1..1."""
 STANDARD_ERRORS = 5.0
 """Standard errors by which a statistic may be off."""
 
@@ -49,71 +38,6 @@ def prior_checks(
             attribute `device` stays there, and all its checks run there.
     """
     return PriorBench(prior, shape, samples, device).checks(PROMISES)
-
-
-@dataclass(frozen=True)
-class PriorBench(Bench):
-    """A prior on the bench."""
-
-    component: Prior
-    given_shape: tuple[int, ...] | None
-    samples: Tensor | None
-    device: str | None
-
-    @property
-    def home(self) -> str:
-        return str(getattr(self.component, "device", "cpu"))
-
-    def place(self) -> str:
-        if getattr(self.component, "device", None) is None:
-            return super().place()
-        if self.home == "cpu":
-            skip("it was built to stay on the CPU")
-        return self.home
-
-    @cached_property
-    def shape(self) -> tuple[int, ...]:
-        if self.samples is not None:
-            return tuple(self.samples.shape[1:])
-        return self.given_shape or first_taken(self.component.normalization, SHAPES, "shape")
-
-    @cached_property
-    def normalization(self) -> Normalization:
-        return self.component.normalization(self.shape)
-
-    @cached_property
-    def clean(self) -> Tensor:
-        """Typical values of the normalised variable, (N, *normalization.shape), float64."""
-        if self.samples is not None:
-            return self.normalization.normalized(self.samples.double())
-        drawn = draws(self.component, self.normalization.shape, self.home)
-        # What a faulty denoiser draws may all be the same; spread out, its fault shows.
-        sigma = DECADES[-1]
-        noisy = sigma * normal(tuple(drawn[:1].shape), "noise of draws").to(self.home)
-        centre, least = drawn.mean(), 0.5 * uncertainty(self.component.posterior(noisy, sigma))
-        narrow = (drawn - centre).abs().amax() < least
-        return centre + least * normal(tuple(drawn.shape), "spread") if narrow else drawn
-
-    def noisy(self, sigma: float) -> Tensor:
-        noise = normal(tuple(self.clean.shape), f"noise {sigma:g}")
-        return (self.clean + sigma * noise).to(self.home)
-
-    def arguments(self) -> Arrays:
-        factor = uneven(self.normalization.shape).to(self.home)
-        return {"noisy": {f"{sigma:g}": self.noisy(sigma)[: len(factor)] * factor for sigma in LEVELS}}
-
-    @torch.no_grad()
-    def answers(self, component: Prior, arguments: Arrays) -> dict[str, Tensor]:
-        found = {}
-        for sigma, noisy in arguments["noisy"].items():
-            found[f"denoise at sigma {sigma}"] = component.denoise(noisy, float(sigma))
-            found[f"covariance at sigma {sigma}"] = component.posterior(noisy, float(sigma)).covariance.root(noisy)
-        return found
-
-
-def uncertainty(posterior: Posterior) -> float:
-    """Root mean square of what is uncertain of an entry."""
-    return float(posterior.covariance.variance.double().mean().sqrt())
 
 
 def _normalization(bench: PriorBench) -> None:
@@ -149,6 +73,8 @@ def _shapes(bench: PriorBench) -> None:
     at_most(
         difference(answers["posterior"], answers["denoise"]), ALONE, "the posterior's mean, its difference from denoise"
     )
+    # Whatever raises an exception shows here.
+    bench.answers(bench.component, bench.arguments())
 
 
 def _derivatives(bench: PriorBench) -> None:
@@ -185,7 +111,8 @@ def _conditional_mean(bench: PriorBench) -> None:
     independent proofs.
     """
     if bench.samples is None:
-        skip("no samples of what it describes were given (samples=)")
+        _forgets(bench)
+        skip("no samples of what it describes were given (samples=); behind much noise it says little, as it should")
     require(len(bench.samples) >= 32, f"{len(bench.samples)} samples are too few to tell")
     for sigma in (0.1, 0.5, 2.0):
         noisy = bench.noisy(sigma)
@@ -198,6 +125,21 @@ def _conditional_mean(bench: PriorBench) -> None:
             limit = MISFIT + STANDARD_ERRORS * float(by_image.std()) / math.sqrt(len(by_image)) / size
             what = f"correlation of clean - denoise(noisy, sigma) with {name} at sigma {sigma:g}"
             at_most(float(by_image.mean().abs()) / size, limit, what)
+
+
+def _forgets(bench: PriorBench) -> None:
+    """Behind much noise the estimate must hardly follow the noisy variable.
+
+    Its mean derivative times sigma^2 is the variance of clean given noisy (Tweedie's second formula), which is of the
+    order of 1 for a normalized variable, and sigma^2 for a denoiser that returns its input.
+    """
+    sigma = DECADES[-1]
+    noisy = bench.noisy(sigma)[:BATCH]
+    step = 0.1 * sigma * normal(tuple(noisy.shape), "step").sign().to(noisy)
+    change = bench.component.denoise(noisy + step, sigma) - bench.component.denoise(noisy - step, sigma)
+    slope = float((change.double() * step).mean() / (2 * step.square().mean()))
+    what = f"deviation of clean given noisy at sigma {sigma:g}, as denoise follows noisy (sigma^2 times its derivative)"
+    at_most(sigma * math.sqrt(abs(slope)), LARGEST, what)
 
 
 @torch.no_grad()
@@ -251,12 +193,14 @@ PROMISES = (
         "`normalization` is invertible and of the shape that is asked for, or refuses with a ValueError that says why",
         "return ipt.Normalization(shape, physical_shape, scale, offset) with physical_shape as asked, scale not 0",
         _normalization,
+        root=True,
     ),
     Promise(
         "shapes",
         "`denoise` and `posterior` give the shape of the noisy variable, and the same mean",
         "override `denoise` alone, or let it return self.posterior(noisy, sigma).mean",
         _shapes,
+        root=True,
     ),
     *COMMON,
     Promise(
@@ -281,9 +225,11 @@ PROMISES = (
     Promise(
         "conditional-mean",
         "`denoise` is the mean of clean given noisy = clean + sigma * noise, as samples show",
-        "train with squared error, or derive it as noisy + sigma^2 * the gradient of the noisy log-density; the median "
-        "or the most probable value is something else; sigma is a standard deviation, in normalised units",
+        "return an estimate of clean, not the noisy variable; train with squared error, or derive it as noisy + "
+        "sigma^2 * the gradient of the noisy log-density; the median or the most probable value is something else; "
+        "sigma is a standard deviation, in normalised units",
         _conditional_mean,
+        after=("identity",),
     ),
     Promise(
         "variance",
@@ -296,5 +242,6 @@ PROMISES = (
         "of a covariance C = L L', `root` and `root_transposed` are L and L', `apply` is C and `solve` its inverse",
         "derive each from the same factors: the transpose of a product is that of its factors, in reverse order",
         _covariance,
+        after=("variance",),
     ),
 )

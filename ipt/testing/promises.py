@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 from unittest import SkipTest
 
 from ipt.core.errors import IptError
-from ipt.plugins.registry import one_line
+from ipt.plugins.faults import located
+
+RAISED = "correct what the message says; `ipt.testing` calls it as a solve does"
+"""Where an exception came up, what a promise's own remedy is about does not matter yet."""
 
 
 class Shortfall(Exception):
@@ -21,20 +23,26 @@ class Promise:
     """One promise: a name for lists, what it says, how to mend what breaks it, and the trial of it on a bench.
 
     The trial raises Shortfall where the promise is broken and SkipTest, with the reason, where it does not apply.
+
+    Attributes:
+        root: the others rely on it: where it is broken, they say nothing.
+        after: names of promises that this one relies on.
     """
 
     name: str
     says: str
     mend: str
     trial: Callable[[Any], None]
+    root: bool = False
+    after: tuple[str, ...] = ()
 
 
 class BrokenPromise(AssertionError):
-    """Which promise is broken, what was found, and how to mend it. found: that alone."""
+    """Which promise is broken, what was found, and how to mend it. found, mend: these alone."""
 
-    def __init__(self, component: str, promise: Promise, found: str):
-        super().__init__(f"{component} breaks {promise.name!r}: {promise.says}.\n{found}\nTo mend it: {promise.mend}.")
-        self.found = found
+    def __init__(self, component: str, promise: Promise, found: str, mend: str):
+        super().__init__(f"{component} breaks {promise.name!r}: {promise.says}.\n{found}\nTo mend it: {mend}.")
+        self.found, self.mend = found, mend
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,18 +62,12 @@ class Check:
         try:
             self.promise.trial(self.bench)
         except Shortfall as found:
-            raise BrokenPromise(self.component, self.promise, str(found)) from None
+            raise BrokenPromise(self.component, self.promise, str(found), self.promise.mend) from None
         except (SkipTest, MemoryError):
             raise
         except Exception as error:
-            message = str(error) if isinstance(error, IptError) else f"{one_line(error)} ({_place(error)})"
-            raise BrokenPromise(self.component, self.promise, f"It raised: {message}") from error
-
-
-def _place(error: BaseException) -> str:
-    """File and line where an exception was raised."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{frame.filename}, line {frame.lineno}"
+            message = str(error) if isinstance(error, IptError) else located(error)
+            raise BrokenPromise(self.component, self.promise, f"It raised: {message}", RAISED) from error
 
 
 def at_most(measured: float, limit: float, what: str) -> None:

@@ -6,12 +6,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from unittest import SkipTest
 
-from ipt.core.errors import Lacking
+from torch import Tensor
+
+from ipt.core.errors import IptError, Lacking
+from ipt.core.operator import Generator
+from ipt.core.prior import Prior
 from ipt.plugins.component import KINDS
 from ipt.plugins.discovery import discover
 from ipt.plugins.plans import Planner
@@ -19,10 +23,12 @@ from ipt.plugins.registry import Plugin, Registry
 from ipt.testing.generators import generator_checks
 from ipt.testing.guidance import guidance_checks
 from ipt.testing.operators import operator_checks
+from ipt.testing.prior_bench import SHAPES
 from ipt.testing.priors import prior_checks
 from ipt.testing.promises import BrokenPromise, Check, Promise, require, skip
 
 Shape = tuple[int, ...] | None
+_SAMPLES = 128
 _ENTRY_POINT = "import sys; from ipt.plugins.discovery import discover; discover(); print('torch' in sys.modules)"
 
 
@@ -48,7 +54,12 @@ class Finding:
 
 
 def component_findings(
-    kind: str, spec: str, settings: Mapping[str, Any], shape: Shape = None, device: str | None = None
+    kind: str,
+    spec: str,
+    settings: Mapping[str, Any],
+    shape: Shape = None,
+    device: str | None = None,
+    generator: Generator | None = None,
 ) -> Iterator[Finding]:
     """Every promise of a component, tried one after the other; where it cannot be built, that alone.
 
@@ -60,14 +71,14 @@ def component_findings(
         settings: likewise.
         shape: (C, H, W) of the images (of a prior or generator: of its quantity); None: one that it takes.
         device: where networks run, and the check `device`.
+        generator: of samples of what a prior describes.
     """
     component = f"{kind} {spec}"
     workshop = _Workshop(kind, spec, settings, device)
     built = finding(Check(BUILDS, workshop, spec), component)
     yield built
     if built.status == "ok":
-        for check in _checks(kind, workshop.build(), shape, device):
-            yield finding(check, component)
+        yield from _findings(_checks(kind, workshop.build(), shape, device, generator), component)
 
 
 def package_findings(plugins: list[Plugin], registry: Registry) -> Iterator[Finding]:
@@ -75,6 +86,27 @@ def package_findings(plugins: list[Plugin], registry: Registry) -> Iterator[Find
     package = _Package(plugins, registry)
     for promise in PACKAGE:
         yield finding(Check(promise, package, package.name), package.name)
+
+
+def _findings(checks: Sequence[Check], component: str) -> Iterator[Finding]:
+    """Of every check; skipped where what it relies on is broken, or it found the same: one fault, one finding."""
+    broken: dict[str, str] = {}
+    root = ""
+    # Stable: in their order, those first that the others rely on.
+    for check in sorted(checks, key=lambda each: not each.promise.root):
+        promise = check.promise
+        before = root or next((name for name in promise.after if name in broken), "")
+        if before:
+            yield Finding(component, promise.name, "skipped", 0.0, f"not tried: mend {before!r} first")
+            continue
+        found = finding(check, component)
+        if found.status == "broken":
+            same = next((name for name, reason in broken.items() if reason == found.reason), "")
+            broken[promise.name] = found.reason
+            root = promise.name if promise.root else ""
+            if same:
+                found = replace(found, status="skipped", reason=f"as {same!r}, which is broken", mend="")
+        yield found
 
 
 def finding(check: Check, component: str) -> Finding:
@@ -87,18 +119,35 @@ def finding(check: Check, component: str) -> Finding:
     except SkipTest as skipped:
         status, reason = "skipped", str(skipped)
     except BrokenPromise as broken:
-        status, reason, mend = "broken", broken.found, check.promise.mend
+        status, reason, mend = "broken", broken.found, broken.mend
     return Finding(component, check.promise.name, status, time.perf_counter() - start, reason, mend)
 
 
-def _checks(kind: str, made: Any, shape: Shape, device: str | None) -> list[Check]:
+def _checks(kind: str, made: Any, shape: Shape, device: str | None, generator: Generator | None) -> list[Check]:
     if kind == "operator":
         return operator_checks(made, image_shape=shape, device=device)
     if kind == "prior":
-        return prior_checks(made, shape=shape, device=device)
+        samples = None if generator is None else _samples(made, generator, shape)
+        return prior_checks(made, shape=shape, samples=samples, device=device)
     if kind == "guidance":
         return guidance_checks(made, image_shape=shape, device=device)
     return generator_checks(made, shape=shape)
+
+
+def _samples(prior: Prior, generator: Generator, shape: Shape) -> Tensor:
+    """Of what a prior describes, of a shape that it takes and the generator draws; IptError: there is none."""
+    refusal = ""
+    for each in (shape,) if shape else SHAPES:
+        try:
+            prior.normalization(each)
+            drawn = generator.sample(range(_SAMPLES), each)
+        except ValueError as error:
+            refusal = str(error)
+        else:
+            if tuple(drawn.shape[1:]) == each:
+                return drawn
+            refusal = f"it draws {tuple(drawn.shape[1:])} for {each}"
+    raise IptError(f"the generator draws nothing that the prior takes ({refusal}): give another, or a shape=")
 
 
 @dataclass(frozen=True)

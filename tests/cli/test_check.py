@@ -64,7 +64,7 @@ def test_a_component_that_keeps_all_is_shown_in_a_table():
     assert result.exit_code == 0
     head, *rows = result.stdout.splitlines()
     assert head.split() == ["component", "promise", "result", "seconds", "reason"]
-    assert [row.split()[2] for row in rows] == ["builds", "shapes", "seeds", "distinct", "picklable", "random-state"]
+    assert [row.split()[2] for row in rows] == ["builds", "shapes", "random-state", "seeds", "distinct", "picklable"]
     assert "6 kept, 0 broken, 0 skipped." in result.stderr
 
 
@@ -203,3 +203,117 @@ def test_a_slip_is_reported_before_torch_is_loaded():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout.strip() == "False"
+
+
+FAULTY = """
+import numpy as np
+import torch
+import ipt
+
+
+class Plain(ipt.ParametricOperator):
+    def parameters(self, image_shape):
+        return {"gain": ipt.ParameterSpec((1, 1, 1), "factor", range=(0.2, 2))}
+
+    def forward(self, image, gain):
+        return gain * image
+
+
+class Raises(Plain):
+    def forward(self, image, gain):
+        return torch.cat([gain, image], 1)
+
+
+class Crops(Plain):
+    def forward(self, image, gain):
+        return (gain * image)[..., 1:]
+
+
+class Single(Plain):
+    def forward(self, image, gain):
+        return (gain * image).float()
+
+
+class Random(Plain):
+    def forward(self, image, gain):
+        return gain * image + 0.01 * torch.randn_like(image)
+
+
+class Ignores(Plain):
+    def forward(self, image, gain):
+        return image.square()
+
+
+class Rounds(Plain, ipt.Linear):
+    def forward(self, image, gain):
+        return torch.from_numpy(np.round((gain * image).detach().numpy(), 2))
+
+
+class Batch(Plain):
+    def forward(self, image, gain):
+        return gain * image / image.mean()
+
+
+class Steps(Plain, ipt.ExactSteps):
+    def image_step(self, observation, image, parameters, beliefs):
+        return image.mean[0, 0, 0, 0, 0]
+
+    def parameter_step(self, observation, image, parameters, known):
+        return None
+
+
+class Echo(ipt.Prior):
+    def normalization(self, shape):
+        return ipt.Normalization(shape, shape, 0.5, 0.5)
+
+    def denoise(self, noisy, sigma):
+        return noisy
+
+
+class Fails(Echo):
+    def denoise(self, noisy, sigma):
+        return noisy @ noisy[:, :, :3]
+
+
+@ipt.hookimpl
+def ipt_operators():
+    for kind in (Raises, Crops, Single, Random, Ignores, Rounds, Batch, Steps):
+        yield ipt.Component(kind.__name__.lower(), kind, "a fault")
+
+
+@ipt.hookimpl
+def ipt_priors():
+    for kind in (Echo, Fails):
+        yield ipt.Component(kind.__name__.lower(), kind, "a fault")
+"""
+CAUSES = {
+    "raises": ("shapes", "Sizes of tensors must match", "correct what the message says"),
+    "crops": ("shapes", "image_shape", "override image_shape"),
+    "single": ("dtype", "torch.float32 for arguments of torch.float64", "undo a cast"),
+    "random": ("random-state", "global generator of torch", "torch.Generator of your own"),
+    "ignores": ("used", "the same whatever gain is", "do not declare it"),
+    "rounds": ("derivatives", "derivative of forward", "or numpy on the way"),
+    "batch": ("batch", "alone and in a batch", "never over the batch"),
+    "steps": ("shapes", "IndexError", "correct what the message says"),
+    "echo": ("conditional-mean", "as denoise follows noisy", "return an estimate of clean"),
+    "fails": ("shapes", "faulty_parts.py, line", "correct what the message says"),
+}
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_a_fault_is_one_finding_with_its_remedy(name, install):
+    install("faulty-parts", FAULTY)
+    promise, found, remedy = CAUSES[name]
+    result = run(name, "--json")
+    (row,) = [each for each in json.loads(result.stdout) if each["status"] == "broken"]
+    assert result.exit_code == 1 and row["promise"] == promise
+    assert found in row["reason"] and remedy in row["mend"]
+
+
+def test_a_generator_draws_what_a_prior_describes():
+    found = statuses(run("prior", "box", "--generator", "uniform", "--shape", "1,4,4", "--json"))
+    assert found["prior box", "conditional-mean"] == "ok"
+    other = statuses(run("prior", "box", "--generator", "normal:mean=.8,std=.02", "--shape", "1,4,4", "--json"))
+    assert other["prior box", "conditional-mean"] == "broken"
+    refused = run("prior", "tilt", "--generator", "motion")
+    assert refused.exit_code == 1 and "draws nothing that the prior takes" in refused.stderr

@@ -26,6 +26,9 @@ def raising(error: BaseException):
     return call
 
 
+RAISED = raising.__code__.co_firstlineno + 2
+
+
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
@@ -55,7 +58,7 @@ def raising(error: BaseException):
         (
             ZeroDivisionError("division by zero"),
             1,
-            "Error: unexpected ZeroDivisionError: division by zero\n"
+            f"Error: unexpected ZeroDivisionError: division by zero ({__file__}, line {RAISED})\n"
             "Set IPT_TRACEBACK=1 for the traceback, and report it with that.\n",
         ),
     ],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.core.sampling import Schedule, Tail
+from ipt.core.sampling import Schedule
+from ipt.sampling.schedules import Tail
 
 
 class Given(Schedule):

@@ -48,6 +48,18 @@ def test_device_and_precision_are_of_priors_that_have_them(planner):
     assert planner.plan("prior", "natural", {"precision": "fp32"}, "prior").options["precision"] == "fp32"
 
 
+def test_several_options_in_a_name(planner, tmp_path, monkeypatch):
+    plan = planner.plan("prior", "box:low=.5, high=4.5", {}, "prior")
+    assert plan.options == {"low": 0.5, "high": 4.5}
+    plan = planner.plan("generator", "motion:extent=[5,9],intensity=.5", {}, "generator")
+    assert plan.options == {"extent": (5, 9), "intensity": 0.5}
+    assert planner.plan("operator", "blur:kernel_size=9,border=zero", {}, "operator").build() == Blur(9, "zero")
+    samples = planner.plan("prior", "empirical:generator=motion,generator.extent=5", {}, "prior")
+    assert names(samples) == ["empirical", "motion"] and samples.options["generator"].options == {"extent": 5}
+    # A file may be called so.
+    assert planner.plan("prior", "empirical:a=1.npz", {}, "prior").options == {"samples": "a=1.npz"}
+
+
 def test_a_path_is_a_network(planner, tmp_path):
     plan = planner.plan("prior", str(tmp_path), {}, "prior")
     assert names(plan) == ["network"] and plan.options["path"] == str(tmp_path)
@@ -60,6 +72,8 @@ def test_a_path_is_a_network(planner, tmp_path):
     [
         ("operator", "blur", {"bordr": "zero"}, r"has no option 'bordr' \(operator.bordr\)"),
         ("operator", "blur:3", {"kernel_size": 5}, "given twice, in 'blur:3' and as operator.kernel_size"),
+        ("prior", "box:low=0,high=2", {"high": 3}, "given twice, in 'box:low=0,high=2' and as prior.high"),
+        ("prior", "box:lo=0", {}, "prior 'box' has no option 'lo'"),
         ("operator", "blur+", {}, "is incomplete"),
         ("operator", "blur+downscale", {"blur": 3}, "blur is a part of"),
         ("operator", "blur+downscale", {"nothing": 3}, "no part of operator 'blur.downscale' has an option 'nothing'"),

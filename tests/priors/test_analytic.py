@@ -42,6 +42,20 @@ def by_integration(centre, sigma):
     return float(peak + first), float(second - first**2)
 
 
+def test_a_gaussian_in_physical_units():
+    prior = GaussianPrior(12.0, 3.0, units="physical")
+    normalization = prior.normalization((1, 1, 1))
+    assert (normalization.scale, normalization.offset) == (6.0, 12.0)
+    noisy = normalization.normalized(torch.full((1, 1, 1, 1), 18.0, dtype=torch.float64))
+    # Noise of the variable's own deviation: halfway to the mean.
+    assert float(normalization.physical(prior.denoise(noisy, 0.5))) == pytest.approx(15.0)
+    several = GaussianPrior(torch.tensor([[[1.0]], [[3.0]]]), torch.tensor([[[1.0]], [[2.0]]]), units="physical")
+    far = several.denoise(torch.zeros(1, 2, 1, 1, dtype=torch.float64), 1e6)
+    assert several.normalization((2, 1, 1)).physical(far).flatten().tolist() == pytest.approx([1.0, 3.0], abs=1e-6)
+    with pytest.raises(IptError, match="normalized or physical"):
+        GaussianPrior(units="px")
+
+
 @pytest.mark.parametrize("prior", PRIORS)
 def test_without_noise_the_denoiser_is_the_identity(prior):
     clean = torch.linspace(-0.9, 0.9, 24, dtype=torch.float64).reshape(1, 1, 4, 6)

@@ -206,7 +206,7 @@ def test_options_by_name():
         (lambda: TiltPrior("strong"), "tilt.strength is a root mean square above 0 in pixels"),
         (lambda: TiltPrior(math.inf), "tilt.strength is a root mean square above 0 in pixels"),
         (lambda: TiltPrior(generator=MotionKernels()), "MotionKernels does not say what statistics"),
-        (lambda: TiltPrior(iterations=-1), "tilt.iterations is a whole number"),
+        (lambda: TiltPrior(iterations=-1), "iterations is a whole number"),
         (lambda: TiltPrior().normalization((1, 8, 8)), r"a tilt field is \(2, height, width\)"),
     ],
 )

@@ -118,6 +118,19 @@ class AlwaysOnTheCPU(Plain):
         return value if value.device.type == "cpu" else torch.zeros(value.shape)
 
 
+class Ignores(Plain):
+    """Nothing can be found of what does not matter."""
+
+    def parameters(self, image_shape):
+        return {**super().parameters(image_shape), "veil": ParameterSpec((1, 1, 1), "light added")}
+
+    def constrain(self, parameters):
+        return {**super().constrain(parameters), "veil": parameters["veil"]}
+
+    def forward(self, image, gain, veil):
+        return gain * image
+
+
 class HoldsALambda(Plain):
     def __init__(self):
         self.apply = lambda image, gain: gain * image
@@ -316,6 +329,7 @@ FAULTS = {
     ChangesTheTensor: {"inputs"},
     AlwaysDouble: {"dtype"},
     AlwaysOnTheCPU: {"device"},
+    Ignores: {"used"},
     HoldsALambda: {"picklable"},
     ForgetsWhenPickled: {"picklable"},
     UsesTorchsGenerator: {"random-state"},
@@ -397,7 +411,7 @@ def test_without_parameters_or_declarations_what_does_not_apply_is_skipped(broke
         except Exception as error:
             reasons[check.__name__] = type(error).__name__, str(error)
     skipped = {"usual-prior", "linear", "constrain-idempotent", "constrain-finite", "image-step", "parameter-step"}
-    skipped |= {"coarser", "mask"}
+    skipped |= {"coarser", "mask", "used"}
     # A class within a function cannot be pickled.
     assert reasons.keys() - {"device"} == skipped | {"picklable"}
     assert all(reasons[name][0] == "SkipTest" for name in skipped)

@@ -149,6 +149,11 @@ class AnotherMean(Normal):
         return super().denoise(noisy, sigma) + 0.5 * (1 - self.gain(sigma))
 
 
+class Unchanged(Normal):
+    def denoise(self, noisy, sigma):
+        return noisy.clone()
+
+
 class FallingUncertainty(Normal):
     def uncertainty(self, sigma):
         return 1 / sigma
@@ -195,6 +200,7 @@ FAULTS = {
     DeviationForVariance: {"identity", "conditional-mean"},
     TooConfident: {"conditional-mean"},
     AnotherMean: {"conditional-mean"},
+    Unchanged: {"conditional-mean"},
     FallingUncertainty: {"variance"},
     NoUncertainty: {"variance", "covariance"},
     EndlessUncertainty: {"variance"},
@@ -222,7 +228,11 @@ def test_a_fault_shows_in_its_own_draws_too(broken):
             return noisy / 2
 
     # A class within a function cannot be pickled.
-    assert broken(prior_checks(Half())) == {"identity", "picklable"}
+    assert broken(prior_checks(Half())) == {"identity", "picklable", "conditional-mean"}
+
+
+def test_a_denoiser_that_returns_its_input_shows_without_samples(broken):
+    assert broken(prior_checks(Unchanged())) == {"conditional-mean"}
 
 
 @pytest.mark.parametrize("check", prior_checks(Normal(), samples=SAMPLES, device="meta"))

@@ -17,7 +17,7 @@ from ipt.folder.options import ExecutionOptions
 from ipt.folder.pipeline import Pipeline
 from ipt.folder.serial import SerialBackend
 from ipt.images.outcomes import Outcome, Progress
-from ipt.plugins.registry import one_line
+from ipt.plugins.faults import located
 from ipt.solve.options import SolveOptions
 
 _SECONDS_BETWEEN_STEPS = 0.2
@@ -107,7 +107,7 @@ class Worker:
             self.send(Fatal(str(error)))
         except Exception as error:
             advice = "Set engine=local:1 and IPT_TRACEBACK=1 to see where."
-            self.send(Fatal(f"a worker failed: {one_line(error)}\n{advice}"))
+            self.send(Fatal(f"a worker failed: {located(error)}\n{advice}"))
         else:
             self.send(Idle())
 

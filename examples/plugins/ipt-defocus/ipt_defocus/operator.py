@@ -1,13 +1,10 @@
 """Defocus: blur by a disc whose edge is smoothed over one pixel, so that its radius has a derivative."""
 
-from collections.abc import Mapping, Sequence
-
 import torch
 from torch import Tensor
 
 import ipt
 from ipt.operators.blur import Blur
-from ipt.priors.analytic import BoxPrior
 
 LOW, HIGH = 0.5, 6.0
 SIDE = 15
@@ -21,7 +18,8 @@ class Defocus(ipt.ParametricOperator, ipt.Linear):
         self.blur = Blur(SIDE, border)
 
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ipt.ParameterSpec]:
-        return {"radius": ipt.ParameterSpec((1, 1, 1), "of the disc", "px", "disc-radius", generator="disc-radius")}
+        draws = "uniform:low=1,high=5"
+        return {"radius": ipt.ParameterSpec((1, 1, 1), "of the disc", "px", range=(LOW, HIGH), generator=draws)}
 
     def disc(self, radius: Tensor) -> Tensor:
         away = torch.arange(SIDE).to(radius) - SIDE // 2
@@ -30,16 +28,3 @@ class Defocus(ipt.ParametricOperator, ipt.Linear):
 
     def forward(self, image: Tensor, radius: Tensor) -> Tensor:  # type: ignore[override]
         return self.blur.forward(image, self.disc(radius))
-
-    def constrain(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {"radius": parameters["radius"].clamp(LOW, HIGH)}
-
-
-def box() -> ipt.Prior:
-    return BoxPrior(LOW, HIGH)
-
-
-class Radii(ipt.Generator):
-    def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
-        draws = [torch.rand(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        return 1 + 4 * torch.stack(draws)

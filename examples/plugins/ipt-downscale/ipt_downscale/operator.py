@@ -1,13 +1,10 @@
 """Blind super-resolution: y = every f-th pixel of k * x, the anti-alias filter k a Gaussian of unknown widths."""
 
-from collections.abc import Mapping, Sequence
-
 import torch
 from torch import Tensor
 
 import ipt
 from ipt.operators.blur import Blur
-from ipt.priors.analytic import BoxPrior
 
 LOW, HIGH = 0.3, 3.0
 SIDE = 15
@@ -26,7 +23,8 @@ class BlindDownscale(ipt.ParametricOperator, ipt.Linear):
 
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ipt.ParameterSpec]:
         meaning = "standard deviation of the filter, down and across"
-        return {"width": ipt.ParameterSpec((2, 1, 1), meaning, "px", "filter-width", generator="filter-width")}
+        draws = "uniform:low=.6,high=2"
+        return {"width": ipt.ParameterSpec((2, 1, 1), meaning, "px", range=(LOW, HIGH), generator=draws)}
 
     def filter(self, width: Tensor) -> Tensor:
         away = torch.arange(SIDE).to(width) - SIDE // 2
@@ -36,16 +34,3 @@ class BlindDownscale(ipt.ParametricOperator, ipt.Linear):
 
     def forward(self, image: Tensor, width: Tensor) -> Tensor:  # type: ignore[override]
         return self.blur.forward(image, self.filter(width))[..., :: self.factor, :: self.factor]
-
-    def constrain(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {"width": parameters["width"].clamp(LOW, HIGH)}
-
-
-def box() -> ipt.Prior:
-    return BoxPrior(LOW, HIGH)
-
-
-class Widths(ipt.Generator):
-    def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
-        draws = [torch.rand(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        return 0.6 + 1.4 * torch.stack(draws)

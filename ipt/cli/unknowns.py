@@ -1,0 +1,83 @@
+"""What `ipt show operator` says of an operator besides its options: its unknowns, and what it can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ipt.core.errors import IptError, Lacking
+from ipt.plugins.building import build_component
+from ipt.plugins.faults import located
+
+
+def described(name: str) -> dict[str, Any]:
+    """Of an operator with its usual options: what is unknown, for an example size, and what it can do.
+
+    Returns:
+        "measurement" and "image", shapes (C, H, W); "unknowns", by name, with shape, meaning, unit, range, prior and
+        generator; "abilities", each with what it means. Where it cannot be built or used as it is, "refusal", and
+        "needs": whether that is for want of an option or a package.
+    """
+    from ipt.core import abilities
+    from ipt.operators.compose import nominal
+
+    try:
+        operator = build_component("operator", name)
+        example = nominal(operator)
+    except IptError as error:
+        return {"refusal": str(error), "needs": isinstance(error, Lacking)}
+    except Exception as error:
+        # A fault of a plugin's own: what else is known of it is shown all the same.
+        return {"refusal": located(error), "needs": False}
+    kinds = (
+        abilities.Linear,
+        abilities.ExactSteps,
+        abilities.MultiFrame,
+        abilities.Framed,
+        abilities.Resizable,
+        abilities.Coarsenable,
+        abilities.Canonicalizable,
+        abilities.Assessable,
+    )
+    return {
+        "measurement": list(example.measurement),
+        "image": list(example.image),
+        "unknowns": {name: _unknown(spec) for name, spec in example.parameters.items()},
+        "abilities": {
+            kind.__name__: _first_paragraph(kind) for kind in kinds if abilities.ability(operator, kind) is not None
+        },
+    }
+
+
+def _unknown(spec: Any) -> dict[str, Any]:
+    from ipt.plugins.usual import usual_generator, usual_prior
+
+    prior = usual_prior(spec)
+    return {
+        "shape": list(spec.shape),
+        "meaning": spec.meaning,
+        "unit": spec.unit,
+        "range": None if spec.range is None else list(spec.range),
+        "prior": prior if isinstance(prior, str) else type(prior).__name__,
+        "generator": usual_generator(spec),
+    }
+
+
+def _first_paragraph(kind: type) -> str:
+    return " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+
+
+def rows(unknowns: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """A table's rows: name, shape, unit, range, prior, generator, meaning."""
+    return [
+        (
+            name,
+            " x ".join(map(str, one["shape"])),
+            one["unit"] or "-",
+            "any" if one["range"] is None else "{:g} to {:g}".format(*one["range"]),
+            one["prior"] or "(none)",
+            one["generator"] or "(none)",
+            one["meaning"],
+        )
+        for name, one in unknowns.items()
+    ]

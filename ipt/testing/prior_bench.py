@@ -1,0 +1,93 @@
+"""A prior on the bench."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ipt.core.normalization import Normalization
+from ipt.core.prior import Posterior, Prior
+from ipt.testing.bench import Bench, first_taken
+from ipt.testing.draws import draws
+from ipt.testing.measures import Arrays, normal, uneven
+from ipt.testing.promises import skip
+
+SHAPES = (
+    (3, 16, 24),
+    (1, 16, 24),
+    (2, 16, 24),
+    (1, 1, 1),
+    *((channels, side, side) for side in (32, 64, 128, 256, 512) for channels in (1, 2, 3)),
+)
+"""Quantities that are tried, in this order, where no shape is named; the first that the prior takes is used."""
+LEVELS = (0.1, 5.0)
+DECADES = tuple(10.0**power for power in range(-3, 3))
+"""Five decades of sigma."""
+
+
+@dataclass(frozen=True)
+class PriorBench(Bench):
+    """A prior on the bench."""
+
+    component: Prior
+    given_shape: tuple[int, ...] | None
+    samples: Tensor | None
+    device: str | None
+
+    @property
+    def home(self) -> str:
+        return str(getattr(self.component, "device", "cpu"))
+
+    def place(self) -> str:
+        if getattr(self.component, "device", None) is None:
+            return super().place()
+        if self.home == "cpu":
+            skip("it was built to stay on the CPU")
+        return self.home
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        if self.samples is not None:
+            return tuple(self.samples.shape[1:])
+        return self.given_shape or first_taken(self.component.normalization, SHAPES, "shape")
+
+    @cached_property
+    def normalization(self) -> Normalization:
+        return self.component.normalization(self.shape)
+
+    @cached_property
+    def clean(self) -> Tensor:
+        """Typical values of the normalised variable, (N, *normalization.shape), float64."""
+        if self.samples is not None:
+            return self.normalization.normalized(self.samples.double())
+        drawn = draws(self.component, self.normalization.shape, self.home)
+        # What a faulty denoiser draws may all be the same; spread out, its fault shows.
+        sigma = DECADES[-1]
+        noisy = sigma * normal(tuple(drawn[:1].shape), "noise of draws").to(self.home)
+        centre, least = drawn.mean(), 0.5 * uncertainty(self.component.posterior(noisy, sigma))
+        narrow = (drawn - centre).abs().amax() < least
+        return centre + least * normal(tuple(drawn.shape), "spread") if narrow else drawn
+
+    def noisy(self, sigma: float) -> Tensor:
+        noise = normal(tuple(self.clean.shape), f"noise {sigma:g}")
+        return (self.clean + sigma * noise).to(self.home)
+
+    def arguments(self) -> Arrays:
+        factor = uneven(self.normalization.shape).to(self.home)
+        return {"noisy": {f"{sigma:g}": self.noisy(sigma)[: len(factor)] * factor for sigma in LEVELS}}
+
+    @torch.no_grad()
+    def answers(self, component: Prior, arguments: Arrays) -> dict[str, Tensor]:
+        found = {}
+        for sigma, noisy in arguments["noisy"].items():
+            found[f"denoise at sigma {sigma}"] = component.denoise(noisy, float(sigma))
+            found[f"covariance at sigma {sigma}"] = component.posterior(noisy, float(sigma)).covariance.root(noisy)
+        return found
+
+
+def uncertainty(posterior: Posterior) -> float:
+    """Root mean square of what is uncertain of an entry."""
+    return float(posterior.covariance.variance.double().mean().sqrt())
