@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+
+from PIL import Image
 
 from ipt.core.errors import IptError, Misuse
 from ipt.images import files
@@ -34,6 +38,14 @@ class InputImage:
         if not self.path.is_dir():
             return file_hash(self.path)
         return identity({path.name: file_hash(path) for path in files.inputs(self.path)})
+
+    @cached_property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width, of exposures the first's; None: of the example, and where it cannot be read."""
+        try:
+            return None if self.path is None else _size(files.inputs(self.path)[0])
+        except IptError:
+            return None
 
 
 def find_inputs(options: SolveOptions) -> list[InputImage]:
@@ -95,6 +107,14 @@ def check_files(own: Iterable[InputImage], out: Path) -> None:
                 raise IptError(
                     f"{path} is there and no result of ipt; choose another folder (out=), or replace it (force=True)"
                 )
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Height and width of a picture file, as far as possible without its pixels, before its EXIF orientation."""
+    with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(path) as image:
+        return image.height, image.width
+    _, height, width = files.read(path).shape
+    return height, width
 
 
 def _rivals(stem: str, roles: Collection[str]) -> set[str]:

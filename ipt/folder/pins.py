@@ -1,6 +1,7 @@
 """One folder, one set of options: OUT/run.yaml says what its results were made with, and a run that differs is refused.
 
-run.yaml holds the options, as a config file has them, and under "pinned" the versions and the weights.
+run.yaml holds the options, as a config file has them, and under "pinned" the versions and the weights. A prior that
+each picture has by its own size is in the picture's json, with its weights, and not in run.yaml.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from typing import Any
 import yaml
 
 from ipt.core.errors import IptError
-from ipt.core.prior import Prior
-from ipt.images.records import run_yaml, versions, weight_hashes, write_run_yaml
+from ipt.images.records import run_yaml, versions, write_run_yaml
 from ipt.plugins.options import flat
 from ipt.plugins.scalars import load_yaml
 from ipt.solve.options import PINNED, SolveOptions
@@ -22,9 +22,9 @@ FREE = ("input", "device", f"{PINNED}.versions.python")
 """What may differ: a folder may be moved, be solved on several machines, and no number depends on Python's version."""
 
 
-def pins(options: SolveOptions, priors: Mapping[str, Prior]) -> dict[str, Any]:
-    """What run.yaml is to hold."""
-    return {**options.plain(), PINNED: {"versions": versions(), "weights": weight_hashes(priors)}}
+def pins(options: SolveOptions, weights: Mapping[str, str]) -> dict[str, Any]:
+    """What run.yaml is to hold; weights: hashes of those that all pictures have in common, by unknown."""
+    return {**options.plain(), PINNED: {"versions": versions(), "weights": dict(weights)}}
 
 
 def check(out: Path, wanted: Mapping[str, Any], force: bool) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ipt.core.errors import IptError
 from ipt.core.operator import IMAGE
-from ipt.core.solver import Solution, Solver
+from ipt.core.solver import Solution
 from ipt.folder import checkpoints
 from ipt.folder.checkpoints import Checkpoint, Checkpointer
 from ipt.folder.inputs import InputImage, is_folder
@@ -30,7 +30,6 @@ from ipt.images.outcomes import Outcome, ProgressListener
 from ipt.images.parameters import parameter_file, read_parameter
 from ipt.images.records import file_hash, identity, weight_hashes
 from ipt.linalg.random import image_seed
-from ipt.plugins.building import build
 from ipt.plugins.faults import located
 from ipt.solve import example
 from ipt.solve.batches import BatchSizer, out_of_memory, solve_tasks
@@ -41,6 +40,7 @@ from ipt.solve.options import SolveOptions
 from ipt.solve.outputs import read_record, write_failure, write_result
 from ipt.solve.prepare import ImageTask, PreparedImage, prepare
 from ipt.solve.result import image_result
+from ipt.solve.solvers import Solvers
 from ipt.solve.truth import read_truth, truth_file
 
 
@@ -68,41 +68,48 @@ class Pipeline:
     """What the options of a run build, and what it does to an input.
 
     Attributes:
-        options: with a prior of the image.
+        options: of the run.
         execution: how the run goes.
         out: the folder of the results.
-        solver: for pictures in general.
+        solvers: for its pictures.
         known: parameters that are given, by name.
         parameters: names of the operator's, each either unknown, with a prior, or known.
+        weights: hashes of those that all its pictures have in common, by unknown.
         device: a torch device.
     """
 
     options: SolveOptions
     execution: ExecutionOptions
     out: Path
-    solver: Solver
+    solvers: Solvers
     known: Mapping[str, Tensor]
     parameters: tuple[str, ...]
+    weights: Mapping[str, str]
     device: str
 
     @classmethod
-    def build(cls, options: SolveOptions, execution: ExecutionOptions, out: Path) -> Pipeline:
-        """The pipeline of a run; IptError: what the options name does not exist or cannot be."""
+    def build(
+        cls, options: SolveOptions, execution: ExecutionOptions, out: Path, size: tuple[int, int] | None = None
+    ) -> Pipeline:
+        """The pipeline of a run.
+
+        Args:
+            options: what is solved.
+            execution: how.
+            out: the folder of the results.
+            size: height and width of one of its pictures, whose solver is built at once; None: of any.
+
+        Raises:
+            IptError: what the options name does not exist or cannot be.
+        """
         known = {name: read_parameter(path) for name, path in options.known.items()}
         device = choose_device(options.device)
-        solver = build(
-            options.operator,
-            options.prior[IMAGE],
-            options.guidance,
-            parameters={name: spec for name, spec in options.prior.items() if name != IMAGE},
-            known=tuple(known),
-            settings=options.settings(),
-            steps=options.steps,
-            device=device,
-            precision=options.precision,
-        ).solver
-        parameters = (*(name for name in solver.priors if name != IMAGE), *known)
-        return cls(options, execution, out, solver, known, parameters, device)
+        solvers = Solvers(options, known, device)
+        priors = dict(solvers.solver_for("", size).priors)
+        parameters = (*(name for name in priors if name != IMAGE), *known)
+        if IMAGE not in options.prior:
+            del priors[IMAGE]
+        return cls(options, execution, out, solvers, known, parameters, weight_hashes(priors), device)
 
     @cached_property
     def of_folder(self) -> bool:
@@ -113,8 +120,8 @@ class Pipeline:
     def example(self) -> Example:
         """What is solved without an input; IptError: there is none for this operator or prior."""
         seed = image_seed(self.options.seed, example.NAME)
-        prior, operator = self.solver.priors[IMAGE], self.solver.operator
-        return example.example(prior, operator, seed, max(1, self.options.frames), self.known)
+        solver = self.solvers.solver_for(example.NAME, None)
+        return example.example(solver.priors[IMAGE], solver.operator, seed, max(1, self.options.frames), self.known)
 
     def finished(self, image: InputImage, identity: str = "") -> dict[str, Any]:
         """The record of an earlier result that is whole and was made with all the same (`identity`); else empty."""
@@ -125,7 +132,8 @@ class Pipeline:
 
     def identity(self, image: InputImage) -> str:
         """Names everything that the result of an input depends on, by content where it is a file."""
-        values = {**self._common, "input": image.content}
+        solver = self.solvers.solver_for(image.name, image.size)
+        values = {**self._common, "input": image.content, "weights": weight_hashes(solver.priors)}
         if self.options.reference:
             truth = truth_file(self.options.reference, image.stem, Path(image.name).suffix)
             beside = [parameter_file(truth, name) for name in self.parameters]
@@ -141,7 +149,6 @@ class Pipeline:
             values.pop(name)
         values["set"] = self.options.settings()
         values["known"] = {name: value.tolist() for name, value in self.known.items()}
-        values["weights"] = weight_hashes(self.solver.priors)
         return values
 
     def prepare(self, image: InputImage, again: bool = False) -> Outcome | BatchMember:
@@ -151,7 +158,7 @@ class Pipeline:
             named = self.identity(image)
             if not again and (record := self.finished(image, named)):
                 return Outcome(image.name, "skipped", record)
-            prepared = prepare(self.solver, self._task(image), self.device)
+            prepared = prepare(self.solvers.solver_for(image.name, image.size), self._task(image), self.device)
             return BatchMember(image, prepared, named, time.perf_counter() - started)
         except Exception as error:
             return self.failed(image, error)
@@ -223,7 +230,8 @@ class Pipeline:
     def _write(self, member: BatchMember, solution: Solution, seconds: float) -> Outcome:
         try:
             result = image_result(member.prepared, solution, seconds)
-            record = {**result.record, "options": self.options.record(), "identity": member.identity}
+            options = self.solvers.usual.options_for(member.input.name, member.input.size)
+            record = {**result.record, "options": options.record(), "identity": member.identity}
             if member.input.path is not None:
                 record["input_sha256"] = member.input.content
             path = write_result(self.out, member.input.stem, replace(result, record=record))

@@ -27,7 +27,7 @@ from ipt.folder.workers.choosing import choose_pool
 from ipt.folder.workers.pool import PoolBackend, WorkerPool
 from ipt.images.atomic import check_folder
 from ipt.images.outcomes import Outcome, ProgressListener
-from ipt.solve.defaults import with_usual_prior
+from ipt.solve.defaults import ANY, UsualPrior
 from ipt.solve.options import SolveOptions
 from ipt.solve.outputs import roles, settle
 
@@ -105,14 +105,14 @@ def solve_all(options: SolveOptions, execution: ExecutionOptions, out: Path | No
     shard = _shard(execution.shard, folder)
     if out is None and shard.count > 1:
         raise Misuse(f"shard {shard} ({shard.origin}): all shards of a folder write into one; say which (out=)")
-    options, chosen = with_usual_prior(options)
-    if chosen:
-        listener.note(chosen)
-    pool = choose_pool(options, execution)
+    # What cannot be read is reported when it is its turn.
+    size = next((size for image in inputs if (size := image.size)), None)
+    pool = choose_pool(options, execution, size)
     # Where others solve, this process only needs to know what will be solved.
     build_options = options if pool is None else replace(options, device="cpu")
-    pipeline = Pipeline.build(build_options, execution, out or Path(USUAL))
-    wanted = pins.pins(options, pipeline.solver.priors)
+    pipeline = Pipeline.build(build_options, execution, out or Path(USUAL), size)
+    _note_prior(inputs, pipeline.solvers.usual, listener)
+    wanted = pins.pins(options, pipeline.weights)
     if out is None:
         out, where = usual_folder(pipeline, inputs, wanted)
         pipeline = replace(pipeline, out=out)
@@ -130,6 +130,14 @@ def solve_all(options: SolveOptions, execution: ExecutionOptions, out: Path | No
     if shard.count > 1:
         listener.note(f"Shard {shard} ({shard.origin}): {len(run.own)} of {len(inputs)} pictures.")
     return run
+
+
+def _note_prior(inputs: Sequence[InputImage], usual: UsualPrior, listener: ProgressListener) -> None:
+    """Say which pictures do not have the usual prior, and why."""
+    why = next((why for image in inputs if (why := usual.reason(image.name, image.size))), "")
+    if why:
+        each = "" if len(inputs) == 1 else " for each picture that needs it"
+        listener.note(f"Prior {ANY}{each}, since {why}.")
 
 
 def _shard(asked: Shard | None, folder: bool) -> Shard:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
-
-from PIL import Image
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from ipt.core.abilities import framed_shape
-from ipt.core.operator import IMAGE
+from ipt.core.operator import IMAGE, ParametricOperator
 from ipt.core.prior import Prior
-from ipt.images import files
 from ipt.plugins.building import build_component
 from ipt.plugins.options import grouped
 from ipt.plugins.run_options import DEFAULT
@@ -20,40 +16,53 @@ from ipt.solve.options import SolveOptions
 USUAL, ANY = "faces", "natural"
 
 
-def with_usual_prior(options: SolveOptions) -> tuple[SolveOptions, str]:
-    """The options with a prior of the image, chosen by the pictures' sizes unless one is named.
+@dataclass(frozen=True)
+class UsualPrior:
+    """The choice of a prior for each picture of a run, by its size alone.
 
-    It is `faces` where there is no input, where `fit` says what to do with other sizes, and where `faces` takes every
-    picture.
-
-    Returns:
-        The options, and a sentence about the choice; "": none was made.
-
-    Raises:
-        IptError: there is no such input, operator or setting.
+    Attributes:
+        options: of the run; a prior of the image that they name is left alone.
     """
-    if IMAGE in options.prior:
-        return options, ""
-    why = "" if options.input is None or options.fit != "error" else _reason(options, options.input)
-    name = ANY if why else USUAL
-    origins = {**options.origins, f"prior.{IMAGE}": f"{DEFAULT}: {why}" if why else DEFAULT}
-    chosen = replace(options, prior={IMAGE: name, **options.prior}, origins=origins)
-    return chosen, f"Prior {ANY}, since {why}." if why else ""
 
+    options: SolveOptions
 
-def _reason(options: SolveOptions, place: Path) -> str:
-    """Why the usual prior cannot be; "" where it can."""
-    operator = build_component("operator", options.operator, grouped(options.settings()).get("operator", {}))
-    usual = build_component("prior", USUAL)
-    for name, shape in _shapes(place):
-        try:
-            _, *sides = framed_shape(operator, operator.image_shape(shape))
-        except ValueError:
-            # What the operator does not take will be reported when it is solved.
-            continue
-        if not _takes(usual, (3, *sides)):
-            return f"{USUAL} does not take the {sides[1]} x {sides[0]} px of {name}"
-    return ""
+    def options_for(self, name: str, size: tuple[int, int] | None) -> SolveOptions:
+        """The options with a prior of the image.
+
+        It is `faces` where that takes the picture, and where `fit` says what to do with other sizes.
+
+        Args:
+            name: of the picture.
+            size: its height and width; None: not known.
+
+        Raises:
+            IptError: there is no such operator or setting.
+        """
+        if IMAGE in self.options.prior:
+            return self.options
+        why = self.reason(name, size)
+        origins = {**self.options.origins, f"prior.{IMAGE}": f"{DEFAULT}: {why}" if why else DEFAULT}
+        return replace(self.options, prior={IMAGE: ANY if why else USUAL, **self.options.prior}, origins=origins)
+
+    def reason(self, name: str, size: tuple[int, int] | None) -> str:
+        """Why a picture does not have the usual prior; "": it has it, or the one that is named."""
+        if IMAGE in self.options.prior or size is None or self.options.fit != "error":
+            return ""
+        _, height, width = framed_shape(self._operator, self._operator.image_shape((3, *size)))
+        if _takes(self._usual, (3, height, width)):
+            return ""
+        return f"{USUAL} does not take the {width} x {height} px of {name}"
+
+    @cached_property
+    def _operator(self) -> ParametricOperator:
+        settings = grouped(self.options.settings()).get("operator", {})
+        operator: ParametricOperator = build_component("operator", self.options.operator, settings)
+        return operator
+
+    @cached_property
+    def _usual(self) -> Prior:
+        prior: Prior = build_component("prior", USUAL)
+        return prior
 
 
 def _takes(prior: Prior, shape: tuple[int, ...]) -> bool:
@@ -62,14 +71,3 @@ def _takes(prior: Prior, shape: tuple[int, ...]) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _shapes(place: Path) -> Iterator[tuple[str, tuple[int, int, int]]]:
-    """Name and shape of every picture, as the files say; what cannot be read will be reported when it is."""
-    for path in files.inputs(place):
-        try:
-            with Image.open(path) as image:
-                channels = 1 if image.mode.partition(";")[0] in ("1", "L", "LA", "I", "F") else 3
-                yield path.name, (channels, image.height, image.width)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            continue

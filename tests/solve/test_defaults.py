@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner
+import yaml
+from click.testing import CliRunner, Result
 
 from ipt.cli.main import cli
 from ipt.core.errors import IptError
 from ipt.images import files
 from ipt.priors import shipped
 from ipt.priors.analytic import GaussianPrior
-from ipt.solve.defaults import with_usual_prior
+from ipt.solve.defaults import UsualPrior
 from ipt.solve.options import SolveOptions
+
+QUICK = ("--steps", "2", "--set", "operator.kernel_size=5")
 
 
 class Faces(GaussianPrior):
@@ -36,63 +39,91 @@ def analytic(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    """a.png and b.png, which faces takes, and c.png, which it does not."""
     place = tmp_path / "in"
     place.mkdir()
     torch.manual_seed(0)
     files.write(place / "a.png", torch.rand(1, 64, 64))
     files.write(place / "b.png", torch.rand(3, 64, 64))
+    files.write(place / "c.png", torch.rand(3, 40, 72))
     return place
 
 
-def chosen(**given: Any) -> str:
-    found, said = with_usual_prior(SolveOptions(**given))
-    assert (found.origins["prior.image"] != "default") == (found.prior["image"] == "natural") == bool(said)
+def solve(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["solve", *(str(argument) for argument in (*arguments, *QUICK))])
+
+
+def prior_of(path: Path) -> dict[str, str]:
+    found: dict[str, str] = json.loads(path.read_text())["options"]["prior.image"]
+    return found
+
+
+def chosen(size: tuple[int, int] | None, **given: Any) -> str:
+    usual = UsualPrior(SolveOptions(**given))
+    found = usual.options_for("a.png", size)
+    natural = found.prior["image"] == "natural"
+    assert (found.origins["prior.image"] != "default") == natural == bool(usual.reason("a.png", size))
     return found.prior["image"]
 
 
-def test_pictures_that_faces_takes_keep_it(folder):
-    assert chosen(input=folder) == chosen(input=folder / "a.png") == "faces"
-    assert chosen(input=None) == "faces"
+def test_the_size_of_a_picture_chooses():
+    assert chosen((64, 64)) == chosen(None) == "faces" and chosen((40, 72)) == "natural"
 
 
-def test_one_of_another_size_decides_for_its_folder(folder):
-    files.write(folder / "c.png", torch.rand(3, 40, 72))
-    (folder / "aa.png").write_bytes(b"no picture")
-    found, said = with_usual_prior(SolveOptions(input=folder, prior={"kernel": "box"}))
-    why = "faces does not take the 72 x 40 px of c.png"
+def test_the_reason_is_recorded():
+    found = UsualPrior(SolveOptions(prior={"kernel": "box"})).options_for("c.png", (40, 72))
     assert found.prior == {"image": "natural", "kernel": "box"}
-    assert said == f"Prior natural, since {why}."
+    why = "faces does not take the 72 x 40 px of c.png"
     assert found.record()["prior.image"] == {"value": "natural", "from": f"default: {why}"}
     assert found.record()["prior.kernel"] == {"value": "box", "from": "default"}
 
 
 @pytest.mark.parametrize("fit", ["error", "crop", "resize", "tile"])
-def test_what_is_asked_for_is_left_alone(folder, fit):
-    files.write(folder / "c.png", torch.rand(3, 40, 72))
-    named = SolveOptions(input=folder, prior={"image": "faces"}, fit=fit)
-    assert with_usual_prior(named) == (named, "")
-    assert fit == "error" or chosen(input=folder, fit=fit) == "faces"
+def test_what_is_asked_for_is_left_alone(fit):
+    named = SolveOptions(prior={"image": "faces"}, fit=fit)
+    assert UsualPrior(named).options_for("c.png", (40, 72)) is named and not UsualPrior(named).reason("c", (40, 72))
+    assert fit == "error" or chosen((40, 72), fit=fit) == "faces"
 
 
-def test_the_size_that_counts_is_the_image_s(folder, tmp_path):
-    small = tmp_path / "small.png"
-    files.write(small, torch.rand(3, 32, 32))
-    assert chosen(input=small, operator="downscale:2") == "faces"
-    assert chosen(input=small, operator="downscale:3") == "natural"
-    assert chosen(input=folder, operator="downscale", set={"operator.factor": 2}) == "natural"
+def test_the_size_that_counts_is_the_image_s():
+    assert chosen((32, 32), operator="downscale:2") == "faces"
+    assert chosen((32, 32), operator="downscale:3") == "natural"
+    assert chosen((64, 64), operator="downscale", set={"operator.factor": 2}) == "natural"
+
+
+def test_each_picture_of_a_folder_has_its_own(folder, tmp_path):
+    (folder / "d.png").write_bytes(b"no picture")
+    out = tmp_path / "out"
+    result = solve(folder, "-o", out)
+    assert result.exit_code == 3, result.stderr
+    note = "Prior natural for each picture that needs it, since faces does not take the 72 x 40 px of c.png."
+    assert note in result.stderr
+    assert [prior_of(out / f"{name}.json")["value"] for name in "abc"] == ["faces", "faces", "natural"]
+    assert prior_of(out / "a.json")["from"] == "default"
+    # What differs from picture to picture is no option of the run.
+    assert yaml.safe_load((out / "run.yaml").read_text())["prior"] == {}
+    assert "skipped" not in solve(folder, "-o", out).stderr and len(list(out.glob("*.failed.json"))) == 1
+
+
+def test_single_pictures_of_several_sizes_share_a_folder(folder, tmp_path):
+    out = tmp_path / "out"
+    for name in ("a.png", "c.png", "b.png"):
+        result = solve(folder / name, "-o", out)
+        assert result.exit_code == 0, result.stderr
+    assert [prior_of(out / f"{name}.json")["value"] for name in "abc"] == ["faces", "faces", "natural"]
+    again = solve(folder, "-o", out)
+    assert again.exit_code == 0 and "a.png and 2 more: done before" in again.stderr
 
 
 def test_it_is_said_recorded_and_run_again(folder, tmp_path):
-    files.write(tmp_path / "c.png", torch.rand(3, 40, 72))
-    common = ["--steps", "2", "--set", "operator.kernel_size=5"]
-    result = CliRunner().invoke(cli, ["solve", str(tmp_path / "c.png"), "-o", str(tmp_path / "out"), *common])
+    result = solve(folder / "c.png", "-o", tmp_path / "out")
     assert result.exit_code == 0, result.stderr
     assert "Prior natural, since faces does not take the 72 x 40 px of c.png" in result.stderr
-    record = json.loads((tmp_path / "out" / "c.json").read_text())
-    assert record["fit"]["solved_at"] == [3, 40, 72] and record["options"]["prior.image"]["value"] == "natural"
-    again = ["solve", "--config", str(tmp_path / "out" / "run.yaml"), "-o", str(tmp_path / "again")]
-    result = CliRunner().invoke(cli, again)
-    assert result.exit_code == 0 and "Prior natural" not in result.stderr
+    assert json.loads((tmp_path / "out" / "c.json").read_text())["fit"]["solved_at"] == [3, 40, 72]
+    again = CliRunner().invoke(
+        cli, ["solve", "--config", str(tmp_path / "out" / "run.yaml"), "-o", str(tmp_path / "again")]
+    )
+    assert again.exit_code == 0, again.stderr
     assert (tmp_path / "again" / "c.png").read_bytes() == (tmp_path / "out" / "c.png").read_bytes()
-    result = CliRunner().invoke(cli, ["solve", str(tmp_path / "c.png"), "-o", str(tmp_path / "no"), "--prior", "faces"])
+    result = solve(folder / "c.png", "-o", tmp_path / "no", "--prior", "faces")
     assert result.exit_code == 1 and "--prior natural" in result.stderr

@@ -20,7 +20,9 @@ from ipt.solve.options import SolveOptions
 _RANKS = ("LOCAL_RANK", "SLURM_LOCALID")
 
 
-def choose_pool(options: SolveOptions, execution: ExecutionOptions) -> Callable[[Path], WorkerPool] | None:
+def choose_pool(
+    options: SolveOptions, execution: ExecutionOptions, size: tuple[int, int] | None = None
+) -> Callable[[Path], WorkerPool] | None:
     """What starts the workers for the folder `options.input`, given that of the results.
 
     None: this process solves, as it does a single picture.
@@ -39,7 +41,7 @@ def choose_pool(options: SolveOptions, execution: ExecutionOptions) -> Callable[
         return None
 
     def setup(out: Path) -> WorkerSetup:
-        return WorkerSetup(options, execution, out.absolute())
+        return WorkerSetup(options, execution, out.absolute(), size)
 
     if name == "ray":
         # Ray takes a while to load, and is not everywhere.

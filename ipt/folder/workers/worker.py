@@ -63,11 +63,19 @@ Send = Callable[[Message], None]
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """What every worker of a run gets; out: an absolute path, the same folder for all."""
+    """What every worker of a run gets.
+
+    Attributes:
+        options: what is solved.
+        execution: how.
+        out: an absolute path, the same folder for all.
+        size: height and width of one of the pictures; None: none can be read.
+    """
 
     options: SolveOptions
     execution: ExecutionOptions
     out: Path
+    size: tuple[int, int] | None = None
 
 
 class Worker:
@@ -80,12 +88,12 @@ class Worker:
         """Build the pipeline; Fatal: it cannot be, or not as run.yaml has it (other versions or weights)."""
 
         def start() -> None:
-            pipeline = Pipeline.build(setup.options, setup.execution, setup.out)
+            pipeline = Pipeline.build(setup.options, setup.execution, setup.out, setup.size)
             if not (setup.out / "run.yaml").is_file():
                 raise IptError(
                     f"a worker does not see {setup.out}; all machines need the input and the output under the same path"
                 )
-            pins.check(setup.out, pins.pins(setup.options, pipeline.solver.priors), force=False)
+            pins.check(setup.out, pins.pins(setup.options, pipeline.weights), force=False)
             listener = _SendingListener(self.send)
             self._backend = SerialBackend(pipeline, listener, lambda names: self.send(BatchStarted(tuple(names))))
 

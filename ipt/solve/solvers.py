@@ -1,0 +1,48 @@
+"""The solver that options describe, for each picture of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ipt.core.operator import IMAGE
+from ipt.core.solver import Solver
+from ipt.plugins.building import build
+from ipt.solve.defaults import UsualPrior
+from ipt.solve.options import SolveOptions
+
+
+class Solvers:
+    """The solvers of a run: one for each prior that its pictures have, built when the first of them comes.
+
+    Args:
+        options: of the run; where they name no prior of the image, each picture has the usual one of its size.
+        known: names of the operator's parameters that are given.
+        device: a torch device.
+    """
+
+    def __init__(self, options: SolveOptions, known: Collection[str], device: str):
+        self.options, self._known, self._device = options, tuple(known), device
+        self.usual = UsualPrior(options)
+        self._made: dict[str, Solver] = {}
+
+    def solver_for(self, name: str, size: tuple[int, int] | None) -> Solver:
+        """The solver for a picture of that name, height and width; None: of any.
+
+        Raises:
+            IptError: what the options name does not exist or cannot be.
+        """
+        options = self.usual.options_for(name, size)
+        prior = options.prior[IMAGE]
+        if prior not in self._made:
+            self._made[prior] = build(
+                options.operator,
+                prior,
+                options.guidance,
+                parameters={parameter: spec for parameter, spec in options.prior.items() if parameter != IMAGE},
+                known=self._known,
+                settings=options.settings(),
+                steps=options.steps,
+                device=self._device,
+                precision=options.precision,
+            ).solver
+        return self._made[prior]
