@@ -1,5 +1,6 @@
 """Inverse problems whose forward model is only partly known, solved with diffusion priors.
 
+    ipt.restore("photo.jpg")
     ipt.build(operator="blur", prior="faces", guidance="proximal").solve(measurement)
 
 Everything public is imported on first use, so `import ipt` is quick and does not load torch.
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ipt.plugins.component import Component
     from ipt.plugins.hookspecs import hookimpl
     from ipt.sampling.multiscale import Multiscale
+    from ipt.solve.restore import Restored, restore
 
 __version__ = "0.2.0.dev0"
 
@@ -43,6 +45,7 @@ _HOMES = {
     "ipt.plugins.building": ("build",),
     "ipt.plugins.component": ("Component",),
     "ipt.plugins.hookspecs": ("hookimpl",),
+    "ipt.solve.restore": ("Restored", "restore"),
 }
 
 __all__ = [
@@ -63,9 +66,11 @@ __all__ = [
     "ParametricOperator",
     "Posterior",
     "Prior",
+    "Restored",
     "Solver",
     "build",
     "hookimpl",
+    "restore",
 ]
 
 

@@ -29,6 +29,7 @@ from ipt.priors import shipped
 from ipt.priors.analytic import GaussianPrior
 from ipt.sampling.multiscale import Multiscale
 from ipt.sampling.schedules import Karras
+from ipt.solve.restore import Restored
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -146,8 +147,14 @@ def test_run_yaml_runs_again_to_the_same_result(workplace, analytic):
 def test_python_code_runs(source, workplace, analytic):
     names: dict[str, Any] = {}
     exec(compile(source, "documentation", "exec"), names)
-    made = [value for value in names.values() if isinstance(value, Solver | Multiscale)]
-    assert made, "each example makes a solver"
+    made = [value for value in names.values() if isinstance(value, Solver | Multiscale | Restored)]
+    assert made, "each example makes a solver, or uses one"
+
+
+def test_the_call_of_the_readme_restores(workplace, analytic):
+    shown: dict[str, Any] = {}
+    exec(compile(block(README, "python", "library: restore"), "README", "exec"), shown)
+    assert np.array_equal(files.read("sharp.png").levels()[:, :, 0], shown["result"].picture)
 
 
 def test_the_two_ways_of_the_readme_solve(workplace, analytic):

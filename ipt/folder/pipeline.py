@@ -242,25 +242,16 @@ class Pipeline:
     def _task(self, image: InputImage) -> ImageTask:
         options = self.options
         picture: Sequence[Picture]
-        truth, noise = None, options.noise
+        truth = None
         if image.path is None:
-            picture, truth, noise = self.example.exposures, self.example.truth, options.noise or example.NOISE
+            picture, truth = self.example.exposures, self.example.truth
+            options = replace(options, noise=options.noise or example.NOISE)
         else:
             picture = read_exposures(image.path) if options.frames else [files.read(image.path)]
         if options.reference:
             place = truth_file(options.reference, image.stem, Path(image.name).suffix)
             truth = read_truth(place, self.parameters)
         height, width = picture[0].shape[1:]
-        return ImageTask(
-            picture=picture if options.frames else picture[0],
-            name=image.name,
-            noise=noise,
-            seed=options.seed,
-            samples=options.samples,
-            effort=options.effort,
-            known=self.known,
-            truth=truth,
-            mask=None if options.mask is None else read_mask(options.mask, (height, width)),
-            clipped=options.clipped,
-            fit=options.fit,
-        )
+        mask = None if options.mask is None else read_mask(options.mask, (height, width))
+        given = picture if options.frames else picture[0]
+        return ImageTask.of(options, given, image.name, self.known, truth, mask)

@@ -87,6 +87,23 @@ class Picture:
             return self
         return replace(self, pixels=self.pixels * (self.largest / other.largest), white=other.white)
 
+    def levels(self, name: str = "the picture") -> np.ndarray:
+        """The numbers of a file, uint8 or uint16 (H, W, C), alpha last: clipped to 0..1 and rounded.
+
+        Args:
+            name: For messages.
+
+        Raises:
+            IptError: Values that are NaN or infinite.
+        """
+        planes = [self.pixels] if self.alpha is None else [self.pixels, self.alpha.to(self.pixels)]
+        values = torch.cat(planes).detach().cpu().numpy().transpose(1, 2, 0)
+        if not np.isfinite(values).all():
+            raise IptError(f"{name} has NaN or infinite values and was not written; try another seed or guidance")
+        # float64: in float32 a 16-bit value could round to its neighbour.
+        whole = np.rint(np.clip(values.astype(np.float64), 0, 1) * self.largest)
+        return whole.astype(np.uint16 if self.depth == 16 else np.uint8)
+
     def with_pixels(self, pixels: Tensor) -> Picture:
         """Other pixels (C, H, W) with this picture's depth, alpha (where the size is the same) and metadata.
 
@@ -215,14 +232,7 @@ def encoded(picture: Picture | Tensor | np.ndarray, name: str = "the picture") -
         return png.encode(picture)
     if not isinstance(picture, Picture):
         picture = Picture(torch.as_tensor(picture))
-    planes = [picture.pixels] if picture.alpha is None else [picture.pixels, picture.alpha.to(picture.pixels)]
-    values = torch.cat(planes).detach().cpu().numpy().transpose(1, 2, 0)
-    if not np.isfinite(values).all():
-        raise IptError(f"{name} has NaN or infinite values and was not written; try another seed or guidance")
-    # float64: in float32 a 16-bit value could round to its neighbour.
-    whole = np.rint(np.clip(values.astype(np.float64), 0, 1) * picture.largest)
-    pixels = whole.astype(np.uint16 if picture.depth == 16 else np.uint8)
-    return png.encode(pixels, picture.metadata.get("icc", b""), picture.metadata.get("exif", b""))
+    return png.encode(picture.levels(name), picture.metadata.get("icc", b""), picture.metadata.get("exif", b""))
 
 
 def _decoded(data: bytes, page: int | None) -> tuple[np.ndarray, int, str, dict[str, bytes], int]:

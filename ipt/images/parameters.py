@@ -26,20 +26,24 @@ def read_parameter(path: str | os.PathLike[str]) -> Tensor:
     """
     file = Path(path)
     is_picture = file.suffix.lower() in files.SUFFIXES
-    tensor = files.read(file, least=1).pixels.mean(0, keepdim=True) if is_picture else _array(file)
+    return parameter(files.read(file, least=1).pixels.mean(0, keepdim=True) if is_picture else _array(file), str(file))
+
+
+def parameter(tensor: Tensor, name: str) -> Tensor:
+    """A parameter's values as `read_parameter` gives them; `name` is for messages. Raises IptError as it does."""
     if tensor.ndim == 2:
         tensor = tensor[None]
     elif tensor.ndim < 2:
         tensor = tensor.reshape(-1, 1, 1)
     if tensor.ndim > 4 or not tensor.numel():
         raise IptError(
-            f"{file} is of shape {tuple(tensor.shape)}; a parameter is a number, (height, width), (channels, height, "
+            f"{name} is of shape {tuple(tensor.shape)}; a parameter is a number, (height, width), (channels, height, "
             f"width) or, of several frames, (frames, channels, height, width)"
         )
     if not torch.isfinite(tensor).all():
-        raise IptError(f"{file} has NaN or infinite values; replace them, then try again")
+        raise IptError(f"{name} has NaN or infinite values; replace them, then try again")
     if not tensor.any() and min(tensor.shape[-2:]) > 1:
-        raise IptError(f"{file} holds nothing but zeros; give the parameter's values")
+        raise IptError(f"{name} holds nothing but zeros; give the parameter's values")
     return tensor
 
 

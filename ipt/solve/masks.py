@@ -33,17 +33,21 @@ def read_mask(path: Path, size: tuple[int, int]) -> Tensor:
     Raises:
         IptError: it cannot be read, has another size, or trusts nothing, or everything.
     """
-    picture = files.read(path).pixels
+    return mask_of(files.read(path).pixels, size, f"the mask {path}")
+
+
+def mask_of(picture: Tensor, size: tuple[int, int], name: str = "the mask") -> Tensor:
+    """A mask from a picture (C, H, W) in 0..1, as `read_mask` has it; `name` is for messages."""
     if tuple(picture.shape[1:]) != size:
         raise IptError(
-            f"the mask {path} is {picture.shape[2]} x {picture.shape[1]} px and the picture {size[1]} x {size[0]}; "
+            f"{name} is {picture.shape[2]} x {picture.shape[1]} px and the picture {size[1]} x {size[0]}; "
             f"give a mask of the same size, white where the picture is to be trusted"
         )
     mask = (picture.mean(0, keepdim=True) >= 0.5).float()
     if mask.all():
-        raise IptError(f"the mask {path} is light all over, so nothing would be left out; dark is what is not trusted")
+        raise IptError(f"{name} is light all over, so nothing would be left out; dark is what is not trusted")
     if not mask.any():
-        raise IptError(f"the mask {path} is dark all over, so nothing would be measured; white is what is trusted")
+        raise IptError(f"{name} is dark all over, so nothing would be measured; white is what is trusted")
     return mask
 
 

@@ -60,6 +60,31 @@ class ImageTask:
     fit: str = SolveOptions.fit
     effort: int = SolveOptions.effort
 
+    @classmethod
+    def of(
+        cls,
+        options: SolveOptions,
+        picture: Picture | Sequence[Picture],
+        name: str,
+        known: Mapping[str, Tensor],
+        truth: Truth | None = None,
+        mask: Tensor | None = None,
+    ) -> ImageTask:
+        """A picture to solve as options say; what they name by its file is given as it was read."""
+        return cls(
+            picture=picture,
+            name=name,
+            noise=options.noise,
+            seed=options.seed,
+            samples=options.samples,
+            known=known,
+            truth=truth,
+            mask=mask,
+            clipped=options.clipped,
+            fit=options.fit,
+            effort=options.effort,
+        )
+
     @property
     def frames(self) -> tuple[Picture, ...]:
         """The exposures."""

@@ -1,0 +1,194 @@
+"""One picture restored in one call: what `ipt solve` does, from Python, for a file or an array."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ipt.core.errors import Misuse
+from ipt.core.operator import IMAGE
+from ipt.images import files
+from ipt.images.arrays import from_array, like
+from ipt.images.choices import FIT_CHOICES
+from ipt.images.files import Picture
+from ipt.images.outcomes import Progress
+from ipt.images.parameters import parameter, read_parameter
+from ipt.plugins.plans import DEFAULT_GUIDANCE
+from ipt.priors.precision import PRECISIONS
+from ipt.sampling.multiscale import Multiscale
+from ipt.solve.devices import choose_device
+from ipt.solve.masks import mask_of, read_mask
+from ipt.solve.options import AUTO, SolveOptions
+from ipt.solve.picture import solve_picture
+from ipt.solve.prepare import ImageTask
+from ipt.solve.result import ImageResult
+from ipt.solve.solvers import Solvers
+
+Source = str | os.PathLike[str] | np.ndarray | Tensor
+"""A file, or an array of numpy or torch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Restored:
+    """A restored picture.
+
+    Attributes:
+        picture: of the kind, the layout and the numbers of what was given, floats in 0..1; of a file an array of numpy,
+            (H, W) or (H, W, C), uint8 or uint16. With fit="crop" it is the central square.
+        parameters: what degraded it, by name, (C, H, W) in physical units, float32; of numpy or torch as the picture.
+        probability: that the parameters are right; None: the operator cannot tell.
+        verdict: what is to be thought of the result, in words.
+        residual: measurement - prediction, (C, H, W) at the size that was solved.
+        noise: standard deviation that was assumed of the pixels that were solved, in 0..1.
+        details: everything else, such as draws and record; `ipt.solve.outputs.write_result` writes its files.
+    """
+
+    picture: Any
+    parameters: Mapping[str, Any]
+    probability: float | None
+    verdict: str
+    residual: Any
+    noise: float
+    details: ImageResult
+
+
+def restore(
+    picture: Source,
+    operator: str = SolveOptions.operator,
+    prior: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None = None,
+    *,
+    guidance: str = DEFAULT_GUIDANCE,
+    noise: float | None = None,
+    steps: int | None = None,
+    seed: int = SolveOptions.seed,
+    samples: int = SolveOptions.samples,
+    effort: int = SolveOptions.effort,
+    border: str | None = None,
+    known: Mapping[str, Source] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    mask: Source | None = None,
+    clipped: float | str = AUTO,
+    fit: str = SolveOptions.fit,
+    device: str = AUTO,
+    precision: str = AUTO,
+    name: str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Restored:
+    """Recover the picture behind a degraded one, and what degraded it, as `ipt solve` does.
+
+    Args:
+        picture: a file (PNG, JPEG, TIFF, WebP), or an array: of numpy (H, W) or (H, W, C), of torch (H, W) or (C, H,
+            W), with uint8, uint16, or floats in 0..1. Two and four channels are grey and colour with alpha.
+        operator: what degraded it: a registered name, as `ipt.build` takes it.
+        prior: of the picture: a name, "name:argument" or the path of weights; or a mapping with one for each unknown
+            that is not to have its usual one. None: `faces`, for pictures of another size `natural`.
+        guidance: how the measurement steers the priors.
+        noise: standard deviation, of the picture in 0..1; None: estimated.
+        steps: each one call of each network; None: the guidance's own.
+        seed: another seed, another draw.
+        samples: draws; with several the result is the mean of those that are likely right.
+        effort: draws at most while one sample is asked for and it is likely wrong.
+        border: what lies outside the frame, the operator's option `border`; None: its own.
+        known: parameters that are given, by name: files (.npy, or a picture), or arrays (H, W) or (C, H, W).
+        settings: any option by dotted name, as `ipt.build` takes them.
+        mask: a file or an array (H, W) of the picture's size, light (or True) where it is to be trusted.
+        clipped: highlights from this value on are not trusted; "auto" finds it, "none" trusts all.
+        fit: what happens to a picture of a size that the prior does not take: "error", "resize", "crop" or "tile".
+        device: a torch device, or "auto".
+        precision: of the networks: "auto", "fp32", "bf16" or "fp16".
+        name: what the random numbers depend on besides the seed; None: the file's name, of an array "image".
+        progress: called after every step with how far the solve is.
+
+    Raises:
+        IptError: an argument that cannot be, a file that cannot be read, a picture that cannot be solved.
+    """
+    _check(noise, samples, effort, fit, precision)
+    read, given = _read(picture)
+    size = (read.shape[1], read.shape[2])
+    priors = prior if isinstance(prior, Mapping) else {} if prior is None else {IMAGE: prior}
+    parameters = {unknown: _parameter(unknown, value) for unknown, value in (known or {}).items()}
+    options = SolveOptions(
+        input=Path(picture) if isinstance(picture, str | os.PathLike) else None,
+        operator=operator,
+        prior={unknown: os.fspath(spec) for unknown, spec in priors.items()},
+        guidance=guidance,
+        noise=noise,
+        steps=steps,
+        seed=seed,
+        samples=samples,
+        effort=effort,
+        border=border,
+        set=settings or {},
+        device=choose_device(device),
+        precision=precision,
+        clipped=clipped,
+        fit=fit,
+    )
+    if name is None:
+        name = "image" if options.input is None else options.input.name
+    solvers = Solvers(options, parameters, options.device)
+    solver = Multiscale(solvers.solver_for(name, size))
+    task = ImageTask.of(options, read, name, parameters, mask=None if mask is None else _mask(mask, size))
+    result = solve_picture(solver, task, options.device, progress=progress)
+    record = {**result.record, "options": solvers.usual.options_for(name, size).record()}
+    return Restored(
+        picture=like(result.picture, given),
+        parameters={unknown: _values(value, given) for unknown, value in result.parameters.items()},
+        probability=record["probability"],
+        verdict=record["verdict"],
+        residual=_values(result.residual, given),
+        noise=result.noise,
+        details=replace(result, record=record),
+    )
+
+
+def _check(noise: float | None, samples: int, effort: int, fit: str, precision: str) -> None:
+    if noise is not None and not 0 < noise <= 1:
+        raise Misuse(f"noise= is a standard deviation above 0 of pictures in 0..1, or None, not {noise!r}")
+    for name, number in (("samples", samples), ("effort", effort)):
+        if not isinstance(number, int) or number < 1:
+            raise Misuse(f"{name}= is a whole number from 1 up, not {number!r}")
+    for name, word, words in (("fit", fit, FIT_CHOICES), ("precision", precision, PRECISIONS)):
+        if word not in words:
+            raise Misuse(f"{name}= is {', '.join(words[:-1])} or {words[-1]}, not {word!r}")
+
+
+def _read(picture: Source) -> tuple[Picture, np.ndarray | Tensor]:
+    """A picture, and the array that the result is to be like."""
+    if isinstance(picture, str | os.PathLike):
+        found = files.read(picture)
+        levels = found.levels()
+        return found, levels[:, :, 0] if levels.shape[2] == 1 else levels
+    if not isinstance(picture, np.ndarray | Tensor):
+        raise Misuse(f"picture= is a path, or an array of numpy or torch, not a {type(picture).__name__}")
+    return from_array(picture), picture
+
+
+def _parameter(name: str, value: Source) -> Tensor:
+    if isinstance(value, str | os.PathLike):
+        return read_parameter(value)
+    return parameter(torch.as_tensor(value).detach().cpu().float(), f"known {name}")
+
+
+def _mask(mask: Source, size: tuple[int, int]) -> Tensor | None:
+    if isinstance(mask, str | os.PathLike):
+        return read_mask(Path(mask), size)
+    values = torch.as_tensor(mask).detach().cpu()
+    if values.ndim != 2:
+        raise Misuse(f"mask= is a file or an array (height, width), not of shape {tuple(values.shape)}")
+    whole = values.dtype != torch.bool and not values.is_floating_point()
+    light = values.float()[None] / (torch.iinfo(values.dtype).max if whole else 1)
+    # A program's mask may well leave out nothing.
+    return None if light.min() >= 0.5 and light.shape[1:] == size else mask_of(light, size)
+
+
+def _values(tensor: Tensor, given: np.ndarray | Tensor) -> Any:
+    """float32, of numpy or torch as `given`."""
+    return tensor.to(given.device) if isinstance(given, Tensor) else tensor.numpy()
