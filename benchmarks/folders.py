@@ -182,7 +182,7 @@ def solve(folder: Path, out: Path, each: Callable[[Any], None] = lambda outcome:
     from ipt.solve.options import SolveOptions
 
     how = {name: given.pop(name) for name in ("batch", "engine", "save_every") if name in given}
-    options = SolveOptions(input=folder, noise=0.01, **given)
+    options = SolveOptions(input=(folder,), noise=0.01, **given)
     for outcome in solve_all(options, ExecutionOptions(**how), out, Quiet()):
         assert outcome.status == "done" or outcome.status == "skipped", outcome
         each(outcome)

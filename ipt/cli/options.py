@@ -40,6 +40,14 @@ class Option(click.Option):
         return hint if found in (DEFAULT, COMMAND_LINE) else f"{hint} (from {found})"
 
 
+class Paths(click.Argument):
+    """Any number of paths; a YAML file may have a single one as text."""
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        several = value is None or isinstance(value, list | tuple | Enum)
+        return super().type_cast_value(ctx, value if several else (value,))
+
+
 class PairsOption(Option):
     """NAME=VALUE pairs: each source adds to what those of lower precedence say, and overrides it name by name."""
 

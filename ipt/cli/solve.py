@@ -15,6 +15,7 @@ from ipt.cli.errors import DONE, SOME_FAILED
 from ipt.cli.options import (
     ENVIRONMENT,
     CountedSwitches,
+    Paths,
     as_json,
     config,
     counted_switch,
@@ -23,6 +24,7 @@ from ipt.cli.options import (
     origins,
     out_folder,
     pairs,
+    switch,
 )
 from ipt.folder.options import ExecutionOptions
 from ipt.folder.shards import Shard, under_torchrun
@@ -39,7 +41,7 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
 
 
 @click.command(cls=CountedSwitches, epilog=_EPILOG, context_settings=ENVIRONMENT)
-@click.argument("input", required=False, type=kinds.path)
+@click.argument("input", cls=Paths, nargs=-1, type=kinds.path)
 @out_folder(
     "Folder for the results.", "ipt-out; where that holds something else than this very run's, ipt-out-2 and so on"
 )
@@ -55,9 +57,10 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
     SolveOptions,
     "--frames",
     kinds.exposures,
-    "INPUT is a series of exposures of one scene (a folder, a TIFF of several pages, an animated GIF): they make "
+    "Each INPUT is a series of exposures of one scene (a folder, a TIFF of several pages, an animated GIF): they make "
     "one picture. Without INPUT, N exposures are made of the example.",
 )
+@switch(SolveOptions, "--recursive", "Take the subfolders of a folder too: trip/a.jpg becomes trip-a.png.")
 @option(SolveOptions, "--guidance", kinds.text, "NAME", "How the measurement steers the priors.")
 @option(SolveOptions, "--noise", kinds.noise, "SIGMA|auto", "Standard deviation of the noise, of 0..1.", AUTO)
 @option(SolveOptions, "--steps", kinds.whole(1), "N", "Steps, each one call of each network.", "the guidance's own")
@@ -135,11 +138,12 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
 @flag("--force", text="Solve again what is done, with other options if need be; replace files.")
 @as_json
 def solve(
-    input: Path | None,
+    input: tuple[Path, ...],
     out: str | None,
     operator: str,
     prior: Mapping[str, str],
     frames: bool | int,
+    recursive: bool,
     guidance: str,
     noise: float | None,
     steps: int | None,
@@ -164,9 +168,9 @@ def solve(
 ) -> int:
     """Recover the picture behind INPUT, and what degraded it.
 
-    INPUT is a picture or a folder of pictures, or with --frames a series. Without INPUT, a real face is degraded and
-    solved, to show how it goes: by the operator, with parameters that its generators draw or --known gives, at the
-    size of the prior.
+    INPUT is a picture or a folder of pictures, or with --frames a series; there may be several. Without INPUT, a real
+    face is degraded and solved, to show how it goes: by the operator, with parameters that its generators draw or
+    --known gives, at the size of the prior.
     Stopped or killed, the same command goes on where it was.
     """
     options = SolveOptions(
@@ -175,6 +179,7 @@ def solve(
         prior=prior,
         guidance=guidance,
         frames=frames,
+        recursive=recursive,
         noise=noise,
         steps=steps,
         seed=seed,

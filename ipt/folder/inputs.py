@@ -1,34 +1,44 @@
-"""The inputs of a run, and the names of their results."""
+"""An input of a run, and the names of its results."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from ipt.core.errors import IptError, Misuse
+from ipt.core.errors import IptError
 from ipt.images import files
 from ipt.images.records import file_hash, identity
-from ipt.solve import example
 from ipt.solve.options import SolveOptions
 from ipt.solve.outputs import left_over, read_record
 
 
 @dataclass(frozen=True)
 class InputImage:
-    """What becomes one picture: a file, a folder (or file) of exposures, or, with the path None, the example."""
+    """What becomes one picture.
+
+    Attributes:
+        name: of the file; within a folder whose subfolders are taken too, its path there, with slashes.
+        path: a file, or a folder (or file) of exposures; None: the example.
+    """
 
     name: str
     path: Path | None
 
     @property
+    def place(self) -> str:
+        """The name without its suffix."""
+        return self.name if self.path is not None and self.path.is_dir() else Path(self.name).with_suffix("").as_posix()
+
+    @property
     def stem(self) -> str:
-        """What the files of its result begin with."""
-        return self.name if self.path is not None and self.path.is_dir() else Path(self.name).stem
+        """What the files of its result begin with: "a" of a.png, and "trip-a" of trip/a.png."""
+        return self.place.replace("/", "-")
 
     @property
     def content(self) -> str:
@@ -48,26 +58,10 @@ class InputImage:
             return None
 
 
-def find_inputs(options: SolveOptions) -> list[InputImage]:
-    """All inputs of a run; IptError: there are none, or the options are of a file and there is only the example."""
-    counted = not isinstance(options.frames, bool)
-    if options.input is None:
-        if options.reference is not None:
-            raise Misuse("without an INPUT the example is compared with its own truth; drop reference=")
-        if options.frames and not counted:
-            raise Misuse("the example is as many exposures as you say, as in frames=8; say so, or give an INPUT")
-        return [InputImage(example.NAME, None)]
-    if counted:
-        raise Misuse(
-            f"frames={options.frames} is of the example, and the exposures of an INPUT are counted; give frames=True"
-        )
-    paths = [options.input] if options.frames else files.inputs(options.input)
-    return [InputImage(path.name, path) for path in paths]
-
-
 def is_folder(options: SolveOptions) -> bool:
-    """Whether the input is a folder of pictures, each to be solved by itself."""
-    return options.input is not None and not options.frames and options.input.is_dir()
+    """Whether there are several pictures, or a folder of them, each to be solved by itself."""
+    given = options.input
+    return len(given) > 1 or (len(given) == 1 and not options.frames and given[0].is_dir())
 
 
 def check_names(inputs: Sequence[InputImage], own: Sequence[InputImage], out: Path, roles: Collection[str]) -> None:
@@ -100,13 +94,31 @@ def check_names(inputs: Sequence[InputImage], own: Sequence[InputImage], out: Pa
 
 
 def check_files(own: Iterable[InputImage], out: Path) -> None:
-    """IptError: a file in `out` has the name of a result and is none of ours."""
+    """IptError: a file in `out` has the name of a result and is none of ours, or the result of another picture."""
     for each in own:
+        record = read_record(out, each.stem)
+        if (other := _other(record, each)) is not None:
+            raise IptError(
+                f"{out} has the result of {other} as {each.stem}.png, which that of {each.path} would replace; "
+                f"choose another folder (out=), or replace it (force=True)"
+            )
         for path in (out / f"{each.stem}.png", out / f"{each.stem}.json"):
-            if path.exists() and not read_record(out, each.stem) and not left_over(out, each.stem):
+            if path.exists() and not record and not left_over(out, each.stem):
                 raise IptError(
                     f"{path} is there and no result of ipt; choose another folder (out=), or replace it (force=True)"
                 )
+
+
+def _other(record: Mapping[str, Any], image: InputImage) -> Path | None:
+    """The picture that a record is of, where it is there and another one; a picture that was moved is the same."""
+    solved = Path(str(record.get("path") or ""))
+    if not record.get("path") or image.path is None or solved == image.path or not solved.exists():
+        return None
+    try:
+        return None if record.get("input_sha256") == image.content else solved
+    except IptError:
+        # It cannot be read, which is reported when it is its turn.
+        return None
 
 
 def _size(path: Path) -> tuple[int, int]:

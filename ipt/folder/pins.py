@@ -18,7 +18,7 @@ from ipt.plugins.options import flat
 from ipt.plugins.scalars import load_yaml
 from ipt.solve.options import PINNED, SolveOptions
 
-FREE = ("input", "device", f"{PINNED}.versions.python")
+FREE = ("input", "recursive", "device", f"{PINNED}.versions.python")
 """What may differ: a folder may be moved, be solved on several machines, and no number depends on Python's version."""
 
 

@@ -135,7 +135,7 @@ class Pipeline:
         solver = self.solvers.solver_for(image.name, image.size)
         values = {**self._common, "input": image.content, "weights": weight_hashes(solver.priors)}
         if self.options.reference:
-            truth = truth_file(self.options.reference, image.stem, Path(image.name).suffix)
+            truth = truth_file(self.options.reference, image.place, Path(image.name).suffix)
             beside = [parameter_file(truth, name) for name in self.parameters]
             values["reference"] = [file_hash(path) for path in (truth, *beside) if path == truth or path.is_file()]
         if self.options.mask:
@@ -145,7 +145,7 @@ class Pipeline:
     @cached_property
     def _common(self) -> dict[str, Any]:
         values = self.options.plain()
-        for name in ("input", "reference", "known", "device", "border"):
+        for name in ("input", "recursive", "reference", "known", "device", "border"):
             values.pop(name)
         values["set"] = self.options.settings()
         values["known"] = {name: value.tolist() for name, value in self.known.items()}
@@ -224,20 +224,25 @@ class Pipeline:
         if out_of_memory(error):
             reason = "out of memory, even alone; take fit=crop or fit=resize, precision=bf16, or a larger device"
         # Where not even this can be written (the disk is full), the run ends here.
-        write_failure(self.out, image.stem, reason, {"input": image.name, "options": self.options.record()})
+        write_failure(self.out, image.stem, reason, {"input": image.name, "options": self._options(image).record()})
         return Outcome(image.name, "failed", reason=reason)
 
     def _write(self, member: BatchMember, solution: Solution, seconds: float) -> Outcome:
         try:
             result = image_result(member.prepared, solution, seconds)
-            options = self.solvers.usual.options_for(member.input.name, member.input.size)
-            record = {**result.record, "options": options.record(), "identity": member.identity}
-            if member.input.path is not None:
-                record["input_sha256"] = member.input.content
-            path = write_result(self.out, member.input.stem, replace(result, record=record))
-            return Outcome(member.input.name, "done", json.loads(path.read_text(encoding="utf-8")))
+            image = member.input
+            record = {**result.record, "options": self._options(image).record(), "identity": member.identity}
+            if image.path is not None:
+                record |= {"path": str(image.path), "input_sha256": image.content}
+            path = write_result(self.out, image.stem, replace(result, record=record))
+            return Outcome(image.name, "done", json.loads(path.read_text(encoding="utf-8")))
         except Exception as error:
             return self.failed(member.input, error)
+
+    def _options(self, image: InputImage) -> SolveOptions:
+        """What a picture is solved with: with its own prior, and of many inputs itself alone."""
+        options = self.solvers.usual.options_for(image.name, image.size)
+        return options if len(options.input) < 2 or image.path is None else replace(options, input=(image.path,))
 
     def _task(self, image: InputImage) -> ImageTask:
         options = self.options
@@ -249,7 +254,7 @@ class Pipeline:
         else:
             picture = read_exposures(image.path) if options.frames else [files.read(image.path)]
         if options.reference:
-            place = truth_file(options.reference, image.stem, Path(image.name).suffix)
+            place = truth_file(options.reference, image.place, Path(image.name).suffix)
             truth = read_truth(place, self.parameters)
         height, width = picture[0].shape[1:]
         mask = None if options.mask is None else read_mask(options.mask, (height, width))

@@ -16,7 +16,8 @@ from typing import Any
 
 from ipt.core.errors import IptError, Misuse
 from ipt.folder import pins
-from ipt.folder.inputs import InputImage, check_files, check_names, find_inputs, is_folder
+from ipt.folder.finding import find_inputs
+from ipt.folder.inputs import InputImage, check_files, check_names, is_folder
 from ipt.folder.log import Log
 from ipt.folder.options import ExecutionOptions
 from ipt.folder.pipeline import Pipeline
@@ -86,7 +87,7 @@ class Run:
 
 
 def solve_all(options: SolveOptions, execution: ExecutionOptions, out: Path | None, listener: ProgressListener) -> Run:
-    """Solve every picture of `options.input` (a file, a folder, or None: the example) into a folder.
+    """Solve every picture of `options.input` (files and folders, or nothing: the example) into a folder.
 
     Args:
         options: what is solved.
@@ -100,7 +101,7 @@ def solve_all(options: SolveOptions, execution: ExecutionOptions, out: Path | No
     Raises:
         IptError: what the options name does not exist or cannot be.
     """
-    inputs = find_inputs(options)
+    inputs = find_inputs(options, out or Path(USUAL), listener.note)
     folder = is_folder(options)
     shard = _shard(execution.shard, folder)
     if out is None and shard.count > 1:
@@ -125,7 +126,7 @@ def solve_all(options: SolveOptions, execution: ExecutionOptions, out: Path | No
     if not execution.force:
         check_files(run.own, out)
     pins.check(out, wanted, execution.force)
-    if options.input is None:
+    if not options.input:
         listener.note(pipeline.example.description(options.operator))
     if shard.count > 1:
         listener.note(f"Shard {shard} ({shard.origin}): {len(run.own)} of {len(inputs)} pictures.")

@@ -21,7 +21,7 @@ class SolveOptions(RunOptions):
     """What is solved, and how; besides what is listed here, as in `RunOptions`.
 
     Attributes:
-        input: a picture, a folder of pictures or, with `frames`, exposures of one scene; None: the example
+        input: pictures and folders of pictures or, with `frames`, each exposures of one scene; nothing: the example
             (`ipt.solve.example`).
         prior: component, "name:argument" or path of weights by unknown; without "image", the pictures' sizes choose
             (`ipt.solve.defaults`), and a parameter that is missing has its operator's usual one.
@@ -40,9 +40,10 @@ class SolveOptions(RunOptions):
         clipped: from which value on highlights are clipped, and not trusted; "auto": chosen (`ipt.solve.masks`);
             "none": there are none.
         fit: what happens to a picture that the prior does not take: one of `ipt.images.choices.FIT_CHOICES`.
+        recursive: whether the subfolders of a folder are taken too.
     """
 
-    input: Path | None = None
+    input: tuple[Path, ...] = ()
     operator: str = "blur"
     prior: Mapping[str, str] = field(default_factory=dict)
     guidance: str = DEFAULT_GUIDANCE
@@ -61,7 +62,13 @@ class SolveOptions(RunOptions):
     mask: Path | None = None
     clipped: float | str = AUTO
     fit: str = "error"
+    recursive: bool = False
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
-        return {**super().plain(), "noise": AUTO if self.noise is None else self.noise}
+        given = [str(path) for path in self.input]
+        return {
+            **super().plain(),
+            "input": given if len(given) > 1 else given[0] if given else None,
+            "noise": AUTO if self.noise is None else self.noise,
+        }

@@ -115,7 +115,7 @@ def restore(
     priors = prior if isinstance(prior, Mapping) else {} if prior is None else {IMAGE: prior}
     parameters = {unknown: _parameter(unknown, value) for unknown, value in (known or {}).items()}
     options = SolveOptions(
-        input=Path(picture) if isinstance(picture, str | os.PathLike) else None,
+        input=(Path(picture),) if isinstance(picture, str | os.PathLike) else (),
         operator=operator,
         prior={unknown: os.fspath(spec) for unknown, spec in priors.items()},
         guidance=guidance,
@@ -132,7 +132,7 @@ def restore(
         fit=fit,
     )
     if name is None:
-        name = "image" if options.input is None else options.input.name
+        name = options.input[0].name if options.input else "image"
     solvers = Solvers(options, parameters, options.device)
     solver = Multiscale(solvers.solver_for(name, size))
     task = ImageTask.of(options, read, name, parameters, mask=None if mask is None else _mask(mask, size))

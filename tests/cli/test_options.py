@@ -66,7 +66,7 @@ def test_values_have_their_types(given, tmp_path, monkeypatch):
     words = "a.png --noise .02 --steps 9 --seed 3 --samples 2 --frames --border zero --reference truth --known k=k.npy"
     options = given("solve", *words.split(), "--set", "a.b=[1, x]", "--fit", "tile", "--precision", "bf16")
     assert replace(options, origins={}) == SolveOptions(
-        input=tmp_path / "a.png",
+        input=(tmp_path / "a.png",),
         noise=0.02,
         steps=9,
         seed=3,
@@ -103,7 +103,7 @@ def test_what_follows_frames_and_is_no_number_is_the_input(monkeypatch, words, f
     assert command is not None
     found = command.make_context("solve", ["-o", "nowhere", *words.split()]).params
     assert found["frames"] is frames if isinstance(frames, bool) else found["frames"] == frames
-    assert found["input"] == (place and Path(place))
+    assert found["input"] == ((Path(place),) if place else ())
 
 
 def test_frames_in_yaml(given, file):
@@ -138,7 +138,10 @@ def test_precedence(given, file, monkeypatch):
         "samples": f"config ({config[1]})",
         "input": f"config ({config[1]})",
     }
-    assert options.input == Path("/b.png") and given("solve", "/a.png", *config).input == Path("/a.png")
+    assert options.input == (Path("/b.png"),) and given("solve", "/a.png", *config).input == (Path("/a.png"),)
+    several = given("solve", "--config", file("input: [/b.png, /c]\n")).input
+    assert several == (Path("/b.png"), Path("/c")) and given("solve", "/a", "/b").input == (Path("/a"), Path("/b"))
+    assert "give a path, not 5" in given("solve", "--config", file("input: 5\n"))
     assert given("simulate", "--config", file("input: /b.png\ndepth: '8'\n")).depth == "8"
 
 
@@ -245,6 +248,9 @@ def test_an_option_has_one_type_from_its_reader_to_its_field(command, kinds):
     for name, reader in readers.items():
         # None where nothing is given, which is no business of the reader's, or where a word stands for it.
         types = [without_none(kind) for kind in (get_type_hints(reader)["return"], arguments[name], fields[name])]
+        # What may be given several times is read one by one.
+        if name == "input" and command == "solve":
+            types[0] = tuple[types[0], ...]
         assert types[0] == types[1] == types[2], name
 
 

@@ -54,4 +54,4 @@ def pictures(tmp_path: Path) -> Path:
 @pytest.fixture
 def options(pictures: Path) -> SolveOptions:
     quick: dict[str, Any] = {"prior": PRIORS, "set": {"operator.kernel_size": 7}, "steps": 3}
-    return SolveOptions(input=pictures, noise=0.02, **quick)
+    return SolveOptions(input=(pictures,), noise=0.02, **quick)

@@ -20,7 +20,7 @@ def test_what_differs_is_refused_with_the_difference(options, tmp_path: Path) ->
     pins.write(tmp_path, wanted)
     written = load_yaml((tmp_path / "run.yaml").read_text())
     assert written["noise"] == 0.02 and {"ipt", "torch", "numpy"} <= set(written[PINNED]["versions"])
-    elsewhere = replace(options, input=Path("/elsewhere"), device="cuda")
+    elsewhere = replace(options, input=(Path("/elsewhere"),), recursive=True, device="cuda")
     pins.check(tmp_path, pins.pins(elsewhere, {}), force=False)
     other = replace(options, seed=3, set={"operator.kernel_size": 9}, noise=None)
     with pytest.raises(IptError) as caught:

@@ -10,7 +10,8 @@ import pytest
 
 from ipt.core.errors import IptError
 from ipt.folder import checkpoints
-from ipt.folder.inputs import InputImage, find_inputs
+from ipt.folder.finding import find_inputs
+from ipt.folder.inputs import InputImage
 from ipt.folder.options import ExecutionOptions
 from ipt.folder.pipeline import BatchMember, Pipeline
 from ipt.images.outcomes import Outcome
@@ -50,7 +51,7 @@ def test_an_identity_is_of_all_that_matters(options, pictures, tmp_path):
     for change in ({"seed": 1}, {"noise": 0.03}, {"border": "zero"}, {"reference": pictures}):
         names.add(pipeline(replace(options, **change), tmp_path).identity(a))
     assert len(names) == 6
-    moved = replace(options, input=pictures.parent, device="cpu")
+    moved = replace(options, input=(pictures.parent,), device="cpu")
     assert pipeline(moved, tmp_path).identity(a) == run.identity(a)
     (pictures / "a.png").write_bytes((pictures / "b.png").read_bytes())
     assert run.identity(a) == run.identity(b)
@@ -63,7 +64,7 @@ def test_a_failure_is_written_down_in_a_folder_and_raised_alone(options, picture
     assert isinstance(outcome, Outcome) and outcome.status == "failed" and "not a picture" in outcome.reason
     assert json.loads((tmp_path / "a.failed.json").read_text())["reason"] == outcome.reason
     with pytest.raises(IptError, match="not a picture"):
-        pipeline(replace(options, input=pictures / "a.png"), tmp_path).prepare(a)
+        pipeline(replace(options, input=(pictures / "a.png",)), tmp_path).prepare(a)
 
 
 def test_the_batch_of_a_checkpoint(options, pictures, recorder, tmp_path, monkeypatch):
@@ -85,7 +86,7 @@ def test_the_batch_of_a_checkpoint(options, pictures, recorder, tmp_path, monkey
 
 
 def test_the_example_has_its_truth_and_as_many_exposures_as_are_asked_for(options, tmp_path):
-    example = replace(options, input=None)
+    example = replace(options, input=())
     (member,) = prepared(pipeline(example, tmp_path), *find_inputs(example))
     assert member.prepared.task.noise == 0.02 and len(member.prepared.task.frames) == 1
     assert member.prepared.reference is not None and member.prepared.reference.shape == (3, 128, 128)

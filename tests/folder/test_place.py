@@ -35,7 +35,7 @@ def statuses(options, recorder, **execution) -> tuple[str, list[str]]:
 
 @pytest.fixture
 def single(options, pictures):
-    return replace(options, input=pictures / "a.png")
+    return replace(options, input=(pictures / "a.png",))
 
 
 def test_the_same_run_goes_on_where_it_was_and_another_has_a_folder_of_its_own(single, pictures, recorder):
@@ -49,7 +49,7 @@ def test_the_same_run_goes_on_where_it_was_and_another_has_a_folder_of_its_own(s
     assert statuses(other, recorder) == ("ipt-out-2", ["done"])
     assert "go to ipt-out-2, since ipt-out holds something else" in recorder.notes[-1]
     # Another input with the same options, which a folder that is named would take, too.
-    assert statuses(replace(single, input=pictures / "c.png"), recorder) == ("ipt-out-3", ["done"])
+    assert statuses(replace(single, input=(pictures / "c.png",)), recorder) == ("ipt-out-3", ["done"])
     assert statuses(other, recorder) == ("ipt-out-2", ["skipped"])
     # To solve again is no reason to take somebody's folder.
     assert statuses(replace(single, seed=2), recorder, force=True) == ("ipt-out-4", ["done"])
@@ -114,11 +114,11 @@ def test_shards_do_not_guess(options, recorder, tmp_path):
 
 
 def test_nothing_is_written_where_nothing_can_be_solved(options, recorder):
-    unknown = replace(options, input=None, operator="nonsense", prior={})
+    unknown = replace(options, input=(), operator="nonsense", prior={})
     with pytest.raises(IptError, match="nonsense"):
         started(unknown, recorder)
     with pytest.raises(Misuse, match="drop reference="):
-        started(replace(options, input=None, reference=Path("truth")), recorder)
+        started(replace(options, input=(), reference=Path("truth")), recorder)
     with pytest.raises(Misuse, match="as in frames=8; say so, or give an INPUT"):
-        started(replace(options, input=None, frames=True), recorder)
+        started(replace(options, input=(), frames=True), recorder)
     assert not list(Path().iterdir())

@@ -30,11 +30,11 @@ def test_every_picture_has_an_outcome_and_a_line_in_the_log(options, pictures, r
     assert again == {"skipped", "failed"}
 
 
-def test_a_shard_has_its_own(options, recorder, tmp_path):
+def test_a_shard_has_its_own(options, pictures, recorder, tmp_path):
     execution = ExecutionOptions(shard=Shard(2, 3, "as asked"))
     assert [outcome.name for outcome in solve_all(options, execution, tmp_path / "out", recorder)] == ["b.png"]
     assert recorder.notes == ["Shard 2/3 (as asked): 1 of 4 pictures."]
-    single = replace(options, input=options.input / "a.png")
+    single = replace(options, input=(pictures / "a.png",))
     with pytest.raises(IptError, match="shard=2/3 shares out a folder"):
         list(solve_all(single, execution, tmp_path / "single", recorder))
     assert not (tmp_path / "single").exists()

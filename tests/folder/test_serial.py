@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ipt.folder.inputs import find_inputs
+from ipt.folder.finding import find_inputs
 from ipt.folder.options import ExecutionOptions
 from ipt.folder.pipeline import Pipeline
 from ipt.folder.serial import SerialBackend, summary

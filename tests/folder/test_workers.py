@@ -72,7 +72,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def options(folder: Path, **given: Any) -> SolveOptions:
-    return SolveOptions(**{"input": folder, **QUICK, **given})
+    return SolveOptions(**{"input": (folder,), **QUICK, **given})
 
 
 def solved(folder: Path, out: Path, listener: Any = None, *, engine: str = "local", **given: Any) -> dict[str, str]:

@@ -23,7 +23,7 @@ _RANKS = ("LOCAL_RANK", "SLURM_LOCALID")
 def choose_pool(
     options: SolveOptions, execution: ExecutionOptions, size: tuple[int, int] | None = None
 ) -> Callable[[Path], WorkerPool] | None:
-    """What starts the workers for the folder `options.input`, given that of the results.
+    """What starts the workers for several pictures, given the folder of the results.
 
     None: this process solves, as it does a single picture.
 
