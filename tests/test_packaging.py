@@ -8,10 +8,12 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
 import ipt
+from ipt.plugins.citations import SOFTWARE, URL, YEAR
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
 TEMPLATES = (
@@ -49,9 +51,17 @@ def test_the_source_distribution_can_be_tested():
     """Some tests read the documents and run .ci/run."""
     root = Path(__file__).parents[1]
     included = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
-    pages = {"/CHANGELOG.md", "/CONTRIBUTING.md", "/LICENSE", "/README.md"}
+    pages = {"/CHANGELOG.md", "/CITATION.cff", "/CONTRIBUTING.md", "/LICENSE", "/README.md"}
     assert {"/ipt", "/tests", "/docs", "/.ci", "/.pre-commit-config.yaml", *pages} <= set(included)
     assert all((root / name.lstrip("/")).exists() for name in included)
+
+
+def test_the_citation_is_one_and_the_same():
+    root = Path(__file__).parents[1]
+    cff = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (cff["version"], cff["url"]) == (ipt.__version__, URL) and PROJECT["project"]["urls"]["Homepage"] == URL
+    assert str(cff["date-released"]).startswith(str(YEAR)) and f"title = {{{cff['title']}}}" in SOFTWARE
+    assert f"```bibtex\n{SOFTWARE}\n```" in (root / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_version_is_the_package_s_own():

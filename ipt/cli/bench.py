@@ -8,7 +8,7 @@ import click
 
 from ipt.cli import kinds
 from ipt.cli.console import echo_json
-from ipt.cli.errors import DONE, SOME_FAILED
+from ipt.cli.errors import DONE, SOME_FAILED, resumable
 from ipt.cli.options import pairs
 from ipt.priors.precision import AUTO, PRECISIONS, checked
 
@@ -92,7 +92,7 @@ def bench(
 
     place = choose_device(device)
     options = BenchOptions(seed, samples, batch, place, checked(precision, place), fit == "tile")
-    with Reporter() as reporter:
+    with Reporter() as reporter, resumable():
         result = run_bench(Bench(chosen, options), str(out), reporter)
         reporter.note(f"See {out}/table.md, plots.svg and sheet.png.")
     if as_json:

@@ -42,7 +42,8 @@ def _entries(word: str) -> Iterator[Entry]:
     if named:
         yield from named
     elif place.is_dir():
-        yield from _used(_read(place / "run.yaml"), place)
+        for options in _by_prior(_read(place / "run.yaml"), place):
+            yield from _used(options, place)
     elif place.suffix == ".json" and place.exists():
         yield from _used(_options(_read(place)), place)
     else:
@@ -73,6 +74,19 @@ def _options(record: Mapping[str, Any]) -> dict[str, Any]:
         else:
             options[name] = value
     return options
+
+
+def _by_prior(options: dict[str, Any], place: Path) -> list[dict[str, Any]]:
+    """The options of a run, once for each prior of the image that its pictures have, where they say nothing of it."""
+    # With it comes torch, which names alone do without.
+    from ipt.images.records import read_json
+
+    named = dict(options.get("prior") or {})
+    if "generator" in options or "image" in named:
+        return [options]
+    records = [_options(read_json(path)).get("prior", {}) for path in place.glob("*.json")]
+    found = sorted({prior["image"] for prior in records if isinstance(prior.get("image"), str)})
+    return [{**options, "prior": {**named, "image": image}} for image in found] or [options]
 
 
 def _used(options: Mapping[str, Any], place: Path) -> Iterator[Entry]:

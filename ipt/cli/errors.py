@@ -19,7 +19,8 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -31,8 +32,8 @@ from ipt.plugins.faults import located
 DONE, ERROR, USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
 _SAME = (
-    "border change channels cut depth device effort engine exposure fit force frames generator images jpeg known mask "
-    "noise operator precision prior recursive reference refine rotation samples seed shard size steps"
+    "border change channels cut depth device effort engine exposure fit force format frames generator images jpeg "
+    "known mask noise operator precision prior recursive reference refine rotation samples seed shard size steps"
 )
 _OTHERS = {"out": "-o", "pictures": "--images", "held_out": "--held-out", "linear_light": "--linear-light"}
 _OPTIONS = {**{name: f"--{name}" for name in _SAME.split()}, **_OTHERS}
@@ -60,7 +61,8 @@ def _reported(error: BaseException) -> int:
         error.show()
         return USAGE
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        _say("Interrupted.")
+        # Click makes an Abort of a KeyboardInterrupt.
+        _say(" ".join(["Interrupted.", *map(str, (error.__cause__ or error).args)]))
         return INTERRUPTED
     if os.environ.get("IPT_TRACEBACK", "") not in ("", "0"):
         traceback.print_exception(error, file=sys.stderr)
@@ -70,6 +72,15 @@ def _reported(error: BaseException) -> int:
     if isinstance(error, Misuse):
         return USAGE
     return error.exit_code if isinstance(error, click.ClickException) else ERROR
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """What can be interrupted without loss: the message of a Ctrl-C within it says so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("The same command goes on from what is done and saved.") from None
 
 
 def with_options(message: str) -> str:
@@ -118,7 +129,7 @@ def _file_message(error: OSError) -> str:
 def _say(message: str) -> None:
     from rich.text import Text
 
-    interrupted = message == "Interrupted."
+    interrupted = message.startswith("Interrupted.")
     text = Text(message) if interrupted else Text.assemble(("Error: ", "bold red"), message)
     notes().print(text, soft_wrap=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import click
 
 from ipt.cli import kinds
 from ipt.cli.console import echo_json
-from ipt.cli.errors import DONE, SOME_FAILED
+from ipt.cli.errors import DONE, SOME_FAILED, resumable
 from ipt.cli.options import (
     ENVIRONMENT,
     CountedSwitches,
@@ -28,7 +29,7 @@ from ipt.cli.options import (
 )
 from ipt.folder.options import ExecutionOptions
 from ipt.folder.shards import Shard, under_torchrun
-from ipt.images.choices import FIT_CHOICES
+from ipt.images.choices import FIT_CHOICES, FORMAT_CHOICES
 from ipt.priors.precision import PRECISIONS
 from ipt.solve.options import AUTO, SolveOptions
 
@@ -108,6 +109,7 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
     SolveOptions, "--clipped", kinds.clipped, "auto|none|LEVEL", "Highlights from LEVEL on (of 0..1) are not trusted."
 )
 @option(SolveOptions, "--fit", click.Choice(FIT_CHOICES), None, "A picture of a size that the prior does not take.")
+@option(SolveOptions, "--format", click.Choice(FORMAT_CHOICES), None, "Of the results; same: each as its input.")
 @option(SolveOptions, "--device", kinds.text, "NAME", "auto, cpu, cuda ...")
 @option(
     SolveOptions,
@@ -157,6 +159,7 @@ def solve(
     mask: Path | None,
     clipped: float | str,
     fit: str,
+    format: str,
     device: str,
     precision: str,
     batch: int | None,
@@ -194,6 +197,7 @@ def solve(
         mask=mask,
         clipped=clipped,
         fit=fit,
+        format=format,
         origins=origins(),
     )
     execution = ExecutionOptions(batch, save_every, shard, engine, force)
@@ -204,7 +208,7 @@ def solve(
     from ipt.report.report import write_report
 
     count, failed, documents = 0, 0, []
-    with Reporter() as reporter:
+    with Reporter() as reporter, nullcontext() if force else resumable():
         run = solve_all(options, execution, None if out is None else Path(out), reporter)
         for outcome in run:
             count, failed = count + 1, failed + (outcome.status == "failed")

@@ -121,7 +121,7 @@ def _refuse(one: InputImage, other: InputImage) -> None:
         advice = "rename one, or solve it into another folder (out=)"
     else:
         advice = "give the folder that holds both with recursive=True, or solve them into different folders (out=)"
-    raise IptError(f"{one.path} and {other.path} would both become {one.stem}.png; {advice}")
+    raise IptError(f"{one.path} and {other.path} would both be called {one.stem!r} in the results; {advice}")
 
 
 def _unreadable(error: OSError) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ipt.core.errors import IptError
 from ipt.images import files
+from ipt.images.formats import suffixes
 from ipt.images.records import file_hash, identity
 from ipt.solve.options import SolveOptions
 from ipt.solve.outputs import left_over, read_record
@@ -93,16 +94,22 @@ def check_names(inputs: Sequence[InputImage], own: Sequence[InputImage], out: Pa
                 )
 
 
-def check_files(own: Iterable[InputImage], out: Path) -> None:
-    """IptError: a file in `out` has the name of a result and is none of ours, or the result of another picture."""
+def check_files(own: Iterable[InputImage], out: Path, choice: str = SolveOptions.format) -> None:
+    """IptError: a file in `out` has the name of a result and is none of ours, or the result of another picture.
+
+    Args:
+        own: that are solved.
+        out: the folder of the results.
+        choice: their format.
+    """
     for each in own:
         record = read_record(out, each.stem)
         if (other := _other(record, each)) is not None:
             raise IptError(
-                f"{out} has the result of {other} as {each.stem}.png, which that of {each.path} would replace; "
+                f"{out} has the result of {other} as {each.stem!r}, which that of {each.path} would replace; "
                 f"choose another folder (out=), or replace it (force=True)"
             )
-        for path in (out / f"{each.stem}.png", out / f"{each.stem}.json"):
+        for path in (out / f"{each.stem}{suffix}" for suffix in (*suffixes(choice), ".json")):
             if path.exists() and not record and not left_over(out, each.stem):
                 raise IptError(
                     f"{path} is there and no result of ipt; choose another folder (out=), or replace it (force=True)"
@@ -136,4 +143,4 @@ def _rivals(stem: str, roles: Collection[str]) -> set[str]:
 
 
 def _endings(roles: Collection[str]) -> set[str]:
-    return {".png", *(f".{role}{suffix}" for role in roles for suffix in (".png", ".npy"))}
+    return {*suffixes("same"), *(f".{role}{suffix}" for role in roles for suffix in (".png", ".npy"))}

@@ -124,7 +124,7 @@ def solve_all(options: SolveOptions, execution: ExecutionOptions, out: Path | No
     )
     check_names(inputs, run.own, out, names)
     if not execution.force:
-        check_files(run.own, out)
+        check_files(run.own, out, options.format)
     pins.check(out, wanted, execution.force)
     if not options.input:
         listener.note(pipeline.example.description(options.operator))

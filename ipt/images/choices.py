@@ -1,3 +1,4 @@
-"""The choices of `ipt.images.fit`, apart from it because the help of the command line loads no torch."""
+"""Words that options take, here without anything else: the command line's help needs them, and loads no torch."""
 
 FIT_CHOICES = ("error", "resize", "crop", "tile")
+FORMAT_CHOICES = ("png", "same", "tiff", "jpeg")

@@ -14,7 +14,7 @@ from ipt.images.ranges import check_range
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ORIENTATION, _ICC_PROFILE = 274, 34675
 # Descriptive tags that mean the same in EXIF: description, maker, model, software, date, artist, copyright.
-_TEXTS = (270, 271, 272, 305, 306, 315, 33432)
+TEXTS = (270, 271, 272, 305, 306, 315, 33432)
 _GREY_INVERTED, _GREY, _RGB = 0, 1, 2
 _DAMAGED = (tifffile.TiffFileError, struct.error, IndexError, KeyError)
 
@@ -132,5 +132,5 @@ def _decoded(page: tifffile.TiffPage) -> DeepTiff:
         kind=str(page.dtype),
         orientation=int(tags.valueof(_ORIENTATION, 1)),
         icc=bytes(tags.valueof(_ICC_PROFILE, b"")),
-        texts={tag: value for tag in _TEXTS if isinstance(value := tags.valueof(tag), str) and value},
+        texts={tag: value for tag in TEXTS if isinstance(value := tags.valueof(tag), str) and value},
     )

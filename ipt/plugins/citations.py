@@ -8,11 +8,14 @@ from collections.abc import Iterable
 from ipt import __version__
 from ipt.plugins.registry import Entry
 
+YEAR, URL = 2026, "https://pypi.org/project/inverse-problem-toolkit/"
 SOFTWARE = f"""\
 @software{{ipt,
   author = {{{{The ipt authors}}}},
   title = {{ipt: The Inverse Problem Toolkit}},
   version = {{{__version__}}},
+  year = {{{YEAR}}},
+  url = {{{URL}}},
 }}"""
 
 _TEXT = re.compile(
@@ -87,7 +90,7 @@ def _from_text(key: str, text: str) -> str:
     if "author" in fields:
         fields["author"] = " and ".join(re.split(r", (?:and )?| and ", fields["author"]))
     if "eprint" in fields:
-        fields["archiveprefix"] = "arXiv"
+        fields |= {"archiveprefix": "arXiv", "url": f"https://arxiv.org/abs/{fields['eprint']}"}
     lines = "".join(f"  {name} = {{{_escaped(value)}}},\n" for name, value in fields.items())
     return f"@misc{{{key},\n{lines}}}"
 

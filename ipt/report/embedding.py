@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from ipt.images import files
 
 _ONE_OF_MANY = 240
 """Pixels. Pictures embedded with at most such a side are there to be recognised, and are packed tightly."""
@@ -48,16 +50,24 @@ class ResultFiles:
         path = self.path(role)
         if path is None:
             return None
-        with Image.open(path) as file:
-            image = _eight_bits(file)
+        image = _eight_bits(path)
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
         pixelated = "few" if max(image.size) <= _PIXELATED else ""
         joined = " ".join(filter(None, (classes, pixelated)))
         return EmbeddedImage(_data_uri(image, side), image.width, image.height, alt, joined, caption)
 
 
-def _eight_bits(file: Image.Image) -> Image.Image:
+def _eight_bits(path: Path) -> Image.Image:
     """For the screen: L, LA, RGB or RGBA at 8 bits."""
+    if path.suffix == ".tif":
+        # Pillow reads no colour of 16 bits.
+        values = replace(files.read(path, least=1), depth=8).levels()
+        return Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values)
+    with Image.open(path) as file:
+        return _converted(file)
+
+
+def _converted(file: Image.Image) -> Image.Image:
     if file.mode.startswith("I"):
         return Image.fromarray((np.asarray(file).astype(np.float32) / 257).round().astype(np.uint8))
     return file.copy() if file.mode in ("L", "LA", "RGB", "RGBA") else file.convert("RGB")

@@ -28,5 +28,15 @@ def choose_device(name: str) -> str:
     # Which error says that a device is missing differs between torch's builds and devices.
     except (RuntimeError, AssertionError, ValueError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise IptError(f"there is no device {name!r} here ({reason}); use device=auto, cpu or cuda") from None
+        raise IptError(
+            f"there is no device {name!r} here ({reason}); there is {', '.join(_present())}: name one, or use "
+            f"device=auto"
+        ) from None
     return name
+
+
+def _present() -> list[str]:
+    """The devices of this machine, with the names of GPUs."""
+    gpus = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    apple = ["mps"] if torch.backends.mps.is_available() else []
+    return ["cpu", *(f"cuda:{number} ({torch.cuda.get_device_name(number)})" for number in gpus), *apple]

@@ -40,6 +40,7 @@ class SolveOptions(RunOptions):
         clipped: from which value on highlights are clipped, and not trusted; "auto": chosen (`ipt.solve.masks`);
             "none": there are none.
         fit: what happens to a picture that the prior does not take: one of `ipt.images.choices.FIT_CHOICES`.
+        format: of the results, one of `ipt.images.choices.FORMAT_CHOICES`.
         recursive: whether the subfolders of a folder are taken too.
     """
 
@@ -62,6 +63,7 @@ class SolveOptions(RunOptions):
     mask: Path | None = None
     clipped: float | str = AUTO
     fit: str = "error"
+    format: str = "png"
     recursive: bool = False
     origins: Mapping[str, str] = field(default_factory=dict)
 

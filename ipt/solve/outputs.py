@@ -1,11 +1,11 @@
 """The files of a result, written whole or not at all.
 
-For an input a.png: a.png (the result), a.measurement.png, a.residual.png, and a.kernel.npy for a parameter named
-"kernel", with a picture a.kernel.png if it has one channel (or two: a field); with samples a.sample1.png and
-a.sample1-kernel.png ..., a.spread.npy and a.spread.png; with the truth a.reference.png; where not all was trusted
-a.mask.png; and a.json. Of several frames, a.measurement.png is the first, a.mean.png and a.median.png are made of them
-all, a.kernel.npy is (frames, C, H, W), and a.kernel.png and a.residual.png show one beside the other. The a.json is
-written last: where it is, all is there.
+For an input a.png: a.png (the result, with the suffix of its format), a.measurement.png, a.residual.png, and
+a.kernel.npy for a parameter named "kernel", with a picture a.kernel.png if it has one channel (or two: a field); with
+samples a.sample1.png and a.sample1-kernel.png ..., a.spread.npy and a.spread.png; with the truth a.reference.png;
+where not all was trusted a.mask.png; and a.json. Of several frames, a.measurement.png is the first, a.mean.png and
+a.median.png are made of them all, a.kernel.npy is (frames, C, H, W), and a.kernel.png and a.residual.png show one
+beside the other. The a.json is written last: where it is, all is there.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ipt.core.errors import IptError
 from ipt.images.atomic import atomic, write_error
 from ipt.images.fields import parameter_picture
 from ipt.images.files import Picture, write
+from ipt.images.formats import write_as
 from ipt.images.parameters import write_parameter
 from ipt.images.pictures import residual_picture, sheet_of_frames, spread_picture
 from ipt.images.records import json_text, read_json
@@ -145,14 +146,15 @@ def _write_files(folder: Path, stem: str, result: ImageResult) -> dict[str, str]
     names: dict[str, str] = {}
 
     def picture(role: str, value: Picture | np.ndarray) -> None:
-        names[role] = f"{stem}.png" if role == "result" else f"{stem}.{role.replace(' ', '')}.png"
+        names[role] = f"{stem}.{role.replace(' ', '')}.png"
         write(folder / names[role], value)
 
     def values(role: str, value: Tensor) -> None:
         names[f"{role} values"] = f"{stem}.{role}.npy"
         write_parameter(folder / f"{stem}.{role}.npy", value)
 
-    picture("result", result.picture)
+    names["result"] = f"{stem}{result.suffix}"
+    write_as(folder / names["result"], result.picture)
     picture("measurement", result.measurement)
     for name, combined in result.combined.items():
         picture(name, combined)

@@ -17,6 +17,7 @@ from ipt.core.solver import Solver
 from ipt.images.exposures import combined
 from ipt.images.files import Picture
 from ipt.images.fit import Fitted, accepted_side, as_colour, fit
+from ipt.images.formats import suffix_for
 from ipt.images.ranges import check_range
 from ipt.linalg.random import image_seed
 from ipt.operators.frames import Frames
@@ -45,6 +46,7 @@ class ImageTask:
         mask: (1, H, W), 1 where the picture is to be trusted, 0 where it is not.
         clipped: as of `SolveOptions`.
         fit: what happens to a picture that the prior does not take, one of `ipt.images.choices.FIT_CHOICES`.
+        format: of the result, as of `SolveOptions`.
         effort: draws at most, if one sample is asked for and the operator can tell that it is likely wrong.
     """
 
@@ -59,6 +61,7 @@ class ImageTask:
     clipped: float | str = SolveOptions.clipped
     fit: str = SolveOptions.fit
     effort: int = SolveOptions.effort
+    format: str = SolveOptions.format
 
     @classmethod
     def of(
@@ -83,6 +86,7 @@ class ImageTask:
             clipped=options.clipped,
             fit=options.fit,
             effort=options.effort,
+            format=options.format,
         )
 
     @property
@@ -116,6 +120,7 @@ class PreparedImage:
         noise: standard deviation of the pixels that are solved.
         noise_of_input: standard deviation of the picture's own.
         reference: the part of the truth that the result shows.
+        suffix: of the result's file.
     """
 
     task: ImageTask
@@ -127,6 +132,7 @@ class PreparedImage:
     noise: float
     noise_of_input: float
     reference: Picture | None
+    suffix: str
 
 
 def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedImage:
@@ -135,6 +141,7 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
     Raises:
         IptError: the picture does not fit the prior; the reference, or what is known, does not fit the picture.
     """
+    suffix = suffix_for(task.format, task.frames[0])
     # Of exposures, the brightest says how many bits the camera has.
     bits = max(frame.used_bits for frame in task.frames)
     frames, operator = tuple(frame.in_used_bits(bits) for frame in task.frames), solver.operator
@@ -182,6 +189,7 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
         noise=noise,
         noise_of_input=level,
         reference=reference,
+        suffix=suffix,
     )
 
 

@@ -42,6 +42,7 @@ class ImageResult:
         mask: (1, H, W), 0 where the measurement was not trusted; None: all of it was.
         frames: how many exposures there were.
         combined: what is made of several exposures without solving, by name.
+        suffix: of the file of `picture`.
         record: what else is written in json; the report shows "input", "seconds", "calls" {unknown: count, of all
             samples}, "solved_sizes" [[height, width, steps], ...], "metrics" {name: number}, "options" {name: {"value":
             ..., "from": ...}}, "seed", "versions" and "weights".
@@ -60,6 +61,7 @@ class ImageResult:
     mask: Tensor | None = None
     frames: int = 1
     combined: Mapping[str, Picture] = field(default_factory=dict)
+    suffix: str = ".png"
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -129,6 +131,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         spread=drawn.std(0) if several else None,
         frames=frames,
         combined=prepared.combined,
+        suffix=prepared.suffix,
         reference=prepared.reference,
         mask=None if trusted is None or fitted.side else trusted[:1],
         record=record,

@@ -34,7 +34,7 @@ def workplace(tmp_path, monkeypatch):
 
 
 def test_ipt_alone():
-    assert cited().count("@") == 1
+    assert cited().count("@") == 1 and "  year = {2026},\n  url = {https://pypi.org" in cited()
 
 
 def test_names_of_components():
@@ -69,6 +69,19 @@ def test_a_record_with_the_usual_priors(workplace):
     assert "% prior faces, prior kernel-uncentred\n@inproceedings{karras2022" in cited("out")
     (workplace / "out" / "run.yaml").write_text("operator: blur\nprior: {image: faces}\nknown: {kernel: k.npy}\n")
     assert "% prior faces\n@inproceedings{karras2022" in cited("out")
+
+
+def test_a_run_cites_the_priors_that_its_pictures_had(workplace):
+    out = workplace / "out"
+    out.mkdir()
+    (out / "run.yaml").write_text("operator: blur\nprior: {}\nknown: {kernel: k.npy}\n")
+    assert "% prior faces\n" in cited("out")
+    for name, prior in (("a", "gaussian"), ("b", "empirical"), ("c", "gaussian")):
+        options = {"operator": {"value": "blur"}, "prior.image": {"value": prior}}
+        (out / f"{name}.json").write_text(json.dumps({"status": "done", "options": options}))
+    (out / "torn.json").write_text("{")
+    text = cited("out")
+    assert "prior empirical" in text and "prior gaussian" in text and "prior faces" not in text
 
 
 def test_a_run_of_simulate_cites_its_operators_and_generators(workplace):

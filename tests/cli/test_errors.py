@@ -34,6 +34,7 @@ RAISED = raising.__code__.co_firstlineno + 2
     [
         (IptError("no such prior [x]\nname another"), 1, "Error: no such prior [x]\nname another\n"),
         (KeyboardInterrupt(), 130, "Interrupted.\n"),
+        (KeyboardInterrupt("It goes on."), 130, "Interrupted. It goes on.\n"),
         (click.Abort(), 130, "Interrupted.\n"),
         (click.ClickException("no"), 1, "Error: no\n"),
         (click.UsageError("what?"), 2, "Error: what?\n"),

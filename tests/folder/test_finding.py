@@ -88,14 +88,14 @@ def test_what_is_passed_over_is_said(tree):
 @pytest.mark.parametrize(
     ("given", "recursive", "words"),
     [
-        (("a.jpg", "a.png"), False, "would both become a.png; rename one"),
+        (("a.jpg", "a.png"), False, "would both be called 'a' in the results; rename one"),
         (
             ("x/a.png", "y/a.png"),
             False,
-            r"would both become a.png; give the folder that holds both with recursive=True",
+            r"would both be called 'a' in the results; give the folder that holds both with recursive=True",
         ),
-        (("x", "y"), True, "x/a.png and .*y/a.png would both become a.png"),
-        (("z",), True, "z/u-v.png and .*z/u/v.png would both become u-v.png"),
+        (("x", "y"), True, "x/a.png and .*y/a.png would both be called 'a' in the results"),
+        (("z",), True, "z/u-v.png and .*z/u/v.png would both be called 'u-v' in the results"),
         (("x", "none"), False, "none does not exist"),
         (("empty",), False, r"holds no pictures; ipt reads .png.*, and its 1 subfolders with recursive=True"),
         (("empty",), True, "holds no pictures, nor do its subfolders"),
@@ -127,7 +127,7 @@ def test_many_files_and_folders_are_one_run(tree, tmp_path):
     assert again.exit_code == 3 and "z.png and 1 more: done before" in again.stderr
     # It goes on with more, fewer, or one of them.
     more = solve(tree / "trip" / "a.png", tmp_path / "z.png", "-o", out)
-    assert more.exit_code == 1 and f"{out} has the result of {tree / 'a.jpg'} as a.png" in more.stderr
+    assert more.exit_code == 1 and f"{out} has the result of {tree / 'a.jpg'} as 'a'" in more.stderr
     one = solve(tree / "a.jpg", "-o", out)
     assert one.exit_code == 0 and "a.jpg: done before" in one.stderr
 

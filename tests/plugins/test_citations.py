@@ -57,7 +57,7 @@ def test_several_entries_are_told_apart():
         (
             'Ann Author, Bob Writer, "The Title", CVPR 2026, arXiv 2601.00001',
             "author = {Ann Author and Bob Writer}|title = {The Title}|howpublished = {CVPR}|year = {2026}|"
-            "eprint = {2601.00001}|archiveprefix = {arXiv}",
+            "eprint = {2601.00001}|archiveprefix = {arXiv}|url = {https://arxiv.org/abs/2601.00001}",
         ),
         (
             'A. Author and B. Writer, "50 % & more", 2026',

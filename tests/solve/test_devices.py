@@ -36,3 +36,14 @@ def test_a_device_that_is_named_must_be_there():
     with pytest.raises(IptError, match="there is no device 'quantum' here") as caught:
         choose_device("quantum")
     assert "--device auto" in message_of(caught.value)
+
+
+def test_the_message_names_the_devices_that_there_are(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(IptError, match=r"there is cpu: name one, or use device=auto"):
+        choose_device("quantum")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: "H100")
+    with pytest.raises(IptError, match=r"there is cpu, cuda:0 \(H100\), cuda:1 \(H100\): name one"):
+        choose_device("quantum")

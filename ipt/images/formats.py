@@ -1,0 +1,97 @@
+"""Results in the format that is asked for: PNG, TIFF, JPEG, or the input's own.
+
+png    at the picture's depth, with alpha, colour profile and EXIF
+tiff   the same, compressed without loss (ZIP), of EXIF the descriptive texts alone
+jpeg   quality 95, no colour subsampling, with colour profile and EXIF; 8 bits, no alpha
+same   what the input was; WebP without loss, and PNG for what none of them is
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import tifffile
+from PIL import Image
+
+from ipt.core.errors import IptError
+from ipt.images import files
+from ipt.images.atomic import atomic
+from ipt.images.choices import FORMAT_CHOICES
+from ipt.images.files import Picture
+from ipt.images.tiff import TEXTS
+
+_SUFFIXES = {"png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp"}
+_JPEG, _WEBP = {"quality": 95, "subsampling": 0}, {"lossless": True, "exact": True}
+
+
+def suffix_for(choice: str, picture: Picture) -> str:
+    """The suffix of the result for a picture.
+
+    Args:
+        choice: One of `FORMAT_CHOICES`.
+        picture: As it was read; its source says what the file was.
+
+    Raises:
+        IptError: There is no such choice, or the picture has alpha, which a JPEG has not.
+    """
+    if choice not in FORMAT_CHOICES:
+        raise IptError(f"format= is {', '.join(FORMAT_CHOICES[:-1])} or {FORMAT_CHOICES[-1]}, not {choice!r}")
+    kind = picture.source.partition(" ")[0].lower().replace("mpo", "jpeg") if choice == "same" else choice
+    if kind == "jpeg" and picture.alpha is not None:
+        raise IptError("the picture has alpha, which a JPEG has not; choose format=png or format=tiff")
+    return _SUFFIXES.get(kind, ".png")
+
+
+def suffixes(choice: str) -> tuple[str, ...]:
+    """All that results of a run may have."""
+    return tuple(_SUFFIXES.values()) if choice == "same" else (_SUFFIXES[choice],)
+
+
+def write_as(path: Path, picture: Picture) -> None:
+    """Write a picture in the format of a suffix that `suffix_for` gave, whole or not at all.
+
+    Raises:
+        IptError: Values that are NaN or infinite; a file that cannot be written.
+    """
+    if path.suffix == ".png":
+        files.write(path, picture)
+        return
+    data = _tiff(picture, str(path)) if path.suffix == ".tif" else _by_pillow(picture, path)
+    with atomic(path) as file:
+        file.write(data)
+
+
+def _tiff(picture: Picture, name: str) -> bytes:
+    values = picture.levels(name)
+    exif = Image.Exif()
+    exif.load(picture.metadata.get("exif", b""))
+    packed = BytesIO()
+    options: dict[str, Any] = {"extrasamples": ["unassalpha"]} if picture.alpha is not None else {}
+    tifffile.imwrite(
+        packed,
+        values[:, :, 0] if values.shape[2] == 1 else values,
+        photometric="rgb" if values.shape[2] > 2 else "minisblack",
+        planarconfig="contig" if values.shape[2] > 1 else None,
+        compression="zlib",
+        iccprofile=picture.metadata.get("icc"),
+        metadata=None,
+        software=False,
+        extratags=[(tag, "s", 0, exif[tag], True) for tag in TEXTS if isinstance(exif.get(tag), str)],
+        **options,
+    )
+    return packed.getvalue()
+
+
+def _by_pillow(picture: Picture, path: Path) -> bytes:
+    eight = replace(picture, depth=8).levels(str(path))
+    image = Image.fromarray(eight[:, :, 0] if eight.shape[2] == 1 else eight)
+    kind, options = ("JPEG", _JPEG) if path.suffix == ".jpg" else ("WEBP", _WEBP)
+    described: dict[str, Any] = {"icc_profile": picture.metadata.get("icc")}
+    if "exif" in picture.metadata:
+        described["exif"] = b"Exif\0\0" + picture.metadata["exif"]
+    packed = BytesIO()
+    image.save(packed, kind, **options, **described)
+    return packed.getvalue()
