@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ipt.core.errors import IptError, Misuse
+from ipt.core.operator import IMAGE
 from ipt.folder import pins
 from ipt.folder.finding import find_inputs
 from ipt.folder.inputs import InputImage, check_files, check_names, is_folder
@@ -112,7 +113,8 @@ def solve_all(options: SolveOptions, execution: ExecutionOptions, out: Path | No
     # Where others solve, this process only needs to know what will be solved.
     build_options = options if pool is None else replace(options, device="cpu")
     pipeline = Pipeline.build(build_options, execution, out or Path(USUAL), size)
-    _note_prior(inputs, pipeline.solvers.usual, listener)
+    if IMAGE not in options.prior:
+        _note_prior(shard.of(inputs), pipeline.solvers.usual, listener)
     wanted = pins.pins(options, pipeline.weights)
     if out is None:
         out, where = usual_folder(pipeline, inputs, wanted)
