@@ -51,10 +51,10 @@ class InputImage:
         return identity({path.name: file_hash(path) for path in files.inputs(self.path)})
 
     @cached_property
-    def size(self) -> tuple[int, int] | None:
-        """Height and width, of exposures the first's; None: of the example, and where it cannot be read."""
+    def shape(self) -> tuple[int, ...] | None:
+        """(C, H, W), of exposures the first's; None: of the example, and where it cannot be read."""
         try:
-            return None if self.path is None else _size(files.inputs(self.path)[0])
+            return None if self.path is None else _shape(files.inputs(self.path)[0])
         except IptError:
             return None
 
@@ -128,12 +128,12 @@ def _other(record: Mapping[str, Any], image: InputImage) -> Path | None:
         return None
 
 
-def _size(path: Path) -> tuple[int, int]:
-    """Height and width of a picture file, as far as possible without its pixels, before its EXIF orientation."""
+def _shape(path: Path) -> tuple[int, ...]:
+    """(C, H, W) of a picture file, as far as possible without its pixels, before its EXIF orientation."""
     with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(path) as image:
-        return image.height, image.width
-    _, height, width = files.read(path).shape
-    return height, width
+        channels = 1 if image.mode.partition(";")[0] in ("1", "L", "LA", "I", "F") else 3
+        return channels, image.height, image.width
+    return files.read(path).shape
 
 
 def _rivals(stem: str, roles: Collection[str]) -> set[str]:

@@ -89,7 +89,7 @@ class Pipeline:
 
     @classmethod
     def build(
-        cls, options: SolveOptions, execution: ExecutionOptions, out: Path, size: tuple[int, int] | None = None
+        cls, options: SolveOptions, execution: ExecutionOptions, out: Path, shape: tuple[int, ...] | None = None
     ) -> Pipeline:
         """The pipeline of a run.
 
@@ -97,7 +97,7 @@ class Pipeline:
             options: what is solved.
             execution: how.
             out: the folder of the results.
-            size: height and width of one of its pictures, whose solver is built at once; None: of any.
+            shape: (C, H, W) of one of its pictures, whose solver is built at once; None: of any.
 
         Raises:
             IptError: what the options name does not exist or cannot be.
@@ -105,7 +105,7 @@ class Pipeline:
         known = {name: read_parameter(path) for name, path in options.known.items()}
         device = choose_device(options.device)
         solvers = Solvers(options, known, device)
-        priors = dict(solvers.solver_for("", size).priors)
+        priors = dict(solvers.solver_for("", shape).priors)
         parameters = (*(name for name in priors if name != IMAGE), *known)
         if IMAGE not in options.prior:
             del priors[IMAGE]
@@ -132,7 +132,7 @@ class Pipeline:
 
     def identity(self, image: InputImage) -> str:
         """Names everything that the result of an input depends on, by content where it is a file."""
-        solver = self.solvers.solver_for(image.name, image.size)
+        solver = self.solvers.solver_for(image.name, image.shape)
         values = {**self._common, "input": image.content, "weights": weight_hashes(solver.priors)}
         if self.options.reference:
             truth = truth_file(self.options.reference, image.place, Path(image.name).suffix)
@@ -158,7 +158,7 @@ class Pipeline:
             named = self.identity(image)
             if not again and (record := self.finished(image, named)):
                 return Outcome(image.name, "skipped", record)
-            prepared = prepare(self.solvers.solver_for(image.name, image.size), self._task(image), self.device)
+            prepared = prepare(self.solvers.solver_for(image.name, image.shape), self._task(image), self.device)
             return BatchMember(image, prepared, named, time.perf_counter() - started)
         except Exception as error:
             return self.failed(image, error)
@@ -241,7 +241,7 @@ class Pipeline:
 
     def _options(self, image: InputImage) -> SolveOptions:
         """What a picture is solved with: with its own prior, and of many inputs itself alone."""
-        options = self.solvers.usual.options_for(image.name, image.size)
+        options = self.solvers.usual.options_for(image.name, image.shape)
         return options if len(options.input) < 2 or image.path is None else replace(options, input=(image.path,))
 
     def _task(self, image: InputImage) -> ImageTask:

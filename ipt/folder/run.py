@@ -108,11 +108,11 @@ def solve_all(options: SolveOptions, execution: ExecutionOptions, out: Path | No
     if out is None and shard.count > 1:
         raise Misuse(f"shard {shard} ({shard.origin}): all shards of a folder write into one; say which (out=)")
     # What cannot be read is reported when it is its turn.
-    size = next((size for image in inputs if (size := image.size)), None)
-    pool = choose_pool(options, execution, size)
+    shape = next((shape for image in inputs if (shape := image.shape)), None)
+    pool = choose_pool(options, execution, shape)
     # Where others solve, this process only needs to know what will be solved.
     build_options = options if pool is None else replace(options, device="cpu")
-    pipeline = Pipeline.build(build_options, execution, out or Path(USUAL), size)
+    pipeline = Pipeline.build(build_options, execution, out or Path(USUAL), shape)
     if IMAGE not in options.prior:
         _note_prior(shard.of(inputs), pipeline.solvers.usual, listener)
     wanted = pins.pins(options, pipeline.weights)
@@ -137,7 +137,7 @@ def solve_all(options: SolveOptions, execution: ExecutionOptions, out: Path | No
 
 def _note_prior(inputs: Sequence[InputImage], usual: UsualPrior, listener: ProgressListener) -> None:
     """Say which pictures do not have the usual prior, and why."""
-    why = next((why for image in inputs if (why := usual.reason(image.name, image.size))), "")
+    why = next((why for image in inputs if (why := usual.reason(image.name, image.shape))), "")
     if why:
         each = "" if len(inputs) == 1 else " for each picture that needs it"
         listener.note(f"Prior {ANY}{each}, since {why}.")

@@ -26,29 +26,33 @@ class UsualPrior:
 
     options: SolveOptions
 
-    def options_for(self, name: str, size: tuple[int, int] | None) -> SolveOptions:
+    def options_for(self, name: str, shape: tuple[int, ...] | None) -> SolveOptions:
         """The options with a prior of the image.
 
         It is `faces` where that takes the picture, and where `fit` says what to do with other sizes.
 
         Args:
             name: of the picture.
-            size: its height and width; None: not known.
+            shape: its (C, H, W); None: not known.
 
         Raises:
             IptError: there is no such operator or setting.
         """
         if IMAGE in self.options.prior:
             return self.options
-        why = self.reason(name, size)
+        why = self.reason(name, shape)
         origins = {**self.options.origins, f"prior.{IMAGE}": f"{DEFAULT}: {why}" if why else DEFAULT}
         return replace(self.options, prior={IMAGE: ANY if why else USUAL, **self.options.prior}, origins=origins)
 
-    def reason(self, name: str, size: tuple[int, int] | None) -> str:
+    def reason(self, name: str, shape: tuple[int, ...] | None) -> str:
         """Why a picture does not have the usual prior; "": it has it, or the one that is named."""
-        if IMAGE in self.options.prior or size is None or self.options.fit != "error":
+        if IMAGE in self.options.prior or shape is None or self.options.fit != "error":
             return ""
-        _, height, width = framed_shape(self._operator, self._operator.image_shape((3, *size)))
+        try:
+            _, height, width = framed_shape(self._operator, self._operator.image_shape(shape))
+        except ValueError:
+            # What the operator does not take will be reported when it is solved.
+            return ""
         if _takes(self._usual, (3, height, width)):
             return ""
         return f"{USUAL} does not take the {width} x {height} px of {name}"

@@ -134,10 +134,10 @@ def restore(
     if name is None:
         name = options.input[0].name if options.input else "image"
     solvers = Solvers(options, parameters, options.device)
-    solver = Multiscale(solvers.solver_for(name, size))
+    solver = Multiscale(solvers.solver_for(name, read.shape))
     task = ImageTask.of(options, read, name, parameters, mask=None if mask is None else _mask(mask, size))
     result = solve_picture(solver, task, options.device, progress=progress)
-    record = {**result.record, "options": solvers.usual.options_for(name, size).record()}
+    record = {**result.record, "options": solvers.usual.options_for(name, read.shape).record()}
     return Restored(
         picture=like(result.picture, given),
         parameters={unknown: _values(value, given) for unknown, value in result.parameters.items()},

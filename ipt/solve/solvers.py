@@ -25,13 +25,13 @@ class Solvers:
         self.usual = UsualPrior(options)
         self._made: dict[str, Solver] = {}
 
-    def solver_for(self, name: str, size: tuple[int, int] | None) -> Solver:
-        """The solver for a picture of that name, height and width; None: of any.
+    def solver_for(self, name: str, shape: tuple[int, ...] | None) -> Solver:
+        """The solver for a picture of that name and shape (C, H, W); None: of any.
 
         Raises:
             IptError: what the options name does not exist or cannot be.
         """
-        options = self.usual.options_for(name, size)
+        options = self.usual.options_for(name, shape)
         prior = options.prior[IMAGE]
         if prior not in self._made:
             self._made[prior] = build(

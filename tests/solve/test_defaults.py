@@ -60,9 +60,10 @@ def prior_of(path: Path) -> dict[str, str]:
 
 def chosen(size: tuple[int, int] | None, **given: Any) -> str:
     usual = UsualPrior(SolveOptions(**given))
-    found = usual.options_for("a.png", size)
+    shape = None if size is None else (3, *size)
+    found = usual.options_for("a.png", shape)
     natural = found.prior["image"] == "natural"
-    assert (found.origins["prior.image"] != "default") == natural == bool(usual.reason("a.png", size))
+    assert (found.origins["prior.image"] != "default") == natural == bool(usual.reason("a.png", shape))
     return found.prior["image"]
 
 
@@ -71,7 +72,7 @@ def test_the_size_of_a_picture_chooses():
 
 
 def test_the_reason_is_recorded():
-    found = UsualPrior(SolveOptions(prior={"kernel": "box"})).options_for("c.png", (40, 72))
+    found = UsualPrior(SolveOptions(prior={"kernel": "box"})).options_for("c.png", (3, 40, 72))
     assert found.prior == {"image": "natural", "kernel": "box"}
     why = "faces does not take the 72 x 40 px of c.png"
     assert found.record()["prior.image"] == {"value": "natural", "from": f"default: {why}"}
@@ -81,7 +82,9 @@ def test_the_reason_is_recorded():
 @pytest.mark.parametrize("fit", ["error", "crop", "resize", "tile"])
 def test_what_is_asked_for_is_left_alone(fit):
     named = SolveOptions(prior={"image": "faces"}, fit=fit)
-    assert UsualPrior(named).options_for("c.png", (40, 72)) is named and not UsualPrior(named).reason("c", (40, 72))
+    assert UsualPrior(named).options_for("c.png", (3, 40, 72)) is named and not UsualPrior(named).reason(
+        "c", (3, 40, 72)
+    )
     assert fit == "error" or chosen((40, 72), fit=fit) == "faces"
 
 
@@ -89,6 +92,8 @@ def test_the_size_that_counts_is_the_image_s():
     assert chosen((32, 32), operator="downscale:2") == "faces"
     assert chosen((32, 32), operator="downscale:3") == "natural"
     assert chosen((64, 64), operator="downscale", set={"operator.factor": 2}) == "natural"
+    # A shape that the operator does not take is reported when it is solved.
+    assert not UsualPrior(SolveOptions(operator="downscale:2")).reason("a.png", (64, 64))
 
 
 def test_each_picture_of_a_folder_has_its_own(folder, tmp_path):

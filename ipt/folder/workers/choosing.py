@@ -21,7 +21,7 @@ _RANKS = ("LOCAL_RANK", "SLURM_LOCALID")
 
 
 def choose_pool(
-    options: SolveOptions, execution: ExecutionOptions, size: tuple[int, int] | None = None
+    options: SolveOptions, execution: ExecutionOptions, shape: tuple[int, ...] | None = None
 ) -> Callable[[Path], WorkerPool] | None:
     """What starts the workers for several pictures, given the folder of the results.
 
@@ -41,7 +41,7 @@ def choose_pool(
         return None
 
     def setup(out: Path) -> WorkerSetup:
-        return WorkerSetup(options, execution, out.absolute(), size)
+        return WorkerSetup(options, execution, out.absolute(), shape)
 
     if name == "ray":
         # Ray takes a while to load, and is not everywhere.

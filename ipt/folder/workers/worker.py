@@ -69,13 +69,13 @@ class WorkerSetup:
         options: what is solved.
         execution: how.
         out: an absolute path, the same folder for all.
-        size: height and width of one of the pictures; None: none can be read.
+        shape: (C, H, W) of one of the pictures; None: none can be read.
     """
 
     options: SolveOptions
     execution: ExecutionOptions
     out: Path
-    size: tuple[int, int] | None = None
+    shape: tuple[int, ...] | None = None
 
 
 class Worker:
@@ -88,7 +88,7 @@ class Worker:
         """Build the pipeline; Fatal: it cannot be, or not as run.yaml has it (other versions or weights)."""
 
         def start() -> None:
-            pipeline = Pipeline.build(setup.options, setup.execution, setup.out, setup.size)
+            pipeline = Pipeline.build(setup.options, setup.execution, setup.out, setup.shape)
             if not (setup.out / "run.yaml").is_file():
                 raise IptError(
                     f"a worker does not see {setup.out}; all machines need the input and the output under the same path"
