@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from ipt import __version__
 from ipt.plugins.registry import Entry
 
-YEAR, URL = 2026, "https://pypi.org/project/inverse-problem-toolkit/"
+YEAR = 2026
 SOFTWARE = f"""\
 @software{{ipt,
   author = {{{{The ipt authors}}}},
   title = {{ipt: The Inverse Problem Toolkit}},
   version = {{{__version__}}},
   year = {{{YEAR}}},
-  url = {{{URL}}},
+  note = {{Python package inverse-problem-toolkit}},
 }}"""
 
 _TEXT = re.compile(

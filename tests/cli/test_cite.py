@@ -34,7 +34,7 @@ def workplace(tmp_path, monkeypatch):
 
 
 def test_ipt_alone():
-    assert cited().count("@") == 1 and "  year = {2026},\n  url = {https://pypi.org" in cited()
+    assert cited().count("@") == 1 and "  year = {2026},\n  note = {Python package" in cited()
 
 
 def test_names_of_components():
