@@ -51,9 +51,9 @@ def _published(
     name: str, path: str | os.PathLike[str] | None, device: str, precision: str, compile: bool
 ) -> NetworkPrior:
     if path is not None:
-        return from_weights(read(path), device, precision, compile=compile)
+        return from_weights(read(path), device, precision, compile=compile, schedule="linear")
     item = PUBLISHED[name]
     file = fetch(item)
     weights = read(file)
     verified(item, file, weights.sha256)
-    return from_weights(weights, device, precision, compile=compile, name=name)
+    return from_weights(weights, device, precision, compile=compile, name=name, schedule="linear")

@@ -17,9 +17,12 @@ from ipt.priors.refined import RefinedConfig, denoiser_of
 from ipt.priors.unet import UNetConfig
 from ipt.priors.vp import VPDenoiser
 from ipt.priors.weights import Weights, read
+from ipt.sampling.schedules import VP
 
 _PROCESS = ("sqrt_alphas_cumprod", "sqrt_1m_alphas_cumprod")
-"""What deepinv stores with its ADM networks besides their parameters: the noise schedule, which is ours already."""
+"""What deepinv stores with its ADM networks besides their parameters: the noise schedule."""
+SCHEDULES = ("linear", "cosine")
+_LENGTH = 1000
 _TRAINED: Mapping[str, type[UNetConfig] | type[RefinedConfig]] = {"unet": UNetConfig, "refined": RefinedConfig}
 
 
@@ -34,6 +37,8 @@ def load(
     compile: bool = False,
     centred: bool = True,
     kind: str | None = None,
+    schedule: str | None = None,
+    length: int | None = None,
 ) -> NetworkPrior:
     """A prior from a folder or a file of weights.
 
@@ -52,11 +57,16 @@ def load(
         centred: hold kernels to the centre (`ipt.priors.kernels`), where the config says that they are.
         kind: image, kernel or field; None: as the config says, without one by the number of channels: one of a kernel,
             two of a field, three of an image.
+        schedule: of the noise that an ADM network was trained with, "linear" or "cosine" (`ipt.sampling.schedules.VP`);
+            None: as the config or the file says. Where neither does, it is asked for: most published weights (those
+            of DPS and BlindDPS, and guided diffusion's) have "linear".
+        length: of that process in steps; None: as the config or the file says, else 1000.
 
     Raises:
         IptError: what is there are no weights, or not of a network that this version knows.
     """
     chosen = {"scale": scale, "offset": offset, "sizes": None if sizes is None else list(sizes), "kind": kind}
+    chosen |= {"schedule": schedule, "length": length}
     return from_weights(read(path), device, precision, head_channels, compile, centred, **chosen)
 
 
@@ -75,7 +85,7 @@ def from_weights(
         config = weights.config
         if config is None:
             config = _inferred(weights.state, head_channels, given.get("kind"))
-        config = {**config, **given}
+        config = {**({} if "schedule" in given else _process(weights.state)), **config, **given}
         denoiser = _denoiser(config)
     except IptError as error:
         raise IptError(f"{weights.file}: {error}") from None
@@ -116,7 +126,7 @@ def _denoiser(config: Mapping[str, Any]) -> Denoiser:
         if config["architecture"] == "adm":
             with torch.device("meta"):
                 adm = ADMUNet(ADMConfig.from_dict(config["network"]))
-            return VPDenoiser(adm, clip=bool(config.get("clip", True)))
+            return VPDenoiser(adm, _schedule(config), clip=bool(config.get("clip", True)))
     except KeyError as error:
         raise IptError(f"config.json has no {error}: restore the weights' own") from None
     except IptError:
@@ -125,6 +135,30 @@ def _denoiser(config: Mapping[str, Any]) -> Denoiser:
         raise IptError(f"config.json describes no network ({error}): restore the weights' own") from None
     known = ", ".join(_TRAINED)
     raise IptError(f"config.json asks for architecture {config['architecture']!r}; this version has {known} and adm")
+
+
+def _process(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The schedule that is stored with the parameters, as entries of a config; none where nothing is stored."""
+    stored = state.get(_PROCESS[0])
+    if stored is None:
+        return {}
+    for name in SCHEDULES:
+        bar = VP(betas=name, length=len(stored)).alphas_bar() if len(stored) > 1 else stored
+        if torch.allclose(stored.double().square(), bar, atol=1e-5):
+            return {"schedule": name, "length": len(stored)}
+    raise IptError(f"its noise schedule of {len(stored)} steps is neither linear nor cosine: give other weights")
+
+
+def _schedule(config: Mapping[str, Any]) -> VP:
+    name, length = config.get("schedule"), config.get("length", _LENGTH)
+    if name is None:
+        raise IptError(
+            "nothing says with which noise schedule this ADM network was trained: choose schedule=linear, as most "
+            "published ones, or schedule=cosine, with length= where it had not 1000 steps"
+        )
+    if name not in SCHEDULES or not isinstance(length, int) or length < 2:
+        raise IptError(f"schedule is linear or cosine, and length a number of steps, not {name!r} and {length!r}")
+    return VP(betas=name, length=length)
 
 
 def _fill(network: nn.Module, weights: Weights) -> None:

@@ -112,7 +112,7 @@ def fetch(item: Published, again: bool = False) -> Path:
             raise IptError(f"cannot write {error.filename} ({error.strerror}): make room, or set HF_HOME") from None
         raise Lacking(
             f"could not fetch {item.file} of huggingface.co/{item.repository} ({why(error)})\n"
-            f"connect and run again, give a file of such weights: prior=PATH, or take what comes with ipt: "
+            f"connect and run again, give a file of such weights: prior={item.name}:PATH, or take what comes with ipt: "
             f"prior={item.instead}"
         ) from error
 

@@ -3,13 +3,14 @@
 Ours are a folder in diffusers' layout: `config.json` beside `diffusion_pytorch_model.safetensors`. Torch files are read
 with weights_only=True and nothing else, so a file that holds code is refused, never run.
 
-config.json: format (1), architecture ("unet", "refined" or "adm"), network (its configuration), sigma_data
-("unet", "refined") or clip ("adm"), kind ("image", "kernel" or "field": `ipt.priors.network`), scale and offset
-(physical = offset + scale * normalized), sizes (sides it was trained on; null: any multiple of the network's), centred
-(all it learnt from are kernels, nowhere negative and centred: so are its estimates), validation (mean squared error by
-noise level), images (examples seen in training), start (name, sha256 and images of the weights that the training began
-with), base (the same of the prior that was refined), shared (a folder beside this one, whose weights are those of the
-prior that was refined, so that the file has the detail alone), and what else is worth knowing.
+config.json: format (1), architecture ("unet", "refined" or "adm"), network (its configuration), sigma_data ("unet",
+"refined") or schedule, length and clip ("adm": `ipt.priors.loading.load`), kind ("image", "kernel" or "field":
+`ipt.priors.network`), scale and offset (physical = offset + scale * normalized), sizes (sides it was trained on;
+null: any multiple of the network's), centred (all it learnt from are kernels, nowhere negative and centred: so are
+its estimates), validation (mean squared error by noise level), images (examples seen in training), start (name,
+sha256 and images of the weights that the training began with), base (the same of the prior that was refined), shared
+(a folder beside this one, whose weights are those of the prior that was refined, so that the file has the detail
+alone), and what else is worth knowing.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def test_the_command_without_network_and_weights(hub, here, monkeypatch, tmp_pat
     assert result.exit_code == 1
     first, second = result.stderr.splitlines()
     assert first.startswith("Error: could not fetch diffusion_ffhq_10m.pt of huggingface.co/deepinv/diffunet")
-    ways = "give a file of such weights: --prior PATH, or take what comes with ipt: --prior faces256"
+    ways = "give a file of such weights: --prior ffhq:PATH, or take what comes with ipt: --prior faces256"
     assert second == f"connect and run again, {ways}"
     assert not list(here.iterdir()) and not (tmp_path / "hub").exists() and not hub.asked
 
@@ -174,7 +174,7 @@ def test_the_command_with_weights_of_the_same_format(hub, here, monkeypatch, pla
         hub.files[f"/{item.repository}/resolve/main/{item.file}"] = weights.getvalue()
     else:
         Path("tiny.pt").write_bytes(weights.getvalue())
-        command = command.replace("ffhq", "tiny.pt")
+        command = command.replace("ffhq", "ffhq:tiny.pt")
     result = run(*command.split())
     assert result.exit_code == 0, result.stderr
     assert "a face of 256 x 256 px" in result.stderr and "See ipt-out/report.html." in result.stderr

@@ -12,6 +12,7 @@ from ipt.core.errors import IptError
 from ipt.priors.adm_config import ADMConfig
 from ipt.priors.loading import load
 from ipt.priors.vp import VPDenoiser
+from ipt.sampling.schedules import VP
 
 PICTURE = ADMConfig(3, 32, (1, 1, 2, 3, 4), attention=(), head_channels=32)
 KERNEL = ADMConfig(1, 32, (1, 2, 3, 4), attention=(2,), head_channels=32)
@@ -24,7 +25,7 @@ FIELD = ADMConfig(2, 32, (1, 2), attention=(), head_channels=32, learned_varianc
 )
 def test_a_bare_checkpoint_needs_no_config(checkpoint, config, sizes, kind, scale, offset):
     file, network = checkpoint(config)
-    prior = load(file, head_channels=32)
+    prior = load(file, head_channels=32, schedule="linear")
     found = prior.config
     assert ADMConfig.from_dict(found["network"]) == config
     assert (found["sizes"], found["kind"], found["scale"], found["offset"]) == (sizes, kind, scale, offset)
@@ -42,19 +43,56 @@ def test_a_checkpoint_wrapped_or_in_safetensors(tmp_path, randomised):
     torch.save({"state_dict": state, "epoch": 3}, tmp_path / "wrapped.pth")
     save_file({name: value.half() for name, value in state.items()}, tmp_path / "bare.safetensors")
     noisy = torch.randn(1, 1, 16, 16)
-    wrapped = load(tmp_path / "wrapped.pth", head_channels=32).denoise(noisy, 1.0)
-    bare = load(tmp_path / "bare.safetensors", head_channels=32).denoise(noisy, 1.0)
+    wrapped = load(tmp_path / "wrapped.pth", head_channels=32, schedule="linear").denoise(noisy, 1.0)
+    bare = load(tmp_path / "bare.safetensors", head_channels=32, schedule="linear").denoise(noisy, 1.0)
     assert torch.allclose(wrapped, bare, atol=2e-2)
 
 
-def test_a_schedule_stored_with_the_parameters_does_no_harm(checkpoint):
+@pytest.mark.parametrize(("betas", "length"), [("linear", 1000), ("cosine", 4000)])
+def test_a_schedule_stored_with_the_parameters_is_theirs(checkpoint, betas, length):
     """deepinv's DiffUNet has guided diffusion's names, and in newer versions these two tensors more."""
     file, network = checkpoint(KERNEL)
-    schedule = {"sqrt_alphas_cumprod": torch.rand(1000), "sqrt_1m_alphas_cumprod": torch.rand(1000)}
+    process = VP(betas=betas, length=length)
+    bar = process.alphas_bar()
+    schedule = {"sqrt_alphas_cumprod": bar.sqrt().float(), "sqrt_1m_alphas_cumprod": (1 - bar).sqrt().float()}
     torch.save({**network.state_dict(), **schedule}, file)
     noisy = torch.randn(1, 1, 16, 16)
-    expected = VPDenoiser(network)(noisy, torch.full((1,), 0.7))
+    expected = VPDenoiser(network, process)(noisy, torch.full((1,), 0.7))
     assert torch.allclose(load(file, head_channels=32).denoise(noisy, 0.7), expected, atol=1e-5)
+
+
+def test_a_stored_schedule_of_another_kind_is_refused(checkpoint):
+    file, network = checkpoint(KERNEL)
+    torch.save({**network.state_dict(), "sqrt_alphas_cumprod": torch.linspace(1, 0, 500)}, file)
+    with pytest.raises(IptError, match="its noise schedule of 500 steps is neither linear nor cosine"):
+        load(file, head_channels=32)
+
+
+def test_the_schedule_is_asked_for_where_nothing_says(checkpoint):
+    file, _ = checkpoint(KERNEL)
+    with pytest.raises(IptError, match=r"checkpoint.pt: nothing says .* choose schedule=linear, .* schedule=cosine"):
+        load(file, head_channels=32)
+    # The step at noise level 1, where abar is a half: of cos^2 about the middle.
+    steps = {
+        ("linear", 1000): 259,
+        ("cosine", 1000): 496,
+        ("cosine", 4000): 1983,
+    }
+    for (schedule, length), step in steps.items():
+        prior = load(file, head_channels=32, schedule=schedule, length=length)
+        assert abs(float(prior.denoiser.timestep(torch.tensor([1.0]))) - step) < 2
+    for wrong in ({"schedule": "sigmoid"}, {"schedule": "linear", "length": 1}):
+        with pytest.raises(IptError, match="schedule is linear or cosine, and length a number of steps"):
+            load(file, head_channels=32, **wrong)
+
+
+def test_the_schedule_is_read_from_a_config(tmp_path, randomised):
+    state = {name: value.contiguous() for name, value in randomised(KERNEL).float().state_dict().items()}
+    save_file(state, tmp_path / "net.safetensors")
+    config = {"architecture": "adm", "network": KERNEL.to_dict(), "kind": "kernel", "schedule": "cosine", "length": 200}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    prior = load(tmp_path / "net.safetensors")
+    assert abs(float(prior.denoiser.timestep(torch.tensor([1.0]))) - 98.7) < 1
 
 
 def test_a_checkpoint_with_other_parameters_is_refused(checkpoint, tmp_path):
@@ -64,11 +102,11 @@ def test_a_checkpoint_with_other_parameters_is_refused(checkpoint, tmp_path):
     state["extra"] = torch.zeros(1)
     torch.save(state, file)
     with pytest.raises(IptError, match=r"1 missing \(input_blocks.4.0.emb_layers.1.bias\); 1 unexpected \(extra\)"):
-        load(file, head_channels=32)
+        load(file, head_channels=32, schedule="linear")
 
 
 def test_options_override_the_config(checkpoint):
-    prior = load(checkpoint(FIELD)[0], scale=4.0, offset=1.0, sizes=[16], head_channels=32)
+    prior = load(checkpoint(FIELD)[0], scale=4.0, offset=1.0, sizes=[16], head_channels=32, schedule="linear")
     chart = prior.normalization((2, 16, 16))
     assert (chart.scale, chart.offset) == (4.0, 1.0)
     with pytest.raises(IptError, match="16x16"):
@@ -79,7 +117,7 @@ def test_loading_leaves_the_global_random_numbers_alone(folder, checkpoint):
     paths = [folder(), checkpoint(KERNEL)[0]]
     state = torch.random.get_rng_state()
     for path in paths:
-        load(path, head_channels=32)
+        load(path, head_channels=32, schedule="linear")
     assert torch.equal(torch.random.get_rng_state(), state)
 
 

@@ -189,7 +189,7 @@ def test_only_networks_with_a_configuration(tiny):
 
 @pytest.mark.parametrize(("config", "pictures"), [(PICTURE, True), (KERNEL, False), (FIELD, False)])
 def test_pictures_err_at_low_frequencies_and_kernels_and_fields_everywhere(checkpoint, config, pictures):
-    prior = load(checkpoint(config)[0], head_channels=32)
+    prior = load(checkpoint(config)[0], head_channels=32, schedule="linear")
     noisy = torch.randn(1, config.channels, 16, 16)
     covariance = prior.posterior(noisy, 0.7).covariance
     assert isinstance(covariance, Isotropic) != pictures

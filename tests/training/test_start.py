@@ -240,7 +240,7 @@ def test_weights_that_do_not_tell_enough_are_refused(first, tmp_path):
 def test_a_network_of_another_kind_is_refused(tmp_path):
     config = ADMConfig(channels=1, width=32, multipliers=(1,), blocks=1, attention=(), head_channels=32)
     save_file({name: value.contiguous() for name, value in ADMUNet(config).state_dict().items()}, tmp_path / TENSORS)
-    described = {"format": 1, "architecture": "adm", "network": config.to_dict()}
+    described = {"format": 1, "architecture": "adm", "network": config.to_dict(), "schedule": "linear"}
     (tmp_path / "config.json").write_text(json.dumps(described))
     with pytest.raises(IptError, match=r"not trained here .ADM."):
         find(str(tmp_path))
