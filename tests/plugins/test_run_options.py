@@ -20,7 +20,7 @@ def test_the_border_is_an_option_of_the_operator():
 
 def test_what_is_written_down():
     options = SolveOptions(
-        Path("a.png"), known={"kernel": Path("k.npy")}, set={"a.b": {"c": 1}}, origins={"set.a.b": "x"}
+        (Path("a.png"),), known={"kernel": Path("k.npy")}, set={"a.b": {"c": 1}}, origins={"set.a.b": "x"}
     )
     assert list(options.plain())[:3] == ["input", "operator", "prior"] and "origins" not in options.plain()
     assert options.plain()["input"] == "a.png" and options.plain()["noise"] == "auto"
