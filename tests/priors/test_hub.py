@@ -95,4 +95,4 @@ def test_without_network_the_ways_out_are_told(cache, monkeypatch, offline):
         hub.ffhq()
     text = str(caught.value)
     assert len(text.splitlines()) == 2
-    assert "connect and run again" in text and "prior=PATH" in text and "prior=faces256" in text
+    assert "connect and run again" in text and "prior=ffhq:PATH" in text and "prior=faces256" in text
