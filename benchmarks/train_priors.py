@@ -1,6 +1,6 @@
 """The priors that ship with ipt, trained on a lent accelerator: each for a given time, several at once or in turn.
 
-    python benchmarks/train_priors.py natural-high kernel --data DATA --out OUT --minutes 7 5
+    python benchmarks/train_priors.py natural-high natural kernel --data DATA --out OUT --minutes 10 6 7
     python benchmarks/train_priors.py faces64 faces128 faces256 --data DATA --out OUT --minutes 4 2 2
 
 DATA holds photographs/ (files of any size), faces64.npy, faces128.npy and faces256.npy (uint8, the held-out ones
@@ -26,16 +26,23 @@ JOBS: dict[str, dict[str, Any]] = {
         "network": {**CROPPED, "width": 64, "multipliers": [1, 2, 2, 3]},
         "training": {"batch": 128, "rate": 1.5e-3, "sigma_mean": -0.2, "sigma_std": 1.3},
     },
+    # From there on at all levels.
+    "natural": {
+        "source": {"photographs": "photographs", "size": 96, "held_out": 24},
+        "start": "natural-high",
+        "network": {},
+        "training": {"batch": 128, "rate": 1.2e-3, "sigma_mean": -1.4, "sigma_std": 1.5},
+    },
     "faces64": {
         "source": {"pictures": "faces64.npy", "held_out": 644},
         "network": {"width": 64, "multipliers": [1, 2, 3], "blocks": 2},
-        "training": {"batch": 256, "rate": 1.5e-3, "sigma_mean": -0.8, "sigma_std": 1.4},
+        "training": {"batch": 256, "rate": 2e-3, "sigma_mean": -0.8, "sigma_std": 1.4, "warmup": 60_000},
     },
     "faces128": {
         "source": {"pictures": "faces128.npy", "held_out": 644},
         "refine": "faces64",
         "network": {**DETAIL, "width": 48},
-        "training": {"batch": 128, "rate": 1.5e-3, "sigma_mean": -1.2, "sigma_std": 1.4},
+        "training": {"batch": 128, "rate": 1.5e-3, "sigma_mean": -1.2, "sigma_std": 1.4, "warmup": 60_000},
     },
     "faces256": {
         "source": {"pictures": "faces256.npy", "held_out": 144},
@@ -84,11 +91,12 @@ def described(name: str, data: Path, out: Path, tiny: bool) -> dict[str, Any]:
     for kind in ("photographs", "pictures"):
         if kind in source:
             source[kind] = str(data / source[kind])
-    if "refine" in job:
-        job["refine"] = str(out / job["refine"] / "state.pt")
+    for key in ("start", "refine"):
+        if key in job:
+            job[key] = str(out / job[key] / "state.pt")
     # Saved by time, not by count; validated at the end.
     always = {"precision": "bf16", "device": "auto", "compile": True, "save_every": 10**9, "validate_every": 10**9}
-    job["training"] = {**always, "warmup": 100_000, **job["training"]}
+    job["training"] = {**always, "warmup": 100_000, "images": 10**9, **job["training"]}
     if tiny:
         job["network"] |= {"width": 8, "blocks": 1}
         job["training"] |= {"batch": 4, "compile": False, "validation_images": 8, "precision": "fp32"}
@@ -104,6 +112,8 @@ def train(name: str, job: Mapping[str, Any], seconds: float) -> None:
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
+    # Else what was compiled for the training before would be compiled anew for any shape, which took minutes.
+    torch.compiler.reset()
     trainer = trainer_of(job, accept_changes=True, log=lambda line: print(f"{name}: {line}", flush=True))
     began = saved = shown = None
     for report in trainer.steps():
