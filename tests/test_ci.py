@@ -84,7 +84,7 @@ def test_ci_works_in_a_fresh_copy(checkout, repository):
 def test_the_checks_come_first_and_the_tests_have_the_last_word(checkout):
     done = ci(checkout, "echo 3 passed")
     assert done.returncode == 0, done.stderr
-    assert said(done) == ["installed .[test,dev]", *CHECKS, "installed .[test]", "3 passed"]
+    assert said(done) == ["installed .[test,dev,docs]", *CHECKS, "installed .[test]", "3 passed"]
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -92,7 +92,7 @@ def test_ci_fails_where_a_check_fails(checkout, check):
     (checkout / "broken").write_text(f"{check}\n")
     done = ci(checkout, "echo 3 passed")
     assert done.returncode == 1
-    assert said(done) == ["installed .[test,dev]", *CHECKS], "every check runs, and no test"
+    assert said(done) == ["installed .[test,dev,docs]", *CHECKS], "every check runs, and no test"
 
 
 @pytest.mark.parametrize(("tests", "code"), [("exit 7", 7), ("false && echo no", 1), ("false\ntrue", 1), ("", 1)])

@@ -33,7 +33,7 @@ from ipt.solve.restore import Restored
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PLUGINS = ROOT / "docs" / "hooks.md"
 
 

@@ -32,7 +32,7 @@ from ipt.training.options import TrainingOptions
 from ipt.training.sources import GeneratorSource
 
 ROOT = Path(__file__).parents[1]
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [ROOT / "README.md", *DOCS, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 TEXT = "".join(page.read_text(encoding="utf-8") for page in PAGES)
