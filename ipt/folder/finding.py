@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ipt.core.errors import IptError, Misuse
 from ipt.folder.inputs import InputImage
-from ipt.images import files
+from ipt.images.choices import SUFFIXES
 from ipt.solve import example
 from ipt.solve.options import SolveOptions
 
@@ -61,7 +61,7 @@ def _of(
 ) -> Iterator[InputImage]:
     """The inputs of one file or folder."""
     if not place.exists():
-        raise IptError(f"{place} does not exist; give a picture ({', '.join(files.SUFFIXES)}) or a folder of pictures")
+        raise IptError(f"{place} does not exist; give a picture ({', '.join(SUFFIXES)}) or a folder of pictures")
     if options.frames or not place.is_dir():
         yield InputImage(place.name, place)
         return
@@ -78,15 +78,15 @@ def _of(
         for name in sorted(names):
             if name[0] == ".":
                 continue
-            if Path(name).suffix.lower() in files.SUFFIXES and (here / name).is_file():
+            if Path(name).suffix.lower() in SUFFIXES and (here / name).is_file():
                 count += 1
                 yield InputImage((relative / name).as_posix(), here / name)
             else:
                 left.append((relative / name).as_posix())
     if count == 0:
-        more = f", nor do its subfolders; ipt reads {', '.join(files.SUFFIXES)}"
+        more = f", nor do its subfolders; ipt reads {', '.join(SUFFIXES)}"
         if not options.recursive:
-            more = f"; ipt reads {', '.join(files.SUFFIXES)}"
+            more = f"; ipt reads {', '.join(SUFFIXES)}"
             more += f", and its {len(folders)} subfolders with recursive=True" if folders else ""
         raise IptError(f"{place} holds no pictures{more}")
     if note is not None and (left or folders):

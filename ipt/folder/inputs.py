@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from ipt.core.errors import IptError
 from ipt.images import files
@@ -54,7 +51,7 @@ class InputImage:
     def shape(self) -> tuple[int, ...] | None:
         """(C, H, W), of exposures the first's; None: of the example, and where it cannot be read."""
         try:
-            return None if self.path is None else _shape(files.inputs(self.path)[0])
+            return None if self.path is None else files.shape_of(files.inputs(self.path)[0])
         except IptError:
             return None
 
@@ -126,14 +123,6 @@ def _other(record: Mapping[str, Any], image: InputImage) -> Path | None:
     except IptError:
         # It cannot be read, which is reported when it is its turn.
         return None
-
-
-def _shape(path: Path) -> tuple[int, ...]:
-    """(C, H, W) of a picture file, as far as possible without its pixels, before its EXIF orientation."""
-    with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(path) as image:
-        channels = 1 if image.mode.partition(";")[0] in ("1", "L", "LA", "I", "F") else 3
-        return channels, image.height, image.width
-    return files.read(path).shape
 
 
 def _rivals(stem: str, roles: Collection[str]) -> set[str]:

@@ -2,3 +2,5 @@
 
 FIT_CHOICES = ("error", "resize", "crop", "tile")
 FORMAT_CHOICES = ("png", "same", "tiff", "jpeg")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
+"""Of files that are pictures."""

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 
 from ipt.core.errors import IptError
-from ipt.images import files, tiff
+from ipt.images import files, raster, tiff
+from ipt.images.decoded import reading
 from ipt.images.files import Picture
-
-_FORMATS = (*files.FORMATS, "GIF")
 
 
 def read_exposures(path: str | os.PathLike[str]) -> tuple[Picture, ...]:
@@ -70,18 +66,11 @@ def _of_file(place: Path) -> dict[str, Picture]:
 
 def _pages(data: bytes, place: Path) -> list[int]:
     """Where the pages of a file are."""
-    try:
+    with reading(str(place)):
         if data[:4] in tiff.SIGNATURES:
             return tiff.pages(data)
-        with warnings.catch_warnings():
-            # Reading a page says what is too large.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(BytesIO(data), formats=_FORMATS) as image:
-                return list(range(getattr(image, "n_frames", 1)))
-    except UnidentifiedImageError as error:
-        raise IptError(f"{place} is no picture with frames; give a folder, a TIFF file or an animated GIF") from error
-    except (OSError, EOFError, SyntaxError, Image.DecompressionBombError) as error:
-        raise IptError(f"{place} is damaged or cut short ({error}); copy it again, or save it anew") from error
+        with raster.opened(data) as image:
+            return list(range(getattr(image, "n_frames", 1)))
 
 
 def _without_colour(picture: Picture) -> bool:

@@ -1,4 +1,4 @@
-"""Pictures from files (PNG, JPEG, TIFF, WebP) as tensors, and back to PNG.
+"""Pictures from files (PNG, JPEG, TIFF, WebP, BMP, GIF) as tensors, and back to PNG.
 
 Depth (8 or 16 bits), grey or colour, and alpha are kept. Values are clipped to 0..1 and rounded, never stretched, so
 that figures computed from written files are right.
@@ -9,24 +9,21 @@ from __future__ import annotations
 import math
 import os
 import re
-import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.images import png, tiff
+from ipt.images import png, raster, tiff
 from ipt.images.atomic import atomic
+from ipt.images.choices import SUFFIXES
+from ipt.images.decoded import reading
+from ipt.images.ranges import check_range
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
-FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
 MINIMUM_SIDE = 8
 """Pixels; below it there is nothing to restore."""
 ROUNDING_NOISE = 1 / 255 / math.sqrt(12)
@@ -59,6 +56,12 @@ class Picture:
     def shape(self) -> tuple[int, ...]:
         """(C, H, W)."""
         return tuple(self.pixels.shape)
+
+    def opaque(self, name: str) -> Tensor:
+        """The pixels; IptError, about the picture `name`, where they are not all there is to it."""
+        if self.alpha is not None and float(self.alpha.min()) < 1:
+            raise IptError(f"{name} has transparent parts: put it on a background")
+        return self.pixels
 
     @property
     def largest(self) -> int:
@@ -141,8 +144,8 @@ def inputs(path: str | os.PathLike[str]) -> list[Path]:
     return found
 
 
-def read(path: str | os.PathLike[str], least: int = MINIMUM_SIDE) -> Picture:
-    """Read a PNG, JPEG, TIFF or WebP file, upright as its EXIF orientation says.
+def read(path: str | os.PathLike[str], least: int = MINIMUM_SIDE, any_range: bool = False) -> Picture:
+    """Read a picture file, upright as its EXIF orientation says.
 
     Palettes become colour, 1-bit pictures grey. Of a JPEG with further pictures inside (phones add previews and gain
     maps) the main one is read.
@@ -150,12 +153,24 @@ def read(path: str | os.PathLike[str], least: int = MINIMUM_SIDE) -> Picture:
     Args:
         path: The file.
         least: Pixels on a side that it has at least.
+        any_range: Whether floats may lie anywhere, and not about 0..1.
 
     Raises:
         IptError: It is no such file, damaged, of several pages, in CMYK or Lab colours, has NaN or infinite values, or
             fewer pixels.
     """
-    return decode(contents(path), str(path), least=least)
+    return decode(contents(path), str(path), least=least, any_range=any_range)
+
+
+def shape_of(path: str | os.PathLike[str]) -> tuple[int, int, int]:
+    """(C, H, W) of a picture file before its EXIF orientation, mostly without its pixels; of several frames the first's.
+
+    Raises:
+        IptError: As of `read`.
+    """
+    data = contents(path)
+    with reading(str(path)):
+        return tiff.shape(data) if data[:4] in tiff.SIGNATURES else raster.shape(data)
 
 
 def contents(path: str | os.PathLike[str]) -> bytes:
@@ -175,36 +190,38 @@ def contents(path: str | os.PathLike[str]) -> bytes:
     return data
 
 
-def decode(data: bytes, place: str, page: int | None = None, least: int = MINIMUM_SIDE) -> Picture:
+def decode(
+    data: bytes, place: str, page: int | None = None, least: int = MINIMUM_SIDE, any_range: bool = False
+) -> Picture:
     """Decode the bytes of a file.
 
     Args:
         data: All of them.
         place: The file's name, for messages.
-        page: Which of several pages or frames, also of a GIF; None: the file has one.
+        page: Which of several pages or frames; None: the file has one.
         least: As of `read`.
+        any_range: As of `read`.
 
     Raises:
         IptError: As of `read`.
     """
-    try:
-        values, depth, source, metadata, orientation = _decoded(data, page)
-    except UnidentifiedImageError as error:
-        raise IptError(f"{place} is not a picture that ipt reads; convert it to one of {', '.join(FORMATS)}") from error
-    except (OSError, EOFError, SyntaxError, Image.DecompressionBombError) as error:
-        raise IptError(f"{place} is damaged or cut short ({error}); copy it again, or save it anew") from error
-    except ValueError as error:
-        raise IptError(f"{place} cannot be used: {error}") from error
-    height, width = values.shape[:2]
+    with reading(place):
+        found = tiff.decode(data, page) if data[:4] in tiff.SIGNATURES else raster.decode(data, page)
+    height, width = found.values.shape[:2]
     if min(height, width) < least:
         raise IptError(f"{place} has {width} x {height} pixels; the least is {least} x {least}")
-    if not np.isfinite(values).all():
+    if not np.isfinite(found.values).all():
         raise IptError(f"{place} has NaN or infinite values; replace them, then try again")
-    turned = np.ascontiguousarray(_turned(values, orientation).transpose(2, 0, 1), dtype=np.float32)
+    if not any_range:
+        try:
+            check_range(found.values)
+        except ValueError as error:
+            raise IptError(f"{place} cannot be used: {error}") from error
+    turned = np.ascontiguousarray(_turned(found.values, found.orientation).transpose(2, 0, 1), dtype=np.float32)
     planes = torch.from_numpy(turned)
     alpha = planes[-1:] if len(planes) in (2, 4) else None
     pixels = planes if alpha is None else planes[:-1]
-    return Picture(pixels.contiguous(), alpha, depth, source, metadata=metadata)
+    return Picture(pixels.contiguous(), alpha, found.depth, found.source, metadata=found.metadata)
 
 
 def write(path: str | os.PathLike[str], picture: Picture | Tensor | np.ndarray) -> None:
@@ -233,60 +250,6 @@ def encoded(picture: Picture | Tensor | np.ndarray, name: str = "the picture") -
     if not isinstance(picture, Picture):
         picture = Picture(torch.as_tensor(picture))
     return png.encode(picture.levels(name), picture.metadata.get("icc", b""), picture.metadata.get("exif", b""))
-
-
-def _decoded(data: bytes, page: int | None) -> tuple[np.ndarray, int, str, dict[str, bytes], int]:
-    """Values (H, W, C) in 0..1, depth, source, metadata and EXIF orientation of a file's bytes."""
-    if data[:4] in tiff.SIGNATURES and (deep := tiff.decode_deep(data, page)) is not None:
-        exif = Image.Exif()
-        exif.update({**deep.texts, ExifTags.Base.Orientation: deep.orientation})
-        return deep.values, 16, f"TIFF {deep.kind}", *_metadata(exif, deep.icc)
-    with warnings.catch_warnings():
-        # Pillow warns from 89 million pixels on, and refuses at twice that.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        image = Image.open(BytesIO(data), formats=FORMATS if page is None else (*FORMATS, "GIF"))
-    with image:
-        frames = getattr(image, "n_frames", 1)
-        if page is not None:
-            image.seek(page)
-        elif frames > 1 and image.format != "MPO":
-            raise tiff.several(frames)
-        deep_png = image.format == "PNG" and png.depth(data) == 16
-        pixels = png.decode16(data) if deep_png else _expanded(image)
-        image.load()
-        source = f"{image.format} {image.mode if not deep_png else '16-bit'}"
-        metadata, orientation = _metadata(image.getexif(), image.info.get("icc_profile") or b"")
-    values = pixels / np.float32(65535 if pixels.dtype == np.uint16 else 255)
-    return values, 16 if pixels.dtype == np.uint16 else 8, source, metadata, orientation
-
-
-def _expanded(image: Image.Image) -> np.ndarray:
-    """uint8 or uint16 (H, W, C) with C = 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha."""
-    mode = image.mode
-    if mode in ("CMYK", "LAB", "HSV"):
-        raise ValueError(f"its colours are {mode}; save it as RGB or grey")
-    see_through = "transparency" in image.info or mode in ("LA", "La", "PA", "RGBA", "RGBa")
-    if mode.startswith("I;16"):
-        return np.asarray(image).astype(np.uint16)[:, :, None]
-    if mode in ("1", "L", "LA", "La"):
-        target = "LA" if see_through else "L"
-    elif mode in ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr"):
-        target = "RGBA" if see_through else "RGB"
-    else:
-        raise ValueError(f"its pixels are of kind {mode}; save it with 8 or 16 bits a channel")
-    pixels = np.asarray(image if mode == target else image.convert(target))
-    return pixels[:, :, None] if pixels.ndim == 2 else pixels
-
-
-def _metadata(exif: Image.Exif, icc: bytes) -> tuple[dict[str, bytes], int]:
-    """The colour profile and the EXIF data without the orientation; and the orientation."""
-    orientation = int(exif.pop(ExifTags.Base.Orientation, 0) or 0)
-    kept = {"icc": icc} if icc else {}
-    if len(exif):
-        # Cameras write broken tags; the picture is read without them.
-        with suppress(TypeError, ValueError, OverflowError, OSError):
-            kept["exif"] = exif.tobytes().removeprefix(b"Exif\0\0")
-    return kept, orientation
 
 
 def _turned(values: np.ndarray, orientation: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ipt.core.errors import IptError
 from ipt.images import files
 from ipt.images.atomic import atomic
+from ipt.images.choices import SUFFIXES
 
 
 def read_parameter(path: str | os.PathLike[str]) -> Tensor:
@@ -25,8 +26,10 @@ def read_parameter(path: str | os.PathLike[str]) -> Tensor:
         IptError: There is no such file, or it holds no numbers, or not finite ones.
     """
     file = Path(path)
-    is_picture = file.suffix.lower() in files.SUFFIXES
-    return parameter(files.read(file, least=1).pixels.mean(0, keepdim=True) if is_picture else _array(file), str(file))
+    if file.suffix.lower() not in SUFFIXES:
+        return parameter(_array(file), str(file))
+    pixels = files.read(file, least=1, any_range=True).opaque(str(file))
+    return parameter(pixels.mean(0, keepdim=True), str(file))
 
 
 def parameter(tensor: Tensor, name: str) -> Tensor:

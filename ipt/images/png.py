@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ipt.images.decoded import Unusable
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 _COLOUR_TYPES = {channels: kind for kind, channels in _CHANNELS.items()}
@@ -23,6 +25,12 @@ def depth(data: bytes) -> int:
     return data[24] if data.startswith(SIGNATURE) and len(data) > 25 else 0
 
 
+def check(data: bytes) -> None:
+    """ValueError: a PNG file is cut short, or a checksum in it is wrong, which Pillow does not look at."""
+    for _ in _chunks(data):
+        pass
+
+
 def decode16(data: bytes) -> np.ndarray:
     """Decode a 16-bit PNG file.
 
@@ -31,7 +39,8 @@ def decode16(data: bytes) -> np.ndarray:
         becomes alpha.
 
     Raises:
-        ValueError: It is damaged, cut short, interlaced, or not of 16 bits.
+        Unusable: It is interlaced.
+        ValueError: It is damaged, cut short, or not of 16 bits.
     """
     width, height, bits, kind, interlaced = 0, 0, 0, 0, 0
     packed, transparent = [], b""
@@ -45,16 +54,16 @@ def decode16(data: bytes) -> np.ndarray:
     if bits != 16 or kind not in _CHANNELS:
         raise ValueError("not a 16-bit PNG")
     if interlaced:
-        raise ValueError("an interlaced 16-bit PNG; save it again without interlacing")
+        raise Unusable("it is an interlaced PNG of 16 bits; save it again without interlacing")
     channels = _CHANNELS[kind]
     size = height * (1 + 2 * channels * width)
     try:
         # Bounded, so that a small file cannot unpack into more than its header says.
         raw = zlib.decompressobj().decompress(b"".join(packed), size)
     except zlib.error as error:
-        raise ValueError(f"damaged ({error})") from error
+        raise ValueError(str(error)) from error
     if len(raw) < size:
-        raise ValueError("cut short")
+        raise ValueError("its data end early")
     lines = np.frombuffer(raw, np.uint8).reshape(height, 1 + 2 * channels * width)
     values = _unfiltered(lines[:, 0], lines[:, 1:].reshape(height, width, 2 * channels))
     pixels = values.view(">u2").astype(np.uint16)
@@ -105,14 +114,14 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         name, body = data[place + 4 : place + 8], data[place + 8 : place + 8 + length]
         checksum = data[place + 8 + length : place + 12 + length]
         if len(checksum) < 4:
-            raise ValueError("cut short")
+            raise ValueError("its data end early")
         if int.from_bytes(checksum, "big") != zlib.crc32(name + body):
-            raise ValueError(f"damaged (checksum of chunk {name!r})")
+            raise ValueError(f"the checksum of chunk {name!r} is wrong")
         yield name, body
         if name == b"IEND":
             return
         place += 12 + length
-    raise ValueError("cut short")
+    raise ValueError("its data end early")
 
 
 def _filtered(values: np.ndarray) -> bytes:
@@ -137,7 +146,7 @@ def _unfiltered(filters: np.ndarray, lines: np.ndarray) -> np.ndarray:
     slice of constant stride.
     """
     if filters.max(initial=0) > 4:
-        raise ValueError("damaged (an unknown row filter)")
+        raise ValueError("an unknown row filter")
     height, width, size = lines.shape
     done = np.zeros((height + 1, width + 1, size), np.uint8)
     done[1:, 1:] = lines

@@ -1,136 +1,181 @@
-"""TIFF files with more than 8 bits a channel, which Pillow would cut to 8."""
+"""TIFF files: which page is the picture, and those with other than 8 bits a channel, which Pillow would cut to 8."""
 
 from __future__ import annotations
 
+import logging
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterator
 from io import BytesIO
 
 import numpy as np
 import tifffile
+from PIL import ExifTags, Image
 
-from ipt.images.ranges import check_range
+from ipt.images import raster, tiff_samples
+from ipt.images.decoded import Decoded, Unusable, check_size, several
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ORIENTATION, _ICC_PROFILE = 274, 34675
 # Descriptive tags that mean the same in EXIF: description, maker, model, software, date, artist, copyright.
 TEXTS = (270, 271, 272, 305, 306, 315, 33432)
-_GREY_INVERTED, _GREY, _RGB = 0, 1, 2
-_DAMAGED = (tifffile.TiffFileError, struct.error, IndexError, KeyError)
-
-
-@dataclass(frozen=True)
-class DeepTiff:
-    """A decoded page.
-
-    Attributes:
-        values: float32 (H, W, C), C = 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha.
-        kind: of the numbers in the file, as in "uint16".
-        orientation: EXIF's, 1..8.
-        icc: colour profile; empty: none.
-        texts: by EXIF tag.
-    """
-
-    values: np.ndarray
-    kind: str
-    orientation: int
-    icc: bytes
-    texts: dict[int, str]
+_GREY_INVERTED = 0
+_CHANNELS = {_GREY_INVERTED: 1, 1: 1, 2: 3}
+"""Of the colours that are read: grey, and RGB."""
+_UNSIGNED, _SIGNED = 1, 2
+_MULTIPLIED, _ALPHA = 1, 2
+_PILLOWS = (1, 2, 4, 8)
+"""Bits a channel that Pillow decodes to 8."""
+# What it finds wrong with a file it says to nobody: whether the picture is whole is looked at here.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 def pages(data: bytes) -> list[int]:
-    """The indices of the pages that are pictures of their own, without thumbnails; OSError: the file is damaged."""
-    try:
-        with tifffile.TiffFile(BytesIO(data)) as file:
-            return [page.index for page in _whole_pages(file)]
-    except _DAMAGED as error:
-        raise OSError(str(error)) from error
+    """The indices of the pages that are pictures of their own, without thumbnails and masks.
+
+    Raises:
+        Unusable: There are none, or all are kept as one.
+        Exception: The file is damaged.
+    """
+    with tifffile.TiffFile(BytesIO(data)) as file:
+        return [page.index for page in _pictures(file, data)]
 
 
-def decode_deep(data: bytes, place: int | None = None) -> DeepTiff | None:
-    """Decode a TIFF file of 16-bit numbers, scaled to 0..1, or of floats, as they are.
+def shape(data: bytes) -> tuple[int, int, int]:
+    """(C, H, W) of the first picture before its orientation; raises as `pages`."""
+    with tifffile.TiffFile(BytesIO(data)) as file:
+        page = _pictures(file, data)[0]
+        return _CHANNELS.get(page.photometric, 3), page.imagelength, page.imagewidth
+
+
+def decode(data: bytes, place: int | None = None) -> Decoded:
+    """Decode a TIFF file: its numbers scaled to 0..1, or floats as they are.
 
     Args:
         data: The bytes of the file.
         place: One of its `pages`; None: it has one.
 
-    Returns:
-        The page; None where it has 8 bits a channel or fewer.
-
     Raises:
-        ValueError: There are several pages, other colours than grey or RGB, another kind of number, a compression that
-            cannot be read, or floats far outside of 0..1.
-        OSError: The file is damaged.
+        Unusable: There are several pages, other colours than grey or RGB, another kind of number, or a compression that
+            cannot be read.
+        Exception: The file is damaged.
     """
-    try:
-        with tifffile.TiffFile(BytesIO(data)) as file:
-            page = _only_page(file) if place is None else file.pages[place].aspage()
-            if max(np.atleast_1d(page.bitspersample)) <= 8:
-                return None
-            return _decoded(page)
-    except _DAMAGED as error:
-        raise OSError(str(error)) from error
+    with tifffile.TiffFile(BytesIO(data)) as file:
+        page = _only(file, data) if place is None else file.pages[place].aspage()
+        check_size(page.imagewidth, page.imagelength)
+        bits = max(np.atleast_1d(page.bitspersample))
+        if _SIGNED in np.atleast_1d(page.sampleformat):
+            raise Unusable(
+                f"its numbers have a sign ({bits} bits); save it with 8 or 16 bits a channel from 0 up, or as floats"
+            )
+        alpha = _alpha(page)
+        if bits in _PILLOWS:
+            return raster.decode(data, place, page.index)
+        return _decoded(page, data, alpha)
 
 
-def several(pages: int) -> ValueError:
-    """The error to raise where one picture is wanted and there are several pages or frames."""
-    return ValueError(
-        f"it has {pages} pages or frames; save the one you mean as its own file, or give frames=True if all of them "
-        f"are exposures of one scene"
-    )
-
-
-def _whole_pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
-    # Reduced copies (thumbnails) are not pages of their own.
+def _pictures(file: tifffile.TiffFile, data: bytes) -> list[tifffile.TiffPage]:
+    """The pages that are pictures: not the reduced copies, not the masks."""
+    count = sum(1 for _ in _directories(data))
     every = [page.aspage() for page in file.pages]
-    if not every:
-        raise tifffile.TiffFileError("no page")
-    return [page for page in every if not page.is_reduced] or every
+    if not every or len(every) < count:
+        raise struct.error(f"{len(every)} of {count} pages are there")
+    found = [page for page in every if not page.is_reduced and not page.is_mask]
+    larger = [size for page in every for size in _sizes_within(file, page)]
+    if not found or max(larger, default=0) > max(page.imagewidth * page.imagelength for page in found):
+        raise Unusable(
+            "it shows no more than a small copy of the picture that is within it, as cameras' raw files do; name it by "
+            "its own suffix (.dng, .nef, ...), or save the picture itself as a TIFF"
+        )
+    return found
 
 
-def _only_page(file: tifffile.TiffFile) -> tifffile.TiffPage:
-    whole = _whole_pages(file)
-    if len(whole) > 1:
-        raise several(len(whole))
-    return whole[0]
+def _only(file: tifffile.TiffFile, data: bytes) -> tifffile.TiffPage:
+    found = _pictures(file, data)
+    if len(found) > 1:
+        raise several(len(found))
+    # ImageJ and tifffile keep a stack behind one page.
+    kept = 1 if len(file.pages) > 1 or not file.series else file.series[0].size // max(1, found[0].size)
+    if kept > 1:
+        raise Unusable(f"it is a stack of {kept} pictures behind one page; save the one you mean as its own file")
+    return found[0]
 
 
-def _decoded(page: tifffile.TiffPage) -> DeepTiff:
-    if page.photometric not in (_GREY_INVERTED, _GREY, _RGB):
+def _sizes_within(file: tifffile.TiffFile, page: tifffile.TiffPage) -> Iterator[int]:
+    """Pixels of the pictures that a page keeps within it (SubIFDs)."""
+    for offset in page.subifds or ():
+        file.filehandle.seek(offset)
+        within = tifffile.TiffPage(file, index=(page.index, 0))
+        yield within.imagewidth * within.imagelength
+
+
+def _directories(data: bytes) -> Iterator[int]:
+    """Where the directories of the pages begin; struct.error: the chain leaves the file, or goes in a circle."""
+    order = "<" if data[:2] == b"II" else ">"
+    big = data[2:4] in (b"+\0", b"\0+")
+    number, count, entry, start = ("Q", "Q", 20, 8) if big else ("I", "H", 12, 4)
+    (place,) = struct.unpack_from(order + number, data, start)
+    seen: set[int] = set()
+    while place:
+        if place in seen or place >= len(data):
+            raise struct.error("its pages end outside the file")
+        seen.add(place)
+        yield place
+        (entries,) = struct.unpack_from(order + count, data, place)
+        (place,) = struct.unpack_from(order + number, data, place + struct.calcsize(count) + entries * entry)
+
+
+def _alpha(page: tifffile.TiffPage) -> int | None:
+    """Which channel is alpha; Unusable: there are others besides it and the colours."""
+    colours, kinds = _CHANNELS.get(page.photometric, 0), page.extrasamples
+    found = [colours + place for place, kind in enumerate(kinds) if kind in (_MULTIPLIED, _ALPHA)][:1]
+    # A fourth channel of no kind is padding (RGBX).
+    if colours and (page.samplesperpixel < colours or len(kinds) - len(found) > (colours == 3)):
+        raise Unusable(
+            f"it has {page.samplesperpixel} channels, and does not say what they are; save it as RGB or grey, or as "
+            f"several files"
+        )
+    return found[0] if found else None
+
+
+def _decoded(page: tifffile.TiffPage, data: bytes, alpha: int | None) -> Decoded:
+    if page.photometric not in _CHANNELS:
         name = getattr(page.photometric, "name", page.photometric)
-        raise ValueError(f"its colours are of kind {name}; save it as RGB or grey")
-    if page.dtype is None or (page.dtype != np.uint16 and page.dtype.kind != "f"):
-        raise ValueError(f"its numbers are {page.dtype}; save it with 8 or 16 bits a channel, or as floats in 0..1")
-    try:
-        stored = page.asarray()
-    except ValueError as error:
-        if "imagecodecs" in str(error):
-            name = getattr(page.compression, "name", page.compression)
-            raise ValueError(f"it is compressed with {name}; save it uncompressed, with ZIP or as PNG") from error
-        raise OSError(str(error)) from error
-    axes = page.axes
-    for axis in [axis for axis in axes if axis not in "YXS"]:
-        if stored.shape[axes.index(axis)] != 1:
-            raise ValueError(f"it is a stack with axes {page.axes}; save one picture of it as its own file")
-        stored = stored.squeeze(axes.index(axis))
-        axes = axes.replace(axis, "", 1)
-    stored = stored[None] if "S" not in axes else np.moveaxis(stored, axes.index("S"), 0)
-    colours = 3 if page.photometric == _RGB else 1
-    # Of the extra samples, 1 and 2 are kinds of alpha; others (0: unspecified) are not part of the picture.
-    extra = [colours + i for i, kind in enumerate(page.extrasamples) if kind in (1, 2)][:1]
-    stored = stored[[*range(colours), *extra]].transpose(1, 2, 0)
-    if page.dtype == np.uint16:
-        values = stored / np.float32(65535)
-    else:
-        values = stored.astype(np.float32)
-        check_range(values)
+        raise Unusable(f"its colours are of kind {name}; save it as RGB or grey")
+    if page.dtype is None or (page.dtype not in (np.uint8, np.uint16) and page.dtype.kind != "f"):
+        raise Unusable(
+            f"its numbers are {page.dtype or 'of several kinds'}; save it with 8 or 16 bits a channel, or as floats in "
+            f"0..1"
+        )
+    stored = _stored(page, data)
+    colours = _CHANNELS[page.photometric]
+    values = stored[[*range(colours), *([] if alpha is None else [alpha])]].transpose(1, 2, 0)
+    whole = page.dtype.kind == "u"
+    bits = int(np.max(page.bitspersample))
+    values = values / np.float32(2**bits - 1) if whole else values.astype(np.float32)
+    if alpha is not None and page.extrasamples[alpha - colours] == _MULTIPLIED:
+        cover = values[:, :, -1:]
+        values[:, :, :-1] = np.divide(values[:, :, :-1], cover, out=np.zeros_like(values[:, :, :-1]), where=cover > 0)
+        if whole:
+            values = values.clip(0, 1)
     if page.photometric == _GREY_INVERTED:
         values = np.concatenate([1 - values[:, :, :1], values[:, :, 1:]], axis=-1)
     tags = page.tags
-    return DeepTiff(
-        values=values,
-        kind=str(page.dtype),
-        orientation=int(tags.valueof(_ORIENTATION, 1)),
-        icc=bytes(tags.valueof(_ICC_PROFILE, b"")),
-        texts={tag: value for tag in TEXTS if isinstance(value := tags.valueof(tag), str) and value},
-    )
+    exif = Image.Exif()
+    exif.update({tag: value for tag in TEXTS if isinstance(value := tags.valueof(tag), str) and value})
+    exif[ExifTags.Base.Orientation] = int(tags.valueof(_ORIENTATION, 1))
+    metadata, orientation = raster.described(exif, bytes(tags.valueof(_ICC_PROFILE, b"")))
+    kind = f"uint{bits}" if whole else str(page.dtype)
+    return Decoded(values, 16, f"TIFF {kind}", orientation, metadata)
+
+
+def _stored(page: tifffile.TiffPage, data: bytes) -> np.ndarray:
+    """The numbers of a page, (samples, H, W)."""
+    shape = (page.imagelength, page.imagewidth)
+    if page.axes not in ("YX", "YXS", "SYX") or page.shape[page.axes.index("Y") : page.axes.index("X") + 1] != shape:
+        raise Unusable(f"it is a stack with axes {page.axes}; save one picture of it as its own file")
+    try:
+        stored = page.asarray()
+    except (ValueError, NotImplementedError, ImportError):
+        # Tifffile has not all that it takes without the package imagecodecs.
+        return tiff_samples.decode(page, data)
+    return stored[None] if "S" not in page.axes else np.moveaxis(stored, page.axes.index("S"), 0)

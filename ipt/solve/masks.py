@@ -33,7 +33,8 @@ def read_mask(path: Path, size: tuple[int, int]) -> Tensor:
     Raises:
         IptError: it cannot be read, has another size, or trusts nothing, or everything.
     """
-    return mask_of(files.read(path).pixels, size, f"the mask {path}")
+    picture = files.read(path)
+    return mask_of(picture.in_used_bits(picture.used_bits).opaque(str(path)), size, f"the mask {path}")
 
 
 def mask_of(picture: Tensor, size: tuple[int, int], name: str = "the mask") -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ipt.core.errors import IptError
 from ipt.images import files
+from ipt.images.choices import SUFFIXES
 from ipt.images.files import Picture
 from ipt.images.parameters import parameter_file, read_parameter
 
@@ -37,7 +38,7 @@ def truth_file(reference: str | os.PathLike[str], stem: str, usual: str = "") ->
     place = Path(reference)
     if not place.is_dir():
         return place
-    for suffix in (usual, *files.SUFFIXES):
+    for suffix in (usual, *SUFFIXES):
         if (place / f"{stem}{suffix}").is_file():
             return place / f"{stem}{suffix}"
     raise IptError(f"{place} has no picture called {stem}; name the references as the inputs, or leave out reference=")

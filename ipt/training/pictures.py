@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -20,8 +19,8 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
+from ipt.images.choices import SUFFIXES
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 USUAL_SIZE = 64
 """Side in pixels."""
 THREADS = min(8, os.cpu_count() or 1)
@@ -141,10 +140,9 @@ def file_reader(file: Path) -> Callable[[], Tensor]:
     """What reads a picture, (1 or 3, H, W) in 0..1; it raises IptError with the file's name."""
 
     def read() -> Tensor:
-        try:
-            return _decoded(file.read_bytes(), str(file))
-        except OSError as error:
-            raise IptError(f"{file} cannot be read ({error.strerror})") from None
+        from ipt.images import files
+
+        return _decoded(files.contents(file), str(file))
 
     return read
 
@@ -169,30 +167,12 @@ def _packed(file: Path) -> tuple[list[str], list[Callable[[], Tensor]]]:
 
 
 def _decoded(data: bytes, name: str) -> Tensor:
-    """The picture in a file's bytes, upright, (1 or 3, H, W) in 0..1; IptError: damaged, transparent, other pixels."""
-    try:
-        from PIL import Image, ImageOps
-    except ImportError:
-        raise IptError("reading pictures needs Pillow: install it, or convert them to a .npy array elsewhere") from None
-    try:
-        with Image.open(BytesIO(data)) as opened:
-            image = ImageOps.exif_transpose(opened)
-            deep = image.mode.startswith("I;16")
-            if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
-                image = image.convert("RGBA" if image.mode not in ("LA", "La") else "LA")
-                if image.getchannel("A").getextrema() != (255, 255):
-                    raise IptError(f"{name} has transparent parts: put it on a background")
-            if image.mode in ("I", "F", "CMYK", "LAB", "HSV"):
-                raise IptError(f"{name} has pixels of kind {image.mode}: save it as grey or RGB")
-            if not deep:
-                image = image.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB")
-            pixels = np.array(image)
-    except (OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, IptError):
-            raise
-        raise IptError(f"{name} is damaged or no picture ({error})") from None
-    planes = torch.from_numpy(pixels.astype(np.float32)).reshape(*pixels.shape[:2], -1).permute(2, 0, 1)
-    return planes / (65535 if deep else 255)
+    """The picture in a file's bytes as a solve reads it, (1 or 3, H, W) in 0..1; IptError: none that can be used."""
+    # Where pictures were converted before, torch and numpy are all that a training needs.
+    from ipt.images import files
+
+    picture = files.decode(data, name, least=1)
+    return picture.in_used_bits(picture.used_bits).opaque(name).clamp(0, 1)
 
 
 def _convert(

@@ -27,7 +27,7 @@ ALLOWED = {
     "guidance": LOWEST,
     "plugins": PARTS,
     "images": PARTS | {"plugins"},
-    "training": PARTS,
+    "training": PARTS | {"images"},
     "solve": MIDDLE | {"simulate"},
     "simulate": MIDDLE,
     "report": MIDDLE,

@@ -98,7 +98,7 @@ def test_the_page_that_cannot_be_read_is_named(tmp_path):
 
 def test_what_is_no_series_is_refused(tmp_path):
     (tmp_path / "a.gif").write_bytes(b"no picture")
-    with pytest.raises(IptError, match="no picture with frames"):
+    with pytest.raises(IptError, match="not a picture that ipt reads"):
         read_exposures(tmp_path / "a.gif")
     whole = as_tiff(tmp_path / "a.tif").read_bytes()
     (tmp_path / "cut.tif").write_bytes(whole[:40])

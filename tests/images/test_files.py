@@ -196,37 +196,40 @@ def bad(folder: Path) -> dict[str, Path]:
         "png": io.BytesIO(),
         "jpeg": io.BytesIO(),
         "cmyk": io.BytesIO(),
-        "gif": io.BytesIO(),
+        "icon": io.BytesIO(),
         "pages": io.BytesIO(),
     }
     values.save(packed["png"], "PNG")
     values.save(packed["jpeg"], "JPEG", quality=95)
     values.convert("CMYK").save(packed["cmyk"], "JPEG")
-    values.save(packed["gif"], "GIF")
+    values.save(packed["icon"], "ICO")
     values.save(packed["pages"], "TIFF", save_all=True, append_images=[values])
     deep, damaged = png.encode(noise(3)), bytearray(png.encode(noise(3)))
     damaged[200] ^= 1
+    flipped = bytearray(packed["png"].getvalue())
+    flipped[len(flipped) // 2] ^= 1
     header = deep[12:28] + b"\1"
     interlaced = deep[:12] + header + zlib.crc32(header).to_bytes(4, "big") + deep[33:]
-    deep_pages, lzw, stack, small = io.BytesIO(), io.BytesIO(), io.BytesIO(), io.BytesIO()
+    deep_pages, lab, stack, small = io.BytesIO(), io.BytesIO(), io.BytesIO(), io.BytesIO()
     tifffile.imwrite(deep_pages, np.zeros((2, *SHAPE), np.uint16), photometric="minisblack")
     tifffile.imwrite(stack, np.zeros((5, *SHAPE), np.uint32)[0], photometric="minisblack")
-    Image.fromarray(noise(1)[:, :, 0]).save(lzw, "TIFF", compression="tiff_lzw")
+    tifffile.imwrite(lab, noise(3, np.uint8), photometric="cielab")
     Image.new("L", (1, 1)).save(small, "PNG")
     contents = {
         "empty": b"",
         "not a picture": b"hello " * 50,
-        "not a picture that": packed["gif"].getvalue(),
+        "not a picture that": packed["icon"].getvalue(),
         "cut short": packed["png"].getvalue()[:-300],
         "damaged or cut": packed["jpeg"].getvalue()[:-300],
-        "cut short.*copy|cannot be used: cut short": deep[: len(deep) // 2],
-        "damaged": bytes(damaged),
+        "cut short.*its data end early": deep[: len(deep) // 2],
+        "the checksum of chunk b'IDAT' is wrong": bytes(damaged),
+        "checksum of chunk b'IDAT'": bytes(flipped),
         "interlac": interlaced,
         "CMYK": packed["cmyk"].getvalue(),
         "2 pages": packed["pages"].getvalue(),
         "has 2 pages": deep_pages.getvalue(),
         "uint32": stack.getvalue(),
-        "LZW": lzw.getvalue(),
+        "LAB": lab.getvalue(),
         "1 x 1": small.getvalue(),
         "damaged or cut short": deep_pages.getvalue()[:60],
     }

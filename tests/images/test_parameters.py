@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from ipt.core.errors import IptError
@@ -62,3 +63,15 @@ def test_complex_numbers_are_refused_and_not_cut(tmp_path):
     np.save(tmp_path / "k.npy", np.ones((3, 3)) * 1j)
     with pytest.raises(IptError, match="complex"):
         read_parameter(tmp_path / "k.npy")
+
+
+def test_a_kernel_in_a_picture_of_floats_has_any_range(tmp_path):
+    values = np.arange(12, dtype=np.float32).reshape(3, 4) * 100 - 50
+    tifffile.imwrite(tmp_path / "k.tif", values, photometric="minisblack")
+    assert np.array_equal(read_parameter(tmp_path / "k.tif")[0].numpy(), values)
+
+
+def test_a_kernel_with_transparent_parts_is_refused(tmp_path):
+    write(tmp_path / "k.png", Picture(torch.rand(1, 5, 5), torch.full((1, 5, 5), 0.5)))
+    with pytest.raises(IptError, match=r"k.png has transparent parts"):
+        read_parameter(tmp_path / "k.png")

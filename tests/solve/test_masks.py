@@ -93,3 +93,13 @@ def test_a_white_sky_is_no_lamp():
     pixels[:, 62:66, 62:66] = 1.0
     found = unclipped(pixels, reach=8)[0]
     assert found[:54].all() and not found[54:74, 54:74].any()
+
+
+def test_a_mask_of_16_bits_that_uses_8_and_one_with_transparent_parts(tmp_path):
+    light = torch.zeros(1, 9, 9)
+    light[:, 2:] = 1
+    write(tmp_path / "m.png", Picture(light * 255 / 65535, depth=16))
+    assert torch.equal(read_mask(tmp_path / "m.png", (9, 9)), light)
+    write(tmp_path / "t.png", Picture(torch.ones(1, 9, 9), light))
+    with pytest.raises(IptError, match=r"t.png has transparent parts"):
+        read_mask(tmp_path / "t.png", (9, 9))

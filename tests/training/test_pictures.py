@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
 from ipt.core.errors import IptError
+from ipt.images import files
 from ipt.training.pictures import load, square, usual_held_out
 
 
@@ -130,18 +132,33 @@ def test_transparency_depth_palettes_and_orientation(tmp_path):
         load(place, tmp_path / "out", 8, channels=3)
 
 
+def test_what_a_training_reads_is_what_a_solve_reads(tmp_path):
+    place, values = tmp_path / "pictures", np.random.default_rng(0).integers(0, 65536, (9, 9, 3), np.uint16)
+    place.mkdir()
+    tifffile.imwrite(place / "a.tif", np.moveaxis(values, -1, 0), photometric="rgb", planarconfig="separate")
+    tifffile.imwrite(place / "b.tif", values[:, :, 0], photometric="miniswhite")
+    tifffile.imwrite(place / "c.tif", (values / 65535).astype(np.float32) * 1.05, photometric="rgb")
+    tifffile.imwrite(place / "d.tif", values >> 4, photometric="rgb")
+    array = load(place, tmp_path / "out", 9, channels=3)
+    for index, name in enumerate("abcd"):
+        picture = files.read(place / f"{name}.tif")
+        solved = picture.in_used_bits(picture.used_bits).pixels.clamp(0, 1).expand(3, 9, 9).permute(1, 2, 0).numpy()
+        assert np.array_equal(array[index], np.rint(255 * solved)), name
+    assert abs(array[3].mean() - array[0].mean()) < 1
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
         (
             lambda folder: (folder / "e.png").write_bytes(b"nothing"),
-            "1 of 4 pictures cannot be used; the first: .*e.png is damaged",
+            "1 of 4 pictures cannot be used; the first: .*e.png is not a picture",
         ),
         (
             lambda folder: Image.new("RGB", (40, 12)).save(folder / "e.png"),
             "e.png has 40x12 pixels.\nThey must be at least 16x16",
         ),
-        (lambda folder: Image.new("CMYK", (40, 40)).save(folder / "e.jpg"), "e.jpg has pixels of kind CMYK"),
+        (lambda folder: Image.new("CMYK", (40, 40)).save(folder / "e.jpg"), "e.jpg cannot be used: .* CMYK"),
     ],
 )
 def test_a_picture_that_does_not_do_is_named_and_nothing_is_left(folder, tmp_path, spoil, message):

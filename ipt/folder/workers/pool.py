@@ -12,8 +12,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from PIL import Image
-
 from ipt.core.errors import IptError
 from ipt.folder import checkpoints
 from ipt.folder.inputs import InputImage
@@ -26,6 +24,8 @@ from ipt.solve.outputs import settle
 
 _LOSSES = 3
 """So many workers may be lost over a picture: the second time it is solved alone, after the third it has failed."""
+_GUESSED = (1, 1024, 1024)
+"""Of a picture whose size cannot be read; how many fit with it is only a guess, which its worker mends."""
 
 
 class WorkerPool(Protocol):
@@ -133,7 +133,7 @@ class PoolBackend:
         sizer = BatchSizer(self.pipeline.execution.batch, self.pool.kind)
         start = 0
         while start < len(inputs):
-            most = max(1, sizer.size(_shape(inputs[start])) // self.pipeline.options.samples)
+            most = max(1, sizer.size(inputs[start].shape or _GUESSED) // self.pipeline.options.samples)
             stop = start + min(most, -(-(len(inputs) - start) // self.pool.size))
             chunk = tuple(image for image in inputs[start:stop] if image.name in left)
             if chunk:
@@ -220,13 +220,3 @@ class PoolBackend:
         total = max(step.total for step in self._steps.values())
         share = sum(step.done / step.total for step in self._steps.values()) / len(self._batches)
         return Progress(round(share * total), total, residual)
-
-
-def _shape(image: InputImage) -> tuple[int, int, int]:
-    """The size that a picture says it has; how many fit with it is only a guess, which its worker mends."""
-    assert image.path is not None
-    try:
-        with Image.open(image.path) as opened:
-            return 1, opened.height, opened.width
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return 1, 1024, 1024

@@ -1,0 +1,84 @@
+"""What decoding a file gives, and the errors that it ends in."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ipt.core.errors import IptError
+
+MOST_PIXELS = 178_956_970
+"""Where Pillow takes a small file for a decompression bomb: 2/3 GiB of colour at 8 bits."""
+_READABLE = "PNG, JPEG, TIFF or WebP"
+
+
+class Unusable(ValueError):
+    """A sound file that is no picture to solve: what it is, and what to do."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded picture.
+
+    Attributes:
+        values: float32 (H, W, C), C = 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha; alpha is not multiplied
+            into the others. In 0..1, or of a file of floats as they are.
+        depth: bits a channel to write it with, 8 or 16.
+        source: format and kind of pixels of the file, as in "JPEG RGB".
+        orientation: EXIF's, 1..8, which the values do not follow yet.
+        metadata: as of `ipt.images.files.Picture`.
+    """
+
+    values: np.ndarray
+    depth: int
+    source: str
+    orientation: int = 1
+    metadata: dict[str, bytes] = field(default_factory=dict)
+
+
+@contextmanager
+def reading(place: str) -> Iterator[None]:
+    """Within it, what a decoder raises becomes an IptError about the file `place`, and its warnings go nowhere."""
+    try:
+        with warnings.catch_warnings():
+            # Of tags that are damaged, and of sizes from 89 million pixels on.
+            warnings.simplefilter("ignore")
+            yield
+    except (IptError, MemoryError):
+        raise
+    except Unusable as error:
+        raise IptError(f"{place} cannot be used: {error}") from error
+    except UnidentifiedImageError as error:
+        raise IptError(f"{place} is not a picture that ipt reads; convert it to {_READABLE}") from error
+    except Image.DecompressionBombError as error:
+        raise IptError(f"{place} cannot be used: {_too_large()}") from error
+    except Exception as error:
+        # Decoders raise anything on damaged bytes: struct.error, zlib.error, KeyError, TypeError, ...
+        told = " ".join(str(error).split())[:150] or type(error).__name__
+        raise IptError(f"{place} is damaged or cut short ({told}); copy it again, or save it anew") from error
+
+
+def check_size(width: int, height: int) -> None:
+    """Unusable: so many pixels would not fit into memory; struct.error: there are none."""
+    if width < 1 or height < 1:
+        raise struct.error(f"it has {width} x {height} pixels")
+    if width * height > MOST_PIXELS:
+        raise Unusable(_too_large())
+
+
+def several(pages: int) -> Unusable:
+    """The error to raise where one picture is wanted and there are several pages or frames."""
+    return Unusable(
+        f"it has {pages} pages or frames; save the one you mean as its own file, or give frames=True if all of them "
+        f"are exposures of one scene"
+    )
+
+
+def _too_large() -> str:
+    return f"it has more than {MOST_PIXELS:,} pixels, which is the most that ipt reads; cut or reduce it"
