@@ -163,7 +163,7 @@ def read(path: str | os.PathLike[str], least: int = MINIMUM_SIDE, any_range: boo
 
 
 def shape_of(path: str | os.PathLike[str]) -> tuple[int, int, int]:
-    """(C, H, W) of a picture file before its EXIF orientation, mostly without its pixels; of several frames the first's.
+    """(C, H, W) of a picture file before its EXIF orientation, without its pixels; of several frames the first's.
 
     Raises:
         IptError: As of `read`.
