@@ -29,7 +29,7 @@ from ipt.cli.options import (
 )
 from ipt.folder.options import ExecutionOptions
 from ipt.folder.shards import Shard, under_torchrun
-from ipt.images.choices import FIT_CHOICES, FORMAT_CHOICES
+from ipt.images.choices import FIT_CHOICES, FORMAT_CHOICES, LIGHT_CHOICES
 from ipt.priors.precision import PRECISIONS
 from ipt.solve.options import AUTO, SolveOptions
 
@@ -109,6 +109,13 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
     SolveOptions, "--clipped", kinds.clipped, "auto|none|LEVEL", "Highlights from LEVEL on (of 0..1) are not trusted."
 )
 @option(SolveOptions, "--fit", click.Choice(FIT_CHOICES), None, "A picture of a size that the prior does not take.")
+@option(
+    SolveOptions,
+    "--light",
+    click.Choice(LIGHT_CHOICES),
+    None,
+    "Solve the picture's light (sRGB undone) or its values; auto: light of raw files, else values.",
+)
 @option(SolveOptions, "--format", click.Choice(FORMAT_CHOICES), None, "Of the results; same: each as its input.")
 @option(SolveOptions, "--device", kinds.text, "NAME", "auto, cpu, cuda ...")
 @option(
@@ -159,6 +166,7 @@ def solve(
     mask: Path | None,
     clipped: float | str,
     fit: str,
+    light: str,
     format: str,
     device: str,
     precision: str,
@@ -197,6 +205,7 @@ def solve(
         mask=mask,
         clipped=clipped,
         fit=fit,
+        light=light,
         format=format,
         origins=origins(),
     )

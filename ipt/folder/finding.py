@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ipt.core.errors import IptError, Misuse
 from ipt.folder.inputs import InputImage
-from ipt.images.choices import SUFFIXES
+from ipt.images.choices import USUAL_SUFFIXES, is_picture, package_for
 from ipt.solve import example
 from ipt.solve.options import SolveOptions
 
@@ -61,7 +61,9 @@ def _of(
 ) -> Iterator[InputImage]:
     """The inputs of one file or folder."""
     if not place.exists():
-        raise IptError(f"{place} does not exist; give a picture ({', '.join(SUFFIXES)}) or a folder of pictures")
+        raise IptError(
+            f"{place} does not exist; give a picture ({', '.join(USUAL_SUFFIXES)}, ...) or a folder of pictures"
+        )
     if options.frames or not place.is_dir():
         yield InputImage(place.name, place)
         return
@@ -78,15 +80,16 @@ def _of(
         for name in sorted(names):
             if name[0] == ".":
                 continue
-            if Path(name).suffix.lower() in SUFFIXES and (here / name).is_file():
+            if is_picture(name) and (here / name).is_file():
                 count += 1
                 yield InputImage((relative / name).as_posix(), here / name)
             else:
                 left.append((relative / name).as_posix())
     if count == 0:
-        more = f", nor do its subfolders; ipt reads {', '.join(SUFFIXES)}"
+        reads = f"; ipt reads {', '.join(USUAL_SUFFIXES)} and more{_packages(left)}"
+        more = f", nor do its subfolders{reads}"
         if not options.recursive:
-            more = f"; ipt reads {', '.join(SUFFIXES)}"
+            more = reads
             more += f", and its {len(folders)} subfolders with recursive=True" if folders else ""
         raise IptError(f"{place} holds no pictures{more}")
     if note is not None and (left or folders):
@@ -103,11 +106,17 @@ def _is_passed_over(folder: Path, out: Path | None) -> bool:
 def _passed_over(left: list[str], folders: list[str], recursive: bool) -> str:
     parts = []
     if left:
-        parts.append(f"{_counted(left, 'file')} that ipt does not read")
+        parts.append(f"{_counted(left, 'file')} that ipt does not read{_packages(left)}")
     if folders:
         why = "that hold results or are links" if recursive else "unless recursive=True"
         parts.append(f"{_counted(folders, 'subfolder')} {why}")
     return ", and ".join(parts)
+
+
+def _packages(left: list[str]) -> str:
+    """Which packages some of the files need that were passed over."""
+    needed = sorted({package for name in left if (package := package_for(name))})
+    return f" (pip install {' '.join(needed)} for some)" if needed else ""
 
 
 def _counted(names: list[str], what: str) -> str:

@@ -1,6 +1,34 @@
-"""Words that options take, here without anything else: the command line's help needs them, and loads no torch."""
+"""Words that options take and suffixes of files, here by themselves: the help needs them, and loads no torch."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import PurePath
 
 FIT_CHOICES = ("error", "resize", "crop", "tile")
+LIGHT_CHOICES = ("auto", "linear", "display")
 FORMAT_CHOICES = ("png", "same", "tiff", "jpeg")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
+RAW_SUFFIXES = tuple(
+    ".dng .nef .nrw .cr2 .cr3 .crw .arw .sr2 .srf .raf .orf .rw2 .pef .srw .3fr .iiq .erf .kdc .mrw .x3f".split()
+)
+HEIF_SUFFIXES = (".heic", ".heif")
+FITS_SUFFIXES = (".fits", ".fit", ".fts")
+_PACKAGES = {
+    **dict.fromkeys(RAW_SUFFIXES, "rawpy"),
+    **dict.fromkeys(HEIF_SUFFIXES, "pillow_heif"),
+    **dict.fromkeys(FITS_SUFFIXES, "astropy"),
+}
+USUAL_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
+SUFFIXES = (*USUAL_SUFFIXES, *_PACKAGES)
 """Of files that are pictures."""
+
+
+def is_picture(name: str | PurePath) -> bool:
+    """Whether a file's suffix is that of pictures that can be read here."""
+    return PurePath(name).suffix.lower() in SUFFIXES and not package_for(name)
+
+
+def package_for(name: str | PurePath) -> str:
+    """The package that reading a file takes and that is not installed; else empty."""
+    package = _PACKAGES.get(PurePath(name).suffix.lower(), "")
+    return package if package and find_spec(package) is None else ""

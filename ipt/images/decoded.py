@@ -33,6 +33,7 @@ class Decoded:
         source: format and kind of pixels of the file, as in "JPEG RGB".
         orientation: EXIF's, 1..8, which the values do not follow yet.
         metadata: as of `ipt.images.files.Picture`.
+        span: the numbers of the file that 0 and 1 stand for, where they may be any; None: 0 and 1, or the largest.
     """
 
     values: np.ndarray
@@ -40,6 +41,7 @@ class Decoded:
     source: str
     orientation: int = 1
     metadata: dict[str, bytes] = field(default_factory=dict)
+    span: tuple[float, float] | None = None
 
 
 @contextmanager

@@ -33,6 +33,7 @@ def read_exposures(path: str | os.PathLike[str]) -> tuple[Picture, ...]:
     names, pictures = list(frames), [replace(picture, alpha=None) for picture in frames.values()]
     if all(_without_colour(picture) for picture in pictures):
         pictures = [picture.with_pixels(picture.pixels[:1]) for picture in pictures]
+    pictures = _in_one_span(pictures)
     first = pictures[0]
     for name, picture in zip(names, pictures, strict=True):
         if picture.shape[1:] != first.shape[1:]:
@@ -71,6 +72,15 @@ def _pages(data: bytes, place: Path) -> list[int]:
             return tiff.pages(data)
         with raster.opened(data) as image:
             return list(range(getattr(image, "n_frames", 1)))
+
+
+def _in_one_span(pictures: list[Picture]) -> list[Picture]:
+    """Frames of files of any range, with 0 and 1 for the same numbers in all of them."""
+    spans = [picture.span for picture in pictures if picture.span is not None]
+    if len(spans) < len(pictures):
+        return pictures
+    whole = (min(low for low, _ in spans), max(high for _, high in spans))
+    return [picture.in_range_of(replace(picture, span=whole)) for picture in pictures]
 
 
 def _without_colour(picture: Picture) -> bool:

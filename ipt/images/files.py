@@ -1,4 +1,4 @@
-"""Pictures from files (PNG, JPEG, TIFF, WebP, BMP, GIF) as tensors, and back to PNG.
+"""Pictures from files of any format as tensors, and back to PNG.
 
 Depth (8 or 16 bits), grey or colour, and alpha are kept. Values are clipped to 0..1 and rounded, never stretched, so
 that figures computed from written files are right.
@@ -12,15 +12,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.images import png, raster, tiff
+from ipt.images import fits, heif, png, raster, raw, tiff
 from ipt.images.atomic import atomic
-from ipt.images.choices import SUFFIXES
+from ipt.images.choices import USUAL_SUFFIXES, is_picture
 from ipt.images.decoded import reading
 from ipt.images.ranges import check_range
 
@@ -42,7 +43,8 @@ class Picture:
         depth: bits a channel to write it with, 8 or 16; 16 for files of floats.
         source: format and kind of pixels of the file, as in "JPEG RGB".
         white: the number in the file that 1 stands for (`in_used_bits`); 0: the largest of `depth` bits.
-        metadata: "icc" (colour profile) and "exif" (without its orientation, which the pixels follow).
+        metadata: "icc" (colour profile), "exif" (without its orientation, which the pixels follow) and "fits" (header).
+        span: the numbers of a FITS file that 0 and 1 stand for.
     """
 
     pixels: Tensor
@@ -51,6 +53,7 @@ class Picture:
     source: str = ""
     white: int = 0
     metadata: Mapping[str, bytes] = field(default_factory=dict)
+    span: tuple[float, float] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -62,6 +65,17 @@ class Picture:
         if self.alpha is not None and float(self.alpha.min()) < 1:
             raise IptError(f"{name} has transparent parts: put it on a background")
         return self.pixels
+
+    @property
+    def numbers(self) -> Tensor:
+        """(C, H, W) as they are in a file of any range."""
+        low, high = self.span or (0.0, 1.0)
+        return low + (high - low) * self.pixels.double()
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether it was developed from a camera's raw file."""
+        return self.source.startswith("RAW")
 
     @property
     def largest(self) -> int:
@@ -85,7 +99,11 @@ class Picture:
         return replace(self, pixels=self.pixels * (self.largest / white), source=source, white=white)
 
     def in_range_of(self, other: Picture) -> Picture:
-        """The same numbers in a file, with 1 for what it stands for in another picture."""
+        """The same numbers in a file, with 0 and 1 for what they stand for in another picture."""
+        if self.span is not None and other.span is not None:
+            return replace(
+                self, pixels=((self.numbers - other.span[0]) / (other.span[1] - other.span[0])).float(), span=other.span
+            )
         if self.depth != 16 or other.depth != 16 or self.largest == other.largest:
             return self
         return replace(self, pixels=self.pixels * (self.largest / other.largest), white=other.white)
@@ -127,15 +145,17 @@ def inputs(path: str | os.PathLike[str]) -> list[Path]:
     """
     place = Path(path)
     if not place.exists():
-        raise IptError(f"{place} does not exist; give a picture ({', '.join(SUFFIXES)}) or a folder of pictures")
+        raise IptError(
+            f"{place} does not exist; give a picture ({', '.join(USUAL_SUFFIXES)}, ...) or a folder of pictures"
+        )
     if not place.is_dir():
         return [place]
     try:
-        found = sorted(p for p in place.iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != "." and p.is_file())
+        found = sorted(p for p in place.iterdir() if is_picture(p) and p.name[0] != "." and p.is_file())
     except OSError as error:
         raise IptError(f"{place} cannot be read ({error.strerror}); check its permissions") from error
     if not found:
-        raise IptError(f"{place} holds no pictures; ipt reads {', '.join(SUFFIXES)}")
+        raise IptError(f"{place} holds no pictures; ipt reads {', '.join(USUAL_SUFFIXES)} and more")
     by_stem: dict[str, Path] = {}
     for file in found:
         other = by_stem.setdefault(file.stem, file)
@@ -170,7 +190,8 @@ def shape_of(path: str | os.PathLike[str]) -> tuple[int, int, int]:
     """
     data = contents(path)
     with reading(str(path)):
-        return tiff.shape(data) if data[:4] in tiff.SIGNATURES else raster.shape(data)
+        shape: tuple[int, int, int] = _reader(data, str(path)).shape(data)
+        return shape
 
 
 def contents(path: str | os.PathLike[str]) -> bytes:
@@ -206,7 +227,8 @@ def decode(
         IptError: As of `read`.
     """
     with reading(place):
-        found = tiff.decode(data, page) if data[:4] in tiff.SIGNATURES else raster.decode(data, page)
+        reader = _reader(data, place)
+        found = reader.decode(data) if page is None else reader.decode(data, page)
     height, width = found.values.shape[:2]
     if min(height, width) < least:
         raise IptError(f"{place} has {width} x {height} pixels; the least is {least} x {least}")
@@ -221,7 +243,8 @@ def decode(
     planes = torch.from_numpy(turned)
     alpha = planes[-1:] if len(planes) in (2, 4) else None
     pixels = planes if alpha is None else planes[:-1]
-    return Picture(pixels.contiguous(), alpha, found.depth, found.source, metadata=found.metadata)
+    picture = Picture(pixels.contiguous(), alpha, found.depth, found.source, 0, found.metadata, found.span)
+    return replace(picture, pixels=picture.numbers.float(), span=None) if any_range and found.span else picture
 
 
 def write(path: str | os.PathLike[str], picture: Picture | Tensor | np.ndarray) -> None:
@@ -250,6 +273,17 @@ def encoded(picture: Picture | Tensor | np.ndarray, name: str = "the picture") -
     if not isinstance(picture, Picture):
         picture = Picture(torch.as_tensor(picture))
     return png.encode(picture.levels(name), picture.metadata.get("icc", b""), picture.metadata.get("exif", b""))
+
+
+def _reader(data: bytes, place: str) -> ModuleType:
+    """The module that decodes a file: raw files, which may be TIFFs within, are known by their names."""
+    if raw.is_raw(place):
+        return raw
+    if heif.is_heif(data):
+        return heif
+    if data.startswith(fits.SIGNATURE):
+        return fits
+    return tiff if data[:4] in tiff.SIGNATURES else raster
 
 
 def _turned(values: np.ndarray, orientation: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 png    at the picture's depth, with alpha, colour profile and EXIF
 tiff   the same, compressed without loss (ZIP), of EXIF the descriptive texts alone
 jpeg   quality 95, no colour subsampling, with colour profile and EXIF; 8 bits, no alpha
-same   what the input was; WebP without loss, and PNG for what none of them is
+same   what the input was; WebP without loss, FITS as floats in its own numbers, and PNG for what none of them is
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import tifffile
 from PIL import Image
 
 from ipt.core.errors import IptError
-from ipt.images import files
+from ipt.images import files, fits
 from ipt.images.atomic import atomic
 from ipt.images.choices import FORMAT_CHOICES
 from ipt.images.files import Picture
 from ipt.images.tiff import TEXTS
 
-_SUFFIXES = {"png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp"}
+_SUFFIXES = {"png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp", "fits": ".fits"}
 _JPEG, _WEBP = {"quality": 95, "subsampling": 0}, {"lossless": True, "exact": True}
 
 
@@ -59,13 +59,20 @@ def write_as(path: Path, picture: Picture) -> None:
     if path.suffix == ".png":
         files.write(path, picture)
         return
-    data = _tiff(picture, str(path)) if path.suffix == ".tif" else _by_pillow(picture, path)
+    writers = {".tif": _tiff, ".fits": _fits}
+    data = writers.get(path.suffix, _by_pillow)(picture, path)
     with atomic(path) as file:
         file.write(data)
 
 
-def _tiff(picture: Picture, name: str) -> bytes:
-    values = picture.levels(name)
+def _fits(picture: Picture, path: Path) -> bytes:
+    # Raises where there are NaN.
+    picture.levels(str(path))
+    return fits.encode(picture.numbers.numpy(), picture.metadata.get(fits.HEADER, b""))
+
+
+def _tiff(picture: Picture, path: Path) -> bytes:
+    values = picture.levels(str(path))
     exif = Image.Exif()
     exif.load(picture.metadata.get("exif", b""))
     packed = BytesIO()

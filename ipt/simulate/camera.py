@@ -16,11 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from ipt.core.errors import IptError, Misuse
+from ipt.images.light import decoded, encoded
 
 _FAINT = 0.01
 """Entries of a kernel below this share of its largest are no pose of a camera that turns."""
-_LINEAR = 12.92
-"""Slope of sRGB near black."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +54,12 @@ class Camera:
 
     def light(self, values: Tensor) -> Tensor:
         """What the operator acts on, of pictures in 0..1."""
-        return _decoded(values) if self.linear_light else values
+        return decoded(values) if self.linear_light else values
 
     def developed(self, light: Tensor) -> Tensor:
         """The values of a picture of that light, exposed; not clipped."""
         exposed = self.exposure * light
-        return _encoded(exposed) if self.linear_light else exposed
+        return encoded(exposed) if self.linear_light else exposed
 
     def stored(self, values: Tensor) -> Tensor:
         """Values (C, H, W) as they are read from the camera's file: clipped to 0..1, with what JPEG does to them.
@@ -123,17 +122,6 @@ def turning_rate(kernel: Tensor, degrees: float, direction: np.ndarray) -> float
 def turning_reach(degrees: float, height: int, width: int) -> int:
     """Pixels by which a rotation displaces the corners of an image at most."""
     return math.ceil(2 * math.sin(math.radians(degrees) / 2) * math.hypot(height, width) / 2)
-
-
-def _decoded(values: Tensor) -> Tensor:
-    """Light of sRGB values (IEC 61966-2-1), which go on beyond 0..1 as the curve does."""
-    curved = ((values.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
-    return torch.where(values <= 0.04045, values / _LINEAR, curved)
-
-
-def _encoded(light: Tensor) -> Tensor:
-    curved = 1.055 * light.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
-    return torch.where(light <= 0.0031308, _LINEAR * light, curved)
 
 
 def _through_jpeg(values: Tensor, quality: int) -> Tensor:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import torch.nn.functional as F
 from torch import Tensor
 
-from ipt.core.abilities import Framed, ability, framed_shape
+from ipt.core.abilities import Framed, Resizable, ability, framed_shape
 from ipt.core.errors import IptError, Misuse
 from ipt.core.operator import ParameterSpec, ParametricOperator
+from ipt.images.fit import Fitted
 from ipt.plugins.suggestions import advice
 
 _LEAST_TILT = 1e-3
@@ -45,6 +46,24 @@ def checked(
         _check(name, specs[name], each, image_shape, frames)
         found[name] = each.flatten(0, 1)[None]
     return found
+
+
+def scaled(
+    operator: ParametricOperator, known: Mapping[str, Tensor], fitted: Fitted
+) -> tuple[ParametricOperator, Mapping[str, Tensor]]:
+    """Parameters that are given, scaled as the picture was, and the operator for them."""
+    resizable = ability(operator, Resizable)
+    if not known or (resizable is None and not fitted.side):
+        return operator, known
+    if resizable is None:
+        raise IptError(
+            f"{', '.join(known)} cannot be scaled with the picture; choose fit=tile, or a picture of the prior's size"
+        )
+    each = {name: value if value.ndim == 4 else value[None] for name, value in known.items()}
+    if fitted.side:
+        each = resizable.rescaled(each, fitted.pixels.shape[-1] / fitted.side)
+    each = {name: value if known[name].ndim == 4 else value[0] for name, value in each.items()}
+    return resizable.resized({name: value[None] for name, value in each.items()}), each
 
 
 def _surrounded(

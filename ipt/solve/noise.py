@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ipt.images.files import ROUNDING_NOISE
+from ipt.images.light import noise_gain
 
 LEAST = 0.007
 """Standard deviation, of 0..1, that is assumed at least where none is given: docs/method.md, "Constants"."""
@@ -44,6 +48,20 @@ def estimate_noise(pixels: Tensor) -> float:
     # A picture that is clipped nearly everywhere has little to say; then all of it counts.
     chosen = detail[whole] if whole.sum() >= 64 else detail
     return max(ROUNDING_NOISE, float(np.median(np.abs(chosen))) / _NORMAL)
+
+
+def noise_level(pictures: Sequence[Tensor], given: float | None, linear: bool) -> tuple[float, float]:
+    """Standard deviation of the noise in what is solved, and what is assumed of it at least.
+
+    Args:
+        pictures: (C, H, W) each, values in 0..1.
+        given: That of the pictures' values; None: estimated, and at least LEAST is assumed.
+        linear: Whether their light is solved; the noise in it, which grows with it, counts with its mean square.
+    """
+    each = [estimate_noise(one) if given is None else given for one in pictures]
+    gain = math.sqrt(sum(noise_gain(one) ** 2 for one in pictures) / len(pictures)) if linear else 1.0
+    level = gain * math.sqrt(sum(one**2 for one in each) / len(each))
+    return level, gain * LEAST if given is None else 0.0
 
 
 def _differences(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:

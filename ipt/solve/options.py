@@ -12,6 +12,7 @@ from ipt.plugins.run_options import RunOptions
 
 AUTO = "auto"
 NONE = "none"
+LINEAR = "linear"
 PINNED = "pinned"
 """What a run.yaml says besides its options (`ipt.folder.pins`)."""
 
@@ -40,6 +41,8 @@ class SolveOptions(RunOptions):
         clipped: from which value on highlights are clipped, and not trusted; "auto": chosen (`ipt.solve.masks`);
             "none": there are none.
         fit: what happens to a picture that the prior does not take: one of `ipt.images.choices.FIT_CHOICES`.
+        light: in what a picture is solved: "linear" (its light, of which the values are the sRGB encoding), "display"
+            (its values), "auto": linear for what a camera's raw file holds, else display.
         format: of the results, one of `ipt.images.choices.FORMAT_CHOICES`.
         recursive: whether the subfolders of a folder are taken too.
     """
@@ -63,6 +66,7 @@ class SolveOptions(RunOptions):
     mask: Path | None = None
     clipped: float | str = AUTO
     fit: str = "error"
+    light: str = AUTO
     format: str = "png"
     recursive: bool = False
     origins: Mapping[str, str] = field(default_factory=dict)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Framed, Resizable, ability, framed_shape
+from ipt.core.abilities import Framed, ability, framed_shape
 from ipt.core.errors import IptError
 from ipt.core.operator import IMAGE, ParametricOperator
 from ipt.core.prior import Prior
@@ -18,16 +17,17 @@ from ipt.images.exposures import combined
 from ipt.images.files import Picture
 from ipt.images.fit import Fitted, accepted_side, as_colour, fit
 from ipt.images.formats import suffix_for
+from ipt.images.light import decoded, encoded
 from ipt.images.ranges import check_range
 from ipt.linalg.random import image_seed
 from ipt.operators.frames import Frames
 from ipt.priors.grey import Grey
 from ipt.priors.surrounded import Surrounded, surrounded
 from ipt.solve.batches import SamplingTask
-from ipt.solve.known import checked
+from ipt.solve.known import checked, scaled
 from ipt.solve.masks import unclipped
-from ipt.solve.noise import LEAST, estimate_noise
-from ipt.solve.options import SolveOptions
+from ipt.solve.noise import noise_level
+from ipt.solve.options import AUTO, LINEAR, SolveOptions
 from ipt.solve.truth import Truth
 
 
@@ -46,6 +46,7 @@ class ImageTask:
         mask: (1, H, W), 1 where the picture is to be trusted, 0 where it is not.
         clipped: as of `SolveOptions`.
         fit: what happens to a picture that the prior does not take, one of `ipt.images.choices.FIT_CHOICES`.
+        light: as of `SolveOptions`.
         format: of the result, as of `SolveOptions`.
         effort: draws at most, if one sample is asked for and the operator can tell that it is likely wrong.
     """
@@ -60,6 +61,7 @@ class ImageTask:
     mask: Tensor | None = None
     clipped: float | str = SolveOptions.clipped
     fit: str = SolveOptions.fit
+    light: str = SolveOptions.light
     effort: int = SolveOptions.effort
     format: str = SolveOptions.format
 
@@ -85,6 +87,7 @@ class ImageTask:
             mask=mask,
             clipped=options.clipped,
             fit=options.fit,
+            light=options.light,
             effort=options.effort,
             format=options.format,
         )
@@ -117,6 +120,7 @@ class PreparedImage:
             image's own where it has others (a mosaic, of an image in colour).
         combined: of several, what `ipt.images.exposures.combined` makes of that part, by name.
         fitted: the way back to the picture's own size.
+        linear: whether what is solved is the light of the picture, and not its values.
         noise: standard deviation of the pixels that are solved.
         noise_of_input: standard deviation of the picture's own.
         reference: the part of the truth that the result shows.
@@ -129,6 +133,7 @@ class PreparedImage:
     channels: int
     combined: Mapping[str, Picture]
     fitted: Fitted
+    linear: bool
     noise: float
     noise_of_input: float
     reference: Picture | None
@@ -152,15 +157,15 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
             check_range(frame.pixels.numpy(), task.noise or 0.0)
         except ValueError as error:
             raise IptError(f"{task.name} cannot be used: {error}") from error
-    levels = [estimate_noise(frame.pixels) if task.noise is None else task.noise for frame in frames]
-    level = math.sqrt(sum(each**2 for each in levels) / count)
-    pixels = [_without_equal_channels(frame.pixels) for frame in frames]
+    linear = first.is_raw if task.light == AUTO else task.light == LINEAR
+    level, least = noise_level([frame.pixels for frame in frames], task.noise, linear)
+    pixels = [_without_equal_channels(decoded(frame.pixels) if linear else frame.pixels) for frame in frames]
     channels = max(len(one) for one in pixels)
     prior = _prior(solver, (channels, *first.shape[1:]))
     each = [_fitted(operator, prior, as_colour(one, channels), task.fit) for one in pixels]
     fitted = each[0]
-    noise = max(level * fitted.noise_gain, LEAST if task.noise is None else 0.0)
-    operator, known = _with_known(operator, task.known, fitted)
+    noise = max(level * fitted.noise_gain, least)
+    operator, known = scaled(operator, task.known, fitted)
     shape = operator.image_shape(tuple(fitted.pixels.shape))
     sampling = SamplingTask(
         solver=replace(
@@ -170,7 +175,7 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
         ),
         measurement=torch.cat([one.pixels for one in each])[None].to(device),
         noise=noise,
-        mask=_mask(task, operator, prior, each),
+        mask=_mask(task, operator, prior, each, linear),
         known={name: value.to(device) for name, value in checked(known, operator, shape, count).items()},
         seeds=task.seeds,
         reserve=task.reserve,
@@ -186,6 +191,7 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
         channels=own,
         combined=combined([_window(frame, fitted) for frame in frames]) if count > 1 else {},
         fitted=fitted,
+        linear=linear,
         noise=noise,
         noise_of_input=level,
         reference=reference,
@@ -199,30 +205,14 @@ def sample_seeds(run_seed: int, image_id: str, samples: int) -> tuple[int, ...]:
     return tuple(image_seed(run_seed, name) for name in names)
 
 
-def _with_known(
-    operator: ParametricOperator, known: Mapping[str, Tensor], fitted: Fitted
-) -> tuple[ParametricOperator, Mapping[str, Tensor]]:
-    """Parameters that are given, scaled as the picture was, and the operator for them."""
-    resizable = ability(operator, Resizable)
-    if not known or (resizable is None and not fitted.side):
-        return operator, known
-    if resizable is None:
-        raise IptError(
-            f"{', '.join(known)} cannot be scaled with the picture; choose fit=tile, or a picture of the prior's size"
-        )
-    each = {name: value if value.ndim == 4 else value[None] for name, value in known.items()}
-    if fitted.side:
-        each = resizable.rescaled(each, fitted.pixels.shape[-1] / fitted.side)
-    each = {name: value if known[name].ndim == 4 else value[0] for name, value in each.items()}
-    return resizable.resized({name: value[None] for name, value in each.items()}), each
-
-
-def _mask(task: ImageTask, operator: ParametricOperator, prior: Prior, each: Sequence[Fitted]) -> Tensor | None:
+def _mask(
+    task: ImageTask, operator: ParametricOperator, prior: Prior, each: Sequence[Fitted], linear: bool
+) -> Tensor | None:
     """What was measured of the pixels that are solved, (1, frames, H, W) or (1, 1, H, W); None: everything."""
     framed = ability(operator, Framed)
     shape = operator.image_shape(tuple(each[0].pixels.shape))
     reach = 0 if framed is None else framed.frame(shape)[0].start // 2
-    masks = [unclipped(one.pixels, task.clipped, reach) for one in each]
+    masks = [unclipped(encoded(one.pixels) if linear else one.pixels, task.clipped, reach) for one in each]
     if task.mask is not None:
         size = tuple(task.frames[0].shape[1:])
         if task.mask.shape != (1, *size) or not bool(((task.mask >= 0) & (task.mask <= 1)).all()):

@@ -16,7 +16,7 @@ from ipt.core.errors import Misuse
 from ipt.core.operator import IMAGE
 from ipt.images import files
 from ipt.images.arrays import from_array, like
-from ipt.images.choices import FIT_CHOICES
+from ipt.images.choices import FIT_CHOICES, LIGHT_CHOICES
 from ipt.images.files import Picture
 from ipt.images.outcomes import Progress
 from ipt.images.parameters import parameter, read_parameter
@@ -76,6 +76,7 @@ def restore(
     mask: Source | None = None,
     clipped: float | str = AUTO,
     fit: str = SolveOptions.fit,
+    light: str = SolveOptions.light,
     device: str = AUTO,
     precision: str = AUTO,
     name: str | None = None,
@@ -100,6 +101,8 @@ def restore(
         settings: any option by dotted name, as `ipt.build` takes them.
         mask: a file or an array (H, W) of the picture's size, light (or True) where it is to be trusted.
         clipped: highlights from this value on are not trusted; "auto" finds it, "none" trusts all.
+        light: what is solved: "linear" (the light whose sRGB encoding the picture is), "display" (its values),
+            or "auto" (light of cameras' raw files, else values).
         fit: what happens to a picture of a size that the prior does not take: "error", "resize", "crop" or "tile".
         device: a torch device, or "auto".
         precision: of the networks: "auto", "fp32", "bf16" or "fp16".
@@ -109,7 +112,7 @@ def restore(
     Raises:
         IptError: an argument that cannot be, a file that cannot be read, a picture that cannot be solved.
     """
-    _check(noise, samples, effort, fit, precision)
+    _check(noise, samples, effort, fit, light, precision)
     read, given = _read(picture)
     size = (read.shape[1], read.shape[2])
     priors = prior if isinstance(prior, Mapping) else {} if prior is None else {IMAGE: prior}
@@ -130,6 +133,7 @@ def restore(
         precision=precision,
         clipped=clipped,
         fit=fit,
+        light=light,
     )
     if name is None:
         name = options.input[0].name if options.input else "image"
@@ -149,13 +153,17 @@ def restore(
     )
 
 
-def _check(noise: float | None, samples: int, effort: int, fit: str, precision: str) -> None:
+def _check(noise: float | None, samples: int, effort: int, fit: str, light: str, precision: str) -> None:
     if noise is not None and not 0 < noise <= 1:
         raise Misuse(f"noise= is a standard deviation above 0 of pictures in 0..1, or None, not {noise!r}")
     for name, number in (("samples", samples), ("effort", effort)):
         if not isinstance(number, int) or number < 1:
             raise Misuse(f"{name}= is a whole number from 1 up, not {number!r}")
-    for name, word, words in (("fit", fit, FIT_CHOICES), ("precision", precision, PRECISIONS)):
+    for name, word, words in (
+        ("fit", fit, FIT_CHOICES),
+        ("light", light, LIGHT_CHOICES),
+        ("precision", precision, PRECISIONS),
+    ):
         if word not in words:
             raise Misuse(f"{name}= is {', '.join(words[:-1])} or {words[-1]}, not {word!r}")
 

@@ -14,9 +14,11 @@ from ipt.core.errors import IptError
 from ipt.core.solver import Solution
 from ipt.images.files import Picture
 from ipt.images.fit import as_it_came
+from ipt.images.light import encoded
 from ipt.images.records import versions, weight_hashes
 from ipt.solve.choice import chosen
 from ipt.solve.metrics import against_truth
+from ipt.solve.options import LINEAR
 from ipt.solve.prepare import PreparedImage
 from ipt.solve.verdict import LIKELY, interior_rms, verdict
 
@@ -78,6 +80,8 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         residual = trusted * residual
     frames = len(task.frames)
     drawn = torch.stack([as_it_came(fitted.restore(one), prepared.channels) for one in solution.image.cpu()])
+    if prepared.linear:
+        drawn = encoded(drawn)
     result = prepared.measured.with_pixels(drawn[list(shown.draws)].mean(0))
     parameters = {name: value[0].cpu() for name, value in shown.parameters.items()}
     if trusted is not None or ability(operator, Framed) is not None:
@@ -93,6 +97,8 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
     record = {
         "input": task.name,
         "source": task.frames[0].source,
+        "span": prepared.measured.span,
+        "light": LINEAR if prepared.linear else "display",
         "frames": frames,
         "noise_from": "estimated" if task.noise is None else "given",
         "noise_of_input": prepared.noise_of_input,

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.images.choices import SUFFIXES
+from ipt.images.choices import USUAL_SUFFIXES, is_picture
 
 USUAL_SIZE = 64
 """Side in pixels."""
@@ -122,12 +122,12 @@ def listed(folder: Path) -> list[Path]:
     found = sorted(
         file
         for file in folder.rglob("*")
-        if file.suffix.lower() in SUFFIXES
+        if is_picture(file)
         and file.is_file()
         and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     )
     if not found:
-        raise IptError(f"{folder} holds no pictures: give a folder with some ({', '.join(SUFFIXES)})")
+        raise IptError(f"{folder} holds no pictures: give a folder with some ({', '.join(USUAL_SUFFIXES)}, ...)")
     return found
 
 

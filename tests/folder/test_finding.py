@@ -50,7 +50,7 @@ def tree(tmp_path: Path) -> Path:
     saved(
         top / "b.png", top / "a.jpg", top / "trip" / "a.png", top / "trip" / "day" / "c.tif", top / ".hidden" / "d.png"
     )
-    for name in ("notes.txt", "one.heic", "two.heic", "z.heic", ".DS_Store", "trip/readme"):
+    for name in ("notes.txt", "one.psd", "two.psd", "z.psd", ".DS_Store", "trip/readme"):
         (top / name).touch()
     return top
 
@@ -72,7 +72,7 @@ def test_subfolders_are_taken_where_that_is_asked_for(tree):
 
 def test_what_is_passed_over_is_said(tree):
     assert notes(tree) == [
-        f"Passed over in {tree}: 4 files (notes.txt, one.heic, two.heic, ...) that ipt does not read, "
+        f"Passed over in {tree}: 4 files (notes.txt, one.psd, two.psd, ...) that ipt does not read, "
         "and 1 subfolder (trip) unless recursive=True."
     ]
     (tree / "trip" / "out").mkdir()
@@ -80,9 +80,18 @@ def test_what_is_passed_over_is_said(tree):
         (tree / "trip" / "out" / name).touch()
     (tree / "trip" / "loop").symlink_to(tree)
     (said,) = notes(tree, recursive=True, out=tree / "trip" / "day")
-    assert "5 files (notes.txt, one.heic, two.heic, ...)" in said
+    assert "5 files (notes.txt, one.psd, two.psd, ...)" in said
     assert said.endswith("and 3 subfolders (trip/day, trip/loop, trip/out) that hold results or are links.")
     assert notes(tree / "trip" / "day") == [] and names(tree, recursive=True, out=tree / "trip")[2:] == []
+
+
+def test_what_takes_a_package_that_is_missing_is_said_with_its_name(tree, monkeypatch):
+    (tree / "raw.NEF").touch()
+    (tree / "sky.fits").touch()
+    monkeypatch.setattr("ipt.images.choices.find_spec", lambda name: None if name == "rawpy" else name)
+    (said,) = notes(tree)
+    assert "5 files (notes.txt, one.psd, raw.NEF, ...) that ipt does not read (pip install rawpy for some)" in said
+    assert names(tree)[-1] == "sky.fits" and files.inputs(tree)[-1].name == "sky.fits"
 
 
 @pytest.mark.parametrize(
