@@ -17,8 +17,8 @@ from ipt.plugins.citations import SOFTWARE, YEAR
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
 TEMPLATES = (
-    "base.html.jinja", "report.html.jinja", "picture.html.jinja", "macros.html.jinja", "curve.svg.jinja", "report.css",
-    "report.js",
+    "base.html.jinja", "pictures.css", "report.html.jinja", "picture.html.jinja", "macros.html.jinja",
+    "curve.svg.jinja", "report.css", "report.js",
 )  # fmt: skip
 
 

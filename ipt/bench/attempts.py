@@ -20,8 +20,9 @@ from ipt.images.files import Picture
 from ipt.images.fit import fit
 from ipt.images.outcomes import Progress
 from ipt.plugins.building import build
-from ipt.solve.batches import BatchSizer, SamplingTask, solve_tasks
+from ipt.solve.batches import BatchSizer, solve_tasks
 from ipt.solve.choice import chosen
+from ipt.solve.draws import SamplingTask
 from ipt.solve.prepare import ImageTask, prepare, sample_seeds
 from ipt.solve.verdict import interior_rms
 

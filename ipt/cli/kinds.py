@@ -81,6 +81,18 @@ def clipped(value: Any) -> float | str:
     return str(value) if value in (AUTO, NONE) else _number(value, wanted, 1) or _refuse(wanted, value)
 
 
+def region(value: Any) -> tuple[int, int, int, int] | str:
+    """A rectangle of a picture, or auto, or none."""
+    if value in (AUTO, NONE):
+        return str(value)
+    numbers = str(value).split(",") if isinstance(value, str) else value
+    try:
+        x, y, width, height = map(int, numbers)
+    except (TypeError, ValueError):
+        return _refuse(f"{AUTO}, {NONE}, or X,Y,WIDTH,HEIGHT in pixels, as in 400,300,256,256", value)
+    return x, y, width, height
+
+
 def shard(value: Any) -> Shard:
     """A shard, or none: the whole."""
     try:

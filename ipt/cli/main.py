@@ -25,6 +25,7 @@ from ipt.plugins.suggestions import advice
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "solve": ("ipt.cli.solve:solve", "Recover images, and what degraded them, from measurements."),
+        "app": ("ipt.cli.app:app", "Work on pictures on a page in the browser."),
         "status": ("ipt.cli.status:status", "Say how a folder's run goes, over all its shards."),
         "simulate": ("ipt.cli.simulate:simulate", "Degrade clean images, keeping the truth."),
         "bench": ("ipt.cli.bench:bench", "Compare solvers on simulated data, with baselines and intervals."),

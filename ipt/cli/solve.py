@@ -108,6 +108,13 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
 @option(
     SolveOptions, "--clipped", kinds.clipped, "auto|none|LEVEL", "Highlights from LEVEL on (of 0..1) are not trusted."
 )
+@option(
+    SolveOptions,
+    "--region",
+    kinds.region,
+    "X,Y,WIDTH,HEIGHT|auto|none",
+    "Find the kernel there, in pixels from the upper left, then solve all of the picture with it; auto chooses.",
+)
 @option(SolveOptions, "--fit", click.Choice(FIT_CHOICES), None, "A picture of a size that the prior does not take.")
 @option(
     SolveOptions,
@@ -165,6 +172,7 @@ def solve(
     set: Mapping[str, Any],
     mask: Path | None,
     clipped: float | str,
+    region: tuple[int, int, int, int] | str,
     fit: str,
     light: str,
     format: str,
@@ -204,6 +212,7 @@ def solve(
         precision=precision,
         mask=mask,
         clipped=clipped,
+        region=region,
         fit=fit,
         light=light,
         format=format,

@@ -20,7 +20,7 @@ from ipt.core.errors import IptError
 from ipt.core.solver import State
 from ipt.images.atomic import atomic
 from ipt.images.records import identity
-from ipt.solve.batches import Batch
+from ipt.solve.draws import Batch
 
 FOLDER = ".state"
 
@@ -74,7 +74,7 @@ class Checkpointer:
         return self.spent + time.monotonic() - self._entered
 
     def save(self, batches: Sequence[Batch], finished: bool) -> None:
-        """Write the state if it is time to; an `ipt.solve.batches.SaveState`."""
+        """Write the state if it is time to; an `ipt.solve.draws.SaveState`."""
         # The results of several pictures are not written in one stroke. A process that is killed between them finds
         # the others here: solved anew, in a smaller batch, they would differ in the last digits.
         unwritten = finished and len(self.members) > 1

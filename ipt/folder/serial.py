@@ -50,7 +50,7 @@ class SerialBackend:
             resumed.add(outcome.name)
             yield outcome
         for start in range(0, len(inputs), self.window):
-            waiting: dict[tuple[tuple[int, ...], bool], list[BatchMember]] = {}
+            waiting: dict[tuple[object, ...], list[BatchMember]] = {}
             for image in inputs[start : start + self.window]:
                 if image.name in resumed:
                     continue

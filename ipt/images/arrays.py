@@ -47,7 +47,7 @@ def from_array(given: np.ndarray | Tensor, name: str = "the picture") -> Picture
         warnings.warn(
             f"{name} has values from {values.min():.4g} to {values.max():.4g}, and pictures go from 0 (black) to 1 "
             f"(white); they are taken as they are",
-            stacklevel=4,
+            stacklevel=5,
         )
     scale = {"uint8": 255, "uint16": 65535}.get(kind, 1)
     planes = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32) / np.float32(scale))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +30,24 @@ def read_exposures(path: str | os.PathLike[str]) -> tuple[Picture, ...]:
     frames = _of_folder(place) if place.is_dir() else _of_file(place)
     if len(frames) < 2:
         raise IptError(f"{place} has one frame; give several exposures of the scene, or leave out frames=True")
+    return of_one_scene(frames)
+
+
+def read_any(path: str | os.PathLike[str]) -> tuple[Picture, ...]:
+    """The frames of a file of several, or the one picture that is in it; IptError: `files.read` refuses it."""
+    place = Path(path)
+    try:
+        return read_exposures(place)
+    except IptError:
+        return (files.read(place),)
+
+
+def of_one_scene(frames: Mapping[str, Picture]) -> tuple[Picture, ...]:
+    """Pictures, by name, as exposures of one scene: without alpha, and grey where all of them are.
+
+    Raises:
+        IptError: They differ in size, or in colour.
+    """
     names, pictures = list(frames), [replace(picture, alpha=None) for picture in frames.values()]
     if all(_without_colour(picture) for picture in pictures):
         pictures = [picture.with_pixels(picture.pixels[:1]) for picture in pictures]

@@ -137,6 +137,11 @@ def as_colour(pixels: Tensor, channels: int) -> Tensor:
     return pixels.expand(channels, *pixels.shape[1:]).contiguous()
 
 
+def without_equal_channels(pixels: Tensor) -> Tensor:
+    """A grey picture (1, H, W), where one is stored as colour: three equal channels are one measurement, not three."""
+    return pixels[:1] if len(pixels) > 1 and bool((pixels == pixels[:1]).all()) else pixels
+
+
 def as_it_came(result: Tensor, channels: int) -> Tensor:
     """The way back from `as_colour`: a result (..., C, H, W) in `channels`, of which a grey one is the mean."""
     if result.shape[-3] == 1:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -15,11 +18,16 @@ class Progress:
         done: steps.
         total: steps.
         residual: root mean square, over the noise level.
+        share: of all work, 0..1; steps of a smaller picture are less of it. None: not known.
+        estimate: what is believed now, made when it is called: "image" (C, H, W) in about 0..1, of a smaller size while
+            the solve is at one, and every parameter by name, (C, H, W). None: it is in another process.
     """
 
     done: int
     total: int
     residual: float
+    share: float | None = None
+    estimate: Callable[[], Mapping[str, Tensor]] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,14 @@ def kernel_picture(kernel: Tensor) -> np.ndarray:
     return grey.repeat(times, 0).repeat(times, 1)
 
 
+def screen_picture(pixels: Tensor, side: int = 1200) -> Image.Image:
+    """Pixels (1 or 3, H, W) in 0..1 in colour, with at most `side` on the longer side."""
+    values = np.rint(255 * np.clip(_array(pixels).transpose(1, 2, 0), 0, 1)).astype(np.uint8)
+    image = Image.fromarray(np.broadcast_to(values, (*values.shape[:2], 3)).copy())
+    image.thumbnail((side, side))
+    return image
+
+
 def residual_picture(residual: Tensor, noise: float, reach: float = 4.0) -> np.ndarray:
     """Draw a residual (C, H, W): 0 is middle grey, +-`reach` times the noise level are white and black.
 

@@ -11,13 +11,14 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Coarsenable, CoarseToFine, ability, framed_shape
+from ipt.core.abilities import Coarsenable, CoarseToFine, Framed, ability, framed_shape
 from ipt.core.operator import IMAGE, Known, Unknowns
 from ipt.core.problem import Problem
 from ipt.core.solver import Solution, Solver, State, canonical
@@ -44,6 +45,11 @@ class Level:
         """Height and width of the image, and steps."""
         shape = framed_shape(self.problem.operator, self.problem.normalizations[IMAGE].physical_shape)
         return shape[-2], shape[-1], len(self.solver.sigmas()) - 1
+
+    @property
+    def work(self) -> int:
+        """Pixels of all steps and draws."""
+        return math.prod(self.size) * self.draws
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,36 @@ class Multiscale:
                     state = replace(found, index=first + found.index, total=total, residual=residual, rivals=rivals)
                     yield state
             first, before = first + steps, drawn
+
+    def share(self, problem: Sequence[Level], state: State) -> float:
+        """How much of the work is done, 0..1: steps count as the pixels of their pictures."""
+        level, first = self._at(problem, state)
+        done = sum(each.work for each in problem[:level])
+        return (done + problem[level].work * (state.index - first) / problem[level].size[2]) / sum(
+            each.work for each in problem
+        )
+
+    def estimate(self, problem: Sequence[Level], state: State) -> Unknowns:
+        """What is believed of the first measurement: its image in the frame, and parameters, physical, (1, C, H, W).
+
+        Of a smaller size while the solve is at one, and there of the first of its draws.
+        """
+        level = problem[self._at(problem, state)[0]].problem
+        with torch.no_grad():
+            found = {name: value[:1] for name, value in level.physical(state.clean).items()}
+        framed = ability(level.operator, Framed)
+        if framed is not None:
+            found[IMAGE] = found[IMAGE][(..., *framed.frame(tuple(found[IMAGE].shape[1:])))]
+        return found
+
+    def _at(self, problem: Sequence[Level], state: State) -> tuple[int, int]:
+        """Which level a state is of, and how many steps came before that."""
+        first = 0
+        for number, level in enumerate(problem[:-1]):
+            if state.index <= first + level.size[2]:
+                return number, first
+            first += level.size[2]
+        return len(problem) - 1, first
 
     def solution(self, problem: Sequence[Level], state: State, trace: Sequence[Tensor]) -> Solution:
         """What the last state amounts to, in physical units."""

@@ -7,19 +7,15 @@ other. No draw depends on those beside it. Here are no files, pictures or option
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
-from torch import Tensor
 
-from ipt.core.abilities import Assessment
-from ipt.core.errors import IptError
-from ipt.core.solver import Solution, Solver, State
+from ipt.core.solver import Solution
 from ipt.images.outcomes import Progress
-from ipt.plugins.faults import place
-from ipt.sampling.multiscale import Level, Multiscale
-from ipt.solve.verdict import LIKELY
+from ipt.sampling import regional
+from ipt.solve.draws import Batch, Draws, SamplingTask, SaveState
 
 _CPU_PIXELS = 2**15
 """Pixels of a batch on a CPU: 8 draws at 64x64, which take .6 of the time that they take one by one."""
@@ -27,55 +23,6 @@ _GPU_PIXELS = 2**22
 """Pixels of a batch on a GPU, to begin with: 64 draws at 256x256."""
 LARGEST_BATCH = 256
 """Draws; what is chosen by the device never exceeds it."""
-
-
-@dataclass(frozen=True)
-class SamplingTask:
-    """A measurement to draw from the posterior of.
-
-    Tasks that are solved together are of one `kind` and have equal solvers.
-
-    Attributes:
-        solver: the first task's is used for all.
-        measurement: (1, C, H, W) in 0..1.
-        noise: its standard deviation.
-        known: parameters that are given, (1, C, H, W) each, by name.
-        seeds: one a draw.
-        mask: 1 where it was measured, 0 elsewhere, (1, 1 or C, H, W); None: everywhere.
-        reserve: seeds of further draws, made one after the other as long as none so far is likely right.
-    """
-
-    solver: Solver
-    measurement: Tensor
-    noise: float
-    known: Mapping[str, Tensor]
-    seeds: tuple[int, ...]
-    mask: Tensor | None = None
-    reserve: tuple[int, ...] = ()
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(C, H, W)."""
-        return tuple(self.measurement.shape[1:])
-
-    @property
-    def kind(self) -> tuple[tuple[int, ...], bool]:
-        """What tasks that are solved together share: their shape, and whether all of it was measured."""
-        return self.shape, self.mask is None
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Draws start to stop of the row, and how far they are. trace: the residual after each step, (stop - start,)."""
-
-    start: int
-    stop: int
-    state: State
-    trace: tuple[Tensor, ...]
-
-
-SaveState = Callable[[Sequence[Batch], bool], None]
-"""Called after every step with the batches so far, all but the last complete, and whether that was the last step."""
 
 
 class BatchSizer:
@@ -139,7 +86,45 @@ def solve_tasks(
         IptError: what the solver refuses.
         MemoryError, RuntimeError: not even one draw fits into memory.
     """
-    draws = _Draws(tasks)
+    if tasks[0].region is None:
+        draws = Draws(tasks)
+        return draws.by_task(*_solved(draws, sizer, progress, save, begun))
+    # The region's state is not saved: it is small, and comes out the same again.
+    region = Draws([task.of_region() for task in tasks])
+    steps = len(regional.schedule(tasks[0].solver).sigmas()) - 1
+    work = math.prod(tasks[0].shape[1:]) * steps * sum(len(task.seeds) for task in tasks)
+    share = region.work / (region.work + work)
+    batches, solutions = _solved(region, sizer, _part(progress, 0, steps, 0.0, share))
+    found = region.best(batches, solutions)
+    draws, before = Draws([replace(task, reserve=()) for task in tasks], found), batches[-1].state.total * len(batches)
+    whole = draws.by_task(*_solved(draws, sizer, _part(progress, before, 0, share, 1.0), save, begun))
+    return [one.continued(solution) for one, solution in zip(found, whole, strict=True)]
+
+
+def _part(
+    progress: Callable[[Progress], None] | None, before: int, after: int, start: float, stop: float
+) -> Callable[[Progress], None] | None:
+    """What hears a part of a solve, with so many steps before and after it, as shares `start` to `stop` of the work."""
+    if progress is None:
+        return None
+    return lambda step: progress(
+        replace(
+            step,
+            done=before + step.done,
+            total=before + step.total + after,
+            share=None if step.share is None else start + (stop - start) * step.share,
+        )
+    )
+
+
+def _solved(
+    draws: Draws,
+    sizer: BatchSizer,
+    progress: Callable[[Progress], None] | None = None,
+    save: SaveState | None = None,
+    begun: Sequence[Batch] = (),
+) -> tuple[list[Batch], list[Solution]]:
+    """All batches of a row, and what each of them amounts to; arguments as of `solve_tasks`."""
     complete: list[Batch] = []
     solutions: list[Solution] = []
     resumed = list(begun)
@@ -158,95 +143,4 @@ def solve_tasks(
                 raise
         # Only here, where the error and with it the tensors of the attempt are gone.
         sizer.halve(draws.shape, stop - start)
-    return draws.by_task(complete, solutions)
-
-
-class _Draws:
-    """The draws of several tasks, side by side."""
-
-    def __init__(self, tasks: Sequence[SamplingTask]):
-        self.tasks = tasks
-        self.all = [(task, seed) for task in tasks for seed in task.seeds]
-        self.solver, self.shape = Multiscale(tasks[0].solver), tasks[0].shape
-
-    def __len__(self) -> int:
-        return len(self.all)
-
-    def extend(self, assessments: Sequence[Assessment]) -> None:
-        """One draw more of each task that has some in reserve and none that is likely right; assessments: of all."""
-        if not assessments:
-            return
-        for task in self.tasks:
-            own = [number for number, (other, _) in enumerate(self.all) if other is task]
-            left = task.reserve[len(own) - len(task.seeds) :]
-            if left and all(assessments[number].probability < LIKELY for number in own):
-                self.all.append((task, left[0]))
-
-    def solve(
-        self,
-        start: int,
-        stop: int,
-        batch: Batch | None,
-        before: Sequence[Batch],
-        progress: Callable[[Progress], None] | None,
-        save: SaveState | None,
-    ) -> tuple[Batch, Solution]:
-        """The draws start to stop, from where `batch` is; before: the batches that are complete."""
-        seeds = [seed for _, seed in self.all[start:stop]]
-        # As many batches as there would be if all to come were of this one's size.
-        count = len(before) + math.ceil((len(self) - start) / (stop - start))
-        try:
-            problem = self._problem(start, stop)
-            if batch is None or not batch.state.finished:
-                resume = None if batch is None else batch.state
-                for state in self.solver.steps(problem, seeds, resume):
-                    batch = Batch(start, stop, state, (*(batch.trace if batch else ()), state.residual))
-                    if save is not None:
-                        save([*before, batch], stop == len(self) and state.finished)
-                    if progress is not None:
-                        residual = float(
-                            (state.residual / problem[-1].problem.observation.noise.flatten()).square().mean().sqrt()
-                        )
-                        progress(Progress(len(before) * state.total + state.index, count * state.total, residual))
-        except ValueError as error:
-            raise error if isinstance(error, IptError) else IptError(f"{error}{place(error)}") from error
-        if batch is None:
-            raise IptError("the schedule has no steps; set steps=")
-        return batch, self.solver.solution(problem, batch.state, batch.trace)
-
-    def by_task(self, batches: Sequence[Batch], solutions: Sequence[Solution]) -> list[Solution]:
-        """The solutions of all batches, divided anew; each task's calls are those of its draws."""
-        calls = [
-            made.calls for batch, made in zip(batches, solutions, strict=True) for _ in range(batch.start, batch.stop)
-        ]
-        image = torch.cat([made.image for made in solutions])
-        whole = torch.cat([made.whole for made in solutions])
-        names = solutions[0].parameters
-        parameters = {name: torch.cat([made.parameters[name] for made in solutions]) for name in names}
-        residual = torch.cat([made.residual for made in solutions])
-        trace = torch.cat([made.trace for made in solutions], dim=1)
-        assessments = [one for made in solutions for one in made.assessments]
-        found = []
-        for task in self.tasks:
-            own = [number for number, (other, _) in enumerate(self.all) if other is task]
-            found.append(
-                replace(
-                    solutions[0],
-                    image=image[own],
-                    whole=whole[own],
-                    parameters={name: value[own] for name, value in parameters.items()},
-                    residual=residual[own],
-                    trace=trace[:, own],
-                    calls={name: sum(calls[number][name] for number in own) for name in calls[0]},
-                    assessments=[assessments[number] for number in own] if assessments else (),
-                )
-            )
-        return found
-
-    def _problem(self, start: int, stop: int) -> tuple[Level, ...]:
-        tasks = [task for task, _ in self.all[start:stop]]
-        measurement = torch.cat([task.measurement for task in tasks])
-        noise = torch.tensor([task.noise for task in tasks], dtype=measurement.dtype, device=measurement.device)
-        known = {name: torch.cat([task.known[name] for task in tasks]) for name in tasks[0].known}
-        masks = [task.mask for task in tasks if task.mask is not None]
-        return self.solver.problem(measurement, noise, known, torch.cat(masks) if masks else None)
+    return complete, solutions

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ipt.core.operator import Unknowns, constrained
 from ipt.core.solver import Solution
-from ipt.solve.batches import SamplingTask
+from ipt.solve.draws import SamplingTask
 from ipt.solve.verdict import LIKELY
 
 

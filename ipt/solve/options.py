@@ -40,6 +40,8 @@ class SolveOptions(RunOptions):
         mask: a picture, light where a measurement of its size is to be trusted.
         clipped: from which value on highlights are clipped, and not trusted; "auto": chosen (`ipt.solve.masks`);
             "none": there are none.
+        region: (x, y, width, height) in pixels, where the parameters are found before all of the picture is solved with
+            them; "auto": chosen, in a large picture (`ipt.solve.region`); "none": all is solved together.
         fit: what happens to a picture that the prior does not take: one of `ipt.images.choices.FIT_CHOICES`.
         light: in what a picture is solved: "linear" (its light, of which the values are the sRGB encoding), "display"
             (its values), "auto": linear for what a camera's raw file holds, else display.
@@ -65,6 +67,7 @@ class SolveOptions(RunOptions):
     precision: str = AUTO
     mask: Path | None = None
     clipped: float | str = AUTO
+    region: tuple[int, int, int, int] | str = NONE
     fit: str = "error"
     light: str = AUTO
     format: str = "png"
@@ -77,4 +80,5 @@ class SolveOptions(RunOptions):
             **super().plain(),
             "input": given if len(given) > 1 else given[0] if given else None,
             "noise": AUTO if self.noise is None else self.noise,
+            "region": self.region if isinstance(self.region, str) else ",".join(map(str, self.region)),
         }

@@ -15,7 +15,7 @@ from ipt.core.prior import Prior
 from ipt.core.solver import Solver
 from ipt.images.exposures import combined
 from ipt.images.files import Picture
-from ipt.images.fit import Fitted, accepted_side, as_colour, fit
+from ipt.images.fit import Fitted, accepted_side, as_colour, fit, without_equal_channels
 from ipt.images.formats import suffix_for
 from ipt.images.light import decoded, encoded
 from ipt.images.ranges import check_range
@@ -23,11 +23,12 @@ from ipt.linalg.random import image_seed
 from ipt.operators.frames import Frames
 from ipt.priors.grey import Grey
 from ipt.priors.surrounded import Surrounded, surrounded
-from ipt.solve.batches import SamplingTask
+from ipt.solve.draws import SamplingTask
 from ipt.solve.known import checked, scaled
 from ipt.solve.masks import unclipped
 from ipt.solve.noise import noise_level
 from ipt.solve.options import AUTO, LINEAR, SolveOptions
+from ipt.solve.region import Region, with_region
 from ipt.solve.truth import Truth
 
 
@@ -45,6 +46,7 @@ class ImageTask:
         truth: to compare with.
         mask: (1, H, W), 1 where the picture is to be trusted, 0 where it is not.
         clipped: as of `SolveOptions`.
+        region: as of `SolveOptions`.
         fit: what happens to a picture that the prior does not take, one of `ipt.images.choices.FIT_CHOICES`.
         light: as of `SolveOptions`.
         format: of the result, as of `SolveOptions`.
@@ -60,6 +62,7 @@ class ImageTask:
     truth: Truth | None = None
     mask: Tensor | None = None
     clipped: float | str = SolveOptions.clipped
+    region: Region | str = SolveOptions.region
     fit: str = SolveOptions.fit
     light: str = SolveOptions.light
     effort: int = SolveOptions.effort
@@ -86,6 +89,7 @@ class ImageTask:
             truth=truth,
             mask=mask,
             clipped=options.clipped,
+            region=options.region,
             fit=options.fit,
             light=options.light,
             effort=options.effort,
@@ -159,7 +163,7 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
             raise IptError(f"{task.name} cannot be used: {error}") from error
     linear = first.is_raw if task.light == AUTO else task.light == LINEAR
     level, least = noise_level([frame.pixels for frame in frames], task.noise, linear)
-    pixels = [_without_equal_channels(decoded(frame.pixels) if linear else frame.pixels) for frame in frames]
+    pixels = [without_equal_channels(decoded(frame.pixels) if linear else frame.pixels) for frame in frames]
     channels = max(len(one) for one in pixels)
     prior = _prior(solver, (channels, *first.shape[1:]))
     each = [_fitted(operator, prior, as_colour(one, channels), task.fit) for one in pixels]
@@ -186,7 +190,7 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
         reference = _reference(task.truth, first, (own, *sides), fitted)
     return PreparedImage(
         task=task,
-        sampling=sampling,
+        sampling=with_region(sampling, task.region, fitted),
         measured=_window(first, fitted),
         channels=own,
         combined=combined([_window(frame, fitted) for frame in frames]) if count > 1 else {},
@@ -230,11 +234,6 @@ def _mask(
     # A frame's mask holds for all of its channels.
     channels = len(each[0].pixels) if len(masks) > 1 else 1
     return torch.cat([mask.expand(channels, *mask.shape[1:]) for mask in masks])[None]
-
-
-def _without_equal_channels(pixels: Tensor) -> Tensor:
-    """A grey picture (1, H, W), where one is stored as colour: three equal channels are one measurement, not three."""
-    return pixels[:1] if len(pixels) > 1 and bool((pixels == pixels[:1]).all()) else pixels
 
 
 def _prior(solver: Solver, shape: tuple[int, ...]) -> Prior:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ipt.core.operator import IMAGE
 from ipt.images import files
 from ipt.images.arrays import from_array, like
 from ipt.images.choices import FIT_CHOICES, LIGHT_CHOICES
+from ipt.images.exposures import of_one_scene, read_exposures
 from ipt.images.files import Picture
 from ipt.images.outcomes import Progress
 from ipt.images.parameters import parameter, read_parameter
@@ -26,13 +27,30 @@ from ipt.sampling.multiscale import Multiscale
 from ipt.solve.devices import choose_device
 from ipt.solve.masks import mask_of, read_mask
 from ipt.solve.options import AUTO, SolveOptions
+from ipt.solve.outputs import read_record, write_result
 from ipt.solve.picture import solve_picture
 from ipt.solve.prepare import ImageTask
+from ipt.solve.region import Region
 from ipt.solve.result import ImageResult
 from ipt.solve.solvers import Solvers
 
 Source = str | os.PathLike[str] | np.ndarray | Tensor
 """A file, or an array of numpy or torch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """One draw of several.
+
+    Attributes:
+        picture: as of `Restored`.
+        parameters: likewise.
+        probability: likewise.
+    """
+
+    picture: Any
+    parameters: Mapping[str, Any]
+    probability: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +60,14 @@ class Restored:
     Attributes:
         picture: of the kind, the layout and the numbers of what was given, floats in 0..1; of a file an array of numpy,
             (H, W) or (H, W, C), uint8 or uint16. With fit="crop" it is the central square.
-        parameters: what degraded it, by name, (C, H, W) in physical units, float32; of numpy or torch as the picture.
+        parameters: what degraded it, by name, (C, H, W) in physical units, float32, of numpy or torch as the picture;
+            of several exposures (frames * C, H, W).
         probability: that the parameters are right; None: the operator cannot tell.
         verdict: what is to be thought of the result, in words.
         residual: measurement - prediction, (C, H, W) at the size that was solved.
         noise: standard deviation that was assumed of the pixels that were solved, in 0..1.
-        details: everything else, such as draws and record; `ipt.solve.outputs.write_result` writes its files.
+        draws: each of the samples, where several were asked for.
+        details: everything else, such as the record.
     """
 
     picture: Any
@@ -56,15 +76,30 @@ class Restored:
     verdict: str
     residual: Any
     noise: float
+    draws: Sequence[Draw]
     details: ImageResult
+
+    def save(self, folder: str | os.PathLike[str], name: str) -> dict[str, Path]:
+        """Write the files that `ipt solve` writes for a picture of this name, whole or not at all.
+
+        Returns:
+            The files by what they are: "result", "measurement", "residual", "kernel" (a picture of it), "kernel
+            values", "sample 1", "sample 1-kernel", ...
+
+        Raises:
+            IptError: they cannot be written.
+        """
+        path = write_result(Path(folder), name, self.details)
+        return {role: path.parent / file for role, file in read_record(path.parent, name)["files"].items()}
 
 
 def restore(
-    picture: Source,
+    picture: Source | Sequence[Source],
     operator: str = SolveOptions.operator,
     prior: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None = None,
     *,
     guidance: str = DEFAULT_GUIDANCE,
+    frames: bool = False,
     noise: float | None = None,
     steps: int | None = None,
     seed: int = SolveOptions.seed,
@@ -75,6 +110,7 @@ def restore(
     settings: Mapping[str, Any] | None = None,
     mask: Source | None = None,
     clipped: float | str = AUTO,
+    region: Region | str = SolveOptions.region,
     fit: str = SolveOptions.fit,
     light: str = SolveOptions.light,
     device: str = AUTO,
@@ -86,11 +122,13 @@ def restore(
 
     Args:
         picture: a file (PNG, JPEG, TIFF, WebP), or an array: of numpy (H, W) or (H, W, C), of torch (H, W) or (C, H,
-            W), with uint8, uint16, or floats in 0..1. Two and four channels are grey and colour with alpha.
+            W), with uint8, uint16, or floats in 0..1. Two and four channels are grey and colour with alpha. Several, in
+            a list or tuple, are exposures of one scene, which make one picture.
         operator: what degraded it: a registered name, as `ipt.build` takes it.
         prior: of the picture: a name, "name:argument" or the path of weights; or a mapping with one for each unknown
             that is not to have its usual one. None: `faces`, for pictures of another size `natural`.
         guidance: how the measurement steers the priors.
+        frames: the file (a TIFF of several pages, an animated GIF) or folder holds exposures of one scene.
         noise: standard deviation, of the picture in 0..1; None: estimated.
         steps: each one call of each network; None: the guidance's own.
         seed: another seed, another draw.
@@ -103,18 +141,22 @@ def restore(
         clipped: highlights from this value on are not trusted; "auto" finds it, "none" trusts all.
         light: what is solved: "linear" (the light whose sRGB encoding the picture is), "display" (its values),
             or "auto" (light of cameras' raw files, else values).
+        region: (x, y, width, height) in pixels: the parameters are found there, and all of the picture is solved with
+            them, which corrects them; "auto": a region is chosen in a large picture; "none": all is solved together.
         fit: what happens to a picture of a size that the prior does not take: "error", "resize", "crop" or "tile".
         device: a torch device, or "auto".
         precision: of the networks: "auto", "fp32", "bf16" or "fp16".
         name: what the random numbers depend on besides the seed; None: the file's name, of an array "image".
-        progress: called after every step with how far the solve is.
+        progress: called after every step with how far the solve is, and a way to see what is believed by then. What it
+            raises ends the solve, and reaches the caller.
 
     Raises:
         IptError: an argument that cannot be, a file that cannot be read, a picture that cannot be solved.
     """
     _check(noise, samples, effort, fit, light, precision)
-    read, given = _read(picture)
-    size = (read.shape[1], read.shape[2])
+    read, given = _exposures(picture, frames)
+    first, single = read[0], len(read) == 1
+    size = (first.shape[1], first.shape[2])
     priors = prior if isinstance(prior, Mapping) else {} if prior is None else {IMAGE: prior}
     parameters = {unknown: _parameter(unknown, value) for unknown, value in (known or {}).items()}
     options = SolveOptions(
@@ -131,17 +173,21 @@ def restore(
         set=settings or {},
         device=choose_device(device),
         precision=precision,
+        frames=not single,
         clipped=clipped,
+        region=region,
         fit=fit,
         light=light,
     )
     if name is None:
         name = options.input[0].name if options.input else "image"
     solvers = Solvers(options, parameters, options.device)
-    solver = Multiscale(solvers.solver_for(name, read.shape))
-    task = ImageTask.of(options, read, name, parameters, mask=None if mask is None else _mask(mask, size))
+    solver = Multiscale(solvers.solver_for(name, first.shape))
+    task = ImageTask.of(
+        options, first if single else read, name, parameters, mask=None if mask is None else _mask(mask, size)
+    )
     result = solve_picture(solver, task, options.device, progress=progress)
-    record = {**result.record, "options": solvers.usual.options_for(name, read.shape).record()}
+    record = {**result.record, "options": solvers.usual.options_for(name, first.shape).record()}
     return Restored(
         picture=like(result.picture, given),
         parameters={unknown: _values(value, given) for unknown, value in result.parameters.items()},
@@ -149,6 +195,7 @@ def restore(
         verdict=record["verdict"],
         residual=_values(result.residual, given),
         noise=result.noise,
+        draws=_draws(result, given),
         details=replace(result, record=record),
     )
 
@@ -168,15 +215,53 @@ def _check(noise: float | None, samples: int, effort: int, fit: str, light: str,
             raise Misuse(f"{name}= is {', '.join(words[:-1])} or {words[-1]}, not {word!r}")
 
 
-def _read(picture: Source) -> tuple[Picture, np.ndarray | Tensor]:
+def _exposures(picture: Source | Sequence[Source], frames: bool) -> tuple[list[Picture], np.ndarray | Tensor]:
+    """One picture or several, and the array that the result is to be like."""
+    if isinstance(picture, list | tuple):
+        if len(picture) < 2:
+            raise Misuse("picture= of several exposures is a list of two or more; give a single one by itself")
+        each = list(map(_read, picture))
+        names = [
+            str(one) if isinstance(one, str | os.PathLike) else f"exposure {n}" for n, one in enumerate(picture, 1)
+        ]
+        read = of_one_scene(dict(zip(names, (one for one, _ in each), strict=True)))
+        return list(read), _like(read[0]) if isinstance(picture[0], str | os.PathLike) else each[0][1]
+    if frames:
+        if not isinstance(picture, str | os.PathLike):
+            raise Misuse("frames= is for a file or folder of exposures; give arrays as a list")
+        exposures = read_exposures(picture)
+        return list(exposures), _like(exposures[0])
+    found, given = _read(picture)
+    return [found], given
+
+
+def _like(picture: Picture) -> np.ndarray:
+    """The array that a file's picture would be."""
+    levels = picture.levels()
+    return levels[:, :, 0] if levels.shape[2] == 1 else levels
+
+
+def _read(picture: Any) -> tuple[Picture, np.ndarray | Tensor]:
     """A picture, and the array that the result is to be like."""
     if isinstance(picture, str | os.PathLike):
         found = files.read(picture)
-        levels = found.levels()
-        return found, levels[:, :, 0] if levels.shape[2] == 1 else levels
+        return found, _like(found)
     if not isinstance(picture, np.ndarray | Tensor):
         raise Misuse(f"picture= is a path, or an array of numpy or torch, not a {type(picture).__name__}")
     return from_array(picture), picture
+
+
+def _draws(result: ImageResult, given: np.ndarray | Tensor) -> tuple[Draw, ...]:
+    """Each sample of a result, where there are several."""
+    chances = [draw["probability"] for draw in result.record["draws"]]
+    return tuple(
+        Draw(
+            like(result.picture.with_pixels(pixels), given),
+            {name: _values(value[number], given) for name, value in result.drawn.items()},
+            chances[number] if chances else None,
+        )
+        for number, pixels in enumerate(() if result.samples is None else result.samples)
+    )
 
 
 def _parameter(name: str, value: Source) -> Tensor:

@@ -103,6 +103,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         "noise_from": "estimated" if task.noise is None else "given",
         "noise_of_input": prepared.noise_of_input,
         "fit": {"choice": task.fit, "window": list(fitted.window), "solved_at": list(fitted.pixels.shape)},
+        "region": _corners(sampling.region),
         "device": str(sampling.measurement.device),
         "seconds": seconds,
         "calls": dict(solution.calls),
@@ -142,6 +143,14 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         mask=None if trusted is None or fitted.side else trusted[:1],
         record=record,
     )
+
+
+def _corners(region: tuple[slice, slice] | None) -> list[int] | None:
+    """x, y, width, height."""
+    if region is None:
+        return None
+    rows, columns = region
+    return [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start]
 
 
 def _numbers(prepared: PreparedImage, parameters: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:

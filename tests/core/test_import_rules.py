@@ -1,5 +1,5 @@
-"""The direction of dependence: cli -> report, bench, folder -> solve -> simulate -> images, training -> plugins ->
-operators, priors, guidance -> sampling -> core -> linalg."""
+"""The direction of dependence: cli -> app -> report, bench, folder -> solve -> simulate -> images, training -> plugins
+-> operators, priors, guidance -> sampling -> core -> linalg."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ ALLOWED = {
     "folder": MIDDLE | {"solve"},
     "bench": MIDDLE | {"solve", "simulate", "report"},
     "testing": MIDDLE,
-    "cli": MIDDLE | RUNS | {"testing"},
+    "app": MIDDLE | {"solve", "report"},
+    "cli": MIDDLE | RUNS | {"testing", "app"},
 }
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT)
 

@@ -16,7 +16,8 @@ from ipt.guidance.proximal import Proximal
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import GaussianPrior
 from ipt.sampling.schedules import Karras
-from ipt.solve.batches import Batch, BatchSizer, SamplingTask, out_of_memory, solve_tasks
+from ipt.solve.batches import BatchSizer, out_of_memory, solve_tasks
+from ipt.solve.draws import Batch, SamplingTask
 
 PRIORS = {"image": GaussianPrior(), "kernel": GaussianPrior()}
 SOLVER = Solver(Blur(5, border="circular"), PRIORS, Proximal(), Karras(4))

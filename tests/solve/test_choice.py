@@ -10,8 +10,8 @@ from ipt.core.solver import Solution, Solver
 from ipt.guidance.proximal import Proximal
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import GaussianPrior
-from ipt.solve.batches import SamplingTask
 from ipt.solve.choice import chosen
+from ipt.solve.draws import SamplingTask
 
 SOLVER = Solver(Blur(3, "circular"), {"image": GaussianPrior(), "kernel": GaussianPrior()}, Proximal())
 

@@ -147,6 +147,63 @@ def test_progress_and_the_files_of_a_result(saved, tmp_path):
     write_report(out)
 
 
+def test_what_is_believed_can_be_seen_on_the_way_and_an_exception_ends_the_solve():
+    class Enough(Exception):
+        pass
+
+    seen, shares = [], []
+
+    def heard(step: Progress) -> None:
+        shares.append(step.share)
+        seen.append(step.estimate())
+        if step.done == 9:
+            raise Enough
+
+    given = {"prior": {"image": "gaussian", "kernel": "gaussian"}, "steps": 6, "effort": 1, "noise": 0.02}
+    with pytest.raises(Enough):
+        ipt.restore(photograph(96), progress=heard, **given)
+    # Six steps at half the size, with four draws each, and three at full size.
+    assert [tuple(one["image"].shape) for one in seen] == [(3, 48, 48)] * 6 + [(3, 96, 96)] * 3
+    assert shares == sorted(shares) and shares[5] < 0.7 and shares[-1] == 1
+    assert float(seen[-1]["kernel"].sum()) == pytest.approx(1, abs=1e-4)
+    assert not torch.equal(seen[-1]["image"], seen[-2]["image"])
+
+
+def test_exposures_are_a_list_or_a_file_and_what_the_command_makes_of_them(tmp_path):
+    frames = [photograph(), photograph()[::-1].copy()]
+    (tmp_path / "burst").mkdir()
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(tmp_path / "burst" / f"{number}.png")
+    result = CliRunner().invoke(
+        cli, ["solve", str(tmp_path / "burst"), "--frames", "-o", str(tmp_path / "out"), *FLAGS, "--noise", ".02"]
+    )
+    assert result.exit_code == 0, result.stderr
+    wanted = files.read(tmp_path / "out" / "burst.png").levels()
+    for given in (frames, [tmp_path / "burst" / "0.png", tmp_path / "burst" / "1.png"]):
+        found = ipt.restore(given, name="burst", noise=0.02, **QUICK)
+        assert np.array_equal(found.picture, wanted) and found.details.frames == 2
+    of_folder = ipt.restore(tmp_path / "burst", frames=True, noise=0.02, **QUICK)
+    assert np.array_equal(of_folder.picture, wanted)
+    for given, more, message in (
+        ([frames[0]], {}, "list of two or more"),
+        (frames[0], {"frames": True}, "give arrays as a list"),
+        ([frames[0], frames[1][:20]], {}, "different sizes"),
+    ):
+        with pytest.raises(IptError, match=message):
+            ipt.restore(given, **more, **QUICK)
+
+
+def test_each_draw_is_there_and_saved(saved, tmp_path):
+    found = ipt.restore(saved, samples=2, **QUICK)
+    assert len(found.draws) == 2 and not np.array_equal(found.draws[0].picture, found.draws[1].picture)
+    alone = ipt.restore(saved, **{**QUICK, "effort": 1})
+    assert np.array_equal(alone.picture, found.draws[0].picture) and not alone.draws
+    assert np.allclose(alone.parameters["kernel"], found.draws[0].parameters["kernel"], atol=1e-6)
+    written = found.save(tmp_path / "out", "mine")
+    assert np.array_equal(files.read(written["sample 2"]).levels(), found.draws[1].picture)
+    assert written["result"] == tmp_path / "out" / "mine.png" and written["kernel"].is_file()
+
+
 def test_floats_outside_are_warned_of():
     given = COLOUR / 255
     given[0, 0] = -0.05
@@ -165,7 +222,7 @@ def test_floats_outside_are_warned_of():
         (COLOUR.astype(np.int64), {}, "of kind int64; give uint8"),
         (np.full((24, 24), np.nan), {}, "NaN or infinite"),
         (COLOUR[:4], {}, "24 x 4 pixels; the least is 8 x 8"),
-        ([1, 2], {}, "picture= is a path, or an array .* not a list"),
+        ([1, 2], {}, "picture= is a path, or an array .* not a int"),
         ("none.png", {}, "none.png cannot be read"),
         (COLOUR, {"noise": 3}, "noise= is a standard deviation above 0"),
         (COLOUR, {"samples": 0}, "samples= is a whole number from 1 up"),

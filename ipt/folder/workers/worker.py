@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ipt.core.errors import IptError
@@ -134,7 +134,7 @@ class _SendingListener:
         now = time.monotonic()
         if progress.done == progress.total or now - self._sent >= _SECONDS_BETWEEN_STEPS:
             self._sent = now
-            self.send(progress)
+            self.send(replace(progress, estimate=None))
 
     def end(self, outcome: Outcome) -> None:
         """Sent by the worker."""

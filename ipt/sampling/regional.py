@@ -1,0 +1,128 @@
+"""All of a picture, solved from the parameters that were found in a region of it.
+
+It is the last doubling of a solve from coarse to fine: the noise level is one at which the parameters are still
+corrected, by all of the picture, and the image is the one that explains it with the parameters found. What lies around
+a region is not known, so the operator must leave open what is outside its frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ipt.core.abilities import Belief, CoarseToFine, ExactSteps, Framed, Resizable, ability, framed_shape
+from ipt.core.errors import IptError
+from ipt.core.operator import IMAGE, ParametricOperator, Unknowns
+from ipt.core.problem import Problem
+from ipt.core.solver import Solver, State
+from ipt.linalg.covariances import Isotropic
+from ipt.linalg.random import Noise
+from ipt.sampling.multiscale import Level
+from ipt.sampling.schedules import Tail
+
+_DOUBLING = 2
+"""Of a solve from coarse to fine, the one whose noise level the whole picture begins with (`CoarseToFine.restart`)."""
+_USUAL_DEVIATION, _UNSEEN = 0.25, 10.0
+"""Of an image of which nothing is known, in 0..1, and the level of the noise it was seen through."""
+
+
+def check(solver: Solver, region: tuple[int, ...], whole: tuple[int, ...]) -> None:
+    """Refuse what cannot be solved from a region.
+
+    Args:
+        solver: of the picture.
+        region: (C, H, W) of the measurement's region.
+        whole: (C, H, W) of the measurement.
+
+    Raises:
+        IptError: parameters of the picture's size, a region that is too small for them, an operator that knows what is
+            outside its frame, a rule that cannot go on from a given noise level.
+    """
+    framed, own = ability(solver.operator, Framed), solver.operator
+    schedule(solver)
+    shape = own.image_shape(whole)
+    if framed is not None and framed_shape(own, shape) == shape:
+        raise IptError(
+            "region= needs an operator that leaves open what lies around it: leave it out, or border=unknown"
+        )
+    found = _shapes(own, region)
+    for name, (_, height, width) in _shapes(_for_shapes(own, found), whole).items():
+        if found[name][-2:] != (height, width):
+            raise IptError(
+                f"region= is for parameters that hold for all of the picture, and {name!r} is a map of it; leave it out"
+            )
+        if 2 * height > region[-2] or 2 * width > region[-1]:
+            raise IptError(
+                f"the region of {region[-1]} x {region[-2]} px is too small for a {name} of {width} x {height}: "
+                f"give region= at least {2 * width} x {2 * height} px, or a smaller {name} (operator.{name}_size)"
+            )
+
+
+def remainder(
+    solver: Solver, measurement: Tensor, noise: Tensor, mask: Tensor | None, parameters: Mapping[str, Tensor]
+) -> Level:
+    """What is left to solve when the parameters of a region are found.
+
+    Args:
+        solver: of the picture; its rule goes from coarse to fine.
+        measurement: (B, C, H, W), all of the picture.
+        noise: its standard deviation, (B,).
+        mask: as of `Solver.problem`.
+        parameters: that were found, of whose sizes the picture's are.
+    """
+    operator = _for_shapes(solver.operator, {name: tuple(value.shape[1:]) for name, value in parameters.items()})
+    solver = replace(solver, operator=operator, schedule=schedule(solver))
+    return Level(solver, solver.problem(measurement, noise, None, mask), dict)
+
+
+def schedule(solver: Solver) -> Tail:
+    """The noise levels of the whole picture; IptError: the rule cannot begin with them."""
+    rule = ability(solver.rule, CoarseToFine)
+    start = None if rule is None else rule.restart(_DOUBLING)
+    if start is None:
+        raise IptError("region= needs a rule that goes from coarse to fine: leave it out, or choose guidance=proximal")
+    return Tail(solver.schedule or solver.rule.schedule(), start)
+
+
+def first_state(level: Level, seeds: Sequence[int], normalized: Unknowns) -> State:
+    """Noise about the parameters found, and about the image that explains the measurement with them.
+
+    Args:
+        level: of all of the picture.
+        seeds: one an image.
+        normalized: the parameters, as their priors have them, (B, C, h, w).
+    """
+    problem = level.problem
+    parameters = {name: problem.normalizations[name].physical(value) for name, value in normalized.items()}
+    with torch.no_grad():
+        image = _explaining(problem, problem.valid(parameters))
+    clean = {IMAGE: problem.normalizations[IMAGE].normalized(image), **normalized}
+    return level.solver.start(problem, Noise(seeds), clean)
+
+
+def _explaining(problem: Problem, parameters: Unknowns) -> Tensor:
+    """The image (B, C, H, W) of given parameters where nothing else is known but how pictures usually are."""
+    observation, exact = problem.observation, ability(problem.operator, ExactSteps)
+    measurement = observation.measurement
+    shape = problem.normalizations[IMAGE].physical_shape
+    level = measurement.mean((1, 2, 3), keepdim=True).expand(-1, *shape)
+    belief = Belief(level, Isotropic.like(level, _USUAL_DEVIATION), _UNSEEN)
+    found = None if exact is None else exact.image_step(observation, belief, parameters, {})
+    if found is None:
+        found = measurement if measurement.shape[1:] == shape else level
+    return found.clamp(0, 1)
+
+
+def _shapes(operator: ParametricOperator, measurement: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    return {name: spec.shape for name, spec in operator.parameters(operator.image_shape(measurement)).items()}
+
+
+def _for_shapes(operator: ParametricOperator, shapes: dict[str, tuple[int, ...]]) -> ParametricOperator:
+    """The operator with parameters of these sizes, as they are in a region."""
+    resizable = ability(operator, Resizable)
+    if resizable is None:
+        return operator
+    return resizable.resized({name: torch.zeros(1, *shape) for name, shape in shapes.items()})

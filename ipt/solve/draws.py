@@ -1,0 +1,249 @@
+"""Posterior draws of several measurements of one shape, side by side. Here are no files, pictures or options."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ipt.core.abilities import Assessment
+from ipt.core.errors import IptError
+from ipt.core.operator import IMAGE, Unknowns
+from ipt.core.solver import Solution, Solver, State
+from ipt.images.outcomes import Progress
+from ipt.plugins.faults import place
+from ipt.sampling import regional
+from ipt.sampling.multiscale import Level, Multiscale
+from ipt.solve.verdict import LIKELY
+
+
+@dataclass(frozen=True)
+class SamplingTask:
+    """A measurement to draw from the posterior of.
+
+    Tasks that are solved together are of one `kind` and have equal solvers.
+
+    Attributes:
+        solver: the first task's is used for all.
+        measurement: (1, C, H, W) in 0..1.
+        noise: its standard deviation.
+        known: parameters that are given, (1, C, H, W) each, by name.
+        seeds: one a draw.
+        mask: 1 where it was measured, 0 elsewhere, (1, 1 or C, H, W); None: everywhere.
+        reserve: seeds of further draws, made one after the other as long as none so far is likely right.
+        region: rows and columns of the measurement in which the parameters are found first; the picture is solved from
+            there (`ipt.sampling.regional`). None: all is solved together.
+    """
+
+    solver: Solver
+    measurement: Tensor
+    noise: float
+    known: Mapping[str, Tensor]
+    seeds: tuple[int, ...]
+    mask: Tensor | None = None
+    reserve: tuple[int, ...] = ()
+    region: tuple[slice, slice] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W)."""
+        return tuple(self.measurement.shape[1:])
+
+    @property
+    def kind(self) -> tuple[tuple[int, ...], bool, tuple[int, ...]]:
+        """What tasks that are solved together share: shape, whether all of it was measured, and the region's shape."""
+        sides = () if self.region is None else tuple(each.stop - each.start for each in self.region)
+        return self.shape, self.mask is None, sides
+
+    def of_region(self) -> SamplingTask:
+        """The same of the region alone."""
+        assert self.region is not None
+        place = (..., *self.region)
+        mask = None if self.mask is None else self.mask[place]
+        return replace(self, measurement=self.measurement[place], mask=mask, region=None)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Draws start to stop of the row, and how far they are. trace: the residual after each step, (stop - start,)."""
+
+    start: int
+    stop: int
+    state: State
+    trace: tuple[Tensor, ...]
+
+
+SaveState = Callable[[Sequence[Batch], bool], None]
+"""Called after every step with the batches so far, all but the last complete, and whether that was the last step."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in a region.
+
+    Attributes:
+        solution: of all its draws.
+        draw: the best of them.
+        normalized: its parameters, as their priors have them, (1, C, h, w).
+    """
+
+    solution: Solution
+    draw: int
+    normalized: Unknowns
+
+    @property
+    def parameters(self) -> Unknowns:
+        """Physical, (draws, C, h, w)."""
+        return self.solution.parameters
+
+    def continued(self, whole: Solution) -> Solution:
+        """The solution of all of the picture that went on from here, as one of both: with the region's assessment."""
+        own, draws = slice(self.draw, self.draw + 1), len(whole.image)
+        calls = {name: count + self.solution.calls[name] for name, count in whole.calls.items()}
+        return replace(
+            whole,
+            trace=torch.cat([self.solution.trace[:, own].expand(-1, draws), whole.trace]),
+            sizes=[*self.solution.sizes, *whole.sizes],
+            calls=calls,
+            assessments=[*self.solution.assessments[own]] * draws,
+        )
+
+
+class Draws:
+    """The draws of several tasks, side by side.
+
+    Args:
+        tasks: of one kind.
+        found: for each task the solution of its region and which of its draws is the best, to go on from.
+    """
+
+    def __init__(self, tasks: Sequence[SamplingTask], found: Sequence[Found] = ()):
+        self.tasks, self.found = tasks, found
+        self.all = [(task, seed) for task in tasks for seed in task.seeds]
+        self.solver, self.shape = Multiscale(tasks[0].solver), tasks[0].shape
+
+    @property
+    def work(self) -> int:
+        """Pixels of all steps."""
+        return len(self) * sum(level.work for level in self._problem(0, 1))
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def extend(self, assessments: Sequence[Assessment]) -> None:
+        """One draw more of each task that has some in reserve and none that is likely right; assessments: of all."""
+        if not assessments:
+            return
+        for task in self.tasks:
+            own = [number for number, (other, _) in enumerate(self.all) if other is task]
+            left = task.reserve[len(own) - len(task.seeds) :]
+            if left and all(assessments[number].probability < LIKELY for number in own):
+                self.all.append((task, left[0]))
+
+    def solve(
+        self,
+        start: int,
+        stop: int,
+        batch: Batch | None,
+        before: Sequence[Batch],
+        progress: Callable[[Progress], None] | None,
+        save: SaveState | None,
+    ) -> tuple[Batch, Solution]:
+        """The draws start to stop, from where `batch` is; before: the batches that are complete."""
+        seeds = [seed for _, seed in self.all[start:stop]]
+        # As many batches as there would be if all to come were of this one's size.
+        count = len(before) + math.ceil((len(self) - start) / (stop - start))
+        try:
+            problem = self._problem(start, stop)
+            if batch is None or not batch.state.finished:
+                resume = self._beginning(problem, start, stop) if batch is None else batch.state
+                for state in self.solver.steps(problem, seeds, resume):
+                    batch = Batch(start, stop, state, (*(batch.trace if batch else ()), state.residual))
+                    if save is not None:
+                        save([*before, batch], stop == len(self) and state.finished)
+                    if progress is not None:
+                        progress(self._progress(problem, state, len(before), count))
+        except ValueError as error:
+            raise error if isinstance(error, IptError) else IptError(f"{error}{place(error)}") from error
+        if batch is None:
+            raise IptError("the schedule has no steps; set steps=")
+        return batch, self.solver.solution(problem, batch.state, batch.trace)
+
+    def _progress(self, problem: tuple[Level, ...], state: State, before: int, count: int) -> Progress:
+        """How far the draws are, after `before` of `count` batches."""
+
+        def estimate() -> dict[str, Tensor]:
+            return {name: value[0].cpu() for name, value in self.solver.estimate(problem, state).items()}
+
+        noise = problem[-1].problem.observation.noise.flatten()
+        return Progress(
+            done=before * state.total + state.index,
+            total=count * state.total,
+            residual=float((state.residual / noise).square().mean().sqrt()),
+            share=(before + self.solver.share(problem, state)) / count,
+            estimate=estimate,
+        )
+
+    def by_task(self, batches: Sequence[Batch], solutions: Sequence[Solution]) -> list[Solution]:
+        """The solutions of all batches, divided anew; each task's calls are those of its draws."""
+        calls = [
+            made.calls for batch, made in zip(batches, solutions, strict=True) for _ in range(batch.start, batch.stop)
+        ]
+        image = torch.cat([made.image for made in solutions])
+        whole = torch.cat([made.whole for made in solutions])
+        names = solutions[0].parameters
+        parameters = {name: torch.cat([made.parameters[name] for made in solutions]) for name in names}
+        residual = torch.cat([made.residual for made in solutions])
+        trace = torch.cat([made.trace for made in solutions], dim=1)
+        assessments = [one for made in solutions for one in made.assessments]
+        found = []
+        for task in self.tasks:
+            own = [number for number, (other, _) in enumerate(self.all) if other is task]
+            found.append(
+                replace(
+                    solutions[0],
+                    image=image[own],
+                    whole=whole[own],
+                    parameters={name: value[own] for name, value in parameters.items()},
+                    residual=residual[own],
+                    trace=trace[:, own],
+                    calls={name: sum(calls[number][name] for number in own) for name in calls[0]},
+                    assessments=[assessments[number] for number in own] if assessments else (),
+                )
+            )
+        return found
+
+    def _problem(self, start: int, stop: int) -> tuple[Level, ...]:
+        tasks = [task for task, _ in self.all[start:stop]]
+        measurement = torch.cat([task.measurement for task in tasks])
+        noise = torch.tensor([task.noise for task in tasks], dtype=measurement.dtype, device=measurement.device)
+        known = {name: torch.cat([task.known[name] for task in tasks]) for name in tasks[0].known}
+        masks = [task.mask for task in tasks if task.mask is not None]
+        mask = torch.cat(masks) if masks else None
+        if self.found:
+            return (regional.remainder(self.solver.solver, measurement, noise, mask, self.found[0].parameters),)
+        return self.solver.problem(measurement, noise, known, mask)
+
+    def _beginning(self, problem: tuple[Level, ...], start: int, stop: int) -> State | None:
+        """The first state of draws that go on from what was found in a region; None: of others."""
+        if not self.found:
+            return None
+        of_each = [self.found[self.tasks.index(task)].normalized for task, _ in self.all[start:stop]]
+        normalized = {name: torch.cat([one[name] for one in of_each]) for name in of_each[0]}
+        return regional.first_state(problem[0], [seed for _, seed in self.all[start:stop]], normalized)
+
+    def best(self, batches: Sequence[Batch], solutions: Sequence[Solution]) -> list[Found]:
+        """Of each task the draw that is likeliest right; of all batches, as `by_task`."""
+        found = []
+        for task, solution in zip(self.tasks, self.by_task(batches, solutions), strict=True):
+            chances = [one.probability for one in solution.assessments] or [0.0]
+            draw = max(range(len(chances)), key=chances.__getitem__)
+            number = [number for number, (other, _) in enumerate(self.all) if other is task][draw]
+            batch = next(each for each in batches if each.start <= number < each.stop)
+            own = slice(number - batch.start, number - batch.start + 1)
+            normalized = {name: value[own] for name, value in batch.state.clean.items() if name != IMAGE}
+            found.append(Found(solution, draw, normalized))
+        return found

@@ -1,0 +1,102 @@
+"""The region of a picture in which its parameters are found, before all of it is solved with them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ipt.core.errors import IptError, Misuse
+from ipt.images.fit import Fitted
+from ipt.linalg.resampling import halved
+from ipt.sampling import regional
+from ipt.solve.draws import SamplingTask
+from ipt.solve.options import AUTO, NONE
+
+Region = tuple[int, int, int, int]
+"""(x, y, width, height) in pixels, x and y of its upper left corner."""
+CHOSEN_SIDE = 256
+"""Pixels of a region that is chosen; where a picture is not half as wide again, all of it is solved together."""
+
+
+def with_region(task: SamplingTask, region: Region | str, fitted: Fitted) -> SamplingTask:
+    """A task whose parameters are found in a region first.
+
+    Args:
+        task: the whole picture.
+        region: in pixels of the picture; "none"; or "auto": where there is most texture in every direction and nothing
+            is left out by the mask.
+        fitted: how the picture was fitted to the prior.
+
+    Raises:
+        IptError: the region is not within the picture, or too small; the picture is resized; the parameters are known,
+            or of the picture's size.
+    """
+    if region == NONE:
+        return task
+    height, width = task.shape[-2:]
+    if isinstance(region, str):
+        if region != AUTO:
+            raise Misuse(f"region= is auto, none or (x, y, width, height) in pixels, not {region!r}")
+        if min(height, width) < 1.5 * CHOSEN_SIDE:
+            return task
+        region = textured(task.measurement[0], None if task.mask is None else task.mask[0])
+    left, top, across, down = _checked(region, width, height)
+    if (across, down) == (width, height):
+        return task
+    if fitted.side:
+        raise IptError("region= is for a picture that is solved at its own size: leave it out, or choose fit=tile")
+    if task.known:
+        raise IptError(
+            f"with {', '.join(task.known)} known there is nothing to be found in a region: leave out region="
+        )
+    regional.check(task.solver, (task.shape[0], down, across), task.shape)
+    found = replace(task, region=(slice(top, top + down), slice(left, left + across)))
+    of_region = found.of_region()
+    if of_region.mask is not None and not bool(of_region.mask.any()):
+        raise IptError("nothing in the region is trusted: give another region=, or another mask=")
+    try:
+        task.solver.problem(of_region.measurement, of_region.noise)
+    except ValueError as error:
+        raise IptError(f"the region of {across} x {down} px cannot be solved: {error}") from error
+    return found
+
+
+def textured(pixels: Tensor, mask: Tensor | None = None, side: int = CHOSEN_SIDE) -> Region:
+    """The square with most texture in the direction in which it has least, and as little outside the mask as can be.
+
+    Args:
+        pixels: (C, H, W) in 0..1; both sides at least `side`.
+        mask: (1 or C, H, W), 1 where the picture is trusted.
+        side: of the square, in pixels.
+
+    References:
+        Shi, Tomasi, "Good Features to Track", CVPR 1994 (the smaller eigenvalue of the gradients' second moments).
+    """
+    # Noise is no texture: gradients of a picture of half the sides, each within its two neighbours' trust.
+    small, half = halved(pixels.mean(0)[None, None]), side // 2
+    trust = torch.ones_like(small) if mask is None else (halved(mask.amin(0)[None, None]) > 0.99).to(small)
+    down = F.pad(small[..., 1:, :] - small[..., :-1, :], (0, 0, 0, 1))
+    across = F.pad(small[..., :, 1:] - small[..., :, :-1], (0, 1))
+    moments = torch.cat([*(trust * each for each in (down.square(), across.square(), down * across)), 1 - trust], 1)
+    yy, xx, yx, out = F.avg_pool2d(moments, half, max(1, half // 8))[0]
+    least = (yy + xx) / 2 - ((yy - xx).square() / 4 + yx.square()).sqrt()
+    best = int((least * (out <= out.min() + 1e-6)).argmax())
+    row, column = divmod(best, least.shape[1])
+    stride = 2 * max(1, half // 8)
+    return min(column * stride, pixels.shape[2] - side), min(row * stride, pixels.shape[1] - side), side, side
+
+
+def _checked(region: Region, width: int, height: int) -> Region:
+    """Four whole numbers within the picture."""
+    if len(region) != 4 or not all(isinstance(value, int) for value in region):
+        raise Misuse(f"region= is (x, y, width, height) in whole pixels, not {region!r}")
+    left, top, across, down = region
+    if across < 1 or down < 1 or left < 0 or top < 0 or left + across > width or top + down > height:
+        raise IptError(
+            f"the region of {across} x {down} px at {left},{top} is not within the picture of {width} x {height} px: "
+            f"give region= as x, y, width, height, the corner from the upper left"
+        )
+    return left, top, across, down
