@@ -43,11 +43,11 @@ def find_inputs(
         raise Misuse(
             f"frames={options.frames} is of the example, and the exposures of an INPUT are counted; give frames=True"
         )
-    found: dict[Path, InputImage] = {}
+    found: dict[str, InputImage] = {}
     for place in options.input:
         for image in _of(place, options, out, note):
             if image.path is not None:
-                found.setdefault(image.path.resolve(), image)
+                found.setdefault(os.path.realpath(image.path), image)
     by_stem: dict[str, InputImage] = {}
     for image in found.values():
         other = by_stem.setdefault(image.stem, image)
@@ -98,7 +98,7 @@ def _of(
 
 def _is_passed_over(folder: Path, out: Path | None) -> bool:
     """Whether a folder is a link, which may go in a circle, or that of this run's results or an earlier one's."""
-    if folder.is_symlink() or (out is not None and folder.resolve() == out.resolve()):
+    if folder.is_symlink() or (out is not None and os.path.realpath(folder) == os.path.realpath(out)):
         return True
     return all((folder / name).is_file() for name in _RESULTS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import Any
 from ipt.core.errors import IptError
 from ipt.images import files
 from ipt.images.formats import suffixes
+from ipt.images.names import fitting
 from ipt.images.records import file_hash, identity
 from ipt.solve.options import SolveOptions
 from ipt.solve.outputs import left_over, read_record
@@ -35,8 +37,8 @@ class InputImage:
 
     @property
     def stem(self) -> str:
-        """What the files of its result begin with: "a" of a.png, and "trip-a" of trip/a.png."""
-        return self.place.replace("/", "-")
+        """What the files of its result begin with: "a" of a.png, "trip-a" of trip/a.png; a long name is cut."""
+        return fitting(self.place.replace("/", "-"))
 
     @property
     def content(self) -> str:
@@ -75,7 +77,7 @@ def check_names(inputs: Sequence[InputImage], own: Sequence[InputImage], out: Pa
     there = {path.name.removesuffix(".json") for path in out.glob("*.json")} - stems
     for each in own:
         home = each.path and (each.path if each.path.is_dir() else each.path.parent)
-        if home is not None and home.resolve() == out.resolve():
+        if home is not None and os.path.realpath(home) == os.path.realpath(out):
             raise IptError(f"the results would replace the inputs in {out}; choose another output folder (out=)")
         for role in roles:
             if f"{each.stem}.{role}" in stems:

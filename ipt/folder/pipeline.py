@@ -7,6 +7,7 @@ picture depends on none of that.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -137,7 +138,9 @@ class Pipeline:
         if self.options.reference:
             truth = truth_file(self.options.reference, image.place, Path(image.name).suffix)
             beside = [parameter_file(truth, name) for name in self.parameters]
-            values["reference"] = [file_hash(path) for path in (truth, *beside) if path == truth or path.is_file()]
+            values["reference"] = [
+                file_hash(path) for path in (truth, *beside) if path == truth or os.path.isfile(path)
+            ]
         if self.options.mask:
             values["mask"] = file_hash(self.options.mask)
         return identity(values)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ipt.core.errors import IptError
+from ipt.images.names import beginning
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         IptError: The disk is full, or the folder cannot be written to.
     """
     target = Path(path)
-    partial = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.partial")
+    partial = target.with_name(f".{beginning(target.name)}.{secrets.token_hex(4)}.partial")
     try:
         # Not tempfile: its files are readable by their owner alone, and results follow the user's umask.
         with partial.open("xb") as file:

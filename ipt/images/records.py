@@ -46,7 +46,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def json_text(record: Mapping[str, Any]) -> str:
     """Standard JSON: tensors, arrays, paths and tuples become plain values; NaN and infinite numbers null."""
-    return json.dumps(_plain(record, finite=True), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    text = json.dumps(_plain(record, finite=True), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    # Of names that are no UTF-8, the bytes are escaped as JSON does it.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def versions() -> dict[str, str]:

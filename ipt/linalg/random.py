@@ -15,7 +15,7 @@ from torch import Tensor
 
 def image_seed(run_seed: int, image_id: str) -> int:
     """The seed (63 bits) of one image of a run; the same on every machine and Python."""
-    digest = hashlib.sha256(f"{run_seed}\n{image_id}".encode()).digest()
+    digest = hashlib.sha256(f"{run_seed}\n{image_id}".encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 

@@ -90,7 +90,7 @@ def write_report(out_dir: str | os.PathLike[str], title: str = "Restored picture
     path = out / "report.html"
     with atomic(path) as file:
         for piece in template("report.html.jinja").generate(page=_page(out, rows, title)):
-            file.write(piece.encode())
+            file.write(piece.encode("utf-8", "backslashreplace"))
     return path
 
 

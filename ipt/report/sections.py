@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,13 +103,13 @@ def picture_section(out: Path, stem: str, record: Record, side: int, common: Rec
         curve=convergence_curve(record.get("trace") or [], record.get("noise"), record.get("solved_sizes") or ()),
         numbers=_numbers(record),
         options=option_rows(record, common or {}),
-        links={role: quote(path.name) for role, path in paths.items() if path is not None},
+        links={role: quote(os.fsencode(path.name)) for role, path in paths.items() if path is not None},
     )
 
 
 def anchor(stem: str) -> str:
     """The id of a picture's section, safe in an attribute and in a link's fragment."""
-    return "picture-" + quote(stem, safe="").replace("%", "_")
+    return "picture-" + quote(os.fsencode(stem), safe="").replace("%", "_")
 
 
 def residual_ratio(record: Record) -> float | None:

@@ -30,6 +30,7 @@ from ipt.images import files
 from ipt.images.atomic import atomic, check_folder
 from ipt.images.fields import parameter_picture
 from ipt.images.files import ROUNDING_NOISE, Picture
+from ipt.images.names import beginning, fitting
 from ipt.images.outcomes import Outcome, ProgressListener
 from ipt.images.parameters import parameter_file, write_parameter
 from ipt.images.pictures import sheet_of_frames
@@ -103,17 +104,18 @@ class _Dataset:
 
     def check_place(self, path: Path, force: bool) -> None:
         """IptError where a picture's files would fall on something else."""
-        exposures, frames = self.folder / path.stem, self.options.frames
-        if frames and path.stem == self.truth.name:
+        stem, frames = fitting(path.stem), self.options.frames
+        exposures = self.folder / stem
+        if frames and stem == self.truth.name:
             raise IptError(f"the exposures of {path.name} would be in {self.truth}, where the truth goes; rename it")
         there = [one.name for one in exposures.iterdir()] if frames and exposures.is_dir() else []
         if not all(re.fullmatch(r"\d+\.png", name) for name in there):
             raise IptError(f"{exposures} holds other files than exposures; choose another folder (out=)")
-        if path.parent.resolve() in (self.folder.resolve(), self.truth.resolve()):
+        if os.path.realpath(path.parent) in (os.path.realpath(self.folder), os.path.realpath(self.truth)):
             raise IptError(
                 f"the measurements would replace the clean pictures in {path.parent}; choose another folder (out=)"
             )
-        for place in (exposures if frames else self.folder / f"{path.stem}.png", self.truth / f"{path.stem}.png"):
+        for place in (exposures if frames else self.folder / f"{stem}.png", self.truth / f"{stem}.png"):
             if os.path.lexists(place) and not force:
                 raise IptError(f"{place} is there already; choose another folder (out=), or replace it (force=True)")
 
@@ -156,7 +158,7 @@ class _Dataset:
         }
         if camera.rotation:
             record["rotation_directions"] = [one.direction for one in made]
-        self._write(path.stem, clean, made, record)
+        self._write(fitting(path.stem), clean, made, record)
         return record
 
     def _write(self, stem: str, clean: Picture, made: Sequence[Simulation], record: Mapping[str, Any]) -> None:
@@ -186,7 +188,7 @@ class _Dataset:
 @contextmanager
 def _frames_folder(place: Path) -> Iterator[Path]:
     """A hidden folder that takes the place of `place` when all went well, and else is removed."""
-    fresh = Path(tempfile.mkdtemp(prefix=f".{place.name[:100]}.", suffix=".partial", dir=place.parent))
+    fresh = Path(tempfile.mkdtemp(prefix=f".{beginning(place.name)}.", suffix=".partial", dir=place.parent))
     try:
         yield fresh
         fresh.chmod(place.parent.stat().st_mode)

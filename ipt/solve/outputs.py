@@ -27,6 +27,7 @@ from ipt.images.atomic import atomic, write_error
 from ipt.images.fields import parameter_picture
 from ipt.images.files import Picture, write
 from ipt.images.formats import write_as
+from ipt.images.names import beginning
 from ipt.images.parameters import write_parameter
 from ipt.images.pictures import residual_picture, sheet_of_frames, spread_picture
 from ipt.images.records import json_text, read_json
@@ -93,7 +94,7 @@ def settle(out: Path, stems: Iterable[str], pages: bool = False) -> None:
 
     Nothing else may be writing them; pages: the same for run.yaml and the report.
     """
-    names = {name[:100] for stem in stems for name in (stem, f"{stem}.json", f"{stem}.failed.json")}
+    names = {beginning(name) for stem in stems for name in (stem, f"{stem}.json", f"{stem}.failed.json")}
     names |= {"run.yaml", "report.html"} if pages else set()
     for left in out.glob(".*.partial"):
         if left.name.removeprefix(".").removesuffix(".partial").rpartition(".")[0] not in names:
@@ -109,7 +110,7 @@ def settle(out: Path, stems: Iterable[str], pages: bool = False) -> None:
 
 def left_over(out: Path, stem: str) -> bool:
     """Whether a process was killed while it wrote this image's result, so that there may be files without a json."""
-    return any(out.glob(f".{escape(stem[:100])}.*.partial"))
+    return any(out.glob(f".{escape(beginning(stem))}.*.partial"))
 
 
 def _moved(folder: Path, out: Path, stem: str) -> Path:
@@ -198,7 +199,7 @@ def _prepared(out: Path, stem: str) -> Iterator[Path]:
     target = out / f"{stem}.png"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{stem[:100]}.", suffix=".partial", dir=out))
+        folder = Path(tempfile.mkdtemp(prefix=f".{beginning(stem)}.", suffix=".partial", dir=out))
     except OSError as error:
         raise write_error(target, error) from error
     kept = False

@@ -39,7 +39,7 @@ def truth_file(reference: str | os.PathLike[str], stem: str, usual: str = "") ->
     if not place.is_dir():
         return place
     for suffix in (usual, *SUFFIXES):
-        if (place / f"{stem}{suffix}").is_file():
+        if os.path.isfile(place / f"{stem}{suffix}"):
             return place / f"{stem}{suffix}"
     raise IptError(f"{place} has no picture called {stem}; name the references as the inputs, or leave out reference=")
 
@@ -47,4 +47,4 @@ def truth_file(reference: str | os.PathLike[str], stem: str, usual: str = "") ->
 def read_truth(file: Path, parameters: Iterable[str]) -> Truth:
     """The clean picture in a file, and a.kernel.npy beside a.png for a parameter called kernel, where it is there."""
     found = {name: parameter_file(file, name) for name in parameters}
-    return Truth(files.read(file), {name: read_parameter(path) for name, path in found.items() if path.is_file()})
+    return Truth(files.read(file), {name: read_parameter(path) for name, path in found.items() if os.path.isfile(path)})

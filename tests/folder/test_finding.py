@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,43 @@ def test_several_series(tmp_path):
     result = solve(tmp_path / "one", tmp_path / "two", "--frames", "-o", tmp_path / "out")
     assert result.exit_code == 0, result.stderr
     assert json.loads((tmp_path / "out" / "two.json").read_text())["frames"] == 2
+
+
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9", b"m" * 245, ("\u5e74" * 78).encode(), b"a\nb", b"#%41 '\"<b>"], ids=range(5)
+)
+def test_any_name_is_solved_goes_on_and_is_in_the_report(name, tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    saved(source / "a.png", source / "z.png")
+    odd = Path(os.fsdecode(os.path.join(os.fsencode(source), name + b".png")))
+    odd.write_bytes((source / "a.png").read_bytes())
+    result = solve(source, "-o", out, "--save-every", "0", "--json")
+    assert result.exit_code == 0, result.stderr
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in out.glob("*.json")]
+    assert {record["input"] for record in records} == {"a.png", odd.name, "z.png"} and (out / "report.html").exists()
+    assert all((out / file).is_file() for record in records for file in record["files"].values())
+    again = solve(source, "-o", out)
+    assert again.exit_code == 0 and "done before" in again.stderr and "failed" not in again.stderr
+    assert solve("--config", out / "run.yaml", "-o", tmp_path / "again").exit_code == 0
+    # One that cannot be read is recorded by its name.
+    odd.write_bytes(b"nothing")
+    assert solve(source, "-o", out).exit_code == 3 and len(list(out.glob("*.failed.json"))) == 1
+
+
+def test_references_and_simulations_of_long_names_are_found(tmp_path):
+    source = tmp_path / "in"
+    saved(source / f"{'m' * 245}.png")
+    arguments = ["simulate", str(source), "-o", str(tmp_path / "made"), "--set", "operator.kernel_size=7"]
+    assert CliRunner().invoke(cli, arguments).exit_code == 0
+    for measured, clean in ((tmp_path / "made", tmp_path / "made" / "truth"), (source, source)):
+        out = tmp_path / f"out of {measured.name}"
+        assert solve(measured, "-o", out, "--reference", clean).exit_code == 0
+        (record,) = (json.loads(path.read_text()) for path in out.glob("*.json"))
+        assert "psnr" in record["metrics"] and ("kernel_mnc" in record["metrics"]) == (measured != source)
+
+
+def test_a_link_in_a_circle_as_the_output_is_said(tmp_path):
+    saved(tmp_path / "a.png")
+    (tmp_path / "loop").symlink_to("loop")
+    result = solve(tmp_path / "a.png", "-o", tmp_path / "loop")
+    assert result.exit_code == 1 and "cannot be written" in result.stderr and "unexpected" not in result.stderr
