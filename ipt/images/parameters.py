@@ -63,7 +63,10 @@ def _array(file: Path) -> Tensor:
         return torch.from_numpy(np.array(values, dtype=np.float32))
     except FileNotFoundError:
         raise IptError(f"{file} does not exist; give a .npy file with the parameter's values") from None
-    except (OSError, ValueError, EOFError, TypeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
+        # A damaged header is parsed as Python, which may fail in any way.
         raise IptError(f"{file} is not a .npy file of numbers ({error}); save the values with numpy.save") from error
 
 

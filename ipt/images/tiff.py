@@ -62,6 +62,7 @@ def decode(data: bytes, place: int | None = None) -> Decoded:
     with tifffile.TiffFile(BytesIO(data)) as file:
         page = _only(file, data) if place is None else file.pages[place].aspage()
         check_size(page.imagewidth, page.imagelength)
+        _check_whole(page, len(data))
         bits = max(np.atleast_1d(page.bitspersample))
         if _SIGNED in np.atleast_1d(page.sampleformat):
             raise Unusable(
@@ -100,6 +101,16 @@ def _only(file: tifffile.TiffFile, data: bytes) -> tifffile.TiffPage:
     return found[0]
 
 
+def _check_whole(page: tifffile.TiffPage, size: int) -> None:
+    """struct.error: a strip or tile of a page is missing or outside the file; its pixels would be anything."""
+    pieces = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    across, down = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
+    planes = {1: 1, 2: page.samplesperpixel}[page.planarconfig]
+    expected = planes * -(-page.imagewidth // across) * -(-page.imagelength // down)
+    if len(pieces) < expected or not all(place > 0 < count and place + count <= size for place, count in pieces):
+        raise struct.error(f"not all of its {expected} pieces are there")
+
+
 def _sizes_within(file: tifffile.TiffFile, page: tifffile.TiffPage) -> Iterator[int]:
     """Pixels of the pictures that a page keeps within it (SubIFDs)."""
     for offset in page.subifds or ():
@@ -129,7 +140,8 @@ def _alpha(page: tifffile.TiffPage) -> int | None:
     colours, kinds = _CHANNELS.get(page.photometric, 0), page.extrasamples
     found = [colours + place for place, kind in enumerate(kinds) if kind in (_MULTIPLIED, _ALPHA)][:1]
     # A fourth channel of no kind is padding (RGBX).
-    if colours and (page.samplesperpixel < colours or len(kinds) - len(found) > (colours == 3)):
+    unnamed = page.samplesperpixel - colours - len(found)
+    if colours and not 0 <= unnamed <= (colours == 3):
         raise Unusable(
             f"it has {page.samplesperpixel} channels, and does not say what they are; save it as RGB or grey, or as "
             f"several files"

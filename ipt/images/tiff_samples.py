@@ -107,4 +107,8 @@ def _numbers(page: tifffile.TiffPage, stored: np.ndarray, bits: int, block: tupl
     else:
         values = np.ascontiguousarray(stored).view(page.dtype.newbyteorder(order))
         values = values.reshape(rows, blocks, *block).astype(page.dtype)
-    return np.cumsum(values, axis=2, dtype=page.dtype) if page.predictor == _DIFFERENCES else values
+    if page.predictor != _DIFFERENCES:
+        return values
+    # Of floats too, differences are of the whole numbers that their bits make.
+    words = values.view(f"u{page.dtype.itemsize}")
+    return np.cumsum(words, axis=2, dtype=words.dtype).view(page.dtype)

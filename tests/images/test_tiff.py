@@ -113,6 +113,24 @@ def test_compressions_of_16_bits(compression, predictor):
     assert np.array_equal(np.rint(pixels(file.getvalue())[:, :, 0] * 65535), GREY)
 
 
+def test_differences_of_floats_are_of_their_bits():
+    values = (GREY / 65535).astype("<f4")
+    bits = values.view("<u4").copy()
+    bits[:, 1:] -= values.view("<u4")[:, :-1]
+    tags = {
+        256: [SHAPE[1]],
+        257: [SHAPE[0]],
+        258: [32],
+        259: [8],
+        262: [1],
+        277: [1],
+        278: [SHAPE[0]],
+        317: [2],
+        339: [3],
+    }
+    assert np.array_equal(pixels(by_hand(tags, [zlib.compress(bits.tobytes())]))[:, :, 0], values)
+
+
 def test_the_predictor_of_floats():
     file, values = io.BytesIO(), (GREY / 65535).astype(np.float32)
     Image.fromarray(values).save(file, "TIFF", compression="tiff_adobe_deflate", tiffinfo={317: 3})
@@ -161,10 +179,14 @@ STACK = np.stack([GREY] * 3)
         (written(GREY.astype(np.uint32)), "uint32"),
         (written(np.dstack([GREY] * 2), photometric="minisblack", planarconfig="contig"), "2 channels"),
         (written(np.dstack([GREY] * 5), photometric="minisblack", planarconfig="contig"), "5 channels"),
+        (
+            by_hand({256: [9], 257: [9], 258: [8] * 3, 259: [1], 262: [1], 277: [3], 278: [9]}, [bytes(243)]),
+            "3 channels",
+        ),
         (written(np.dstack([COLOUR, GREY]), photometric="separated"), "SEPARATED"),
         (written(GREY.astype(np.float32)), "its floats run from"),
     ],
-    ids=["truncated", "volume", "pages", "int16", "int8", "uint32", "two", "five", "cmyk", "range"],
+    ids=["truncated", "volume", "pages", "int16", "int8", "uint32", "two", "five", "unnamed", "cmyk", "range"],
 )
 def test_what_is_no_one_picture_is_refused(data, said):
     with pytest.raises(IptError, match=said):
@@ -184,9 +206,11 @@ def imagej() -> bytes:
         written(COLOUR, photometric="rgb", compression="zlib")[:-900],
         imagej()[: len(imagej()) * 2 // 3],
         by_hand({256: [9], 257: [9], 258: [8], 259: [1], 262: [1], 277: [1], 278: [9]}, [bytes(81)], next_page=9999),
+        by_hand({256: [9], 257: [9], 258: [16], 259: [1], 262: [2], 277: [3], 278: [9], 284: [2]}, [bytes(162)]),
+        by_hand({256: [9], 257: [9], 258: [16], 259: [1], 262: [1], 277: [1], 278: [3]}, [bytes(54), b"", bytes(54)]),
         by_hand({256: [2**20], 257: [0], 258: [16], 259: [1], 262: [1], 277: [1], 278: [1]}, [b"0"]),
     ],
-    ids=["nothing", "cut", "a stack cut", "pages outside", "no rows"],
+    ids=["nothing", "cut", "a stack cut", "pages outside", "no planes", "no strip", "no rows"],
 )
 def test_damage_is_said_in_one_message(data, capfd):
     with pytest.raises(IptError, match=r"a.tif is damaged or cut short .*copy it again"):
