@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ipt.images.grids import kernel_grid_picture
 from ipt.images.pictures import coloured, kernel_picture
 
 FIELD_SIDE = 512
@@ -22,12 +23,22 @@ _FEWEST = 3
 """Length in pixels below which an arrow is a dot."""
 
 
-def parameter_picture(value: Tensor) -> np.ndarray | None:
-    """A parameter (C, H, W) of one channel as a kernel, of two as a field; None for others and for single rows."""
+def parameter_picture(value: Tensor, picture: Tensor | None = None) -> np.ndarray | None:
+    """A parameter (C, H, W) of one channel as a kernel, of two as a field, of n * n as kernels in their places.
+
+    Args:
+        value: The parameter.
+        picture: (C, H, W) in 0..1, over which such kernels are drawn; None: over nothing.
+
+    Returns:
+        None for others, and for single rows.
+    """
     if min(value.shape[1:]) == 1:
         return None
     if len(value) == 1:
         return kernel_picture(value)
+    if math.isqrt(len(value)) ** 2 == len(value):
+        return kernel_grid_picture(value, picture)
     return field_picture(value) if len(value) == 2 else None
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
+from ipt.core.operator import Generator
 
 
 def uniform_and_normal(seeds: Sequence[int], uniforms: int, normals: int) -> tuple[Tensor, Tensor]:
@@ -35,3 +37,11 @@ def positive(name: str, value: float, unit: str = "") -> None:
     usual = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not usual or not 0 < value < math.inf:
         raise IptError(f"{name} is a number above 0{f', in {unit}' if unit else ''}, not {value!r}")
+
+
+class FrameGenerator(ABC):
+    """A generator whose draws depend on the size of the picture."""
+
+    @abstractmethod
+    def within(self, frame: tuple[int, int]) -> Generator:
+        """This generator for a picture of (height, width) pixels."""

@@ -18,6 +18,7 @@ def _cite(*keys: str) -> str:
 
 
 _ADM, _EDM = _cite("dhariwal2021diffusion"), _cite("karras2022elucidating")
+_FLOW = _cite("hirsch2010efficient")
 _BLIND_DPS, _DEEPINV = _cite("chung2023parallel"), _cite("tachella2025deepinverse")
 _FACES = _cite("karras2022elucidating", "liu2015deep", "karras2019style")
 _FFHQ = _cite("chung2023diffusion", "dhariwal2021diffusion", "karras2019style")
@@ -28,6 +29,12 @@ _NATURAL = _cite("karras2022elucidating", "arbelaez2011contour", "liu2015deep")
 def ipt_operators() -> Iterable[Component]:
     """Operators."""
     yield Component("blur", "ipt.operators.blur:Blur", "blur by one unknown kernel an image", _BLIND_DPS)
+    yield Component(
+        "shake",
+        "ipt.operators.shake:Shake",
+        "blur that differs from place to place, as of a camera that turns",
+        f"{_BLIND_DPS}\n{_FLOW}",
+    )
     yield Component("deepinv", "ipt.operators.deepinv:load", "a physics of deepinv (Blur, Inpainting, ...)", _DEEPINV)
     yield Component(
         "turbulence", "ipt.operators.turbulence:Turbulence", "a warp by a tilt field, then a blur", _BLIND_DPS
@@ -90,6 +97,9 @@ def ipt_generators() -> Iterable[Component]:
         _cite("gavant2011physiological", "boracchi2012modeling"),
     )
     yield Component("shake", "ipt.operators.blur.tracks:ShakeKernels", shake, works)
+    trajectories = "kernels over a picture, of a camera that shakes and turns"
+    works = _cite("whyte2010nonuniform", "gavant2011physiological", "boracchi2012modeling")
+    yield Component("camera-shake", "ipt.operators.shake.trajectories:CameraShake", trajectories, works)
     yield Component("line", "ipt.operators.blur.tracks:LineKernels", "lines and arcs at constant speed")
     yield Component("smooth", "ipt.operators.fields:SmoothFields", "smooth fields over the picture, within a range")
     yield Component("uniform", "ipt.operators.numbers:UniformNumbers", "numbers, uniform in an interval")

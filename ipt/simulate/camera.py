@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,20 +94,33 @@ def turned(image: Tensor, kernel: Tensor, rate: float, direction: np.ndarray) ->
         beyond the image is its reflection.
     """
     (height, width), (rows, columns) = image.shape[-2:], kernel.shape[-2:]
+    places = (kernel[0] > _FAINT * kernel.max()).nonzero().tolist()
+    shifts = [(row - rows // 2, column - columns // 2) for row, column in places]
+    poses = [(*shift, rate * float(direction @ shift)) for shift in shifts]
+    total = posed(image, poses, [float(kernel[0, row, column]) for row, column in places])
+    top, left = rows - 1 - rows // 2, columns - 1 - columns // 2
+    return total[:, top : height - rows // 2, left : width - columns // 2]
+
+
+def posed(image: Tensor, poses: Sequence[tuple[float, float, float]], light: Sequence[float]) -> Tensor:
+    """An image seen by a camera that goes through poses, (C, H, W); what lies beyond the image is its reflection.
+
+    Args:
+        image: (C, H, W).
+        poses: by how many pixels the picture is shifted, (down, right), and by how many radians turned about the
+            image's middle, so that what is (y, x) from there moves by (turn * x, -turn * y).
+        light: how much of it each pose has, in any unit.
+    """
+    height, width = image.shape[-2:]
     down, right = torch.meshgrid(torch.arange(height).float(), torch.arange(width).float(), indexing="ij")
     middle = torch.tensor([(height - 1) / 2, (width - 1) / 2])
     y, x = down - middle[0], right - middle[1]
     total = torch.zeros_like(image)
-    poses = kernel[0] > _FAINT * kernel.max()
-    for row, column in poses.nonzero().tolist():
-        shift = (row - rows // 2, column - columns // 2)
-        angle = rate * float(direction @ shift)
+    for (*shift, angle), share in zip(poses, light, strict=True):
         there = torch.stack([x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)], -1)
         grid = (there + middle.flip(0) - torch.tensor(shift[::-1])) / middle.flip(0) - 1
-        seen = F.grid_sample(image[None], grid[None], "bicubic", "reflection", align_corners=True)[0]
-        total += kernel[0, row, column] * seen
-    top, left = rows - 1 - rows // 2, columns - 1 - columns // 2
-    return (total / kernel[0, poses].sum())[:, top : height - rows // 2, left : width - columns // 2]
+        total += share * F.grid_sample(image[None], grid[None], "bicubic", "reflection", align_corners=True)[0]
+    return total / sum(light)
 
 
 def turning_rate(kernel: Tensor, degrees: float, direction: np.ndarray) -> float:

@@ -170,7 +170,7 @@ class _Dataset:
             for name in made[0].parameters:
                 each = [one.parameters[name] for one in made]
                 write_parameter(written(parameter_file(picture, name)), torch.stack(each) if several else each[0])
-                shown = [drawn for value in each if (drawn := parameter_picture(value)) is not None]
+                shown = [drawn for value in each if (drawn := parameter_picture(value, made[0].clean)) is not None]
                 if shown:
                     sheet = sheet_of_frames(shown) if several else shown[0]
                     files.write(written(picture.with_name(f"{stem}.{name}.png")), sheet)

@@ -16,6 +16,7 @@ from ipt.core.operator import Generator, ParameterSpec, ParametricOperator, cons
 from ipt.images.files import MINIMUM_SIDE
 from ipt.linalg.random import Noise, image_seed, stream
 from ipt.operators.blur import Blur
+from ipt.operators.draws import FrameGenerator
 from ipt.plugins.building import build_component
 from ipt.plugins.faults import place
 from ipt.plugins.suggestions import advice
@@ -83,8 +84,9 @@ def simulate(
         image = _middle(clean, operator)[None] if cut else _surrounded(clean[None], operator)
         specs = operator.parameters(tuple(image.shape[1:]))
         _check_names([*generators, *given], specs)
+        sides = framed_shape(operator, tuple(image.shape[1:]))[1:]
         drawn = {
-            name: given[name] if name in given else _drawn(name, spec, generators.get(name), seed)
+            name: given[name] if name in given else _drawn(name, spec, generators.get(name), seed, (sides[0], sides[1]))
             for name, spec in specs.items()
         }
         valid, light = constrained(operator, specs, drawn), own.light(image)
@@ -260,9 +262,11 @@ def _check_names(names: Iterable[str], parameters: Mapping[str, ParameterSpec]) 
             raise Misuse(f"the operator has no parameter {name!r}{advice(name, parameters, 'parameters')}")
 
 
-def _drawn(name: str, spec: ParameterSpec, generator: Generator | None, seed: int) -> Tensor:
+def _drawn(name: str, spec: ParameterSpec, generator: Generator | None, seed: int, frame: tuple[int, int]) -> Tensor:
     if generator is None:
         raise IptError(f"{name!r} has no generator; {_name_one(name)}")
+    if isinstance(generator, FrameGenerator):
+        generator = generator.within(frame)
     value = generator.sample([_stream(seed, name)], spec.shape)
     if tuple(value.shape[1:]) != spec.shape:
         shapes = f"{tuple(value.shape[1:])} where {name!r} is {spec.shape}"

@@ -199,7 +199,8 @@ def against_truth(
         frames: of which the numbers of parameters are the mean.
 
     Returns:
-        The numbers of `against_reference`, and of each parameter its mnc and mse where it is a kernel, else its error:
+        The numbers of `against_reference`, and of each parameter its mnc and mse where it is a kernel (of several, their
+        means), else its error:
         the root mean square difference, in its unit (of displacements: the mean distance). Of a map as large as the
         picture also the correlation, about the means.
     """
@@ -233,8 +234,10 @@ def _numbers(value: Tensor, true: Tensor, sides: Sequence[int]) -> dict[str, flo
     """Of a parameter (C, H, W) against the true one; none where the two cannot be compared."""
     plane = min(*value.shape[1:], *true.shape[1:]) > 1
     is_map = plane and all(own >= side for own, side in zip(value.shape[1:], sides, strict=True))
-    if plane and len(value) == len(true) == 1 and not is_map:
-        return {"mnc": kernel_mnc(value, true), "mse": kernel_mse(value, true)}
+    one_or_kernels = len(true) == 1 or float((true.sum((-2, -1)) - 1).abs().max()) < 0.01
+    if plane and len(value) == len(true) and not is_map and one_or_kernels:
+        pairs, kinds = list(zip(value, true, strict=True)), {"mnc": kernel_mnc, "mse": kernel_mse}
+        return {kind: sum(number(*pair) for pair in pairs) / len(pairs) for kind, number in kinds.items()}
     if value.shape != true.shape:
         return {}
     if plane and len(value) == 2:

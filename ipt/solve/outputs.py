@@ -163,13 +163,14 @@ def _write_files(folder: Path, stem: str, result: ImageResult) -> dict[str, str]
     for name, value in result.parameters.items():
         each = _apart(value, result.frames)
         values(name, each if result.frames > 1 else value)
-        shown = [drawn for one in each if (drawn := parameter_picture(one)) is not None]
+        behind = result.picture.pixels
+        shown = [drawn for one in each if (drawn := parameter_picture(one, behind)) is not None]
         if shown:
             picture(name, _sheet(shown))
     for number, sample in enumerate(result.samples if result.samples is not None else (), 1):
         picture(f"sample {number}", result.picture.with_pixels(sample))
         for name, value in result.drawn.items():
-            if (drawn := parameter_picture(_apart(value[number - 1], result.frames)[0])) is not None:
+            if (drawn := parameter_picture(_apart(value[number - 1], result.frames)[0], sample)) is not None:
                 picture(f"sample {number}-{name}", drawn)
     if result.spread is not None:
         values("spread", result.spread)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from ipt.images.fields import FIELD_SIDE, field_picture, parameter_picture
+from ipt.images.grids import kernel_grid_picture
 from ipt.images.pictures import coloured, kernel_picture
 
 
@@ -68,6 +69,9 @@ def test_parameters_by_their_channels():
     assert np.array_equal(parameter_picture(kernel), kernel_picture(kernel))
     assert np.array_equal(parameter_picture(field), field_picture(field))
     assert parameter_picture(torch.rand(3, 5, 5)) is None
+    kernels, picture = torch.rand(4, 5, 5), torch.rand(3, 20, 30)
+    assert np.array_equal(parameter_picture(kernels), kernel_grid_picture(kernels))
+    assert np.array_equal(parameter_picture(kernels, picture), kernel_grid_picture(kernels, picture))
     for numbers in ((1, 1, 1), (2, 1, 1), (1, 64, 1), (2, 1, 64)):
         assert parameter_picture(torch.rand(numbers)) is None
 

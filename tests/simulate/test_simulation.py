@@ -10,6 +10,8 @@ from ipt.operators.blur import Blur
 from ipt.operators.blur.kernels import GaussianKernels
 from ipt.operators.compose import compose
 from ipt.operators.downscale import Downscale
+from ipt.operators.shake import Shake
+from ipt.operators.shake.trajectories import CameraShake
 from ipt.operators.turbulence import Turbulence
 from ipt.operators.turbulence.tilts import TiltKolmogorov
 from ipt.simulate.simulation import generator_names, generators_for, section, simulate
@@ -95,6 +97,18 @@ def test_a_generator_of_other_shapes(clean):
 
     with pytest.raises(IptError, match=r"Wide draws \(1, 3, 3\) where 'kernel' is \(1, 9, 9\)"):
         simulate(clean, Blur(9), {"kernel": Wide()}, 0, 0)
+
+
+def test_a_generator_knows_the_size_of_the_picture():
+    """A turn moves what is far from the middle: a larger picture has kernels that differ more."""
+    turning = {"kernel": CameraShake(extent=1.0, rotation=5.0)}
+
+    def apart(side):
+        picture = torch.rand(1, side, side, generator=torch.Generator().manual_seed(0))
+        kernels = simulate(picture, Shake(2, 9), turning, 0, 3).parameters["kernel"]
+        return float((kernels - kernels.mean(0)).norm())
+
+    assert apart(96) > 1.5 * apart(24) > 0
 
 
 def test_names_of_generators():

@@ -126,3 +126,13 @@ def test_parameters_are_compared_as_what_they_are():
     assert numbers["kernel_mnc"] == pytest.approx(1) and numbers["kernel_mse"] == 0
     assert numbers["tilt_error"] == pytest.approx(5) and numbers["shift_error"] == pytest.approx(0.5)
     assert not [name for name in numbers if name.startswith("other")]
+
+
+def test_kernels_of_several_places_are_compared_one_by_one():
+    clean, kernels = torch.rand(3, 24, 24), torch.rand(4, 5, 5) ** 4
+    kernels = kernels / kernels.sum((-2, -1), keepdim=True)
+    found = kernels[[0, 1, 2, 0]]
+    numbers = metrics.against_truth(clean, clean, {}, {"kernel": found}, {"kernel": kernels})
+    last = metrics.kernel_mnc(kernels[:1], kernels[3:])
+    assert numbers["kernel_mnc"] == pytest.approx((3 + last) / 4) and last < 0.95
+    assert numbers["kernel_mse"] == pytest.approx(metrics.kernel_mse(kernels[:1], kernels[3:]) / 4)

@@ -210,18 +210,29 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         """By the residual, the image, and the kernel beside its rivals (`ipt.operators.blur.evidence`)."""
         if "kernel" not in rivals:
             return []
-        kernel, frame = parameters["kernel"], self.frame(tuple(image.shape[1:]))
-        residual = observation.residual(self.forward(image, kernel))
-        sides, scale, of_rivals = (kernel.shape[-2], kernel.shape[-1]), 1, tuple(rivals["kernel"].shape[-2:])
+        residual = observation.residual(self.forward(image, parameters["kernel"]))
+        return self.assessed(observation, image, parameters["kernel"], residual, rivals["kernel"], denoise)
+
+    def assessed(
+        self,
+        observation: Observation,
+        image: Tensor,
+        kernel: Tensor,
+        residual: Tensor,
+        rivals: Tensor,
+        denoise: Callable[[Tensor, float], Tensor],
+    ) -> list[Assessment]:
+        """As `assess`, of images with a kernel (B, 1, h, w) and the residual that they leave."""
+        sides, scale, of_rivals = (kernel.shape[-2], kernel.shape[-1]), 1, tuple(rivals.shape[-2:])
         while sides != of_rivals and min(sides) > min(of_rivals):
             sides, scale = _half_sides(sides, sides), 2 * scale
-        image = image.clamp(0, 1)
-        return assessments(evidence(observation, residual, image, frame, kernel, rivals["kernel"], scale, denoise))
+        image, frame = image.clamp(0, 1), self.frame(tuple(image.shape[1:]))
+        return assessments(evidence(observation, residual, image, frame, kernel, rivals, scale, denoise))
 
     def image_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]
     ) -> Tensor | None:
-        if _without_whole_pixels(observation):
+        if without_whole_pixels(observation):
             return None
         padded = self.padded(image.mean, parameters["kernel"])
         # Many iterations enlarge every digit's error: in single precision an image would depend on its batch.
@@ -231,14 +242,14 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
     def parameter_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Belief], known: Mapping[str, Tensor]
     ) -> Unknowns | None:
-        if _without_whole_pixels(observation):
+        if without_whole_pixels(observation):
             return None
         padded = self.padded(image.mean, parameters["kernel"].mean)
         measured = Measured.on(padded, observation, double(image.mean))
         return {"kernel": solve_kernel(padded, measured, image, parameters["kernel"])}
 
 
-def _without_whole_pixels(observation: Observation) -> bool:
+def without_whole_pixels(observation: Observation) -> bool:
     """Whether an image has no pixel of which all channels were measured (a colour filter): luminance needs them."""
     mask = observation.mask
     return mask is not None and not bool(mask.amin(1).flatten(1).any(1).all())

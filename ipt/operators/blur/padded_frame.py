@@ -56,7 +56,7 @@ class PaddedFrame:
         if border == "unknown":
             frame = (image[0] - 2 * margin, image[1] - 2 * margin)
             return cls(frame, image, image, (margin, margin), (before, after), border)
-        size = (_fast(image[0] + kernel[0] - 1), _fast(image[1] + kernel[1] - 1))
+        size = (fast_length(image[0] + kernel[0] - 1), fast_length(image[1] + kernel[1] - 1))
         return cls(image, image, size, (0, 0), (before, after), border)
 
     @property
@@ -139,7 +139,7 @@ class PaddedFrame:
         response, size = self.inverse(spectrum), []
         for axis, side in zip((-2, -1), sides, strict=True):
             length = response.shape[axis]
-            small = _fast(2 * side - 1)
+            small = fast_length(2 * side - 1)
             if small < length:
                 shape = list(response.shape)
                 shape[axis] = small - 2 * side + 1
@@ -172,7 +172,7 @@ class PaddedFrame:
         return columns
 
 
-def _fast(length: int) -> int:
+def fast_length(length: int) -> int:
     """The next length whose prime factors are 2, 3 and 5."""
     while True:
         rest = length

@@ -59,9 +59,13 @@ def solve_kernel(padded: PaddedFrame, measured: Measured, image: Belief, belief:
         image: what is believed of the image.
         belief: what is believed of the kernel, (B, 1, h, w).
     """
-    sides = (belief.mean.shape[-2], belief.mean.shape[-1])
-    known = Innovation.of(padded, measured, image, belief)
-    measured = known.measured
+    solved = least_squares_kernel(padded, Innovation.of(padded, measured, image, belief))
+    return peaked(recentred(sparse_kernel(solved, image.sigma))).to(belief.mean)
+
+
+def least_squares_kernel(padded: PaddedFrame, known: Innovation) -> Tensor:
+    """The kernel (B, 1, h, w), its entries of either sign, about of sum 1, given what is known of it."""
+    sides, measured = (known.prior_kernel.shape[-2], known.prior_kernel.shape[-1]), known.measured
     pull = known.entries / known.kernel_variance
     # The mean says nothing of a kernel that sums to 1, and would dominate the system.
     picture = known.picture.clone()
@@ -92,11 +96,18 @@ def solve_kernel(padded: PaddedFrame, measured: Measured, image: Belief, belief:
 
         right = weighed(unexplained)
         change = conjugate_gradients(apply, right, torch.zeros_like(right), _MASKED_KERNEL_ITERATIONS, precondition)
-    solved = (known.prior_kernel + change).clamp(min=0)
-    threshold = DROP * min(1.0, image.sigma / _FINE)
-    solved = torch.where(solved < threshold * solved.amax((-2, -1), keepdim=True), 0, solved)
-    solved = recentred(solved)
-    return (solved / solved.amax((-3, -2, -1), keepdim=True).clamp(min=1e-8)).to(belief.mean)
+    return known.prior_kernel + change
+
+
+def sparse_kernel(kernel: Tensor, level: float) -> Tensor:
+    """Kernels (..., h, w) without negative entries, and without small ones where the image is coarse, by its noise."""
+    kernel, threshold = kernel.clamp(min=0), DROP * min(1.0, level / _FINE)
+    return torch.where(kernel < threshold * kernel.amax((-2, -1), keepdim=True), 0, kernel)
+
+
+def peaked(kernel: Tensor) -> Tensor:
+    """Kernels (..., h, w), the largest entry of each 1."""
+    return kernel / kernel.amax((-2, -1), keepdim=True).clamp(min=1e-8)
 
 
 def solve_image(
@@ -116,7 +127,7 @@ def solve_image(
     transfer = padded.transfer(kernel.to(mean))
     picture = torch.fft.rfft2(padded.extend(mean))
     if kernel_belief is None:
-        noise = lowered_noise(padded, measured, picture, transfer, error * squared(transfer))
+        noise = lowered_noise(padded, measured, padded.inverse(picture * transfer), error * squared(transfer))
     else:
         known = Innovation.of(padded, measured, belief, kernel_belief)
         power = squared(picture) / math.prod(padded.size) + error

@@ -24,7 +24,7 @@ _FINE = 8
 that falls on the sensor between them must not be missing."""
 _MOMENTS = 128
 """Points on the track of a shaking hand: ten or more to a period of the fastest tremor in half a second."""
-_PARTS = 16
+SHAKE_PARTS = 16
 """Parts of the way between two of them."""
 _DRIFT, _TREMOR = 10, 4
 """Cosines of which drift and tremor are made."""
@@ -101,27 +101,41 @@ class ShakeKernels(Generator):
 
     def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
         height, width = shape[-2:]
-        waves = _DRIFT + _TREMOR
-        uniform, normal = uniform_and_normal(seeds, 18 + waves, 4 * waves + 4)
+        uniform, normal = shake_draws(seeds)
         extent = log_uniform(self.extent or extents(2.5, height, width), uniform[:, 0:1])
-        share = (torch.arange(_MOMENTS) + 0.5) / _MOMENTS
-        time = log_uniform(self.exposure, uniform[:, 1:2]) * share
-        # Stratified over the Lorentzian's quantiles.
-        place = 0.9 * (torch.arange(_DRIFT) + uniform[:, 18 : 18 + _DRIFT]) / _DRIFT
-        slow = log_uniform((1.0, 4.0), uniform[:, 2:3]) * (math.pi / 2 * place).tan()
-        fast = (8 + 4 * uniform[:, 3:4]) * (0.85 + 0.3 * uniform[:, 18 + _DRIFT :])
-        wave = normal[:, : 4 * waves].reshape(-1, 2, 2, waves)
-        drift = _waves(wave[..., :_DRIFT], slow, time) * _moving(share, uniform[:, 7:12])
-        tremor = _waves(wave[..., _DRIFT:], fast, time)
-        velocity = drift + log_uniform((0.1, 1.2), uniform[:, 4:5])[:, :, None] * tremor
-        velocity = velocity + _struck(time, uniform[:, 12:17], normal[:, 4 * waves :].reshape(-1, 2, 2))
-        velocity = velocity * torch.stack(
-            [log_uniform((0.25, 1.0), uniform[:, 5:6]), torch.ones(len(uniform), 1)], dim=1
-        )
-        cosine, sine = (math.pi * uniform[:, 6:7]).cos(), (math.pi * uniform[:, 6:7]).sin()
-        across, along = velocity.unbind(1)
-        path = torch.stack([along * sine + across * cosine, along * cosine - across * sine], dim=1).cumsum(2)
-        return deposited(scaled(path, extent), _PARTS, height, width)
+        return deposited(scaled(shake_path(uniform, normal, self.exposure), extent), SHAKE_PARTS, height, width)
+
+
+def shake_draws(seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """The uniform and normal numbers, a row a seed, of which `shake_path` is made; it leaves the first one alone."""
+    waves = _DRIFT + _TREMOR
+    return uniform_and_normal(seeds, 18 + waves, 4 * waves + 4)
+
+
+def shake_path(uniform: Tensor, normal: Tensor, exposure: tuple[float, float]) -> Tensor:
+    """Ways of a hand that shakes, (B, 2, T) at equal times, of no scale: see `ShakeKernels`.
+
+    Args:
+        uniform: of `shake_draws`; the second says how long the exposure is.
+        normal: of `shake_draws`.
+        exposure: (low, high) in seconds, drawn log-uniformly.
+    """
+    waves = _DRIFT + _TREMOR
+    share = (torch.arange(_MOMENTS) + 0.5) / _MOMENTS
+    time = log_uniform(exposure, uniform[:, 1:2]) * share
+    # Stratified over the Lorentzian's quantiles.
+    place = 0.9 * (torch.arange(_DRIFT) + uniform[:, 18 : 18 + _DRIFT]) / _DRIFT
+    slow = log_uniform((1.0, 4.0), uniform[:, 2:3]) * (math.pi / 2 * place).tan()
+    fast = (8 + 4 * uniform[:, 3:4]) * (0.85 + 0.3 * uniform[:, 18 + _DRIFT :])
+    wave = normal[:, : 4 * waves].reshape(-1, 2, 2, waves)
+    drift = _waves(wave[..., :_DRIFT], slow, time) * _moving(share, uniform[:, 7:12])
+    tremor = _waves(wave[..., _DRIFT:], fast, time)
+    velocity = drift + log_uniform((0.1, 1.2), uniform[:, 4:5])[:, :, None] * tremor
+    velocity = velocity + _struck(time, uniform[:, 12:17], normal[:, 4 * waves :].reshape(-1, 2, 2))
+    velocity = velocity * torch.stack([log_uniform((0.25, 1.0), uniform[:, 5:6]), torch.ones(len(uniform), 1)], dim=1)
+    cosine, sine = (math.pi * uniform[:, 6:7]).cos(), (math.pi * uniform[:, 6:7]).sin()
+    across, along = velocity.unbind(1)
+    return torch.stack([along * sine + across * cosine, along * cosine - across * sine], dim=1).cumsum(2)
 
 
 class LineKernels(Generator):

@@ -62,8 +62,25 @@ class Innovation:
     measured: Measured
 
     @classmethod
-    def of(cls, padded: PaddedFrame, measured: Measured, image: Belief, belief: Belief) -> Innovation:
-        """Of beliefs about the image and the kernel, held against the measurement."""
+    def of(
+        cls,
+        padded: PaddedFrame,
+        measured: Measured,
+        image: Belief,
+        belief: Belief,
+        predicted: Tensor | None = None,
+        discount: bool = True,
+    ) -> Innovation:
+        """Of beliefs about the image and the kernel, held against the measurement.
+
+        Args:
+            padded: the grid.
+            measured: the measurement on it.
+            image: what is believed of the image.
+            belief: what is believed of the kernel.
+            predicted: luminance of the measurement that they predict, on the grid; None: by this one kernel.
+            discount: whether pixels that see what was not measured still have to be made to count less.
+        """
         mean = to_luma_chroma(padded.extend(image.mean.to(measured.values)))
         positive = belief.mean.to(mean).clamp(min=0)
         total = positive.sum((-3, -2, -1), keepdim=True).clamp(min=1e-8)
@@ -71,13 +88,16 @@ class Innovation:
         transfer = padded.transfer(prior)
         height, width = prior.shape[-2:]
         seen = squared(transfer)
-        limit = torch.minimum((1 - seen).clamp(min=0).square(), _kernel_spectrum(padded, prior)).clamp(min=1e-7)
+        limit = torch.minimum((1 - seen).clamp(min=0).square(), kernel_spectrum(padded, prior)).clamp(min=1e-7)
         noise = KERNEL_NOISE * height * width * (belief.sigma / total).square()
         variance = limit * noise / (limit + noise) if math.isfinite(belief.sigma) else limit
         picture = torch.fft.rfft2(mean)
         weight = 1 / (measured.noise_variance + error_spectrum(padded, image, mean) * (seen + variance))
-        measured = discounted(padded, measured, prior, weight)
-        weight = weight / misfit_inflation(padded, measured, picture, transfer, variance, weight)
+        if discount:
+            measured = discounted(padded, measured, prior, weight)
+        if predicted is None:
+            predicted = padded.inverse(picture[:, :1] * transfer)
+        weight = weight / misfit_inflation(padded, measured, predicted, picture, variance, weight)
         power = weight * squared(picture)
         power[..., 0, 0] = 0
         return cls(picture, prior, transfer, variance, weight, power.sum(1, keepdim=True), height * width, measured)
@@ -124,7 +144,7 @@ def picture_change(padded: PaddedFrame, like: Tensor, distance: Tensor) -> Tenso
     return changed.sum((-2, -1), keepdim=True) / (columns.sum() * frequency.shape[0])
 
 
-def lowered_noise(padded: PaddedFrame, measured: Measured, picture: Tensor, transfer: Tensor, others: Tensor) -> Tensor:
+def lowered_noise(padded: PaddedFrame, measured: Measured, predicted: Tensor, others: Tensor) -> Tensor:
     """The noise's variance a frequency, (B, C, P, Q // 2 + 1): at most what was given, less where less is there.
 
     The most likely variance in each of `_BANDS`, by expectation maximisation from the given variance, which a band that
@@ -134,13 +154,12 @@ def lowered_noise(padded: PaddedFrame, measured: Measured, picture: Tensor, tran
     Args:
         padded: the grid.
         measured: the measurement on it.
-        picture: spectrum of the image's mean.
-        transfer: of the kernel, which is known.
+        predicted: the measurement that image and kernel, which is known, predict, on the grid.
         others: variance a frequency of whatever else separates the measurement from the prediction.
     """
     given, values = measured.noise_variance, measured.values
     taper = measured.taper()
-    found = squared(torch.fft.rfft2(taper * (values - padded.inverse(picture * transfer))))
+    found = squared(torch.fft.rfft2(taper * (values - predicted)))
     found = found / taper.square().sum((-3, -2, -1), keepdim=True)
     frequency, columns = padded.frequencies(values), padded.columns(found)
     variance = given.expand(len(values), values.shape[1], 1, 1) * torch.ones_like(found)
@@ -161,7 +180,7 @@ def lowered_noise(padded: PaddedFrame, measured: Measured, picture: Tensor, tran
 
 
 def misfit_inflation(
-    padded: PaddedFrame, measured: Measured, picture: Tensor, transfer: Tensor, variance: Tensor, weight: Tensor
+    padded: PaddedFrame, measured: Measured, predicted: Tensor, picture: Tensor, variance: Tensor, weight: Tensor
 ) -> Tensor:
     """How much larger than believed all noise has to be to explain the measurement's luminance, (B, 1, 1, 1), >= 1.
 
@@ -170,13 +189,13 @@ def misfit_inflation(
     Args:
         padded: the grid.
         measured: the measurement on it.
+        predicted: luminance of the measurement that image and kernel predict, on the grid.
         picture: spectrum of the image's mean.
-        transfer: spectrum of the kernel's mean.
         variance: of the kernel's uncertainty, a frequency.
         weight: 1 / variance of the noise, a frequency.
     """
     values, picture, weight = measured.values[:, :1], picture[:, :1], weight[:, :1]
-    residual = measured.only(values - padded.inverse(picture * transfer))
+    residual = measured.only(values - predicted)
     found = squared(torch.fft.rfft2(residual)) / measured.count
     expected = 1 / weight + squared(picture) / math.prod(padded.size) * variance
     ratio, frequency = found / expected, padded.frequencies(values)
@@ -205,7 +224,7 @@ def _smoothed(padded: PaddedFrame, power: Tensor, sides: tuple[int, ...]) -> Ten
     return smoothed.clamp(min=0)
 
 
-def _kernel_spectrum(padded: PaddedFrame, prior: Tensor) -> Tensor:
+def kernel_spectrum(padded: PaddedFrame, prior: Tensor) -> Tensor:
     """About E|K|^2 for a kernel as wide as the prior's mean."""
     frequency = padded.frequencies(prior)
     return torch.sinc(frequency) ** 4 / (1 + 3 * math.pi * frequency * _radius(prior))

@@ -1,0 +1,172 @@
+"""Blur that differs from place to place, as of a camera that turns while it shakes.
+
+    y = sum_r  w_r (k_r * x)
+
+Kernels k_r hold at the nodes of a grid over the frame, and are interpolated in between by windows w_r
+(`ipt.operators.shake.tiles`). What lies outside the frame, and a kernel's convention, are as of `blur`, which is the
+case of one tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from ipt.core.abilities import (
+    Assessable,
+    Assessment,
+    Belief,
+    Canonicalizable,
+    Coarsenable,
+    Coarser,
+    ExactSteps,
+    Framed,
+    Linear,
+    Resizable,
+)
+from ipt.core.errors import IptError
+from ipt.core.observation import Observation
+from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
+from ipt.operators.blur.centring import moved, moved_kernel, off_centre
+from ipt.operators.blur.measured import Measured, double
+from ipt.operators.blur.operator import Blur, without_whole_pixels
+from ipt.operators.shake.steps import solve_image, solve_kernels
+from ipt.operators.shake.tiles import Tiles
+
+MOST_TILES = 16
+
+
+@dataclass(frozen=True)
+class Shake(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Canonicalizable, Assessable):
+    """A kernel for each of tiles x tiles parts of the frame, (tiles * tiles, h, w), row after row; each sums to 1.
+
+    Args:
+        tiles: along each side of the frame; 1 is `blur`.
+        kernel_size: as of `blur`.
+        border: as of `blur`.
+        margin: as of `blur`.
+    """
+
+    tiles: int = 4
+    kernel_size: int | tuple[int, int] | None = None
+    border: str = "unknown"
+    margin: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.tiles, int) or isinstance(self.tiles, bool) or not 1 <= self.tiles <= MOST_TILES:
+            raise IptError(f"operator.tiles is a whole number from 1 to {MOST_TILES}, not {self.tiles!r}")
+        self.blur  # noqa: B018  # says what is wrong with the others
+
+    @property
+    def blur(self) -> Blur:
+        """With one kernel for the whole frame."""
+        return Blur(self.kernel_size, self.border, self.margin)
+
+    def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return self.blur.image_shape(measurement_shape)
+
+    def frame(self, image_shape: tuple[int, ...]) -> tuple[slice, slice]:
+        return self.blur.frame(image_shape)
+
+    def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
+        spec, count = self.blur.parameters(image_shape)["kernel"], self.tiles**2
+        if self.tiles == 1:
+            return {"kernel": spec}
+        self._check_frame(image_shape)
+        meaning = "point spread functions, tile after tile, each sums to 1"
+        shape = (count, *spec.shape[1:])
+        return {"kernel": replace(spec, shape=shape, meaning=meaning, copies=count, generator="camera-shake")}
+
+    def _check_frame(self, image_shape: tuple[int, ...]) -> None:
+        rows, columns = self.frame(image_shape)
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        if min(height, width) < 4 * self.tiles:
+            raise IptError(
+                f"a picture of {height}x{width} is too small for {self.tiles}x{self.tiles} tiles of 4 px and more; "
+                f"give fewer with operator.tiles=N"
+            )
+
+    def grid(self, image: Tensor, kernel: Tensor) -> Tiles:
+        """The tiles of images (B, C, H, W) blurred by kernels (B, tiles * tiles, h, w)."""
+        return Tiles(self.blur.padded(image, kernel), (kernel.shape[-2], kernel.shape[-1]), self.tiles)
+
+    def forward(self, image: Tensor, kernel: Tensor) -> Tensor:  # type: ignore[override]  # it has one, by name
+        if self.tiles == 1:
+            return self.blur.forward(image, kernel)
+        tiles = self.grid(image, kernel)
+        return tiles.forward(tiles.padded.extend(image), kernel)
+
+    def resized(self, known: Mapping[str, Tensor]) -> Shake:
+        """With windows that hold given kernels."""
+        return replace(self, kernel_size=self.blur.resized(known).kernel_size)
+
+    def rescaled(self, known: Mapping[str, Tensor], scale: float) -> Unknowns:
+        return self.blur.rescaled(known, scale)
+
+    def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
+        """Each kernel as `blur` has it."""
+        kernel = parameters["kernel"]
+        each = self.blur.constrain({"kernel": kernel.flatten(0, 1)[:, None]})["kernel"]
+        return {**parameters, "kernel": each[:, 0].unflatten(0, kernel.shape[:2])}
+
+    def canonicalize(self, image: Tensor, parameters: Mapping[str, Tensor]) -> tuple[Tensor, Unknowns]:
+        """The centroid of all kernels together at the centre pixel, and the picture moved the other way."""
+        kernel = parameters["kernel"]
+        shift = off_centre(kernel).clamp(-1, 1)
+        each = shift.repeat_interleave(kernel.shape[1], 0)
+        centred = moved_kernel(kernel.flatten(0, 1)[:, None], -each)[:, 0].unflatten(0, kernel.shape[:2])
+        padded = self.blur.padded(image, kernel)
+        found = padded.crop(moved(padded.extend(image), shift, wrap=True))
+        return found, self.constrain({**parameters, "kernel": centred})
+
+    def coarser(self, image_shape: tuple[int, ...]) -> Coarser | None:
+        """One kernel for all, in a picture of half the sides: with it every tile begins."""
+        coarser = self.blur.coarser(image_shape)
+        if coarser is None or self.tiles == 1:
+            return coarser
+
+        def enlarged(parameters: Unknowns) -> Unknowns:
+            found = coarser.enlarged(parameters)
+            return {**found, "kernel": found["kernel"].repeat(1, self.tiles**2, 1, 1)}
+
+        return Coarser(coarser.operator, enlarged)
+
+    def assess(
+        self,
+        observation: Observation,
+        image: Tensor,
+        parameters: Mapping[str, Tensor],
+        rivals: Mapping[str, Tensor],
+        denoise: Callable[[Tensor, float], Tensor],
+    ) -> list[Assessment]:
+        """As `blur` does, of the kernel in the middle."""
+        if rivals.get("kernel") is None or rivals["kernel"].shape[1] != 1:
+            return []
+        kernel = parameters["kernel"]
+        residual = observation.residual(self.forward(image, kernel))
+        middle = kernel[:, self.tiles // 2 * (self.tiles + 1)][:, None]
+        return self.blur.assessed(observation, image, middle, residual, rivals["kernel"], denoise)
+
+    def image_step(
+        self, observation: Observation, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]
+    ) -> Tensor | None:
+        if self.tiles == 1:
+            return self.blur.image_step(observation, image, parameters, beliefs)
+        if without_whole_pixels(observation):
+            return None
+        tiles = self.grid(image.mean, parameters["kernel"])
+        measured = Measured.on(tiles.padded, observation, double(image.mean))
+        return solve_image(tiles, measured, image, parameters["kernel"], beliefs.get("kernel"))
+
+    def parameter_step(
+        self, observation: Observation, image: Belief, parameters: Mapping[str, Belief], known: Mapping[str, Tensor]
+    ) -> Unknowns | None:
+        if self.tiles == 1:
+            return self.blur.parameter_step(observation, image, parameters, known)
+        if without_whole_pixels(observation):
+            return None
+        tiles = self.grid(image.mean, parameters["kernel"].mean)
+        measured = Measured.on(tiles.padded, observation, double(image.mean))
+        return {"kernel": solve_kernels(tiles, measured, image, parameters["kernel"])}

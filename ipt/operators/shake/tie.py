@@ -1,0 +1,50 @@
+"""What neighbouring kernels know of each other: all are what one camera did, seen from another place.
+
+A camera that turns by t moves what is Delta away from a place by t J Delta more, J = ((0, 1), (-1, 0)). So a kernel
+k_r at a place p_r is a mean over the turns, and with turns of deviation s,
+
+    E K_r(f) K_s(f)* = S(f) exp(-(2 pi s f . J (p_r - p_s))^2 / 2),
+
+about a common part of which nothing is believed. Kernels hardly differ at low frequencies, and far away from each other
+they may at high ones. The kernels that least squares found, each with its own variance, are held to that: a Wiener
+filter over the tiles, a frequency at a time. Where little is known of them, they become one.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+ROLL = math.radians(0.35)
+"""Deviation of the turns that are believed: docs/method.md, Constants."""
+_COMMON = 1e4
+"""Variance of the common part, over that of a kernel."""
+_NUGGET = 1e-4
+"""The same of what differs from tile to tile for other reasons."""
+
+
+def tied(kernels: Tensor, variance: Tensor, power: Tensor, places: Tensor) -> Tensor:
+    """Kernels (B, R, h, w) as their neighbours have them, too.
+
+    Args:
+        kernels: what was found of each alone.
+        variance: of each one's error, a frequency of twice the window, (B, R, 2 h, w + 1).
+        power: S(f), (B, 1, 2 h, w + 1).
+        places: of the tiles, rows and columns in pixels, (R, 2).
+    """
+    height, width = kernels.shape[-2:]
+    size = (2 * height, 2 * width)
+    rows = torch.fft.fftfreq(size[0], dtype=kernels.dtype, device=kernels.device)[:, None, None, None]
+    columns = torch.fft.rfftfreq(size[1], dtype=kernels.dtype, device=kernels.device)[:, None, None]
+    down, right = (places[:, None] - places).to(kernels).unbind(-1)
+    likeness = (-0.5 * (2 * math.pi * ROLL * (rows * right - columns * down)).square()).exp()
+    own = torch.eye(len(places), dtype=kernels.dtype, device=kernels.device)
+    covariance = power.permute(0, 2, 3, 1)[..., None] * (likeness + _COMMON + _NUGGET * own)
+    noise = torch.diag_embed(variance.permute(0, 2, 3, 1))
+    spectrum = torch.view_as_real(torch.fft.rfft2(kernels, s=size).permute(0, 2, 3, 1))
+    found = covariance @ torch.linalg.solve(covariance + noise, spectrum)
+    found = torch.view_as_complex(found.contiguous()).permute(0, 3, 1, 2)
+    whole: Tensor = torch.fft.irfft2(found, s=size)
+    return whole[..., :height, :width]
