@@ -1,11 +1,13 @@
 """`shake` beside `blur` on photographs that a camera blurred which turned while it shook.
 
-    python benchmarks/shake.py --pictures bsds500/val --count 10 --out results/shake.json --sheet shake.png
-    python benchmarks/shake.py --pictures bsds500/val --count 10 --rotation 0 0 --out results/shake_shift.json
+    python benchmarks/shake.py --pictures bsds500/val --out results/turned.json --sheet turned.png
+    python benchmarks/shake.py --pictures bsds500/val --rotation 0 0 --out results/shifted.json
+    python benchmarks/shake.py --pictures bsds500/val --known --out results/known.json
 
 A square is cut from the middle of every picture after it was blurred, pose by pose, so that neither the operator's
-tiles nor what lies outside the frame are assumed; noise .01. --known: the solver is given the true kernels (of the
-tiles, and for `blur` that of the middle). A row a picture and operator, registered to the truth within 4 px.
+tiles nor what lies outside the frame are assumed; noise .01, told to the solver, as the kernel's window is. --known:
+the solver is given the true kernels (of the tiles, and for `blur` that of the middle). A row a picture and operator,
+registered to the truth within 4 px. One draw each. results/shake.json has all three.
 """
 
 from __future__ import annotations
@@ -51,7 +53,6 @@ def photograph(picture: Tensor, index: int, side: int, rotation: tuple[float, fl
 
 def main() -> None:
     import ipt
-    from ipt.bench import photographs
     from ipt.images import files
     from ipt.images.files import Picture
     from ipt.images.fit import as_colour
@@ -65,13 +66,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--side", type=int, default=256)
-    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--count", type=int, default=15)
     parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--stop", type=int)
     parser.add_argument("--rotation", type=float, nargs=2, default=(0.5, 1.5), metavar="DEGREES")
     parser.add_argument("--operators", nargs="+", default=["blur", "shake"])
     parser.add_argument("--known", action="store_true")
     parser.add_argument("--prior", default="natural")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sheet", type=Path)
@@ -81,13 +83,14 @@ def main() -> None:
     settings = {"operator.kernel_size": WINDOW, **dict(one.split("=", 1) for one in options.set)}
     solvers = {
         name: ipt.build(
-            name, options.prior, known=("kernel",) if options.known else (), settings=settings, precision="bf16"
+            name, options.prior, known=("kernel",) if options.known else (), settings=settings,
+            device=options.device, precision="bf16",
         ).solver
         for name in options.operators
-    }
+    }  # fmt: skip
     rows, cells = [], []
     for index in range(options.start, options.count if options.stop is None else options.stop):
-        picture = as_colour(files.read(photographs.source(paths, index, options.count)).pixels.clamp(0, 1), 3)
+        picture = as_colour(files.read(paths[index * len(paths) // options.count]).pixels.clamp(0, 1), 3)
         made = photograph(picture, index, options.side, tuple(options.rotation))
         column = [Cell(made["truth"], f"truth {index}"), Cell(made["measurement"])]
         for name, solver in solvers.items():
@@ -95,15 +98,16 @@ def main() -> None:
             true = kernels_of(made["poses"][None], tiles, (options.side, options.side), (WINDOW, WINDOW))[0]
             began = time.perf_counter()
             known = {"kernel": true} if options.known else {}
-            prepared = prepare(solver, ImageTask(Picture(made["measurement"]), f"shake{index}", NOISE, known=known))
+            task = ImageTask(Picture(made["measurement"]), f"shake{index}", NOISE, known=known, effort=1)
+            prepared = prepare(solver, task, options.device)
             (solution,) = solve_tasks([prepared.sampling], BatchSizer(1))
-            found = solution.parameters.get("kernel", true[None])[0]
+            found = solution.parameters.get("kernel", true[None])[0].cpu()
             row = {
                 "index": index,
                 "operator": name,
                 "degrees": float(np.degrees(np.ptp(made["poses"][2].numpy()))),
                 "psnr_measurement": float(metrics.psnr(made["measurement"], made["truth"])),
-                **metrics.against_reference(solution.image[0].clamp(0, 1), made["truth"], max_shift=4),
+                **metrics.against_reference(solution.image[0].cpu().clamp(0, 1), made["truth"], max_shift=4),
                 "mnc": float(np.mean([metrics.kernel_mnc(a[None], b[None]) for a, b in zip(found, true, strict=True)])),
                 "residual": float(solution.residual[0]) / NOISE,
                 "probability": solution.assessments[0].probability if solution.assessments else None,
@@ -112,7 +116,7 @@ def main() -> None:
             rows.append(row)
             shown = {key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()}
             print(shown, flush=True)
-            column += [Cell(solution.image[0].clamp(0, 1), f"{name} {row['psnr_registered']:.1f} dB")]
+            column += [Cell(solution.image[0].cpu().clamp(0, 1), f"{name} {row['psnr_registered']:.1f} dB")]
             column += [Cell(kernel_grid_picture(found), "found"), Cell(kernel_grid_picture(true), "true")]
         cells.append(column)
         told = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}

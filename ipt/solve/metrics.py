@@ -199,10 +199,9 @@ def against_truth(
         frames: of which the numbers of parameters are the mean.
 
     Returns:
-        The numbers of `against_reference`, and of each parameter its mnc and mse where it is a kernel (of several, their
-        means), else its error:
-        the root mean square difference, in its unit (of displacements: the mean distance). Of a map as large as the
-        picture also the correlation, about the means.
+        The numbers of `against_reference`, and of each parameter its mnc and mse where it is a kernel (of several the
+        means), else its error: the root mean square difference, in its unit (of displacements: the mean distance). Of a
+        map as large as the picture also the correlation, about the means.
     """
     result, clean = result.clamp(0, 1), clean.clamp(0, 1)
     numbers = against_reference(result, clean)

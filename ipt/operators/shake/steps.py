@@ -24,7 +24,7 @@ from ipt.operators.shake.tie import tied
 from ipt.operators.shake.tiles import Tiles
 
 PULL = 3.3
-"""How often what is believed of a tile's kernel counts, over once for all tiles together: docs/method.md, Constants."""
+"""How often what is believed of a kernel counts for all tiles together: docs/method.md, Constants."""
 _IMAGE_ITERATIONS = (8, 64)
 _TOLERANCE = 0.0002
 """As of `blur`."""
@@ -46,7 +46,7 @@ def solve_kernels(tiles: Tiles, measured: Measured, image: Belief, belief: Belie
     grid = padded.extend(image.mean.to(measured.values))
     alone = replace(belief, mean=belief.mean.flatten(0, 1)[:, None])
     known = Innovation.of(tiles.own, parts, replace(image, mean=tiles.seen(grid)), alone, discount=False)
-    # Tied, the tiles would count what is believed of all of them as often as there are tiles.
+    # Each believes much the same. Tied, they would count it as often as there are tiles.
     known = replace(known, kernel_variance=tiles.count**2 / PULL * known.kernel_variance)
     solved = least_squares_kernel(tiles.own, known)
     variance = _variance(tiles, known, parts)
