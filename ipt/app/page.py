@@ -151,7 +151,7 @@ class Page:
             picture = [each.path for each in self.shots] if together else shot.path
             given = self.arguments(shot) | {"frames": self.burst.value and not together}
             try:
-                name = f"{shot.path.stem}-{self.runs}"
+                name = f"{shot.path.stem[:80]}-{self.runs}"
                 shot.results[:0] = await run.io_bound(self.solve.run, picture, self.out, name, given) or ()
             except Stopped:
                 return ui.notify("Stopped.")

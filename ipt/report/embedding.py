@@ -45,12 +45,19 @@ class ResultFiles:
         path = self.folder / name if isinstance(name, str) else None
         return path if path is not None and path.name == name and path.is_file() else None
 
-    def embed(self, role: str, side: int, alt: str, classes: str = "", caption: str = "") -> EmbeddedImage | None:
-        """A picture, with at most `side` pixels on its longer side; None where there is no such file."""
-        path = self.path(role)
+    def embed(
+        self, role: str, side: int, alt: str, classes: str = "", caption: str = "", hidden: str = ""
+    ) -> EmbeddedImage | None:
+        """A picture, with at most `side` pixels on its longer side; None where there is no such file.
+
+        hidden: the role of a picture that is dark where this one is to be red.
+        """
+        path, mask = self.path(role), self.path(hidden)
         if path is None:
             return None
         image = _eight_bits(path)
+        if mask is not None:
+            image = _reddened(image, _eight_bits(mask))
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
         pixelated = "few" if max(image.size) <= _PIXELATED else ""
         joined = " ".join(filter(None, (classes, pixelated)))
@@ -65,6 +72,13 @@ def _eight_bits(path: Path) -> Image.Image:
         return Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values)
     with Image.open(path) as file:
         return _converted(file)
+
+
+def _reddened(image: Image.Image, mask: Image.Image) -> Image.Image:
+    """A picture that is red where a mask is dark, and paler elsewhere."""
+    pale = Image.blend(image.convert("RGB"), Image.new("RGB", image.size, (255, 255, 255)), 0.35)
+    red = Image.blend(image.convert("RGB"), Image.new("RGB", image.size, (224, 36, 60)), 0.75)
+    return Image.composite(pale, red, mask.convert("L").resize(image.size))
 
 
 def _converted(file: Image.Image) -> Image.Image:

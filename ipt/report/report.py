@@ -17,6 +17,7 @@ from ipt.images.atomic import atomic
 from ipt.images.records import read_json
 from ipt.report.embedding import EmbeddedImage, ResultFiles
 from ipt.report.formatting import number
+from ipt.report.judgement import Judgement, judgement
 from ipt.report.sections import OptionRow, Picture, Record, anchor, option_rows, picture_section, residual_ratio
 from ipt.report.templating import template
 
@@ -36,6 +37,7 @@ class Row:
     path: Path
     failed: bool
     result: str | None
+    judgement: Judgement | None
     values: dict[str, float | None]
 
     @property
@@ -100,6 +102,7 @@ def _page(out: Path, rows: Sequence[Row], title: str) -> Page:
     if len(done) > _MOST:
         worst = sorted(done, key=lambda row: -(row.values[_RATIO] or 0))[:_MOST]
         shown = sorted(worst, key=lambda row: row.stem)
+    shown = sorted(shown, key=lambda row: row.judgement.worst_first if row.judgement else 1)
     side = next(side for most, side in _SIDES if most is None or len(shown) < most)
     common = read_json(shown[0].path) if len(shown) > 1 else None
     columns = list(rows[0].values) if common is not None else []
@@ -126,15 +129,17 @@ def _row(path: Path, record: Record) -> Row | None:
         "SSIM": metrics.get("ssim"),
         "kernel MNC": metrics.get("kernel_mnc"),
     }
-    return Row(path, record["status"] == "failed", (record.get("files") or {}).get("result"), values)
+    result = (record.get("files") or {}).get("result")
+    return Row(path, record["status"] == "failed", result, judgement(record), values)
 
 
 def _subtitle(rows: Sequence[Row], done: int, shown: int) -> str:
     parts = [f"{done} picture{'' if done == 1 else 's'} solved"]
     if shown < done:
         parts.append(f"here the {shown} with the largest residual for their noise")
-    if len(rows) > done:
-        parts.append(f"{len(rows) - done} failed")
+    doubtful = sum(row.judgement is not None and row.judgement.kind == "bad" for row in rows)
+    parts += [f"{doubtful} to be looked at"] if doubtful else []
+    parts += [f"{len(rows) - done} failed"] if len(rows) > done else []
     seconds = sum(row.values[_SECONDS] or 0 for row in rows)
     if seconds:
         parts.append(f"{number(seconds)} s")

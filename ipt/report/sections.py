@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from ipt.images.pictures import MOST_FRAMES
 from ipt.report.curve import Curve, convergence_curve
 from ipt.report.embedding import EmbeddedImage, ResultFiles
 from ipt.report.formatting import number_list
+from ipt.report.judgement import Judgement, judgement, with_options
 
 Record = Mapping[str, Any]
 """What the json of a picture holds."""
@@ -31,6 +33,8 @@ _METRICS = {
     "tilt_error": ("tilt, mean distance", "px"),
 }
 _KEY_METRICS = ("psnr", "ssim", "kernel_mnc")
+_LEAST_OF_DRAWS = 320
+"""Pixels: where the pictures of a page are embedded smaller, those of draws are links."""
 
 
 @dataclass(frozen=True)
@@ -54,23 +58,35 @@ class OptionRow:
 
 
 @dataclass(frozen=True)
+class Draw:
+    """One draw: its pictures (the result, then the parameters), where there are files of it, and what is said of it."""
+
+    label: str
+    caption: str
+    pictures: Sequence[EmbeddedImage]
+
+
+@dataclass(frozen=True)
 class Picture:
     """Everything about one solved picture.
 
     Attributes:
+        judgement: What to think of it, and what to do.
         before: The input.
         after: The result.
+        draws: Where there were several.
         links: Addresses of the files beside the page, by role.
     """
 
     stem: str
     anchor: str
     description: str
+    judgement: Judgement | None
     key_numbers: Sequence[Quantity]
     before: EmbeddedImage | None
     after: EmbeddedImage | None
     figures: Sequence[EmbeddedImage]
-    samples: Sequence[EmbeddedImage]
+    draws: Sequence[Draw]
     curve: Curve | None
     numbers: Sequence[Quantity]
     options: Sequence[OptionRow]
@@ -85,21 +101,23 @@ def picture_section(out: Path, stem: str, record: Record, side: int, common: Rec
         stem: The name of the picture's files.
         record: What its json holds.
         side: Pixels of embedded pictures on their longer side, at most.
-        common: Of several pictures, the record whose options are shown once for all: here only what differs is shown,
-            and samples are links.
+        common: Of several pictures, the record whose options are shown once for all: here only what differs is shown.
     """
     files = ResultFiles(out, record.get("files") or {})
-    samples = [role for role in files.names if role.startswith("sample ")] if common is None else []
-    paths = {role: files.path(role) for role in files.names} if common is not None else {}
+    paths = {role: files.path(role) for role in files.names}
     return Picture(
         stem=stem,
         anchor=anchor(stem),
         description=_description(record),
+        judgement=judgement(record),
         key_numbers=_key_numbers(record),
         before=files.embed("measurement", side, "the input", "before"),
         after=files.embed("result", side, "the result"),
-        figures=_embedded(files, _captions(files, record), min(side, 512)),
-        samples=_embedded(files, _sample_captions(samples, record), min(side, 320)),
+        figures=[
+            *_untrusted(files, record, min(side, 512)),
+            *_embedded(files, _captions(files, record), min(side, 512)),
+        ],
+        draws=_draws(files, record, side),
         curve=convergence_curve(record.get("trace") or [], record.get("noise"), record.get("solved_sizes") or ()),
         numbers=_numbers(record),
         options=option_rows(record, common or {}),
@@ -147,6 +165,9 @@ def _description(record: Record) -> str:
     parts = [f"{width} \u00d7 {height} px", "grey" if channels == 1 else "colour", f"{record.get('depth', 8)} bits"]
     parts += [f"{record['frames']} frames"] if record.get("frames", 1) > 1 else []
     parts += [str(record["input"])] if record.get("input") else []
+    if record.get("region"):
+        x, y, across, down = record["region"]
+        parts.append(f"parameters found in the {across} \u00d7 {down} px at {x}, {y} first")
     return " \u00b7 ".join(parts)
 
 
@@ -190,7 +211,6 @@ def _captions(files: ResultFiles, record: Record) -> dict[str, str]:
             shows = "its largest value white" if channels == 1 else "arrows to where each value came from"
             frames = f" of the first {MOST_FRAMES} frames" if record.get("frames", 1) > MOST_FRAMES else ""
             captions[role] = f"{role}{frames}, {width} \u00d7 {height} px, {shows}"
-    captions["mask"] = "mask: what is black was not trusted"
     captions["residual"] = "residual: grey is zero, black and white \u00b14 times the noise level"
     top = record.get("spread_top")
     palest = f", palest at {top:.3g}" if isinstance(top, float) else ""
@@ -198,18 +218,33 @@ def _captions(files: ResultFiles, record: Record) -> dict[str, str]:
     return {**captions, "reference": "reference: the truth that was given"}
 
 
-def _sample_captions(roles: Sequence[str], record: Record) -> dict[str, str]:
-    """By role, the likeliest sample first: "sample 2", its probability, and its parameters' pictures after it."""
-    draws = record.get("draws") or []
+def _untrusted(files: ResultFiles, record: Record, side: int) -> list[EmbeddedImage]:
+    """The input with what was left out of the solve, in red, and how much that is."""
+    share = 1 - float(record.get("trusted") or 1)
+    caption = f"in red what was not trusted: {100 * share:.2g} % of the input"
+    image = files.embed("measurement", side, "mask", caption=caption, hidden="mask")
+    return [] if image is None or files.path("mask") is None else [image]
 
-    def probability(role: str) -> float:
-        number = int(role.removeprefix("sample ").partition("-")[0])
-        return float(draws[number - 1]["probability"]) if number <= len(draws) else 0.0
 
-    ranked = sorted(roles, key=probability, reverse=True)
-    if not draws:
-        return {role: role for role in ranked}
-    return {role: role if "-" in role else f"{role}: right with {100 * probability(role):.0f} %" for role in ranked}
+def _draws(files: ResultFiles, record: Record, side: int) -> list[Draw]:
+    """What each draw came to, the likeliest first; its pictures, unless the page has very many, only links."""
+    told = [one for one in record.get("draws") or [] if isinstance(one, Mapping)]
+    samples = [role for role in files.names if re.fullmatch(r"sample \d+", role)]
+    found = []
+    for number in range(1, max(len(told), len(samples)) + 1):
+        one = told[number - 1] if number <= len(told) else {}
+        chance, role = one.get("probability"), f"sample {number}"
+        own = [each for each in files.names if each == role or each.startswith(f"{role}-")]
+        captions = dict.fromkeys(own if side >= _LEAST_OF_DRAWS else [], "")
+        said = [] if chance is None else [f"right with {100 * chance:.0f} %"]
+        said += ["in the result"] if number in (record.get("shown") or []) else []
+        said += [f"seed {one['seed']}"] if "seed" in one else []
+        said += [with_options(str(one["doubt"]))] if one.get("doubt") else []
+        found.append(
+            (chance or 0.0, Draw(f"draw {number}", ", ".join(said), _embedded(files, captions, min(side, 320))))
+        )
+    ranked = [draw for _, draw in sorted(found, key=lambda each: -each[0])]
+    return ranked if len(ranked) > 1 else []
 
 
 def _embedded(files: ResultFiles, captions: Mapping[str, str], side: int) -> list[EmbeddedImage]:

@@ -94,6 +94,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         others = {"input": prepared.measured.pixels, **{name: one.pixels for name, one in prepared.combined.items()}}
         truth = prepared.reference.pixels
         metrics = against_truth(result.pixels, truth, others, unknown, task.truth.parameters, frames)
+    judged = verdict(inside / prepared.noise, prepared.noise, shown.probability, shown.doubt)
     record = {
         "input": task.name,
         "source": task.frames[0].source,
@@ -112,7 +113,8 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         "parameters": _numbers(prepared, parameters),
         "residual_inside": inside,
         "trusted": 1.0 if trusted is None else float(trusted.mean()),
-        "verdict": verdict(inside / prepared.noise, prepared.noise, shown.probability, shown.doubt),
+        "verdict": str(judged),
+        "advice": list(judged.advice),
         "probability": shown.probability,
         "likely": None if shown.probability is None else shown.probability >= LIKELY,
         "shown": [draw + 1 for draw in shown.draws],

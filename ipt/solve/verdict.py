@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -17,8 +18,26 @@ _NEGLIGIBLE = 1e-3
 """Share of a parameter's largest entry below which an entry reaches nowhere."""
 
 
-def verdict(ratio: float, noise: float, probability: float | None = None, doubt: str = "") -> str:
-    """What is to be thought of a result, in words; begins with "fits:" or "likely right" when all is well.
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be thought of a result; as text it is a sentence.
+
+    Attributes:
+        headline: in two or three words, "fits" or "likely right" when all is well.
+        findings: what it rests on.
+        advice: what to do; nothing when all is well.
+    """
+
+    headline: str
+    findings: tuple[str, ...]
+    advice: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.headline}: {'; '.join((*self.findings, *self.advice))}"
+
+
+def verdict(ratio: float, noise: float, probability: float | None = None, doubt: str = "") -> Verdict:
+    """What is to be thought of a result.
 
     Args:
         ratio: root mean square of the residual, over the noise level.
@@ -30,17 +49,24 @@ def verdict(ratio: float, noise: float, probability: float | None = None, doubt:
     if probability is not None:
         percent = f"{min(99, max(1, round(100 * probability)))} %"
         if probability >= LIKELY:
-            return f"likely right ({percent}): {found}"
-        doubt = f"{doubt}; " if doubt else ""
-        return f"likely wrong ({percent} that it is right): {doubt}{found}; try another seed=, or more draws (effort=)"
+            return Verdict(f"likely right ({percent})", (found,))
+        findings = (doubt, found) if doubt else (found,)
+        return Verdict(
+            f"likely wrong ({percent} that it is right)", findings, ("try another seed=, or more draws (effort=)",)
+        )
     if ratio > _TOO_LARGE:
-        return (
-            f"does not fit: {found}; the operator or its border (border=) may be wrong, this draw may have gone astray "
-            f"(another seed=), or there is more than noise: try noise={ratio * noise:.2g}"
+        return Verdict(
+            "does not fit",
+            (found,),
+            (
+                "the operator or its border (border=) may be wrong",
+                "this draw may have gone astray: try another seed=",
+                f"there may be more than noise: try noise={ratio * noise:.2g}",
+            ),
         )
     if ratio < _TOO_SMALL:
-        return f"fits too closely: {found}; a smaller noise= may bring out more"
-    return f"fits: {found}"
+        return Verdict("fits too closely", (found,), ("a smaller noise= may bring out more",))
+    return Verdict("fits", (found,))
 
 
 def is_good(verdict: str) -> bool:

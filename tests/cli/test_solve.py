@@ -382,7 +382,7 @@ def test_a_mask_and_a_picture_of_the_kernel(picture, tmp_path):
     assert result.exit_code == 0, result.stderr
     record = json.loads((tmp_path / "out" / "a.json").read_text())
     assert record["trusted"] == 0.75 and record["options"]["clipped"] == {"value": "none", "from": "command line"}
-    assert "what is black was not trusted" in (tmp_path / "out" / "report.html").read_text()
+    assert "in red what was not trusted: 25 % of the input" in (tmp_path / "out" / "report.html").read_text()
     with Image.open(tmp_path / "out" / "a.mask.png") as written:
         assert np.array_equal(np.asarray(written), mask)
     kernel = np.load(tmp_path / "out" / "a.kernel.npy")

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,6 +102,45 @@ def test_the_residual_over_the_noise_is_that_away_from_the_borders(tmp_path: Pat
     assert page.text.count("away from the borders") == 1 and page.text.count("0.0234") == 1
 
 
+def judged(probability: float, verdict: str, **more: Any) -> ImageResult:
+    draws = [{"seed": 7, "probability": probability, "doubt": ""}, {"seed": 8, "probability": 0.1, "doubt": "mask= it"}]
+    return solved(verdict=verdict, probability=probability, draws=draws, shown=[1], **more)
+
+
+def test_what_needs_attention_comes_first_with_what_to_do(tmp_path: Path) -> None:
+    bad = "likely wrong (20 % that it is right): the kernel was not found; try another seed=, or noise=.1"
+    write_result(tmp_path, "a", judged(0.9, "likely right (90 %): the residual is small"))
+    write_result(tmp_path, "b", judged(0.2, bad, advice=["try another seed=, or noise=.1"]))
+    write_failure(tmp_path, "z", "it is cut short; copy it again")
+    page = page_of(tmp_path)
+    text = page.text
+    assert "1 to be looked at \u00b7 1 failed" in text
+    ids = [a["id"] for a in page.all("section") if "id" in a]
+    assert ids == ["picture-z-failed", "picture-b", "picture-a"]
+    assert text.index("it is cut short") < text.index("All pictures") < text.index("What to do:")
+    assert "The kernel was not found." in text and "Try another --seed, or --noise .1." in text
+    assert text.count("What to do:") == 1 and text.count("Likely wrong (20 % that it is right)") == 2
+    assert "right with 10 %, seed 8, --mask it" in text.replace("\n", " ")
+
+
+def test_draws_have_their_pictures_and_what_was_not_trusted_is_red(tmp_path: Path) -> None:
+    samples = torch.rand(2, 1, 12, 12)
+    kernels = {"kernel": torch.rand(2, 1, 5, 7)}
+    mask = torch.ones(1, 12, 12)
+    mask[:, :6] = 0
+    result = judged(0.4, "likely wrong (40 %): rings", trusted=0.5)
+    write_result(tmp_path, "a", replace(result, samples=samples, drawn=kernels, mask=mask))
+    page = page_of(tmp_path)
+    alts = [a["alt"] for a in page.all("img")]
+    assert alts[-4:] == ["sample 1", "sample 1-kernel", "sample 2", "sample 2-kernel"]
+    assert "in red what was not trusted: 50 % of the input" in page.text
+    (shown,) = [a["src"] for a in page.all("img") if a["alt"] == "mask"]
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown.partition(",")[2]))).convert("RGB")).astype(int)
+    redness = pixels[:, :, 0] - pixels[:, :, 2]
+    assert redness[:6].min() > 80 and abs(redness[6:]).max() == 0
+    assert {"a.mask.png", "a.sample2-kernel.png", "a.kernel.npy"} <= {a["href"] for a in page.all("a")}
+
+
 def test_nothing_refers_outside(tmp_path: Path) -> None:
     for stem in ("a", "b"):
         write_result(tmp_path, stem, solved(input="https://example.org/a.png"))
@@ -137,9 +177,9 @@ def test_many_pictures(tmp_path: Path) -> None:
     page = page_of(tmp_path)
     assert "3 pictures solved \u00b7 1 failed \u00b7 6.00 s" in page.text
     assert "it is cut short; copy it again" in page.text
-    assert len(page.all("button")) == 4
+    assert len(page.all("button")) == 5
     values = [a["data-value"] for a in page.all("td") if "data-value" in a]
-    assert values[3::5] == ["1.0", "2.0", "3.0"] and values[4::5] == ["", "21.0", "22.0"]
+    assert values[4::6] == ["1.0", "2.0", "3.0"] and values[5::6] == ["", "21.0", "22.0"]
     links = {a["href"][1:] for a in page.all("a") if a["href"].startswith("#")}
     assert links == {a["id"] for a in page.all("section") if "id" in a and not a["id"].endswith("-failed")}
 
@@ -152,8 +192,7 @@ def test_what_pictures_have_in_common_is_said_once(tmp_path: Path) -> None:
     page = page_of(tmp_path)
     assert page.text.count("faces") == 1 and page.text.count("versions: ipt") == 1
     assert page.text.count("command line") == 2
-    # Samples are files beside the page.
-    assert "sample 1" not in {a["alt"] for a in page.all("img")}
+    # Files are beside the page.
     beside = [a["href"] for a in page.all("a") if not a["href"].startswith("#")]
     assert "b%231.sample2.png" in beside and "b%231.kernel.npy" in beside and "c.png" in beside
 

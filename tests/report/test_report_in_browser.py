@@ -214,6 +214,40 @@ def test_all_pictures_show_and_it_fits(browser: Browser, page: Path, width: int)
     assert not browser.complaints()
 
 
+OUTSIDE = """Array.from(document.querySelectorAll("body *")).filter(function (one) {
+  const box = one.getBoundingClientRect();
+  return box.width && !one.closest("svg") && (box.right > innerWidth + 1 || box.left < -1);
+}).map(function (one) { return one.tagName + " " + one.textContent.slice(0, 40); })"""
+
+
+def test_on_a_narrow_screen_nothing_is_cut_off(browser: Browser, page: Path) -> None:
+    browser.open(page, 390)
+    browser.value('document.querySelectorAll("details").forEach(function (one) { one.open = true; })')
+    assert browser.value(OUTSIDE) == []
+    shown = 'getComputedStyle(document.querySelector(".summary tbody tr td.number"), "::before").content'
+    assert browser.value(shown) == '"residual / noise"'
+
+
+def test_on_paper_all_is_open_and_light_and_both_pictures_are_there(browser: Browser, page: Path) -> None:
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    background = "getComputedStyle(document.body).backgroundColor"
+    browser.call("Emulation.setEmulatedMedia", features=dark)
+    browser.open(page)
+    assert browser.value(background) == "rgb(18, 22, 28)"
+    browser.call("Emulation.setEmulatedMedia", media="print", features=dark)
+    assert browser.value(background) == "rgb(255, 255, 255)"
+    assert browser.value(SHOWN) == "none"
+    boxes = """Array.from(document.querySelector(".compare").querySelectorAll("img"), function (one) {
+      return one.getBoundingClientRect().left; })"""
+    result, before = browser.value(boxes)
+    assert before < result
+    browser.value('dispatchEvent(new Event("beforeprint"))')
+    assert browser.value('document.querySelectorAll("details:not([open])").length') == 0
+    browser.value('dispatchEvent(new Event("afterprint"))')
+    assert browser.value('document.querySelectorAll("details[open]").length') == 0
+    assert not browser.complaints()
+
+
 def test_a_request_would_be_seen_and_is_forbidden(browser: Browser, page: Path) -> None:
     worse = '<img src="http://127.0.0.1:9/x.png" alt=""><script>nothing();</script></body>'
     page.write_text(page.read_text().replace("</body>", worse))

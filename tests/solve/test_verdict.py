@@ -9,9 +9,10 @@ from ipt.solve.verdict import border_margin, interior_rms, is_good, verdict
 
 
 def test_verdicts():
-    assert verdict(1.0, 0.01).startswith("fits:") and verdict(1.4, 0.01).startswith("fits:")
-    assert "2.00 times" in verdict(2.0, 0.004) and "noise=0.008" in verdict(2.0, 0.004)
-    assert "smaller noise=" in verdict(0.3, 0.01)
+    assert str(verdict(1.0, 0.01)).startswith("fits:") and str(verdict(1.4, 0.01)).startswith("fits:")
+    assert "2.00 times" in str(verdict(2.0, 0.004)) and "noise=0.008" in verdict(2.0, 0.004).advice[-1]
+    assert "smaller noise=" in str(verdict(0.3, 0.01))
+    assert not verdict(1.0, 0.01).advice
 
 
 @pytest.mark.parametrize(
@@ -23,10 +24,10 @@ def test_verdicts():
     ],
 )
 def test_a_probability_speaks_before_the_residual(probability, words):
-    found = verdict(9.0, 0.01, probability, "rings")
+    found = str(verdict(9.0, 0.01, probability, "rings"))
     assert found.startswith(words) and "9.00 times" in found
     assert is_good(found) == (probability >= 0.5) == ("effort=" not in found)
-    assert is_good(verdict(1.0, 0.01)) and not is_good(verdict(9.0, 0.01))
+    assert is_good(str(verdict(1.0, 0.01))) and not is_good(str(verdict(9.0, 0.01)))
 
 
 def test_margins_are_what_a_kernel_reaches():

@@ -52,3 +52,10 @@ document.querySelectorAll(".summary button").forEach(function (button) {
     rows.forEach(function (row) { body.appendChild(row); });
   });
 });
+// Paper has nothing to open.
+window.addEventListener("beforeprint", function () {
+  document.querySelectorAll("details:not([open])").forEach(function (one) { one.open = true; one.dataset.closed = ""; });
+});
+window.addEventListener("afterprint", function () {
+  document.querySelectorAll("details[data-closed]").forEach(function (one) { one.open = false; delete one.dataset.closed; });
+});
