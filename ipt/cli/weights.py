@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ipt.cli.console import data, echo_json
+from ipt.cli.console import data, echo_json, notes
 from ipt.core.errors import IptError, Misuse
 from ipt.plugins.discovery import discover
 from ipt.plugins.suggestions import advice
@@ -45,10 +45,12 @@ def list_weights(as_json: bool) -> None:
 
     table = Table("name", "size", "where", "what", box=None, pad_edge=False)
     for row in rows:
-        shipped = "sha256" not in row
-        where = "in the package" if shipped else row["path"] or f"not here: ipt weights get {row['name']}"
-        table.add_row(row["name"], f"{row['bytes'] / 1e6:,.0f} MB", where, row["card"])
+        where = "in the package" if "sha256" not in row else "here" if row["path"] else "not here"
+        # What there is to say besides is in the card, which --json has.
+        what = row["card"].partition(" (")[0]
+        table.add_row(row["name"], f"{row['bytes'] / 1e6:,.0f} MB", where, what)
     data().print(table)
+    notes().print("ipt weights get NAME fetches what is not here; ipt weights path NAME says where the others are.")
 
 
 @weights.command()

@@ -66,8 +66,8 @@ class ResultFiles:
 
 def _eight_bits(path: Path) -> Image.Image:
     """For the screen: L, LA, RGB or RGBA at 8 bits."""
-    if path.suffix == ".tif":
-        # Pillow reads no colour of 16 bits.
+    if path.suffix in (".tif", ".fits"):
+        # Pillow reads no colour of 16 bits, and numbers of any range as if they were 0 to 255.
         values = replace(files.read(path, least=1), depth=8).levels()
         return Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values)
     with Image.open(path) as file:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+from torch import Tensor
+
+from ipt.core.operator import IMAGE
+from ipt.images.light import encoded
 from ipt.images.outcomes import Progress
 from ipt.sampling.multiscale import Multiscale
 from ipt.solve.batches import BatchSizer, solve_tasks
@@ -34,5 +39,25 @@ def solve_picture(
     """
     started = time.perf_counter()
     prepared = prepare(solver.solver, task, device)
-    (solution,) = solve_tasks([prepared.sampling], BatchSizer(batch, device), progress)
+    heard = _in_values(progress) if progress is not None and prepared.linear else progress
+    (solution,) = solve_tasks([prepared.sampling], BatchSizer(batch, device), heard)
     return image_result(prepared, solution, time.perf_counter() - started)
+
+
+def _in_values(progress: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    """Of a solve in light, what is believed by then, as the values of a picture."""
+
+    def heard(one: Progress) -> None:
+        estimate = one.estimate
+
+        if estimate is None:
+            progress(one)
+            return
+
+        def values() -> Mapping[str, Tensor]:
+            found = estimate()
+            return {**found, IMAGE: encoded(found[IMAGE])}
+
+        progress(replace(one, estimate=values))
+
+    return heard

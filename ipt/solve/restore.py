@@ -121,7 +121,7 @@ def restore(
     """Recover the picture behind a degraded one, and what degraded it, as `ipt solve` does.
 
     Args:
-        picture: a file (PNG, JPEG, TIFF, WebP), or an array: of numpy (H, W) or (H, W, C), of torch (H, W) or (C, H,
+        picture: a file of any format, or an array: of numpy (H, W) or (H, W, C), of torch (H, W) or (C, H,
             W), with uint8, uint16, or floats in 0..1. Two and four channels are grey and colour with alpha. Several, in
             a list or tuple, are exposures of one scene, which make one picture.
         operator: what degraded it: a registered name, as `ipt.build` takes it.

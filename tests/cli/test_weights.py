@@ -42,7 +42,12 @@ def run(*arguments: str):
 
 def test_the_list_says_where_each_is(cache, fetched):
     shown = run("list").stdout
-    assert "in the package" in shown and str(fetched) in shown and "ipt weights get imagenet" in shown
+    where = {line.split()[0]: line for line in shown.splitlines() if line[:1].isalpha()}
+    assert (
+        "  in the package  " in where["faces"] and "  here  " in where["ffhq"] and "  not here  " in where["imagenet"]
+    )
+    # It fits into a terminal: what is long, such as a path, is in --json.
+    assert max(map(len, shown.splitlines())) < 120 and str(fetched) not in shown
     rows = {row["name"]: row for row in json.loads(run("list", "--json").stdout)}
     assert {"faces", "kernel", "ffhq", "imagenet"} <= set(rows)
     assert (rows["ffhq"]["path"], rows["ffhq"]["bytes"]) == (str(fetched), len(CONTENT))

@@ -48,6 +48,15 @@ def test_what_was_blurred_in_light_is_solved_in_light():
     assert 0.3 < found["linear"].noise / 0.003 < 2 and found["display"].noise == 0.003
 
 
+def test_what_is_seen_on_the_way_are_values():
+    simulation, seen = made(True), []
+    solver = ipt.build(operator="blur", prior="gaussian", known=("kernel",), steps=3)
+    task = ImageTask(Picture(simulation.measurement, depth=16), known=simulation.parameters, light="linear")
+    result = solve_picture(solver, task, progress=seen.append)
+    shown = seen[-1].estimate()["image"]
+    assert float((shown - result.picture.pixels).abs().mean()) < 0.02 and len(seen) == 3
+
+
 def test_a_raw_file_is_solved_in_light_by_itself():
     simulation = made(True)
     for source, light in (("RAW developed", "linear"), ("JPEG RGB", "display")):
