@@ -57,15 +57,18 @@ def from_array(given: np.ndarray | Tensor, name: str = "the picture") -> Picture
 
 
 def like(picture: Picture, given: np.ndarray | Tensor) -> Any:
-    """A picture as an array of the kind, the layout and the numbers of another; floats are clipped to 0..1.
+    """A picture as an array of the kind, the layout and the numbers of another.
+
+    Floats are clipped to 0..1, but for a picture of any range, whose numbers they are.
 
     Args:
         picture: With the depth of `given`, as `from_array` made it.
         given: What the array is to be like, by which it has two dimensions or three.
     """
     floats = torch.is_floating_point(given) if isinstance(given, Tensor) else given.dtype.kind == "f"
-    planes = [picture.pixels] if picture.alpha is None else [picture.pixels, picture.alpha]
-    values = torch.cat(planes).clamp(0, 1).permute(1, 2, 0).numpy() if floats else picture.levels()
+    planes = [picture.pixels.clamp(0, 1) if picture.span is None else picture.numbers]
+    planes += [] if picture.alpha is None else [picture.alpha]
+    values = torch.cat(planes).permute(1, 2, 0).numpy() if floats else picture.levels()
     values = values[:, :, 0] if given.ndim == 2 else values
     if isinstance(given, np.ndarray):
         return np.ascontiguousarray(values.astype(given.dtype))

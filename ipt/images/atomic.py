@@ -53,6 +53,8 @@ def check_folder(out: str | os.PathLike[str]) -> Path:
         IptError: It is a file, cannot be made, or cannot be written to.
     """
     folder = Path(out)
+    if folder.is_symlink() and not folder.exists():
+        raise IptError(f"{folder} is a link that leads nowhere, and the output is a folder; choose another name (out=)")
     if folder.exists() and not folder.is_dir():
         raise IptError(f"{folder} is a file, and the output is a folder; choose another name (out=)")
     probe = folder / f".{secrets.token_hex(4)}.partial"

@@ -74,6 +74,13 @@ def check_size(width: int, height: int) -> None:
         raise Unusable(_too_large())
 
 
+def unmultiplied(values: np.ndarray) -> np.ndarray:
+    """Values (H, W, C) whose last channel, alpha, was multiplied into the others, without that; black where it is 0."""
+    colours, alpha = values[:, :, :-1], values[:, :, -1:]
+    divided = np.divide(colours, alpha, out=np.zeros_like(colours), where=alpha > 0)
+    return np.concatenate([divided, alpha], axis=-1)
+
+
 def several(pages: int) -> Unusable:
     """The error to raise where one picture is wanted and there are several pages or frames."""
     return Unusable(

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ipt.extras import imported
 from ipt.images import raster
-from ipt.images.decoded import Decoded, check_size, several
+from ipt.images.decoded import Decoded, check_size, several, unmultiplied
 
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
@@ -36,6 +36,8 @@ def decode(data: bytes) -> Decoded:
     deep = pixels.dtype == np.uint16
     # What has 10 or 12 bits comes moved to the upper ones of 16.
     values = (pixels >> (16 - bits)) / np.float32(2**bits - 1) if deep else pixels / np.float32(255)
+    if file.premultiplied_alpha:
+        values = unmultiplied(values).clip(0, 1)
     exif = Image.Exif()
     with suppress(Exception):
         exif.load(file.info.get("exif") or b"")

@@ -12,7 +12,7 @@ import tifffile
 from PIL import ExifTags, Image
 
 from ipt.images import raster, tiff_samples
-from ipt.images.decoded import Decoded, Unusable, check_size, several
+from ipt.images.decoded import Decoded, Unusable, check_size, several, unmultiplied
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ORIENTATION, _ICC_PROFILE = 274, 34675
@@ -165,10 +165,7 @@ def _decoded(page: tifffile.TiffPage, data: bytes, alpha: int | None) -> Decoded
     bits = int(np.max(page.bitspersample))
     values = values / np.float32(2**bits - 1) if whole else values.astype(np.float32)
     if alpha is not None and page.extrasamples[alpha - colours] == _MULTIPLIED:
-        cover = values[:, :, -1:]
-        values[:, :, :-1] = np.divide(values[:, :, :-1], cover, out=np.zeros_like(values[:, :, :-1]), where=cover > 0)
-        if whole:
-            values = values.clip(0, 1)
+        values = unmultiplied(values).clip(0, 1) if whole else unmultiplied(values)
     if page.photometric == _GREY_INVERTED:
         values = np.concatenate([1 - values[:, :, :1], values[:, :, 1:]], axis=-1)
     tags = page.tags

@@ -237,7 +237,7 @@ def _exposures(picture: Source | Sequence[Source], frames: bool) -> tuple[list[P
 
 def _like(picture: Picture) -> np.ndarray:
     """The array that a file's picture would be."""
-    levels = picture.levels()
+    levels = picture.levels() if picture.span is None else picture.numbers.float().permute(1, 2, 0).numpy()
     return levels[:, :, 0] if levels.shape[2] == 1 else levels
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import warnings
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from ipt.core.errors import IptError
-from ipt.images.decoded import Unusable, check_size, reading
+from ipt.images.decoded import Unusable, check_size, reading, unmultiplied
 from ipt.images.files import decode, read
 
 
@@ -29,6 +30,11 @@ def test_what_is_no_damage_stays_what_it_is():
     with warnings.catch_warnings(record=True) as heard, reading("a.png"):
         warnings.warn("Corrupt EXIF data", UserWarning, stacklevel=1)
     assert heard == []
+
+
+def test_what_alpha_was_multiplied_into():
+    values = np.array([[[0.25, 0.5], [0.3, 0.0], [0.7, 1.0]]])
+    assert np.allclose(unmultiplied(values), [[[0.5, 0.5], [0, 0], [0.7, 1]]])
 
 
 def test_too_many_pixels(tmp_path):

@@ -74,5 +74,12 @@ def test_a_fits_file_comes_back_in_its_own_numbers(tmp_path):
     record = json.loads((tmp_path / "out" / "a.json").read_text())
     low, high = record["span"]
     assert record["files"]["result"] == "a.fits" and low < sky.min() and high > sky.max()
+    restored = ipt.restore(
+        tmp_path / "a.fits",
+        prior={"image": "gaussian", "kernel": "gaussian"},
+        settings={"operator.kernel_size": 7},
+        steps=3,
+    )
     with fits.open(tmp_path / "out" / "a.fits") as units:
+        assert np.allclose(restored.picture, units[0].data, rtol=1e-5)
         assert abs(units[0].data.mean() - sky.mean()) < 30 and (tmp_path / "out" / "report.html").exists()
