@@ -87,7 +87,7 @@ def fit(options: argparse.Namespace) -> None:
         ],
         axis=0,
     )
-    report(rows, predicted, options.diagram)
+    report(rows, predicted, options)
     model.fit(values, right)
     scaler, regression = model[0], model[1]
     weights = {
@@ -104,11 +104,11 @@ def score(options: argparse.Namespace) -> None:
     from ipt.operators.blur.evidence import probability
 
     rows = list(json.loads(options.rows.read_text()).values())
-    report(rows, np.array([probability(row["evidence"]) for row in rows]), options.diagram)
+    report(rows, np.array([probability(row["evidence"]) for row in rows]), options)
 
 
-def report(rows: list[dict[str, Any]], predicted: np.ndarray, diagram: Path | None) -> None:
-    """Areas under the curve, and how often the kernel is right by what was predicted, printed and drawn."""
+def report(rows: list[dict[str, Any]], predicted: np.ndarray, options: argparse.Namespace) -> None:
+    """Areas under the curve, and how often the kernel is right by what was predicted: printed, written and drawn."""
     from sklearn.metrics import roc_auc_score
 
     right = np.array([row["mnc"] > RIGHT for row in rows])
@@ -116,18 +116,27 @@ def report(rows: list[dict[str, Any]], predicted: np.ndarray, diagram: Path | No
     print(
         f"{len(rows)} solves, kernel right in {right.mean():.2f}, error at most twice the told one's {near.mean():.2f}"
     )
-    for name, truth in (("kernel right", right), ("error at most twice", near)):
-        print(f"area under the curve, {name}: {roc_auc_score(truth, predicted):.3f}")
-    edges, points = np.linspace(0, 1, 6), []
+    areas = {
+        name: float(roc_auc_score(truth, predicted))
+        for name, truth in (("kernel right", right), ("error at most twice", near))
+    }
+    for name, area in areas.items():
+        print(f"area under the curve, {name}: {area:.3f}")
+    edges, points, bins = np.linspace(0, 1, 6).round(1).tolist(), [], []
     for low, high in pairwise(edges):
         inside = (predicted >= low) & (predicted <= high if high == 1 else predicted < high)
         if inside.any():
             share = right[inside].mean()
             error = math.sqrt(max(share * (1 - share), 0.25 / inside.sum()) / inside.sum())
             points.append((predicted[inside].mean(), share, error))
+            bins.append(
+                {"from": low, "to": high, "solves": int(inside.sum()), "said": points[-1][0], "right": float(share)}
+            )
             print(f"  {low:.1f}..{high:.1f}: {inside.sum():4d} solves, said {points[-1][0]:.2f}, right {share:.2f}")
-    if diagram:
-        diagram.write_text(drawn(points), encoding="utf-8")
+    if options.summary:
+        options.summary.write_text(json.dumps({"areas": areas, "bins": bins}, indent=1) + "\n", encoding="utf-8")
+    if options.diagram:
+        options.diagram.write_text(drawn(points), encoding="utf-8")
 
 
 def drawn(points: list[tuple[float, float, float]]) -> str:
@@ -164,6 +173,7 @@ def main() -> None:
             command.add_argument("--precision", default="bf16")
         else:
             command.add_argument("--diagram", type=Path)
+            command.add_argument("--summary", type=Path, help="a .json for what is printed")
         if name == "fit":
             command.add_argument("--out", type=Path)
     options = parser.parse_args()

@@ -6,9 +6,11 @@ MkDocs calls the functions `on_...` (`hooks` in mkdocs.yml).
 from __future__ import annotations
 
 import html
+import json
 import posixpath
 import re
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import click
@@ -30,13 +32,17 @@ ELSEWHERE = {
         str(page.relative_to(ROOT)): f"example-plugins/{page.parent.name}.md"
         for page in sorted((ROOT / "examples" / "plugins").glob("*/README.md"))
     },
+    **{
+        str(page.relative_to(ROOT)): f"notebooks/{page.stem}.md"
+        for page in sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
+    },
 }
 """Pages outside docs/, and their place on the site."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds what is not in docs/."""
-    pages = {place: (ROOT / source).read_text(encoding="utf-8") for source, place in ELSEWHERE.items()}
+    pages = {place: markdown_of(ROOT / source) for source, place in ELSEWHERE.items()}
     pages |= {"reference/components.md": components(), "reference/cli.md": command_line()}
     for place, text in pages.items():
         files.append(File.generated(config, place, content=text))
@@ -44,8 +50,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Links between pages of the repository become links between pages of the site."""
+    """Links between pages of the repository become links between pages of the site, links to scripts the scripts."""
     place = page.file.src_uri
+    markdown = re.sub(r"^\[[\w.]+\]\(\.\./(examples/gallery/\w+\.py)\), (.*)$", _script, markdown, flags=re.MULTILINE)
     source = next((source for source, there in ELSEWHERE.items() if there == place), f"docs/{place}")
 
     def moved(match: re.Match[str]) -> str:
@@ -58,6 +65,12 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     return re.sub(r"\]\((?!https?:|#)([^)\s]+)\)", moved, markdown)
 
 
+def _script(match: re.Match[str]) -> str:
+    code = (ROOT / match[1]).read_text(encoding="utf-8")
+    code = code.partition('"""\n\n')[2]
+    return f'??? example "The script ({match[2]})"\n\n' + indent(f"```python\n{code}```", "    ")
+
+
 def on_page_content(html: str, **_: Any) -> str:
     """Formulas as MathML, which browsers show by themselves."""
     return re.sub(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', _formula, html, flags=re.DOTALL)
@@ -65,6 +78,16 @@ def on_page_content(html: str, **_: Any) -> str:
 
 def _formula(match: re.Match[str]) -> str:
     return convert(html.unescape(match[2]).strip(), display="block" if match[1] == "div" else "inline")
+
+
+def markdown_of(source: Path) -> str:
+    """A page of Markdown as it is; of a notebook its text and code."""
+    text = source.read_text(encoding="utf-8")
+    if source.suffix != ".ipynb":
+        return text
+    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(text)["cells"]]
+    parts = [words if kind == "markdown" else f"```python\n{words}\n```" for kind, words in cells]
+    return "\n\n".join([*parts, f"The notebook: `{source.relative_to(ROOT)}`."])
 
 
 def components() -> str:

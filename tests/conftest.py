@@ -27,6 +27,15 @@ def no_third_party_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three steps of `proximal` at most, however many are asked for: to see that something runs."""
+    from ipt.guidance.proximal import Proximal
+    from ipt.sampling.schedules import Karras
+
+    monkeypatch.setattr(Proximal, "schedule", lambda self, steps=None: Karras(min(steps or 3, 3)))
+
+
+@pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_third_party_plugins: None) -> Iterator[Install]:
     """install(distribution, source) puts a real distribution on sys.path (and PYTHONPATH): a module, and metadata with
     an entry point of the group `ipt`. From then on plugins are discovered, in this process and in those it starts.

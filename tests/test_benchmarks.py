@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -28,3 +30,27 @@ def test_what_a_script_imports_is_there(script):
 def test_a_script_says_how_it_is_run(script):
     text = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or ""
     assert script.name in ("common.py", "ffdnet.py") or f"python benchmarks/{script.name}" in text
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(SCRIPTS[0].parent)
+    return importlib.import_module("tables")
+
+
+def test_the_tables_of_the_pages_are_those_of_the_files(tables):
+    found = []
+    for page in tables.PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert tables.filled(text) == text, f"{page.name} is stale: python benchmarks/tables.py"
+        found += re.findall("<!-- table (.*) -->", text)
+        assert text.count("<!-- end of table -->") == text.count("<!-- table ")
+    assert sorted(found) == sorted(tables.TABLES)
+
+
+def test_a_table_follows_its_file(tables, monkeypatch):
+    page = "<!-- table verdict -->\nold\n<!-- end of table -->\n"
+    monkeypatch.setattr(
+        tables, "result", lambda name: {"bins": [{"from": 0, "to": 0.2, "solves": 7, "said": 0.1, "right": 0}]}
+    )
+    assert "| 0 to .2 | 7 | .10 | .00 |\n" in tables.filled(page) and "old" not in tables.filled(page)

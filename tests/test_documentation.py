@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import glob
 import itertools
 import re
 import shlex
+import shutil
 import tomllib
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import SkipTest
 
 import click
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 from ipt.cli.main import cli
 from ipt.core.solver import Solver
-from ipt.guidance.proximal import Proximal
 from ipt.images import files
 from ipt.operators.blur import Blur
 from ipt.operators.blur.kernels import MotionKernels
@@ -28,7 +32,6 @@ from ipt.plugins.discovery import discover
 from ipt.priors import shipped
 from ipt.priors.analytic import GaussianPrior
 from ipt.sampling.multiscale import Multiscale
-from ipt.sampling.schedules import Karras
 from ipt.solve.restore import Restored
 
 ROOT = Path(__file__).parents[1]
@@ -80,14 +83,10 @@ MENTIONED = [arguments for page in (README, *DOCS) for arguments in inline(page)
 
 
 @pytest.fixture
-def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Proximal, "schedule", lambda self, steps=None: Karras(min(steps or 3, 3)))
-
-
-@pytest.fixture
 def analytic(monkeypatch: pytest.MonkeyPatch, few_steps: None) -> None:
     """Gaussians in place of the shipped networks, and a few steps: what is shown runs in no time."""
     monkeypatch.setattr(shipped, "faces", lambda device="cpu", precision="fp32": GaussianPrior(0.0, 0.5))
+    monkeypatch.setattr(shipped, "natural", lambda device="cpu", precision="fp32": GaussianPrior(0.0, 0.5))
     for name in ("kernel", "kernel_uncentred"):
         monkeypatch.setattr(shipped, name, lambda device="cpu", precision="fp32": GaussianPrior(-0.8, 0.3))
 
@@ -247,6 +246,19 @@ def test_the_generator_example_draws_and_serves_as_an_empirical_prior(install):
     assert torch.equal(drawn[1:2], squares.sample([4], (1, 9, 8)))
 
 
+def test_the_test_of_the_contract_page_passes(tmp_path, monkeypatch):
+    (tmp_path / "my_package").mkdir()
+    (tmp_path / "my_package" / "veil.py").write_text(block(README, "python", "plugin module"))
+    monkeypatch.syspath_prepend(tmp_path)
+    (source,) = blocks(ROOT / "docs" / "contract.md", "python")
+    shown: dict[str, Any] = {}
+    exec(compile(source, "contract.md", "exec"), shown)
+    (mark,) = shown["test_contract"].pytestmark
+    for check in mark.args[1]:
+        with suppress(SkipTest):
+            shown["test_contract"](check)
+
+
 # The commands
 
 
@@ -262,6 +274,43 @@ def test_commands_of_the_pages_parse(arguments):
         return
     # A command named in a sentence may lack what it needs; what it has must be right.
     command.make_context(name, [*rest], resilient_parsing=arguments not in WHOLE)
+
+
+ELSEWHERE = ("app", "train", "bench", "new-plugin", "weights")
+"""Commands that take hours as they are shown, or do not end, and are tried by tests of their own."""
+NEEDED = ("haze", "veil", "ffhq", "hf:", "deepinv:", "my-", "mine.yaml", "--watch")
+"""What the tests of plugins, of the hub and of optional packages bring, or what does not end by itself."""
+
+
+def feasible(arguments: list[str]) -> bool:
+    """Nor what has no INPUT (a solve of its own face, in tests/cli), or asks of what another command has left."""
+    alone = arguments[:2] == ["solve", "--operator"] or arguments == ["cite", "out"]
+    return (
+        arguments[0] not in ELSEWHERE and not alone and not any(need in word for word in arguments for need in NEEDED)
+    )
+
+
+RUNNABLE: dict[str, list[list[str]]] = {}
+for page in (README, *DOCS):
+    shown = [arguments for source in blocks(page, "bash") for arguments in commands(source) if feasible(arguments)]
+    # What an earlier page has shown was run there.
+    if fresh := [arguments for arguments in shown if all(arguments not in before for before in RUNNABLE.values())]:
+        RUNNABLE[page.name] = fresh
+SMALL = "photo.jpg sharp.png photos/a.png more/a.png faces/a.png clean/a.png frames/1.png frames/2.png".split()
+
+
+@pytest.mark.parametrize("page", RUNNABLE)
+def test_the_commands_of_a_page_run(page, workplace, analytic):
+    """One after the other, with small pictures under the names that the page gives them."""
+    for name in (*SMALL, "hazy.png", "pictures/a.png", "large/a.png"):
+        place = workplace / name
+        place.parent.mkdir(exist_ok=True)
+        side = 80 if name == "large/a.png" else 32
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (side, side, 3), np.uint8)).save(place)
+    for arguments in RUNNABLE[page]:
+        if "-o" in arguments:
+            shutil.rmtree(arguments[arguments.index("-o") + 1], ignore_errors=True)
+        run(*[found for word in arguments for found in (sorted(glob.glob(word)) if "*" in word else [word])])
 
 
 def test_components_in_the_commands_exist():

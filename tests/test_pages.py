@@ -166,12 +166,6 @@ def test_modules_and_files_named_in_prose_exist():
         assert (ROOT / path).exists(), path
 
 
-def test_the_benchmark_table_has_its_place():
-    text = PAGES[0].read_text(encoding="utf-8")
-    assert text.count("<!-- benchmark table -->\n") == 1
-    assert text.index("<!-- benchmark table -->") < text.index("<!-- end of benchmark table -->")
-
-
 def test_the_changes_are_sorted_and_begin_with_this_version():
     """In the form of Keep a Changelog; what a version in development has is unreleased."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -1,0 +1,177 @@
+"""The tables of figures on the pages, made from the files in benchmarks/results.
+
+    python benchmarks/tables.py
+
+On a page, a table stands between `<!-- table NAME -->` and `<!-- end of table -->`; NAME is one of TABLES. A test fails
+where a page says something else than the files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import interval
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples" / "plugins" / "README.md"]
+
+
+def result(name: str) -> Any:
+    """A file of results, by its name without suffix."""
+    return json.loads((Path(__file__).with_name("results") / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def short(number: float | str, digits: int | None = None) -> str:
+    """With so many digits after the point, and no 0 before it."""
+    text = str(number) if digits is None else f"{number:.{digits}f}"
+    return re.sub(r"(?<![\d.])0(?=\.\d)", "", text)
+
+
+def mean(rows: Iterable[dict[str, Any]], key: str, digits: int) -> str:
+    """Of a column."""
+    return short(float(np.mean([row[key] for row in rows])), digits)
+
+
+def lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    each = [" | ".join(["", *row, ""]).strip().replace("|  |", "| |").replace("|  |", "| |") for row in (header, *rows)]
+    return "\n".join([each[0], "|---" * len(header) + "|", *each[1:]]) + "\n"
+
+
+def blind_deblurring() -> str:
+    files = (
+        ("prox_motion_circular", "`proximal`"),
+        ("dps_motion_circular", "`dps`, 1000 steps, 20 faces"),
+        ("prox_motion_reflect_unknown", "`proximal`"),
+        ("dps_motion_reflect", "`dps`, 1000 steps, 20 faces"),
+        ("prox_true_unknown", "`proximal`, true kernel"),
+        ("prox_gauss_circular", "`proximal`"),
+        ("dps_gauss_circular", "`dps`, 1000 steps, 20 faces"),
+        ("prox_gauss_unknown", "`proximal`"),
+    )
+    rows = []
+    for name, guidance in files:
+        found = result(name)
+        options = found["options"]
+        told = "nothing" if options["border"] == "unknown" else options["border"]
+        psnr, mnc = (
+            short(" ".join(interval([row[key] for row in found["rows"]], digits)).replace("..", " to "))
+            for key, digits in (("psnr", 1), ("mnc", 3))
+        )
+        kernels = {"motion": "motion", "gaussian": "Gaussian"}[options["kernels"]]
+        rows.append(
+            [guidance, kernels, f"{options['made_with']} / {told}", psnr, "" if options["true_kernel"] else mnc]
+        )
+    return lines(["guidance", "kernels", "border of the data / told", "PSNR", "MNC"], rows)
+
+
+def turbulence() -> str:
+    files = (
+        ("patches_proximal", "all, `proximal`, 100 steps"),
+        ("patches_proximal_50_steps", "all, `proximal`, 50 steps"),
+        ("patches_blur_alone", "tilt ignored, `proximal`, 100 steps"),
+        ("patches_dps", "all, `dps`, 1000 steps"),
+        ("patches_1_frame", "all, `proximal`, 50 steps"),
+        ("patches_8_frames", "all, `proximal`, 50 steps"),
+        ("kolmogorov_default", "all, `proximal`, 100 steps"),
+        ("kolmogorov_blur_alone", "tilt ignored, `proximal`, 100 steps"),
+        ("kolmogorov_1_frame", "all, `proximal`, 50 steps"),
+        ("kolmogorov_8_frames", "all, `proximal`, 50 steps"),
+    )
+    rows = []
+    for name, by in files:
+        found = result(f"turbulence_{name}")
+        options, each = found["options"], found["rows"]
+        fields = {"patches": "patches", "kolmogorov": "Kolmogorov"}[options["fields"]]
+        tilt = ["", ""] if options["solve"] == "blur" else [mean(each, "epe", 3), mean(each, "epe_zero", 3)]
+        scores = [mean(each, key, 1) for key in ("psnr_measurement", "psnr", "psnr_registered")]
+        rows.append([fields, str(options["frames"]), by, str(len(each)), *scores, *tilt])
+    return lines(
+        ["fields", "frames", "solved for, by", "faces", "measured", "PSNR", "registered", "tilt", "zeros"], rows
+    )
+
+
+def known_kernel() -> str:
+    rows = []
+    for row in result("known_kernel")["rows"]:
+        scores = [f"{row[key]:.1f}" for key in ("measured", "wiener", "rl", "tv", "cut", "whole")]
+        rows.append([row["picture"].removesuffix(".jpg"), row["kernel"], *scores])
+    return lines(
+        [
+            "picture",
+            "kernel",
+            "measured",
+            "Wiener",
+            "Richardson-Lucy",
+            "total variation",
+            "`ipt`",
+            "`ipt`, border given",
+        ],
+        rows,
+    )
+
+
+def verdict() -> str:
+    rows = [
+        [
+            short(f"{one['from']:g} to {one['to']:g}"),
+            str(one["solves"]),
+            *(short(one[key], 2) for key in ("said", "right")),
+        ]
+        for one in result("verdict_fit")["bins"]
+    ]
+    return lines(["said", "solves", "mean said", "right"], rows)
+
+
+def example_plugins() -> str:
+    unknowns = {
+        "ipt-defocus": ("the radius of a disc, 1 to 5 px", " px"),
+        "ipt-gamma": ("exponent and gain of a camera's response", ""),
+        "ipt-downscale": ("two widths of the filter before downscaling, .6 to 2 px", " px"),
+        "ipt-mri-motion": ("a shift for each of 64 readouts, rms .7 px", " px"),
+    }
+    rows = []
+    for name, (unknown, unit) in unknowns.items():
+        run = result("examples")["runs"][name][0]
+        errors = [float(np.median([row[f"{each}_rms"] for row in run["rows"]])) for each in run["parameters"]]
+        found = " and ".join(short(f"{error:.2g}") for error in errors) + unit
+        psnr = " / ".join(mean(run["rows"], key, 1) for key in ("psnr", "psnr_known"))
+        rows.append([f"[{name}]({name})", unknown, found, psnr])
+    return lines(
+        ["package", "unknown besides the picture", "found, typically within", "PSNR: blind / with the true parameters"],
+        rows,
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "blind deblurring": blind_deblurring,
+    "turbulence": turbulence,
+    "known kernel": known_kernel,
+    "verdict": verdict,
+    "example plugins": example_plugins,
+}
+
+
+def filled(page: str) -> str:
+    """A page with its tables as the files have them."""
+    return re.sub(
+        r"(<!-- table ([\w ]+) -->\n).*?(?=<!-- end of table -->)",
+        lambda match: f"{match[1]}\n{TABLES[match[2]]()}\n",
+        page,
+        flags=re.DOTALL,
+    )
+
+
+def main() -> None:
+    """Write every page anew."""
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
