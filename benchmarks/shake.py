@@ -111,6 +111,7 @@ def main() -> None:
                 "mnc": float(np.mean([metrics.kernel_mnc(a[None], b[None]) for a, b in zip(found, true, strict=True)])),
                 "residual": float(solution.residual[0]) / NOISE,
                 "probability": solution.assessments[0].probability if solution.assessments else None,
+                "locality": solution.assessments[0].evidence.get("locality") if solution.assessments else None,
                 "seconds": time.perf_counter() - began,
             }
             rows.append(row)

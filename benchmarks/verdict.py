@@ -64,7 +64,7 @@ def solve(options: argparse.Namespace) -> None:
 
 
 def _table(rows: list[dict[str, Any]]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
-    names = sorted(rows[0]["evidence"])
+    names = sorted(set.intersection(*(set(row["evidence"]) for row in rows)) - {"locality"})
     values = np.array([[row["evidence"][name] for name in names] for row in rows])
     return names, values, np.array([row["mnc"] > RIGHT for row in rows]), np.array([row["picture"] for row in rows])
 

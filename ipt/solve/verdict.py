@@ -48,9 +48,9 @@ def verdict(ratio: float, noise: float, probability: float | None = None, doubt:
     found = f"the residual is {ratio:.2f} times the noise level"
     if probability is not None:
         percent = f"{min(99, max(1, round(100 * probability)))} %"
-        if probability >= LIKELY:
-            return Verdict(f"likely right ({percent})", (found,))
         findings = (doubt, found) if doubt else (found,)
+        if probability >= LIKELY:
+            return Verdict(f"likely right ({percent})", findings)
         return Verdict(
             f"likely wrong ({percent} that it is right)", findings, ("try another seed=, or more draws (effort=)",)
         )

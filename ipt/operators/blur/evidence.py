@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ipt.core.abilities import Assessment
 from ipt.core.observation import Observation
+from ipt.operators.blur.locality import DIFFERS
 
 _LOW_PASS = 2.0
 """Pixels: standard deviation of the Gaussian that leaves a residual's low frequencies."""
@@ -30,12 +31,12 @@ _FAR = 24
 
 
 def assessments(numbers: Mapping[str, Tensor]) -> list[Assessment]:
-    """One of each solution; numbers: their evidence, (B,) each, by name."""
+    """One of each solution; numbers: their evidence, (B,) each, by name (`locality` where one kernel is assumed)."""
     found = []
     for values in zip(*(each.tolist() for each in numbers.values()), strict=True):
         one = dict(zip(numbers, values, strict=True))
         right = probability(one)
-        found.append(Assessment(right, "" if right >= 0.5 else _doubt(one), one))
+        found.append(Assessment(right, _doubt(one, right), one))
     return found
 
 
@@ -127,16 +128,20 @@ def probability(numbers: Mapping[str, float]) -> float:
     return 1 / (1 + math.exp(-max(-30.0, total)))
 
 
-def _doubt(numbers: Mapping[str, float]) -> str:
-    """The likeliest reason for a wrong solution, in words."""
+def _doubt(numbers: Mapping[str, float], right: float) -> str:
+    """What is likely wrong with a solution, in words; right: the probability that its kernel is not."""
+    if numbers.get("locality", 0.0) > DIFFERS:
+        return "the blur seems to differ from place to place, as of a camera that turned: try operator=shake"
+    if right >= 0.5:
+        return ""
     if numbers["kernel_border"] > 0.03:
         return "the kernel reaches the edge of its window, so it may be wider: give a larger operator.kernel_size"
     if numbers["sharpening"] < 0.1:
         return "the picture has hardly changed, so it may not be blurred, or too little of it is sharp enough to tell"
     if numbers["residual"] > 0.7 and numbers["residual_structure"] > 0.5:
         return (
-            "what is left unexplained follows the picture's edges, as with something that moved, a blur that differs "
-            "from place to place, or clipped lights: leave these out with mask="
+            "what is left unexplained follows the picture's edges, as with something that moved, or clipped lights: "
+            "leave these out with mask="
         )
     if numbers["ringing"] > 0.6:
         return "the picture repeats itself as ringing does, so the kernel was not found"

@@ -33,6 +33,7 @@ from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators.blur.centring import doubled, moved, moved_kernel, off_centre, rescaled
 from ipt.operators.blur.evidence import assessments, evidence
+from ipt.operators.blur.locality import locality
 from ipt.operators.blur.measured import Measured, double
 from ipt.operators.blur.padded_frame import PaddedFrame
 from ipt.operators.blur.steps import solve_image, solve_kernel
@@ -210,10 +211,13 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         """By the residual, the image, and the kernel beside its rivals (`ipt.operators.blur.evidence`)."""
         if "kernel" not in rivals:
             return []
-        residual = observation.residual(self.forward(image, parameters["kernel"]))
-        return self.assessed(observation, image, parameters["kernel"], residual, rivals["kernel"], denoise)
+        kernel, frame = parameters["kernel"], self.frame(tuple(image.shape[1:]))
+        residual = observation.residual(self.forward(image, kernel))
+        differs = locality(observation, residual, image.clamp(0, 1), frame)
+        found = self.evidence(observation, image, kernel, residual, rivals["kernel"], denoise)
+        return assessments({**found, "locality": differs})
 
-    def assessed(
+    def evidence(
         self,
         observation: Observation,
         image: Tensor,
@@ -221,13 +225,13 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         residual: Tensor,
         rivals: Tensor,
         denoise: Callable[[Tensor, float], Tensor],
-    ) -> list[Assessment]:
-        """As `assess`, of images with a kernel (B, 1, h, w) and the residual that they leave."""
+    ) -> dict[str, Tensor]:
+        """The numbers of `ipt.operators.blur.evidence`, of a kernel (B, 1, h, w) and the residual that is left."""
         sides, scale, of_rivals = (kernel.shape[-2], kernel.shape[-1]), 1, tuple(rivals.shape[-2:])
         while sides != of_rivals and min(sides) > min(of_rivals):
             sides, scale = _half_sides(sides, sides), 2 * scale
         image, frame = image.clamp(0, 1), self.frame(tuple(image.shape[1:]))
-        return assessments(evidence(observation, residual, image, frame, kernel, rivals, scale, denoise))
+        return evidence(observation, residual, image, frame, kernel, rivals, scale, denoise)
 
     def image_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]

@@ -30,6 +30,7 @@ from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators.blur.centring import moved, moved_kernel, off_centre
+from ipt.operators.blur.evidence import assessments
 from ipt.operators.blur.measured import Measured, double
 from ipt.operators.blur.operator import Blur, without_whole_pixels
 from ipt.operators.shake.steps import solve_image, solve_kernels
@@ -147,7 +148,7 @@ class Shake(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenab
         kernel = parameters["kernel"]
         residual = observation.residual(self.forward(image, kernel))
         middle = kernel[:, self.tiles // 2 * (self.tiles + 1)][:, None]
-        return self.blur.assessed(observation, image, middle, residual, rivals["kernel"], denoise)
+        return assessments(self.blur.evidence(observation, image, middle, residual, rivals["kernel"], denoise))
 
     def image_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]

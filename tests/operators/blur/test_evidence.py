@@ -135,6 +135,7 @@ def test_blur_assesses_every_solution_of_a_batch_for_itself(picture):
         (alone,) = operator.assess(observation, image[own], {"kernel": found[own]}, others, smoothed)
         assert alone.probability == pytest.approx(together[index].probability, abs=1e-5)
         assert 0 < alone.probability < 1 and bool(alone.doubt) == (alone.probability < 0.5)
+        assert alone.evidence["locality"] == pytest.approx(together[index].evidence["locality"], rel=1e-3)
     assert together[0].probability > together[1].probability
     assert operator.assess(both, image, {"kernel": found}, {}, smoothed) == []
 
@@ -147,8 +148,11 @@ def test_blur_assesses_every_solution_of_a_batch_for_itself(picture):
         ({"residual": 1.0, "residual_structure": 0.8}, "mask="),
         ({"ringing": 0.9}, "ringing"),
         ({}, "kernel was not found"),
+        ({"locality": 0.5}, "operator=shake"),
     ],
 )
 def test_doubts_are_said_in_words(changed, words):
     usual = {"kernel_border": 0.0, "sharpening": 0.5, "residual": 0.0, "residual_structure": 0.0, "ringing": 0.1}
-    assert words in module._doubt({**usual, **changed})
+    assert words in module._doubt({**usual, **changed}, 0.2)
+    # Of a kernel that is likely right only that it does not hold everywhere.
+    assert bool(module._doubt({**usual, **changed}, 0.9)) == ("locality" in changed)
