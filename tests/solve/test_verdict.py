@@ -25,7 +25,7 @@ def test_verdicts():
 )
 def test_a_probability_speaks_before_the_residual(probability, words):
     found = str(verdict(9.0, 0.01, probability, "rings"))
-    assert found.startswith(words) and "9.00 times" in found
+    assert found.startswith(words) and "9.00 times" in found and "rings" in found
     assert is_good(found) == (probability >= 0.5) == ("effort=" not in found)
     assert is_good(str(verdict(1.0, 0.01))) and not is_good(str(verdict(9.0, 0.01)))
 
