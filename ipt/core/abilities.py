@@ -72,7 +72,7 @@ class ExactSteps(ABC):
 
 
 class MultiFrame(ExactSteps):
-    """Steps that take F times as many measurements, parameters and beliefs as images, those of an image in a row."""
+    """Steps that take F times as many measurements, parameters and beliefs as images; of shared ones, one an image."""
 
 
 class Framed(ABC):

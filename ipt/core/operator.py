@@ -31,6 +31,7 @@ class ParameterSpec:
     unit: str = ""
     prior: str | Prior = ""  # its usual prior, or the name of one; "": what `normal` says of it, or else `range`
     copies: int = 1  # so many independent parameters of C / copies channels in a row, and the prior sees each alone
+    shared: bool = False  # one for all frames of a series, which have one each otherwise
     generator: str = ""  # name of what usually draws it in simulations; "": what `normal` and `range` say
     noise_ratio: float = 0.125  # noise level at which it is best estimated, as a share of the image's
     range: tuple[float, float] | None = None  # its lowest and highest value, in `unit`

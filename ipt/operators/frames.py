@@ -1,9 +1,10 @@
-"""Several exposures of one scene: one image, and for every frame parameters of its own."""
+"""Several exposures of one scene: one image, and for every frame parameters of its own, but for those they share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import cast
 
 from torch import Tensor
@@ -22,15 +23,18 @@ from ipt.core.abilities import (
 )
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
-from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
+from ipt.core.operator import IMAGE, ParameterSpec, ParametricOperator, Unknowns
 from ipt.linalg.covariances import Covariance, Isotropic, rearranged
+from ipt.operators.compose import nominal_parameters
+from ipt.sampling.initial import Initializable
 
 
 @dataclass(frozen=True)
-class Frames(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Wrapper):
+class Frames(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Initializable, Wrapper):
     """`count` measurements of one image by an operator, as one measurement: (count * C, H, W), frame after frame.
 
     Parameters are stacked the same way, (count * c, h, w); their priors see each frame's alone (ParameterSpec.copies).
+    What all frames share (ParameterSpec.shared) is (c, h, w).
     """
 
     operator: ParametricOperator
@@ -53,24 +57,29 @@ class Frames(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsena
         return cast(Framed, self.operator).frame(image_shape)
 
     def resized(self, known: Mapping[str, Tensor]) -> Frames:
-        return replace(self, operator=cast(Resizable, self.operator).resized(self._apart(known)))
+        return replace(self, operator=cast(Resizable, self.operator).resized(self._by_frame(known)))
 
     def rescaled(self, known: Mapping[str, Tensor], scale: float) -> Unknowns:
-        found = cast(Resizable, self.operator).rescaled(self._apart(known), scale)
-        return {name: self._together(value) for name, value in found.items()}
+        return self._of_frames(cast(Resizable, self.operator).rescaled(self._by_frame(known), scale))
 
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
         return {
-            name: replace(spec, shape=(self.count * spec.shape[0], *spec.shape[1:]), copies=self.count * spec.copies)
+            name: spec
+            if spec.shared
+            else replace(spec, shape=(self.count * spec.shape[0], *spec.shape[1:]), copies=self.count * spec.copies)
             for name, spec in self.operator.parameters(image_shape).items()
         }
 
+    @cached_property
+    def shared(self) -> frozenset[str]:
+        """Names of the parameters that all frames have in common."""
+        return frozenset(name for name, spec in nominal_parameters(self.operator).items() if spec.shared)
+
     def forward(self, image: Tensor, **parameters: Tensor) -> Tensor:
-        return self._together(self.operator.forward(self._each(image), **self._apart(parameters)))
+        return self._together(self.operator.forward(self._each(image), **self._by_frame(parameters)))
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
-        valid = self.operator.constrain(self._apart(parameters))
-        return {name: self._together(value) for name, value in valid.items()}
+        return self._of_frames(self.operator.constrain(self._by_frame(parameters)))
 
     def coarser(self, image_shape: tuple[int, ...]) -> Coarser | None:
         """As many frames of what the operator is in a picture of half the sides."""
@@ -80,23 +89,35 @@ class Frames(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsena
             return None
 
         def enlarged(parameters: Unknowns) -> Unknowns:
-            return {name: self._together(value) for name, value in coarser.enlarged(self._apart(parameters)).items()}
+            return self._of_frames(coarser.enlarged(self._by_frame(parameters)))
 
         return Coarser(replace(self, operator=coarser.operator), enlarged)
+
+    def initial(self, observation: Observation, frames: int = 1) -> Unknowns | None:
+        """The operator's own, of all frames."""
+        able = cast(Initializable, self.operator)
+        found = able.initial(self._observation(observation), frames * self.count)
+        if found is None:
+            return None
+        return {IMAGE: found.pop(IMAGE), **self._of_frames(found)}
 
     def parameter_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Belief], known: Mapping[str, Tensor]
     ) -> Unknowns | None:
         """The operator's own: all frames at once where it takes frames, else each with the image to itself."""
         exact = ability(self.operator, ExactSteps)
-        if exact is None:
+        if exact is None or (not isinstance(exact, MultiFrame) and self.shared & parameters.keys()):
             return None
         if not isinstance(exact, MultiFrame):
             covariance = Isotropic(self._each(image.covariance.variance))
             image = replace(image, mean=self._each(image.mean), covariance=covariance)
-        beliefs = {name: self._belief(belief) for name, belief in parameters.items()}
-        found = exact.parameter_step(self._observation(observation), image, beliefs, self._apart(known))
-        return None if found is None else {name: self._together(value) for name, value in found.items()}
+            known = self._by_frame(known)
+        found = exact.parameter_step(
+            self._observation(observation), image, self._beliefs(parameters), self._apart(known)
+        )
+        if found is None:
+            return None
+        return {name: value if name in self.shared else self._together(value) for name, value in found.items()}
 
     def image_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]
@@ -105,8 +126,7 @@ class Frames(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsena
         exact = ability(self.operator, ExactSteps)
         if exact is None or (self.count > 1 and not isinstance(exact, MultiFrame)):
             return None
-        seen = {name: self._belief(belief) for name, belief in beliefs.items()}
-        return exact.image_step(self._observation(observation), image, self._apart(parameters), seen)
+        return exact.image_step(self._observation(observation), image, self._apart(parameters), self._beliefs(beliefs))
 
     def _observation(self, observation: Observation) -> Observation:
         mask = observation.mask
@@ -128,8 +148,23 @@ class Frames(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsena
         batch, channels, *sides = frames.shape
         return frames.reshape(batch // self.count, channels * self.count, *sides)
 
-    def _apart(self, stacked: Mapping[str, Tensor]) -> Unknowns:
-        return {name: self._frames(value) for name, value in stacked.items()}
+    def _apart(self, parameters: Mapping[str, Tensor]) -> Unknowns:
+        """Every frame's own, and once an image what its frames share."""
+        return {name: value if name in self.shared else self._frames(value) for name, value in parameters.items()}
+
+    def _by_frame(self, parameters: Mapping[str, Tensor]) -> Unknowns:
+        """All parameters of every frame."""
+        return {name: self._each(v) if name in self.shared else self._frames(v) for name, v in parameters.items()}
+
+    def _of_frames(self, parameters: Mapping[str, Tensor]) -> Unknowns:
+        """The inverse of `_by_frame`."""
+        return {
+            name: value[:: self.count] if name in self.shared else self._together(value)
+            for name, value in parameters.items()
+        }
+
+    def _beliefs(self, beliefs: Mapping[str, Belief]) -> dict[str, Belief]:
+        return {name: one if name in self.shared else self._belief(one) for name, one in beliefs.items()}
 
     def _belief(self, belief: Belief) -> Belief:
         prior = belief.prior_covariance

@@ -65,6 +65,8 @@ def ipt_priors() -> Iterable[Component]:
     yield Component("empirical", "ipt.priors.empirical:EmpiricalPrior", "any set of samples, with its exact denoiser")
     tilt = "tilt fields of turbulence: Gaussian fields, exact"
     yield Component("tilt", "ipt.priors.tilt:TiltPrior", tilt, _cite("fried1975differential"))
+    atmosphere = "kernels of short exposures through turbulence, by physics: exact"
+    yield Component("atmosphere", "ipt.priors.atmosphere:AtmospherePrior", atmosphere, _cite("fried1966optical"))
     smooth = "smooth fields over the picture, such as fog's transmission: Gaussian, exact"
     yield Component("smooth", "ipt.priors.smooth:SmoothPrior", smooth)
     yield Component("gaussian", "ipt.priors.analytic:GaussianPrior", "independent Gaussian entries, exact")

@@ -25,6 +25,7 @@ from ipt.core.solver import Solution, Solver, State, canonical
 from ipt.linalg.norms import rms
 from ipt.linalg.random import Noise, image_seed
 from ipt.linalg.resampling import doubled, halved
+from ipt.sampling.initial import Initializable
 from ipt.sampling.schedules import Tail
 
 LIKELIHOOD_LEVEL = 0.1
@@ -39,6 +40,7 @@ class Level:
     problem: Problem
     enlarged: Callable[[Unknowns], Unknowns]  # from its physical unknowns to the next level's, before `constrain`
     draws: int = 1  # of each image; the problem has as many of each, one after the other
+    initial: Unknowns | None = None  # normalized, to begin at instead of with nothing
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -77,7 +79,7 @@ class Multiscale:
             solver = level.solver if start is None else replace(level.solver, schedule=Tail(schedule, start))
             draws = max(1, self.draws >> doubling) if doubling + 1 < len(levels) else 1
             levels[doubling] = replace(level, solver=solver, problem=level.problem.repeated(draws), draws=draws)
-        return tuple(levels)
+        return tuple(levels) if len(levels) > 1 else (self._initialized(levels[0]),)
 
     def steps(
         self, problem: Sequence[Level], seeds: Sequence[int] | None = None, resume: State | None = None
@@ -99,6 +101,8 @@ class Multiscale:
                     del rivals[IMAGE]
             elif state is not None:
                 own = replace(state, index=state.index - first, total=steps)
+            elif level.initial is not None:
+                own = level.solver.start(level.problem, Noise(drawn), level.initial)
             if own is None or own.index < steps:
                 for found in level.solver.steps(level.problem, drawn, own):
                     residual = found.residual.unflatten(0, (-1, level.draws)).amin(1)
@@ -154,6 +158,23 @@ class Multiscale:
         for state in self.steps(problem, seeds):
             trace.append(state.residual)
         return self.solution(problem, state, trace)
+
+    def _initialized(self, level: Level) -> Level:
+        """The same, begun at what its operator finds beforehand, where rule and operator allow it."""
+        rule, operator = ability(self.solver.rule, CoarseToFine), ability(level.problem.operator, Initializable)
+        problem, start = level.problem, None if rule is None else rule.restart(1)
+        found = None if start is None or operator is None else operator.initial(problem.observation)
+        if start is None or found is None or found.keys() & problem.known.keys():
+            return level
+        top = self.solver.sigmas()[0]
+        like, clean = problem.observation.measurement, {}
+        for name, one in problem.normalizations.items():
+            if name in found:
+                clean[name] = one.normalized(found[name])
+            else:
+                clean[name] = problem.priors[name].denoise(like.new_zeros(len(like), *one.shape), top)
+        schedule = self.solver.schedule or self.solver.rule.schedule()
+        return replace(level, solver=replace(self.solver, schedule=Tail(schedule, start)), initial=clean)
 
     def _coarser(self, level: Level) -> Level | None:
         """The same with an image of half the sides; None where rule, operator or priors have no use for that."""

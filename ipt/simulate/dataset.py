@@ -132,7 +132,9 @@ class _Dataset:
         frames = options.frames or 1
         try:
             made = [
-                simulate(clean.pixels, self.operator, self.generators, options.noise, one, options.cut, camera)
+                simulate(
+                    clean.pixels, self.operator, self.generators, options.noise, one, options.cut, camera, scene=seed
+                )
                 for one in exposure_seeds(seed, frames)
             ]
         except ValueError as error:

@@ -56,6 +56,7 @@ def simulate(
     cut: bool = False,
     camera: Camera | None = None,
     known: Mapping[str, Tensor] | None = None,
+    scene: int | None = None,
 ) -> Simulation:
     """A measurement of a clean picture.
 
@@ -73,6 +74,7 @@ def simulate(
             The frame is the largest in the picture's middle.
         camera: What else happens; None: nothing, and the measurement is not clipped.
         known: Parameters that are given instead of drawn, (1, C, H, W) by name.
+        scene: Of several frames of a picture, the seed of what they share; None: it is the only one.
 
     Raises:
         IptError: A parameter without a generator, a generator without a parameter, a picture that the operator does not
@@ -86,7 +88,9 @@ def simulate(
         _check_names([*generators, *given], specs)
         sides = framed_shape(operator, tuple(image.shape[1:]))[1:]
         drawn = {
-            name: given[name] if name in given else _drawn(name, spec, generators.get(name), seed, (sides[0], sides[1]))
+            name: given[name]
+            if name in given
+            else _drawn(name, spec, generators.get(name), _of(spec, seed, scene), (sides[0], sides[1]))
             for name, spec in specs.items()
         }
         valid, light = constrained(operator, specs, drawn), own.light(image)
@@ -114,6 +118,10 @@ def simulate(
         clipped=float(((values < 0) | (values > 1)).double().mean()),
         direction=None if direction is None else (float(direction[0]), float(direction[1])),
     )
+
+
+def _of(spec: ParameterSpec, seed: int, scene: int | None) -> int:
+    return scene if spec.shared and scene is not None else seed
 
 
 def check_camera(operator: ParametricOperator, camera: Camera, cut: bool) -> None:

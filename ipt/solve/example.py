@@ -111,11 +111,14 @@ def example(
         raise IptError(f"the example cannot be degraded: {error}") from error
     generators = generators_for(names, _settings(names, specs, side))
     image, cut = _image(operator, side, shape)
-    each = {name: value.reshape(frames, -1, *value.shape[2:]) for name, value in values.items()}
+    each = {
+        name: value if specs[name].shared else value.reshape(frames, -1, *value.shape[2:])
+        for name, value in values.items()
+    }
     made = []
     for number, one in enumerate(exposure_seeds(seed, frames)):
-        own = {name: value[number : number + 1] for name, value in each.items()}
-        made.append(simulate(image, operator, generators, NOISE, one, cut, known=own))
+        own = {name: value[min(number, len(value) - 1)][None] for name, value in each.items()}
+        made.append(simulate(image, operator, generators, NOISE, one, cut, known=own, scene=seed))
     parameters = {name: torch.stack([one.parameters[name] for one in made]) for name in specs}
     return Example(
         exposures=tuple(Picture(one.measurement.clamp(0, 1), depth=16, source="example") for one in made),

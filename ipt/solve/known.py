@@ -22,6 +22,8 @@ def checked(
 ) -> dict[str, Tensor]:
     """Known parameters as a solve of one image of several frames takes them, (1, frames * C, H, W) each.
 
+    What all frames share is (1, C, H, W).
+
     Args:
         known: by name, (C, H, W), the same for all frames, or (frames, C, H, W).
         operator: of a single frame.
@@ -44,6 +46,13 @@ def checked(
             )
         each = _surrounded(specs[name], each, operator, image_shape)
         _check(name, specs[name], each, image_shape, frames)
+        if specs[name].shared:
+            if not bool((each == each[:1]).all()):
+                raise IptError(
+                    f"all frames share one {name}, and the known ones differ; give one, or a {name} for each frame to "
+                    f"an operator that has them (turbulence: operator.kernels=each)"
+                )
+            each = each[:1]
         found[name] = each.flatten(0, 1)[None]
     return found
 

@@ -4,8 +4,8 @@ For an input a.png: a.png (the result, with the suffix of its format), a.measure
 a.kernel.npy for a parameter named "kernel", with a picture a.kernel.png if it has one channel (or two: a field); with
 samples a.sample1.png and a.sample1-kernel.png ..., a.spread.npy and a.spread.png; with the truth a.reference.png;
 where not all was trusted a.mask.png; and a.json. Of several frames, a.measurement.png is the first, a.mean.png and
-a.median.png are made of them all, a.kernel.npy is (frames, C, H, W), and a.kernel.png and a.residual.png show one
-beside the other. The a.json is written last: where it is, all is there.
+a.median.png are made of them all, a.kernel.npy is (frames, C, H, W), or (C, H, W) where they share it, and a.kernel.png
+and a.residual.png show one beside the other. The a.json is written last: where it is, all is there.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def write_result(out: Path, stem: str, result: ImageResult) -> Path:
             "shape": list(result.picture.shape),
             "depth": result.picture.depth,
             "frames": result.frames,
-            "sizes": {name: list(_apart(value, result.frames)[0].shape) for name, value in result.parameters.items()},
+            "sizes": {name: list(_each(result, name, value)[0].shape) for name, value in result.parameters.items()},
             "files": files,
         }
         with atomic(folder / f"{stem}.json") as file:
@@ -161,8 +161,8 @@ def _write_files(folder: Path, stem: str, result: ImageResult) -> dict[str, str]
         picture(name, combined)
     picture("residual", _sheet([residual_picture(one, result.noise) for one in _apart(result.residual, result.frames)]))
     for name, value in result.parameters.items():
-        each = _apart(value, result.frames)
-        values(name, each if result.frames > 1 else value)
+        each = _each(result, name, value)
+        values(name, each if len(each) > 1 else value)
         behind = result.picture.pixels
         shown = [drawn for one in each if (drawn := parameter_picture(one, behind)) is not None]
         if shown:
@@ -170,7 +170,7 @@ def _write_files(folder: Path, stem: str, result: ImageResult) -> dict[str, str]
     for number, sample in enumerate(result.samples if result.samples is not None else (), 1):
         picture(f"sample {number}", result.picture.with_pixels(sample))
         for name, value in result.drawn.items():
-            if (drawn := parameter_picture(_apart(value[number - 1], result.frames)[0], sample)) is not None:
+            if (drawn := parameter_picture(_each(result, name, value[number - 1])[0], sample)) is not None:
                 picture(f"sample {number}-{name}", drawn)
     if result.spread is not None:
         values("spread", result.spread)
@@ -180,6 +180,11 @@ def _write_files(folder: Path, stem: str, result: ImageResult) -> dict[str, str]
     if result.reference is not None:
         picture("reference", result.reference)
     return names
+
+
+def _each(result: ImageResult, name: str, value: Tensor) -> Tensor:
+    """A parameter of every frame, (frames, C, H, W); (1, C, H, W) of what they share."""
+    return _apart(value, 1 if name in result.shared else result.frames)
 
 
 def _apart(stacked: Tensor, frames: int) -> Tensor:

@@ -16,6 +16,7 @@ from ipt.images.files import Picture
 from ipt.images.fit import as_it_came
 from ipt.images.light import encoded
 from ipt.images.records import versions, weight_hashes
+from ipt.operators.frames import Frames
 from ipt.solve.choice import chosen
 from ipt.solve.metrics import against_truth
 from ipt.solve.options import LINEAR
@@ -33,7 +34,7 @@ class ImageResult:
     Attributes:
         picture: the result, with the input's depth, alpha and metadata.
         measurement: what was solved.
-        parameters: by name, (C, H, W) in physical units; of several frames (frames * C, H, W).
+        parameters: by name, (C, H, W) in physical units; of several frames (frames * C, H, W), but for what they share.
         residual: measurement - prediction, (C, H, W); of several frames (frames * C, H, W).
         noise: its standard deviation, in 0..1.
         trace: root mean square of the residual after every step.
@@ -43,6 +44,7 @@ class ImageResult:
         reference: the true picture.
         mask: (1, H, W), 0 where the measurement was not trusted; None: all of it was.
         frames: how many exposures there were.
+        shared: names of the parameters that all of them have in common.
         combined: what is made of several exposures without solving, by name.
         suffix: of the file of `picture`.
         record: what else is written in json; the report shows "input", "seconds", "calls" {unknown: count, of all
@@ -62,6 +64,7 @@ class ImageResult:
     reference: Picture | None = None
     mask: Tensor | None = None
     frames: int = 1
+    shared: frozenset[str] = frozenset()
     combined: Mapping[str, Picture] = field(default_factory=dict)
     suffix: str = ".png"
     record: Mapping[str, Any] = field(default_factory=dict)
@@ -79,6 +82,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
     if trusted is not None:
         residual = trusted * residual
     frames = len(task.frames)
+    shared = operator.shared if isinstance(operator, Frames) else frozenset()
     drawn = torch.stack([as_it_came(fitted.restore(one), prepared.channels) for one in solution.image.cpu()])
     if prepared.linear:
         drawn = encoded(drawn)
@@ -93,6 +97,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         unknown = {name: value for name, value in parameters.items() if name not in sampling.known and not fitted.side}
         others = {"input": prepared.measured.pixels, **{name: one.pixels for name, one in prepared.combined.items()}}
         truth = prepared.reference.pixels
+        unknown = {name: value.repeat(frames if name in shared else 1, 1, 1) for name, value in unknown.items()}
         metrics = against_truth(result.pixels, truth, others, unknown, task.truth.parameters, frames)
     judged = verdict(inside / prepared.noise, prepared.noise, shown.probability, shown.doubt)
     record = {
@@ -139,6 +144,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         drawn={name: value.cpu() for name, value in solution.parameters.items()} if several else {},
         spread=drawn.std(0) if several else None,
         frames=frames,
+        shared=shared,
         combined=prepared.combined,
         suffix=prepared.suffix,
         reference=prepared.reference,

@@ -45,7 +45,7 @@ def test_simulated_exposures_have_parameters_of_their_own(simulated):
     assert names(simulated) == {"a", "truth", "run.yaml"} and names(simulated / "a") == {"01.png", "02.png", "03.png"}
     kernels, tilts = (np.load(simulated / "truth" / f"a.{name}.npy") for name in ("kernel", "tilt"))
     assert kernels.shape == (3, 1, 7, 7) and tilts.shape == (3, 2, 22, 26)
-    assert np.abs(tilts[0] - tilts[1]).max() > 0 and np.abs(kernels[0] - kernels[1]).max() > 0
+    assert np.abs(tilts[0] - tilts[1]).max() > 0 and (kernels == kernels[0]).all()
     assert json.loads((simulated / "truth" / "a.json").read_text())["frames"] == 3
 
 
@@ -80,14 +80,14 @@ def test_frames_make_one_picture_that_is_measured_against_the_truth(simulated, t
     parameters = {f"a.{name}.{ending}" for name in ("kernel", "tilt") for ending in ("npy", "png")}
     assert names(out) == {f"a.{ending}" for ending in endings} | parameters | {"report.html", "run.yaml"}
     kernels, tilts = (np.load(out / f"a.{name}.npy") for name in ("kernel", "tilt"))
-    assert kernels.shape == (3, 1, 7, 7) and tilts.shape == (3, 2, 22, 26)
-    assert kernels.sum((1, 2, 3)) == pytest.approx(1, abs=1e-5)
+    assert kernels.shape == (1, 7, 7) and tilts.shape == (3, 2, 22, 26)
+    assert kernels.sum() == pytest.approx(1, abs=1e-5)
     record = json.loads((out / "a.json").read_text())
     assert record["frames"] == 3 and record["shape"] == [3, 16, 20] and record["sizes"]["tilt"] == [2, 22, 26]
     true_kernels, true_tilts = (np.load(truth / f"a.{name}.npy") for name in ("kernel", "tilt"))
     metrics = record["metrics"]
     assert metrics["tilt_error"] == pytest.approx(np.mean([*map(endpoint_error, tilts, true_tilts)]), rel=1e-4)
-    assert metrics["kernel_mnc"] == pytest.approx(np.mean([*map(kernel_mnc, kernels, true_kernels)]), rel=1e-4)
+    assert metrics["kernel_mnc"] == pytest.approx(kernel_mnc(kernels, true_kernels[0]), rel=1e-4)
     frames = [files.read(simulated / "a" / f"0{number}.png").pixels for number in (1, 2, 3)]
     reference = files.read(truth / "a.png").pixels
     assert metrics["psnr_mean"] == pytest.approx(psnr(sum(frames) / 3, reference), rel=1e-5)

@@ -9,6 +9,7 @@ import torch
 import ipt
 from ipt.core.abilities import Belief, Framed, ability
 from ipt.core.observation import Observation
+from ipt.guidance import gauss_newton
 from ipt.linalg.covariances import Isotropic
 from ipt.operators.blur import Blur
 from ipt.operators.downscale import Downscale
@@ -57,7 +58,7 @@ def test_frames_have_the_frame_of_their_operator():
 def test_each_frames_mask_is_its_own(monkeypatch):
     """What one frame lacks is told by the other; what lacks in both is of no influence on any."""
     monkeypatch.setattr(turbulence_steps, "_IMAGE_ITERATIONS", 100)
-    frames = Frames(Turbulence(5), 2)
+    frames = Frames(Turbulence(5, kernels="each"), 2)
     generator = torch.Generator().manual_seed(3)
     image = torch.rand(1, *frames.image_shape((6, 20, 20)), generator=generator, dtype=torch.float64)
     tilts = 0.3 * torch.randn(1, 4, *image.shape[-2:], generator=generator, dtype=torch.float64)
@@ -73,8 +74,63 @@ def test_each_frames_mask_is_its_own(monkeypatch):
     found = frames.image_step(Observation(wrong, 0.01 * one, mask), belief, known, {})
     same = frames.image_step(Observation(measured, 0.01 * one, mask), belief, known, {})
     torch.testing.assert_close(found, same, rtol=0, atol=1e-12)
-    second = Frames(Turbulence(5), 1)
+    second = Frames(Turbulence(5, kernels="each"), 1)
     alone = {"kernel": kernels[:, 1:], "tilt": tilts[:, 2:]}
     left = (..., slice(4, 20), slice(2, 8))
     expected = second.image_step(Observation(measured[:, 3:], 0.01 * one), belief, alone, {})
     torch.testing.assert_close(found[left], expected[left], rtol=0, atol=0.05)
+
+
+def test_what_frames_share_is_one_parameter_that_all_of_them_see():
+    frames = Frames(Turbulence(5), 3)
+    shape = frames.image_shape((9, 20, 22))
+    specs = frames.parameters(shape)
+    assert specs["kernel"].shape == (1, 5, 5) and specs["kernel"].copies == 1
+    assert specs["tilt"].shape == (6, 24, 26) and specs["tilt"].copies == 3
+    assert frames.shared == {"kernel"} and not Frames(Turbulence(5, kernels="each"), 3).shared
+    generator = torch.Generator().manual_seed(4)
+    image, tilt = torch.rand(2, *shape, generator=generator), torch.randn(2, 6, 24, 26, generator=generator)
+    kernel = frames.constrain({"kernel": torch.rand(2, 1, 5, 5, generator=generator)})["kernel"]
+    assert kernel.shape == (2, 1, 5, 5)
+    measured = frames.forward(image, kernel=kernel, tilt=tilt)
+    for number in range(3):
+        own = Turbulence(5).forward(image, kernel=kernel, tilt=tilt[:, 2 * number : 2 * number + 2])
+        torch.testing.assert_close(measured[:, 3 * number : 3 * number + 3], own)
+
+
+def test_a_shared_kernel_of_equal_frames_is_that_of_one_with_less_noise():
+    """Their noise averages out, and the error of the one scene behind them does not."""
+    generator = torch.Generator().manual_seed(5)
+    operator, count = Turbulence(5, "circular"), 4
+    image = torch.rand(1, 1, 32, 32, generator=generator, dtype=torch.float64)
+    true = torch.ones(1, 1, 5, 5, dtype=torch.float64) / 25
+    one = {"tilt": torch.zeros(1, 2, 32, 32, dtype=torch.float64)}
+    measured = operator.forward(image, kernel=true, **one)
+    level = torch.full((1, 1, 1, 1), 0.02, dtype=torch.float64)
+    picture = Belief(image, Isotropic(0.01 * torch.ones_like(level)), 0.1)
+    kernel = Belief(torch.rand(1, 1, 5, 5, generator=generator, dtype=torch.float64), Isotropic(level), 0.3)
+    alone = operator.parameter_step(Observation(measured, level / 2), picture, {"kernel": kernel}, one)["kernel"]
+    several = Observation(measured.repeat(1, count, 1, 1), level)
+    tilts = {"tilt": torch.zeros(1, 2 * count, 32, 32, dtype=torch.float64)}
+    shared = Frames(operator, count).parameter_step(several, picture, {"kernel": kernel}, tilts)["kernel"]
+    torch.testing.assert_close(shared, alone, rtol=0, atol=1e-6)
+    noisy = operator.parameter_step(Observation(measured, level), picture, {"kernel": kernel}, one)["kernel"]
+    assert (noisy - alone).abs().max() > 1e-3
+
+
+def test_a_parameter_is_shared_by_operators_without_steps_for_frames():
+    """The generic step finds it, of all frames together; the operator's own, of one frame, is not asked."""
+
+    class Shared(Blur):
+        def parameters(self, image_shape):
+            return {name: replace(spec, shared=True) for name, spec in super().parameters(image_shape).items()}
+
+    frames = Frames(Shared(3, "circular"), 2)
+    generator = torch.Generator().manual_seed(6)
+    image, level = torch.rand(1, 1, 16, 16, generator=generator), torch.full((1, 1, 1, 1), 0.01)
+    belief = {"kernel": Belief(torch.ones(1, 1, 3, 3), Isotropic(level), 0.3)}
+    measured = frames.forward(image, kernel=torch.full((1, 1, 3, 3), 1 / 9))
+    observation = Observation(measured, level)
+    assert frames.parameter_step(observation, Belief(image, Isotropic(level)), belief, {}) is None
+    found = gauss_newton.parameter_step(frames, observation, Belief(image, Isotropic(level)), belief, {})
+    assert found["kernel"].shape == (1, 1, 3, 3)

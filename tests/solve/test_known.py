@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -16,10 +18,19 @@ TILT = torch.full((2, 16, 20), 0.7)
 
 def test_one_value_serves_every_frame_or_each_has_its_own():
     kernels = torch.rand(3, 1, 5, 5)
-    found = checked({"kernel": kernels, "tilt": TILT}, OPERATOR, IMAGE, 3)
+    apart = replace(OPERATOR, kernels="each")
+    found = checked({"kernel": kernels, "tilt": TILT}, apart, IMAGE, 3)
     assert torch.equal(found["kernel"], kernels.reshape(1, 3, 5, 5))
     assert torch.equal(found["tilt"], TILT.repeat(3, 1, 1)[None])
     assert checked({}, OPERATOR, IMAGE) == {}
+
+
+def test_what_frames_share_is_one_for_all():
+    kernel = torch.rand(1, 5, 5)
+    assert torch.equal(checked({"kernel": kernel}, OPERATOR, IMAGE, 3)["kernel"], kernel[None])
+    assert torch.equal(checked({"kernel": kernel.expand(3, 1, 5, 5)}, OPERATOR, IMAGE, 3)["kernel"], kernel[None])
+    with pytest.raises(IptError, match="all frames share one kernel, and the known ones differ"):
+        checked({"kernel": torch.rand(3, 1, 5, 5)}, OPERATOR, IMAGE, 3)
 
 
 @pytest.mark.parametrize(

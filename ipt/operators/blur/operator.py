@@ -51,15 +51,17 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
 
     Args:
         kernel_size: side in pixels, or (height, width), odd or even; None: a quarter of the picture's smaller side
-            rounded up to a multiple of 8, at most 64.
+            rounded up to a multiple of 8, at most `most`.
         border: circular, zero, reflect, replicate or unknown, as above.
         margin: pixels that the image of an unknown border is larger than its frame, on each side; None: as the kernel
             reaches.
+        most: of the side in pixels, where kernel_size is None.
     """
 
     kernel_size: int | tuple[int, int] | None = None
     border: str = "unknown"
     margin: int | None = None
+    most: int = 64
 
     def __post_init__(self) -> None:
         if self.border not in BORDERS:
@@ -85,7 +87,7 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
         margin = self._margin_of(image_shape)
         height, width = image_shape[-2] - 2 * margin, image_shape[-1] - 2 * margin
-        sides = self._sides(height, width)
+        sides = self.sides((height, width))
         if sides[0] > height or sides[1] > width:
             raise IptError(
                 f"a kernel of {sides[0]}x{sides[1]} is larger than the picture of {height}x{width}; "
@@ -99,10 +101,11 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         )
         return {"kernel": spec}
 
-    def _sides(self, height: int, width: int) -> tuple[int, int]:
+    def sides(self, frame: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the kernel of a measured frame."""
         if self.kernel_size is None:
-            smaller = min(height, width)
-            side = min(64, smaller, 8 * math.ceil(smaller / 4 / 8))
+            smaller = min(frame)
+            side = min(self.most, smaller, 8 * math.ceil(smaller / 4 / 8))
             return side, side
         if isinstance(self.kernel_size, int):
             return self.kernel_size, self.kernel_size
@@ -117,7 +120,7 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
             return 0
         if self.margin is not None:
             return self.margin
-        (height, width), sides, margin, scale = frame, self._sides(*frame), 0, 1
+        (height, width), sides, margin, scale = frame, self.sides(frame), 0, 1
         while True:
             margin = max(margin, scale * (max(sides) // 2))
             if min(sides) < 2 * _NARROWEST - 1:
@@ -161,7 +164,7 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
             return self
         height, width = known["kernel"].shape[-2:]
         if self.kernel_size is not None:
-            own = self._sides(0, 0)
+            own = self.sides((0, 0))
             height, width = max(height, own[0]), max(width, own[1])
         return replace(self, kernel_size=(height, width))
 
@@ -191,7 +194,7 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         """
         margin = self._margin_of(image_shape)
         frame = (image_shape[-2] - 2 * margin, image_shape[-1] - 2 * margin)
-        sides = self._sides(*frame)
+        sides = self.sides(frame)
         if min(sides) < 2 * _NARROWEST - 1 or (self.border == "circular" and any(side % 2 for side in frame)):
             return None
         small = _half_sides(sides, (math.ceil(frame[0] / 2), math.ceil(frame[1] / 2)))

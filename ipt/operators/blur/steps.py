@@ -29,7 +29,7 @@ from ipt.linalg.spectra import from_luma_chroma, to_luma_chroma
 from ipt.operators.blur.centring import recentred
 from ipt.operators.blur.measured import Measured, squared
 from ipt.operators.blur.padded_frame import PaddedFrame
-from ipt.operators.blur.uncertainty import Innovation, error_spectrum, lowered_noise
+from ipt.operators.blur.uncertainty import Innovation, added, error_spectrum, lowered_noise
 
 LOCKED = 10.0
 """The kernel's error is this many times what least squares believe: image and kernel err together. This and the
@@ -57,26 +57,29 @@ def solve_kernel(padded: PaddedFrame, measured: Measured, image: Belief, belief:
         padded: the grid.
         measured: the measurement on it.
         image: what is believed of the image.
-        belief: what is believed of the kernel, (B, 1, h, w).
+        belief: what is believed of the kernel, (B, 1, h, w), or (B / F, 1, h, w) of one that F frames in a row share.
     """
     solved = least_squares_kernel(padded, Innovation.of(padded, measured, image, belief))
     return peaked(recentred(sparse_kernel(solved, image.sigma))).to(belief.mean)
 
 
 def least_squares_kernel(padded: PaddedFrame, known: Innovation) -> Tensor:
-    """The kernel (B, 1, h, w), its entries of either sign, about of sum 1, given what is known of it."""
+    """The kernel (K, 1, h, w), its entries of either sign, about of sum 1, given what is known of it."""
     sides, measured = (known.prior_kernel.shape[-2], known.prior_kernel.shape[-1]), known.measured
+    frames = len(measured.values) // len(known.prior_kernel)
     pull = known.entries / known.kernel_variance
     # The mean says nothing of a kernel that sums to 1, and would dominate the system.
     picture = known.picture.clone()
     picture[..., 0, 0] = 0
     share = measured.count / math.prod(padded.size)
+    if isinstance(share, Tensor):
+        share = added(share, frames) / frames
     power = known.power * share + pull
     whole, inverse = padded.within(power, sides), padded.within(1 / power, sides)
 
     def explained(spectrum: Tensor) -> Tensor:
         """The kernel's window of what a weighed residual, given by its spectrum, says of the kernel."""
-        return padded.window((picture.conj() * spectrum).sum(1, keepdim=True), sides)
+        return padded.window(added((picture.conj() * spectrum).sum(1, keepdim=True), frames), sides)
 
     unexplained = measured.only(measured.values - padded.inverse(known.picture * known.prior_transfer))
     if measured.mask is None:
@@ -89,7 +92,8 @@ def least_squares_kernel(padded: PaddedFrame, known: Innovation) -> Tensor:
             return explained(torch.fft.rfft2(measured.only(padded.filtered(residual, known.weight))))
 
         def apply(change: Tensor) -> Tensor:
-            return weighed(measured.only(padded.inverse(picture * padded.transfer(change)))) + pulled(change)
+            transfer = padded.transfer(change).repeat_interleave(frames, 0)
+            return weighed(measured.only(padded.inverse(picture * transfer))) + pulled(change)
 
         def precondition(residual: Tensor) -> Tensor:
             return conjugate_gradients(whole, residual, torch.zeros_like(residual), _INNER_ITERATIONS, inverse)

@@ -43,11 +43,11 @@ class Innovation:
 
     Attributes:
         picture: spectrum of the image's mean, in luminance and chrominance, (B, C, P, Q // 2 + 1).
-        prior_kernel: the kernel's mean, valid, (B, 1, h, w).
+        prior_kernel: the kernel's mean, valid, (K, 1, h, w): one an image, or one for each B / K in a row.
         prior_transfer: its spectrum.
         kernel_variance: what the belief leaves uncertain in the kernel, V, a frequency.
         weight: 1 / noise of the kernel step, (B, C, P, Q // 2 + 1).
-        power: what the picture says of the kernel with that weight, (B, 1, P, Q // 2 + 1).
+        power: what the pictures say of the kernel with that weight, (K, 1, P, Q // 2 + 1).
         entries: number of the kernel's.
         measured: the measurement, in which pixels count as much as what they see is known.
     """
@@ -73,6 +73,8 @@ class Innovation:
     ) -> Innovation:
         """Of beliefs about the image and the kernel, held against the measurement.
 
+        Frames that share a kernel are of one scene: the error of its image does not average out over them.
+
         Args:
             padded: the grid.
             measured: the measurement on it.
@@ -81,6 +83,7 @@ class Innovation:
             predicted: luminance of the measurement that they predict, on the grid; None: by this one kernel.
             discount: whether pixels that see what was not measured still have to be made to count less.
         """
+        frames = len(measured.values) // len(belief.mean)
         mean = to_luma_chroma(padded.extend(image.mean.to(measured.values)))
         positive = belief.mean.to(mean).clamp(min=0)
         total = positive.sum((-3, -2, -1), keepdim=True).clamp(min=1e-8)
@@ -92,23 +95,32 @@ class Innovation:
         noise = KERNEL_NOISE * height * width * (belief.sigma / total).square()
         variance = limit * noise / (limit + noise) if math.isfinite(belief.sigma) else limit
         picture = torch.fft.rfft2(mean)
-        weight = 1 / (measured.noise_variance + error_spectrum(padded, image, mean) * (seen + variance))
+        error = frames * error_spectrum(padded, image, mean)
+        prior, transfer, spread = (one.repeat_interleave(frames, 0) for one in (prior, transfer, seen + variance))
+        weight = 1 / (measured.noise_variance + error * spread)
         if discount:
             measured = discounted(padded, measured, prior, weight)
         if predicted is None:
             predicted = padded.inverse(picture[:, :1] * transfer)
-        weight = weight / misfit_inflation(padded, measured, predicted, picture, variance, weight)
+        each = variance.repeat_interleave(frames, 0)
+        weight = weight / misfit_inflation(padded, measured, predicted, picture, each, weight)
         power = weight * squared(picture)
         power[..., 0, 0] = 0
-        return cls(picture, prior, transfer, variance, weight, power.sum(1, keepdim=True), height * width, measured)
+        power = added(power.sum(1, keepdim=True), frames)
+        return cls(picture, prior[::frames], transfer, variance, weight, power, height * width, measured)
 
     def remaining(self, padded: PaddedFrame) -> Tensor:
-        """V': what is uncertain in the kernel's spectrum after the kernel step, (B, 1, P, Q // 2 + 1).
+        """V': what is uncertain in the kernel's spectrum after the kernel step, (K, 1, P, Q // 2 + 1).
 
-        Neighbouring frequencies share what they know.
+        Neighbouring frequencies share what they know; one row a kernel.
         """
         smooth = _smoothed(padded, self.power, self.prior_kernel.shape[-2:])
         return self.entries / (smooth + self.entries / self.kernel_variance)
+
+
+def added(values: Tensor, frames: int) -> Tensor:
+    """The sums over the frames of each image, which are in a row: (B F, ...) -> (B, ...)."""
+    return values if frames == 1 else values.reshape(-1, frames, *values.shape[1:]).sum(1)
 
 
 def discounted(padded: PaddedFrame, measured: Measured, kernel: Tensor, weight: Tensor) -> Measured:

@@ -1,17 +1,7 @@
-"""The camera that looks through turbulence, and its point spread function by D/r0.
-
-With nu = spatial frequency over the aperture's cutoff D / lambda, the transfer function is that of the aperture times
-that of the turbulence (Fried, "Optical resolution through a randomly inhomogeneous medium for very long and very short
-exposures", Journal of the Optical Society of America 56, 1966):
-
-    aperture          (2 / pi) (acos nu - nu sqrt(1 - nu^2))
-    long exposure     exp(-3.44 (D / r0)^(5/3) nu^(5/3))
-    short exposure    exp(-3.44 (D / r0)^(5/3) nu^(5/3) (1 - nu^(1/3)))    the mean tilt of each exposure taken out
-"""
+"""The camera that looks through turbulence, and its point spread function by D/r0 (`ipt.linalg.point_spreads`)."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +11,7 @@ from torch import Tensor
 
 from ipt.core.errors import IptError
 from ipt.core.operator import Generator
+from ipt.linalg.point_spreads import odd, point_spread
 from ipt.operators.draws import interval, positive, uniform_and_normal
 
 EXPOSURES = ("short", "long")
@@ -89,29 +80,13 @@ class AtmosphericKernels(Generator):
         height, width = shape[-2:]
         uniform, _ = uniform_and_normal(seeds, 1, 0)
         low, high = self.d_over_r0
-        ratio = (low * (high / low) ** uniform[:, 0].double())[:, None, None]
-        # Odd sides, so that the centre pixel has as many on either side.
-        odd = height - 1 + height % 2, width - 1 + width % 2
-        kernel = self._spread(ratio, odd).clamp(min=0)
+        ratio, sides = low * (high / low) ** uniform[:, 0].double(), odd(shape)
+        cutoff = torch.full_like(ratio, self.camera.cutoff)
+        kernel = point_spread(ratio, cutoff, sides, self.exposure == EXPOSURES[0]).clamp(min=0)
         total = kernel.sum((-2, -1), keepdim=True)
         if float(total.min()) < 0.5:
             raise IptError(
                 f"less than half of the light falls within a kernel of {height}x{width}: give a larger one with "
                 f"operator.kernel_size=N, a smaller d_over_r0, or a larger pixel"
             )
-        return F.pad(kernel / total, (width - odd[1], 0, height - odd[0], 0))[:, None].float()
-
-    def _spread(self, ratio: Tensor, sides: tuple[int, int]) -> Tensor:
-        """The share of light of every pixel, (B, h, w), sides odd."""
-        # As fine as the aperture resolves, and so far that little comes back around the edges.
-        finer = max(1, math.ceil(2 * self.camera.cutoff))
-        size = [4 * side * finer for side in sides]
-        rows = torch.fft.fftfreq(size[0], 1 / finer, dtype=torch.float64)[:, None]
-        columns = torch.fft.rfftfreq(size[1], 1 / finer, dtype=torch.float64)
-        nu = (torch.hypot(rows, columns) / self.camera.cutoff).clamp(max=1)
-        aperture = 2 / math.pi * (nu.acos() - nu * (1 - nu.square()).sqrt())
-        left = 1 - nu ** (1 / 3) if self.exposure == "short" else 1.0
-        turbulence = torch.exp(-3.44 * ratio ** (5 / 3) * nu ** (5 / 3) * left)
-        spread: Tensor = torch.fft.irfft2(aperture * turbulence * torch.sinc(rows) * torch.sinc(columns), s=size)
-        spread = finer**2 * spread[:, ::finer, ::finer]
-        return spread.roll((sides[0] // 2, sides[1] // 2), dims=(-2, -1))[:, : sides[0], : sides[1]]
+        return F.pad(kernel / total, (width - sides[1], 0, height - sides[0], 0))[:, None].float()

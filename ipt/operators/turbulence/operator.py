@@ -12,31 +12,43 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ipt.core.abilities import Belief, Framed, Linear, MultiFrame, Resizable
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
-from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
+from ipt.core.operator import IMAGE, ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators.blur.measured import Measured, double
 from ipt.operators.blur.operator import Blur
 from ipt.operators.blur.steps import solve_kernel
 from ipt.operators.turbulence.optics import Optics
+from ipt.operators.turbulence.registration import register
+from ipt.operators.turbulence.spectrum import estimate_kernel
 from ipt.operators.turbulence.steps import solve_image, solve_tilt
 from ipt.operators.turbulence.warp import INTERPOLATIONS, warp
+from ipt.sampling.initial import Initializable
 
 ORDERS = ("tilt-then-blur", "blur-then-tilt")
+KERNELS = ("shared", "each")
+KERNEL_NOISE_RATIO = 0.03
+"""As of `blur`; less, for what the spectrum tells of the kernel beforehand is to be kept."""
+_MOST = 17
+"""Of a kernel's side, in pixels, where none is given."""
 
 
 @dataclass(frozen=True)
-class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable):
+class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Initializable):
     """A tilt field (2, H, W) in pixels, vertical then horizontal, and a kernel (1, h, w) that sums to 1.
 
     Args:
-        kernel_size: as of `blur`.
+        kernel_size: as of `blur`, but where it is None at most 17: that holds nine tenths of the light of a short
+            exposure through D/r0 of 4, sampled as coarsely as its aperture allows.
         border: as of `blur`; it holds for the warp too. With an `unknown` one the image is larger than its frame, and
             so is the tilt field.
         order: tilt-then-blur or blur-then-tilt.
+        kernels: shared, one of all frames of a series, which one camera sees through one air; or each, one a frame.
         interpolation: of the warp: bicubic (smooth in the tilt) or bilinear.
     """
 
@@ -44,11 +56,13 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable):
     border: str = "unknown"
     order: str = "tilt-then-blur"
     interpolation: str = "bicubic"
+    kernels: str = "shared"
 
     def __post_init__(self) -> None:
         for name, value, choices in (
             ("order", self.order, ORDERS),
             ("interpolation", self.interpolation, INTERPOLATIONS),
+            ("kernels", self.kernels, KERNELS),
         ):
             if value not in choices:
                 raise IptError(f"operator.{name} is one of {', '.join(choices)}, not {value!r}")
@@ -57,7 +71,7 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable):
     @property
     def blur(self) -> Blur:
         """The blur alone."""
-        return Blur(self.kernel_size, self.border)
+        return Blur(self.kernel_size, self.border, most=_MOST)
 
     def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.blur.image_shape(measurement_shape)
@@ -75,7 +89,15 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable):
         return self.blur.rescaled(known, scale)
 
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
-        kernel = replace(self.blur.parameters(image_shape)["kernel"], generator="atmosphere")
+        blur = self.blur.parameters(image_shape)["kernel"]
+        shared = self.kernels == KERNELS[0]
+        kernel = replace(
+            blur,
+            prior="atmosphere",
+            generator="atmosphere",
+            shared=shared,
+            noise_ratio=KERNEL_NOISE_RATIO,
+        )
         meaning = "displacement, vertical then horizontal"
         tilt = ParameterSpec((2, *image_shape[-2:]), meaning, "px", "tilt", generator="tilt-kolmogorov")
         return {"kernel": kernel, "tilt": tilt}
@@ -92,13 +114,28 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable):
         """The kernel as `blur` has it; any tilt is valid."""
         return self.blur.constrain(parameters)
 
+    def initial(self, observation: Observation, frames: int = 1) -> Unknowns | None:
+        """The kernel by the spectrum; of several frames image and tilts by registration, of one it as it is."""
+        exposures = observation.measurement.unflatten(0, (-1, frames))
+        scenes, tilts = zip(*(register(one) for one in exposures), strict=True)
+        height, width = observation.measurement.shape[-2:]
+        levels = observation.noise.flatten().unflatten(0, (-1, frames)).square().mean(1).sqrt().tolist()
+        sides = self.blur.sides((height, width))
+        kernels = [estimate_kernel(*one, sides) for one in zip(exposures, levels, strict=True)]
+        # Their priors know kernels by their peak.
+        kernel = _each(torch.stack([one / one.max() for one in kernels]), len(observation))
+        rows, columns = self.frame(self.image_shape(tuple(observation.measurement.shape[1:])))
+        pads = (columns.start, columns.start, rows.start, rows.start)
+        fields = {IMAGE: torch.stack(scenes), "tilt": torch.cat(tilts)}
+        return {name: F.pad(value, pads, mode="replicate") for name, value in fields.items()} | {"kernel": kernel}
+
     def parameter_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Belief], known: Mapping[str, Tensor]
     ) -> Unknowns | None:
         """The kernel with the tilt at its belief's mean, then the tilt with that kernel."""
         given = dict(known)
         tilt = parameters["tilt"].mean if "tilt" in parameters else given["tilt"]
-        each = image.mean.repeat_interleave(len(observation) // len(image.mean), 0)
+        each = _each(image.mean, len(observation))
         found: Unknowns = {}
         if "kernel" in parameters:
             seen = replace(image, mean=self.warp(each, tilt))
@@ -119,5 +156,11 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable):
 
     def _optics(self, image: Tensor, kernel: Tensor, tilt: Tensor) -> Optics:
         padded = self.blur.padded(image, kernel)
+        kernel = _each(kernel, len(tilt))
         first = self.order == ORDERS[0]
         return Optics(padded, padded.transfer(kernel), tilt, first, self.interpolation)
+
+
+def _each(values: Tensor, count: int) -> Tensor:
+    """As many rows, those of an image, or of what its frames share, in a row."""
+    return values.repeat_interleave(count // len(values), 0)

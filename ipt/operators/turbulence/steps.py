@@ -30,7 +30,7 @@ from ipt.linalg.spectra import from_luma_chroma, to_luma_chroma
 from ipt.operators.blur.measured import Measured, squared
 from ipt.operators.blur.padded_frame import PaddedFrame
 from ipt.operators.blur.steps import LOCKED
-from ipt.operators.blur.uncertainty import Innovation, error_spectrum
+from ipt.operators.blur.uncertainty import Innovation, added, error_spectrum
 from ipt.operators.turbulence.optics import Optics, Weight
 
 _TILT_ITERATIONS = 16
@@ -143,7 +143,8 @@ def solve_image(
         optics: with the parameters of every frame.
         observation: of F frames of each image, one after the other, (B F, C, H, W).
         belief: what is believed of the image.
-        kernel_belief: what was believed of the kernels before the parameter step; None if they are known.
+        kernel_belief: what was believed of the kernels, or of the one of all frames, before the parameter step; None if
+            they are known.
         tilt_belief: likewise of the tilts.
     """
     padded, measurement = optics.padded, _on_image(optics.padded, observation)
@@ -154,32 +155,33 @@ def solve_image(
     def each(picture: Tensor) -> Tensor:
         return picture.repeat_interleave(frames, 0)
 
-    def added(pictures: Tensor) -> Tensor:
-        return pictures.reshape(-1, frames, *pictures.shape[1:]).sum(1)
-
     noise = observation.noise_variance
     if kernel_belief is not None:
-        seen = replace(belief, mean=optics.warped(each(belief.mean)))
-        known = Innovation.of(padded, Measured.on(padded, observation, start.dtype), seen, kernel_belief)
+        warped = replace(belief, mean=optics.warped(each(belief.mean)))
+        known = Innovation.of(padded, Measured.on(padded, observation, start.dtype), warped, kernel_belief)
         power = squared(known.picture) / (padded.size[0] * padded.size[1]) + error
-        noise = noise + power * LOCKED * known.remaining(padded)
+        # What is uncertain in a kernel that frames share does not average out over them.
+        sharing = len(power) // len(kernel_belief.mean)
+        remaining = sharing * known.remaining(padded).repeat_interleave(sharing, 0)
+        noise = noise + power * LOCKED * remaining
     disturbance: Tensor | float = 0.0
     if tilt_belief is not None:
         slope = optics.blurred(optics.warped(each(start))[:, :1])
         slope = torch.stack(torch.gradient(slope, dim=(-2, -1))).square().sum(0)
         disturbance = _unexplained(tilt_belief, frames) * slope
     weight = Weight.of(optics, observation, noise, disturbance)
-    total = added(weight.confidence.square().mean((-2, -1), keepdim=True) * squared(optics.transfer) / noise)
+    seen = weight.confidence.square().mean((-2, -1), keepdim=True) * squared(optics.transfer) / noise
+    total = added(seen, frames)
     solve = 1 / (total + 1 / error)
 
     def apply(change: Tensor) -> Tensor:
         pull = padded.fold(padded.filtered(padded.extend(change), 1 / error))
-        return added(optics.adjoint(weight(optics.forward(each(change))))) + pull
+        return added(optics.adjoint(weight(optics.forward(each(change)))), frames) + pull
 
     def precondition(residual: Tensor) -> Tensor:
         return padded.crop(padded.filtered(padded.uncrop(residual), solve))
 
-    right = added(optics.adjoint(weight(measurement - optics.forward(each(start)))))
+    right = added(optics.adjoint(weight(measurement - optics.forward(each(start)))), frames)
     change = conjugate_gradients(apply, right, torch.zeros_like(right), _IMAGE_ITERATIONS, precondition)
     return from_luma_chroma(start + change)
 

@@ -86,9 +86,10 @@ def test_parameters_and_their_usual_priors_and_generators():
     specs = operator.parameters(shape)
     # What lies around the frame is seen through air too.
     assert {name: spec.shape for name, spec in specs.items()} == {"kernel": (1, 16, 16), "tilt": (2, 80, 112)}
+    assert operator.parameters(operator.image_shape((3, 200, 300)))["kernel"].shape == (1, 17, 17)
     closed = Turbulence(border="reflect").parameters((3, 64, 96))
     assert {name: spec.shape for name, spec in closed.items()} == {"kernel": (1, 16, 16), "tilt": (2, 64, 96)}
-    assert (specs["kernel"].prior, specs["kernel"].generator) == ("kernel-uncentred", "atmosphere")
+    assert (specs["kernel"].prior, specs["kernel"].generator) == ("atmosphere", "atmosphere")
     assert (specs["tilt"].prior, specs["tilt"].generator, specs["tilt"].unit) == ("tilt", "tilt-kolmogorov", "px")
 
 

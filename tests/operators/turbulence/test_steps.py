@@ -141,7 +141,7 @@ def test_equal_frames_are_one_frame_of_less_noise():
     measured = operator.forward(picture, kernel(), tilt) + 0.05 * noise(1, 3, 16, 16, seed=2)
     belief = gaussian(torch.full_like(picture, 0.5), constant(0.04, 1), 0.3)
     alone = operator.image_step(observed(measured, constant(0.0004, 1)), belief, {"kernel": kernel(), "tilt": tilt}, {})
-    stacked = {"kernel": kernel().repeat(1, 4, 1, 1), "tilt": tilt.repeat(1, 4, 1, 1)}
+    stacked = {"kernel": kernel(), "tilt": tilt.repeat(1, 4, 1, 1)}
     together = Frames(operator, 4).image_step(
         observed(measured.repeat(1, 4, 1, 1), constant(0.0016, 1)), belief, stacked, {}
     )
@@ -151,7 +151,7 @@ def test_equal_frames_are_one_frame_of_less_noise():
 def truth(frames: int):
     picture = smooth(1, 3, 32, 32, seed=1, width=1.0) / 5 + 0.5
     tilts = smooth(frames, 2, 32, 32, seed=8, width=4.0)
-    operator = Turbulence(5, "circular")
+    operator = Turbulence(5, "circular", kernels="each")
     measured = operator.forward(picture.expand(frames, -1, -1, -1), kernel(frames), tilts)
     return operator, picture, tilts, measured + 0.005 * noise(frames, 3, 32, 32, seed=9)
 

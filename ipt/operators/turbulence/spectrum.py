@@ -1,0 +1,84 @@
+"""The kernel of short exposures by what is left of their spectrum, before any picture is known.
+
+The power of a picture falls like f^-s with frequency f, s about 2; that of an exposure falls besides by the squared
+transfer function of aperture and air, which two numbers tell (`ipt.linalg.point_spreads`), and stops at the noise:
+
+    P(f) = a f^-s |H(f; D/r0, cutoff)|^2 + noise
+
+Warping hardly changes a spectrum averaged over directions. Of all D/r0, cutoffs and slopes on a grid, each counts as it
+is likely; a is fitted to the lowest frequencies.
+
+References:
+    Burton, Moorhead, "Color and spatial structure in natural scenes", Applied Optics 26, 1987 (f^-s).
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ipt.linalg.point_spreads import odd, point_spread, transfer
+
+_BANDS = 24
+_LOWEST = 0.03
+"""Cycles a pixel, from which on bands are looked at."""
+_AMPLITUDE = 6
+"""The lowest bands, to which the amplitude is fitted."""
+_RATIOS, _CUTOFFS, _SLOPES = (0.3, 8.0, 25), (0.2, 0.6, 9), (1.4, 3.2, 13)
+"""Lowest, highest and number of D/r0 and of cutoffs in cycles a pixel, evenly in their logarithms, and of slopes."""
+_SLOPE, _SPREAD = 2.1, 0.3
+"""Mean and standard deviation of s."""
+_DEVIATION = 0.15
+"""Standard deviation of the logarithm of a band of a picture about its power law."""
+_NEGLIGIBLE = 1e-3
+
+
+def estimate_kernel(exposures: Tensor, noise: float, sides: tuple[int, int]) -> Tensor:
+    """The kernel that exposures of one scene have in common.
+
+    Args:
+        exposures: (F, C, H, W) in 0..1.
+        noise: its standard deviation.
+        sides: of the kernel.
+
+    Returns:
+        (1, h, w), non-negative, its sum 1.
+    """
+    frequency, power, count = _radial(exposures.detach().cpu().double().mean(1))
+    level = noise**2 / exposures.shape[1]
+    axes = [torch.logspace(math.log10(low), math.log10(high), n) for low, high, n in (_RATIOS, _CUTOFFS)]
+    grid = torch.meshgrid(*axes, torch.linspace(*_SLOPES), indexing="ij")
+    ratio, cutoff, slope = (one.double().flatten() for one in grid)
+    shape = frequency ** -slope[:, None] * transfer(frequency, ratio[:, None], cutoff[:, None]).square()
+    lowest = (power - level).clamp(min=1e-9).log() - shape.log()
+    model = lowest[:, :_AMPLITUDE].mean(1, keepdim=True).exp() * shape + level
+    misfit = (power.log() - model.log()).square() / (_DEVIATION**2 + 1 / count)
+    score = -0.5 * misfit.sum(1) - 0.5 * ((slope - _SLOPE) / _SPREAD).square()
+    weight = (score - score.max()).exp()
+    likely = weight > _NEGLIGIBLE
+    size = odd(sides)
+    kernels = point_spread(ratio[likely], cutoff[likely], size).clamp(min=0)
+    kernels = kernels / kernels.sum((-2, -1), keepdim=True)
+    mean = (weight[likely, None, None] * kernels).sum(0, keepdim=True) / weight[likely].sum()
+    mean = F.pad(mean, (sides[1] - size[1], 0, sides[0] - size[0], 0))
+    return mean.to(exposures)
+
+
+def _radial(pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of pictures (F, H, W): the middles of bands, their mean power over all, and how many coefficients each has."""
+    height, width = pictures.shape[-2:]
+    window = torch.outer(*(torch.hann_window(side, periodic=False, dtype=torch.float64) for side in (height, width)))
+    mean = (pictures * window).sum((-2, -1), keepdim=True) / window.sum()
+    power = torch.fft.rfft2((pictures - mean) * window).abs().square().mean(0) / window.square().sum()
+    rows = torch.fft.fftfreq(height, dtype=torch.float64)[:, None]
+    frequency = torch.hypot(rows, torch.fft.rfftfreq(width, dtype=torch.float64))
+    edges = torch.linspace(_LOWEST, 0.5, _BANDS + 1, dtype=torch.float64)
+    inside = [(frequency >= low) & (frequency < high) for low, high in pairwise(edges)]
+    held = [number for number, band in enumerate(inside) if band.any()]
+    means = torch.stack([power[inside[number]].mean() for number in held]).clamp(min=1e-12)
+    counts = torch.tensor([float(inside[number].sum()) for number in held], dtype=torch.float64)
+    return ((edges[:-1] + edges[1:]) / 2)[held], means, counts
