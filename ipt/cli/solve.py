@@ -61,6 +61,7 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
     "Each INPUT is a series of exposures of one scene (a folder, a TIFF of several pages, an animated GIF): they make "
     "one picture. Without INPUT, N exposures are made of the example.",
 )
+@option(SolveOptions, "--window", kinds.whole(2), "N", "Of a video, so many frames at a time make one picture.")
 @switch(SolveOptions, "--recursive", "Take the subfolders of a folder too: trip/a.jpg becomes trip-a.png.")
 @option(SolveOptions, "--guidance", kinds.text, "NAME", "How the measurement steers the priors.")
 @option(SolveOptions, "--noise", kinds.noise, "SIGMA|auto", "Standard deviation of the noise, of 0..1.", AUTO)
@@ -159,6 +160,7 @@ def solve(
     operator: str,
     prior: Mapping[str, str],
     frames: bool | int,
+    window: int,
     recursive: bool,
     guidance: str,
     noise: float | None,
@@ -187,9 +189,9 @@ def solve(
 ) -> int:
     """Recover the picture behind INPUT, and what degraded it.
 
-    INPUT is a picture or a folder of pictures, or with --frames a series; there may be several. Without INPUT, a real
-    face is degraded and solved, to show how it goes: by the operator, with parameters that its generators draw or
-    --known gives, at the size of the prior.
+    INPUT is a picture, a folder of pictures, with --frames a series, or a video; there may be several. Without INPUT,
+    a real face is degraded and solved, to show how it goes: by the operator, with parameters that its generators draw
+    or --known gives, at the size of the prior.
     Stopped or killed, the same command goes on where it was.
     """
     options = SolveOptions(
@@ -198,6 +200,7 @@ def solve(
         prior=prior,
         guidance=guidance,
         frames=frames,
+        window=window,
         recursive=recursive,
         noise=noise,
         steps=steps,

@@ -14,6 +14,7 @@ from ipt.images import files
 from ipt.images.formats import suffixes
 from ipt.images.names import fitting
 from ipt.images.records import file_hash, identity
+from ipt.images.video import frame_shape, is_video
 from ipt.solve.options import SolveOptions
 from ipt.solve.outputs import left_over, read_record
 
@@ -49,11 +50,18 @@ class InputImage:
             return file_hash(self.path)
         return identity({path.name: file_hash(path) for path in files.inputs(self.path)})
 
+    @property
+    def is_video(self) -> bool:
+        """Whether it is solved in windows of its frames (`ipt.folder.video`)."""
+        return self.path is not None and is_video(self.path)
+
     @cached_property
     def shape(self) -> tuple[int, ...] | None:
         """(C, H, W), of exposures the first's; None: of the example, and where it cannot be read."""
         try:
-            return None if self.path is None else files.shape_of(files.inputs(self.path)[0])
+            if self.path is None:
+                return None
+            return frame_shape(self.path) if self.is_video else files.shape_of(files.inputs(self.path)[0])
         except IptError:
             return None
 

@@ -230,13 +230,18 @@ class Pipeline:
         write_failure(self.out, image.stem, reason, {"input": image.name, "options": self._options(image).record()})
         return Outcome(image.name, "failed", reason=reason)
 
+    def record(self, image: InputImage, identity: str) -> dict[str, Any]:
+        """What the json of an input's result holds of the run."""
+        record: dict[str, Any] = {"options": self._options(image).record(), "identity": identity}
+        if image.path is not None:
+            record |= {"path": str(image.path), "input_sha256": image.content}
+        return record
+
     def _write(self, member: BatchMember, solution: Solution, seconds: float) -> Outcome:
         try:
             result = image_result(member.prepared, solution, seconds)
             image = member.input
-            record = {**result.record, "options": self._options(image).record(), "identity": member.identity}
-            if image.path is not None:
-                record |= {"path": str(image.path), "input_sha256": image.content}
+            record = {**result.record, **self.record(image, member.identity)}
             path = write_result(self.out, image.stem, replace(result, record=record))
             return Outcome(image.name, "done", json.loads(path.read_text(encoding="utf-8")))
         except Exception as error:

@@ -122,7 +122,10 @@ def solve_all(options: SolveOptions, execution: ExecutionOptions, out: Path | No
         listener.note(where)
     run = Run(out, pipeline, inputs, shard, wanted, pool, listener)
     names = roles(
-        pipeline.parameters, options.samples, bool(options.frames), options.reference is not None or not folder
+        pipeline.parameters,
+        options.samples,
+        bool(options.frames) or any(image.is_video for image in inputs),
+        options.reference is not None or not folder,
     )
     check_names(inputs, run.own, out, names)
     if not execution.force:

@@ -9,6 +9,7 @@ from ipt.folder import checkpoints
 from ipt.folder.checkpoints import Checkpoint
 from ipt.folder.inputs import InputImage
 from ipt.folder.pipeline import BatchMember, Pipeline
+from ipt.folder.video import solve_video
 from ipt.images.outcomes import Outcome, ProgressListener
 from ipt.solve.batches import LARGEST_BATCH, BatchSizer
 
@@ -53,6 +54,11 @@ class SerialBackend:
             waiting: dict[tuple[object, ...], list[BatchMember]] = {}
             for image in inputs[start : start + self.window]:
                 if image.name in resumed:
+                    continue
+                if image.is_video:
+                    self.ended += 1
+                    self.on_batch([image.name])
+                    yield solve_video(self.pipeline, image, self.sizer, self.listener, self.again)
                     continue
                 member = self.pipeline.prepare(image, self.again)
                 if isinstance(member, Outcome):

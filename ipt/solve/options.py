@@ -22,12 +22,13 @@ class SolveOptions(RunOptions):
     """What is solved, and how; besides what is listed here, as in `RunOptions`.
 
     Attributes:
-        input: pictures and folders of pictures or, with `frames`, each exposures of one scene; nothing: the example
-            (`ipt.solve.example`).
+        input: pictures, videos and folders of pictures or, with `frames`, each exposures of one scene; nothing: the
+            example (`ipt.solve.example`).
         prior: component, "name:argument" or path of weights by unknown; without "image", the pictures' sizes choose
             (`ipt.solve.defaults`), and a parameter that is missing has its operator's usual one.
         guidance: registered name of the rule.
         frames: whether the input is exposures of one scene; of the example, how many are made.
+        window: of a video, so many frames are solved together.
         noise: standard deviation of the noise, of pictures in 0..1; None: estimated from each picture.
         steps: of the solver; None: the rule's own.
         seed: of the run; the seeds of each picture come from it and the picture's name.
@@ -54,6 +55,7 @@ class SolveOptions(RunOptions):
     prior: Mapping[str, str] = field(default_factory=dict)
     guidance: str = DEFAULT_GUIDANCE
     frames: bool | int = False
+    window: int = 10
     noise: float | None = None
     steps: int | None = None
     seed: int = 0
