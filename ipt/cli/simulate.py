@@ -41,6 +41,22 @@ _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy,
     "Exposures of each picture, in a folder of its own.",
     environment=False,
 )
+@option(
+    SimulateOptions,
+    "--video",
+    kinds.number,
+    "RATE",
+    "The exposures make a video of so many frames a second (OUT/a.mkv, as they are, of 8 bits), and no folder.",
+    environment=False,
+)
+@option(
+    SimulateOptions,
+    "--moving",
+    kinds.number,
+    "PIXELS",
+    "A thing moves in front of the scene, by so much from frame to frame.",
+    environment=False,
+)
 @option(SimulateOptions, "--seed", kinds.whole(0), "N", "Another seed, other parameters and noise.")
 @option(SimulateOptions, "--border", kinds.text, "MODE", "What lies outside the frame: the operator's option `border`.")
 @pairs(
@@ -95,6 +111,8 @@ def simulate(
     generator: Mapping[str, str],
     noise: float,
     frames: int | None,
+    video: float | None,
+    moving: float,
     seed: int,
     border: str | None,
     set: Mapping[str, Any],
@@ -119,6 +137,8 @@ def simulate(
         border=border,
         set=set,
         frames=frames,
+        video=video,
+        moving=moving,
         depth=depth,
         cut=cut,
         rotation=rotation,

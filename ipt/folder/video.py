@@ -24,6 +24,7 @@ from ipt.folder.inputs import InputImage
 from ipt.folder.pipeline import Pipeline
 from ipt.images import files
 from ipt.images.files import Picture
+from ipt.images.names import beginning
 from ipt.images.outcomes import Outcome, ProgressListener
 from ipt.images.video import Clip, write_video
 from ipt.solve.batches import BatchSizer, solve_tasks
@@ -74,7 +75,7 @@ def _solved(
         raise IptError(f"{image.path} has one frame; give a video, or the frame as a picture")
     windows = windows_of(clip.count, pipeline.options.window)
     middle = windows[len(windows) // 2]
-    pictures = pipeline.out / ".state" / f"{image.stem}.{named[:16]}"
+    pictures = pipeline.out / ".state" / f"{beginning(image.stem)}.{named[:16]}"
     pictures.mkdir(parents=True, exist_ok=True)
     left = [window for window in windows if window != middle and not _place(pictures, window).exists()]
 

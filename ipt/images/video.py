@@ -18,7 +18,7 @@ from ipt.images.atomic import atomic
 from ipt.images.files import Picture
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
-_LOSSLESS = ".mkv"
+LOSSLESS = ".mkv"
 """Suffix of files whose frames are kept as they are."""
 _QUALITY = "14"
 """Of x264: hardly seen, and a tenth of the size."""
@@ -84,7 +84,7 @@ def write_video(path: Path, rate: Fraction, frames: Iterable[Picture]) -> None:
     """
     opened, errors = imported("av", "open"), imported("av", "FFmpegError")
     picture = imported("av", "VideoFrame")
-    lossless = path.suffix.lower() == _LOSSLESS
+    lossless = path.suffix.lower() == LOSSLESS
     try:
         with atomic(path) as file, opened(file, "w", format="matroska" if lossless else "mp4") as container:
             stream: Any = None

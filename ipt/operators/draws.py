@@ -13,6 +13,14 @@ from ipt.core.errors import IptError
 from ipt.core.operator import Generator
 
 
+class Sequential(ABC):
+    """A generator whose draws for the frames of a clip may hang together."""
+
+    @abstractmethod
+    def sequence(self, seed: int, frames: int, shape: tuple[int, ...]) -> Tensor | None:
+        """(frames, S, *shape): at S instants while each frame is exposed; None: every frame is a draw of its own."""
+
+
 def uniform_and_normal(seeds: Sequence[int], uniforms: int, normals: int) -> tuple[Tensor, Tensor]:
     """A row of uniform and a row of normal numbers for each seed, (B, uniforms) and (B, normals)."""
     rows = []

@@ -19,10 +19,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ipt.core.errors import IptError, Misuse
 from ipt.core.operator import Generator, ParametricOperator
@@ -35,20 +37,20 @@ from ipt.images.outcomes import Outcome, ProgressListener
 from ipt.images.parameters import parameter_file, write_parameter
 from ipt.images.pictures import sheet_of_frames
 from ipt.images.records import file_hash, json_text, versions, write_run_yaml
+from ipt.images.video import LOSSLESS, write_video
 from ipt.linalg.random import image_seed
 from ipt.operators.compose import nominal_parameters
 from ipt.plugins.building import build_component
 from ipt.plugins.faults import located
 from ipt.simulate.camera import Camera
+from ipt.simulate.clip import simulate_frames
 from ipt.simulate.options import SimulateOptions
 from ipt.simulate.simulation import (
     Simulation,
     check_camera,
-    exposure_seeds,
     generator_names,
     generators_for,
     section,
-    simulate,
 )
 
 
@@ -67,6 +69,10 @@ def simulate_all(options: SimulateOptions, out: str, force: bool, listener: Prog
     camera = Camera(options.rotation, options.linear_light, options.exposure, options.jpeg)
     if options.jpeg and options.depth == "16":
         raise Misuse("a JPEG has 8 bits; drop depth=16, or jpeg=")
+    if (options.video or options.moving) and not options.frames:
+        raise Misuse("video= and moving= are of several exposures; say how many, as in frames=50")
+    if options.video is not None and (options.video <= 0 or options.depth == "16"):
+        raise Misuse("a video has frames of 8 bits, and more than none a second; drop depth=16, or video=")
     operator = build_component("operator", options.operator, section(settings, "operator"))
     check_camera(operator, camera, options.cut)
     names = generator_names(options.generator, nominal_parameters(operator))
@@ -105,7 +111,7 @@ class _Dataset:
     def check_place(self, path: Path, force: bool) -> None:
         """IptError where a picture's files would fall on something else."""
         stem, frames = fitting(path.stem), self.options.frames
-        exposures = self.folder / stem
+        exposures = self.folder / (f"{stem}{LOSSLESS}" if self.options.video else stem)
         if frames and stem == self.truth.name:
             raise IptError(f"the exposures of {path.name} would be in {self.truth}, where the truth goes; rename it")
         there = [one.name for one in exposures.iterdir()] if frames and exposures.is_dir() else []
@@ -131,12 +137,17 @@ class _Dataset:
         seed = image_seed(options.seed, path.name)
         frames = options.frames or 1
         try:
-            made = [
-                simulate(
-                    clean.pixels, self.operator, self.generators, options.noise, one, options.cut, camera, scene=seed
-                )
-                for one in exposure_seeds(seed, frames)
-            ]
+            made, moving = simulate_frames(
+                clean.pixels,
+                self.operator,
+                self.generators,
+                options.noise,
+                seed,
+                frames,
+                options.cut,
+                camera,
+                options.moving,
+            )
         except ValueError as error:
             raise IptError(f"{path.name}: {error}") from error
         if clean.depth == 8 and not camera.jpeg and 0 < options.noise < 4 * ROUNDING_NOISE:
@@ -160,10 +171,17 @@ class _Dataset:
         }
         if camera.rotation:
             record["rotation_directions"] = [one.direction for one in made]
-        self._write(fitting(path.stem), clean, made, record)
+        self._write(fitting(path.stem), clean, made, moving, record)
         return record
 
-    def _write(self, stem: str, clean: Picture, made: Sequence[Simulation], record: Mapping[str, Any]) -> None:
+    def _write(
+        self,
+        stem: str,
+        clean: Picture,
+        made: Sequence[Simulation],
+        moving: Tensor | None,
+        record: Mapping[str, Any],
+    ) -> None:
         """All files of one measurement, or none; the measurement last, so that where it is, the truth is."""
         several = len(made) > 1
         with _undone_on_error() as written:
@@ -176,10 +194,20 @@ class _Dataset:
                 if shown:
                     sheet = sheet_of_frames(shown) if several else shown[0]
                     files.write(written(picture.with_name(f"{stem}.{name}.png")), sheet)
+            if moving is not None:
+                write_parameter(written(parameter_file(picture, "moving")), moving)
             with atomic(written(self.truth / f"{stem}.json")) as file:
                 file.write(json_text(record).encode())
             if not several:
                 files.write(written(self.folder / f"{stem}.png"), clean.with_pixels(made[0].measurement))
+                return
+            if self.options.video:
+                shots = [clean.with_pixels(one.measurement) for one in made]
+                write_video(
+                    written(self.folder / f"{stem}{LOSSLESS}"),
+                    Fraction(self.options.video).limit_denominator(1001),
+                    shots,
+                )
                 return
             with _frames_folder(self.folder / stem) as place:
                 for number, one in enumerate(made, 1):

@@ -22,6 +22,8 @@ class SimulateOptions(RunOptions):
         noise: standard deviation of white noise, of pictures in 0..1.
         seed: of the run; parameters and noise of each picture come from it and the picture's name.
         frames: exposures of each picture, in a folder of its own; None: one.
+        video: of frames: they make a video of so many a second, instead of a folder; None: they do not.
+        moving: pixels from frame to frame by which a thing moves in front of the scene; 0: none does.
         depth: of the measurements in bits, one of DEPTHS; "input": as the clean picture's.
         cut: the measurement is of the picture's middle, so that what lies around it is real.
         rotation, linear_light, exposure, jpeg: as of `ipt.simulate.camera.Camera`.
@@ -35,6 +37,8 @@ class SimulateOptions(RunOptions):
     border: str | None = None
     set: Mapping[str, Any] = field(default_factory=dict)
     frames: int | None = None
+    video: float | None = None
+    moving: float = 0.0
     depth: str = "input"
     cut: bool = False
     rotation: float = 0.0

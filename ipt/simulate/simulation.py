@@ -73,7 +73,8 @@ def simulate(
         cut: The picture is all of the image, and the measurement is of its frame alone: what lies around it is real.
             The frame is the largest in the picture's middle.
         camera: What else happens; None: nothing, and the measurement is not clipped.
-        known: Parameters that are given instead of drawn, (1, C, H, W) by name.
+        known: Parameters that are given instead of drawn, (1, C, H, W) by name; or (S, C, H, W), at S instants while
+            the picture is exposed: it is the mean of what is seen then, and the mean of the parameters is reported.
         scene: Of several frames of a picture, the seed of what they share; None: it is the only one.
 
     Raises:
@@ -83,18 +84,24 @@ def simulate(
     own, given = camera or Camera(), known or {}
     check_camera(operator, own, cut)
     try:
-        image = _middle(clean, operator)[None] if cut else _surrounded(clean[None], operator)
+        image = image_of(clean, operator, cut)
         specs = operator.parameters(tuple(image.shape[1:]))
         _check_names([*generators, *given], specs)
         sides = framed_shape(operator, tuple(image.shape[1:]))[1:]
         drawn = {
             name: given[name]
             if name in given
-            else _drawn(name, spec, generators.get(name), _of(spec, seed, scene), (sides[0], sides[1]))
+            else _drawn(
+                name,
+                spec,
+                generators.get(name),
+                scene if spec.shared and scene is not None else seed,
+                (sides[0], sides[1]),
+            )
             for name, spec in specs.items()
         }
         valid, light = constrained(operator, specs, drawn), own.light(image)
-        frame = _frame(operator, image)
+        frame = frame_of(operator, image)
         direction = None
         with torch.no_grad():
             if isinstance(operator, Blur) and own.rotation:
@@ -104,24 +111,35 @@ def simulate(
                 sharp = sharp[(..., *_narrowed([slice(0, side) for side in sharp.shape[-2:]], lost))]
                 frame = _narrowed(frame, lost)
             else:
-                sharp = operator.forward(light, **valid)
+                sharp = _exposed(operator, light, valid)
     except ValueError as error:
         raise error if isinstance(error, IptError) else IptError(f"{error}{place(error)}") from error
     values = own.developed(sharp)
     if noise:
-        values = values + noise * Noise([_stream(seed, "noise")]).like("measurement", values)
+        values = values + noise * Noise([parameter_seed(seed, "noise")]).like("measurement", values)
     shown = image[0][(slice(None), *frame)]
     return Simulation(
         measurement=values[0] if camera is None else own.stored(values[0]),
-        parameters={name: value[0] for name, value in valid.items()},
+        parameters={name: value.mean(0) for name, value in valid.items()},
         clean=shown if own.exposure == 1 else own.developed(own.light(shown)).clamp(0, 1),
         clipped=float(((values < 0) | (values > 1)).double().mean()),
         direction=None if direction is None else (float(direction[0]), float(direction[1])),
     )
 
 
-def _of(spec: ParameterSpec, seed: int, scene: int | None) -> int:
-    return scene if spec.shared and scene is not None else seed
+def _exposed(operator: ParametricOperator, light: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+    """What is measured of an image (1, C, H, W), the mean over the instants of which there are parameters."""
+    instants = max((len(value) for value in parameters.values()), default=1)
+    total = torch.zeros(())
+    for number in range(instants):
+        own = {name: value[min(number, len(value) - 1)][None] for name, value in parameters.items()}
+        total = total + operator.forward(light, **own)
+    return total / instants
+
+
+def image_of(clean: Tensor, operator: ParametricOperator, cut: bool) -> Tensor:
+    """What is seen of a picture (C, H, W), with what lies around the frame, (1, C, H, W)."""
+    return _middle(clean, operator)[None] if cut else _surrounded(clean[None], operator)
 
 
 def check_camera(operator: ParametricOperator, camera: Camera, cut: bool) -> None:
@@ -136,7 +154,7 @@ def check_camera(operator: ParametricOperator, camera: Camera, cut: bool) -> Non
         )
 
 
-def _frame(operator: ParametricOperator, image: Tensor) -> tuple[slice, slice]:
+def frame_of(operator: ParametricOperator, image: Tensor) -> tuple[slice, slice]:
     """Rows and columns of an image (1, C, H, W) that are the picture."""
     framed = ability(operator, Framed)
     if framed is None:
@@ -275,7 +293,7 @@ def _drawn(name: str, spec: ParameterSpec, generator: Generator | None, seed: in
         raise IptError(f"{name!r} has no generator; {_name_one(name)}")
     if isinstance(generator, FrameGenerator):
         generator = generator.within(frame)
-    value = generator.sample([_stream(seed, name)], spec.shape)
+    value = generator.sample([parameter_seed(seed, name)], spec.shape)
     if tuple(value.shape[1:]) != spec.shape:
         shapes = f"{tuple(value.shape[1:])} where {name!r} is {spec.shape}"
         raise IptError(f"{type(generator).__name__} draws {shapes}; {_name_one(name)}")
@@ -286,6 +304,7 @@ def _name_one(parameter: str) -> str:
     return f"name one that draws it (`ipt list generator`): generator={parameter}=NAME"
 
 
-def _stream(seed: int, name: str) -> int:
+def parameter_seed(seed: int, name: str) -> int:
+    """Of what is drawn for a picture under a name."""
     # Not the solver's own streams: a solve that starts from the truth's random numbers would be no test.
     return image_seed(seed, f"simulated {name}")

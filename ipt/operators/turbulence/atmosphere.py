@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,6 +51,21 @@ class Camera:
         """The highest frequency that the aperture lets through, in cycles a pixel."""
         return self.angle * self.aperture / self.wavelength
 
+    def ratio(self, cn2: float, distance: float) -> float:
+        """D / r0, r0 for a spherical wave: (.423 k^2 Cn2 (3/8) L)^(-3/5), Cn2 even along the path.
+
+        Args:
+            cn2: refractive index structure constant, in m^(-2/3).
+            distance: L, from the scene, in metres.
+
+        References:
+            Fried, "Limiting resolution looking down through the atmosphere", Journal of the Optical Society of America
+            56, 1966.
+        """
+        positive("cn2", cn2, "m^(-2/3)")
+        positive("distance", distance, "metres")
+        return float(self.aperture * (0.423 * (2 * math.pi / self.wavelength) ** 2 * cn2 * 0.375 * distance) ** 0.6)
+
 
 class AtmosphericKernels(Generator):
     """Point spread functions through Kolmogorov turbulence, round, with the pixel's own aperture.
@@ -60,6 +76,8 @@ class AtmosphericKernels(Generator):
         aperture: diameter in metres.
         wavelength: in metres.
         pixel: the angle a pixel sees, in microradians; None: half of wavelength / aperture.
+        cn2: refractive index structure constant in m^(-2/3), even along the path, in place of d_over_r0.
+        distance: from the camera to the scene in metres, for cn2.
     """
 
     def __init__(
@@ -69,12 +87,15 @@ class AtmosphericKernels(Generator):
         aperture: float = 0.1,
         wavelength: float = 550e-9,
         pixel: float | None = None,
+        cn2: float | None = None,
+        distance: float = 1000.0,
     ):
         if exposure not in EXPOSURES:
             raise IptError(f"exposure is one of {', '.join(EXPOSURES)}, not {exposure!r}")
-        self.d_over_r0 = interval("d_over_r0", d_over_r0, 1e-3, 1e3)
         self.exposure = exposure
         self.camera = Camera(aperture, wavelength, pixel)
+        ratio = d_over_r0 if cn2 is None else self.camera.ratio(cn2, distance)
+        self.d_over_r0 = interval("d_over_r0", ratio, 1e-3, 1e3)
 
     def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
         height, width = shape[-2:]

@@ -18,7 +18,7 @@ from ipt.core.operator import Generator
 from ipt.linalg.fields import FieldSource
 from ipt.linalg.random import stream
 from ipt.linalg.tilts import TILT_VARIANCE, KolmogorovTilt, PatchTilt, gaussian_taps
-from ipt.operators.draws import interval, positive
+from ipt.operators.draws import Sequential, interval, positive
 from ipt.operators.turbulence.atmosphere import Camera
 from ipt.operators.turbulence.kolmogorov import draw_kolmogorov
 
@@ -26,6 +26,8 @@ _PUBLISHED = 256
 """Side of the frame that the number of patches is meant for."""
 _CHUNK = 2**22
 """Pixels drawn at a time."""
+_STEP, _MOST_INSTANTS = 0.5, 16
+"""Pixels that the wind goes between the instants of an exposure, and so many at most."""
 
 
 class TiltPatches(Generator, FieldSource):
@@ -111,7 +113,7 @@ class TiltPatches(Generator, FieldSource):
         return wide[:, rows, columns].float()
 
 
-class TiltKolmogorov(Generator, FieldSource):
+class TiltKolmogorov(Generator, FieldSource, Sequential):
     """Angles of arrival through Kolmogorov turbulence of even strength along a path.
 
     Their covariance is that of `ipt.linalg.tilts`, within .3 % of the variance. What all pixels have in common, the
@@ -125,6 +127,10 @@ class TiltKolmogorov(Generator, FieldSource):
         wavelength: in metres.
         pixel: the angle a pixel sees, in microradians (pixel pitch over focal length: 5 um at 1 m are 5); None: half of
             wavelength / aperture, which misses nothing that the aperture resolves.
+        cn2: refractive index structure constant in m^(-2/3), even along the path, in place of d_over_r0.
+        wind: by which the air carries the field along from frame to frame, as it is (Taylor's frozen flow), in pixels,
+            (down, right) or to the right alone; 0: each frame's field is another one.
+        shutter: share of the time from frame to frame in which a frame is exposed, 0..1.
     """
 
     def __init__(
@@ -134,11 +140,21 @@ class TiltKolmogorov(Generator, FieldSource):
         distance: float = 1000.0,
         wavelength: float = 550e-9,
         pixel: float | None = None,
+        cn2: float | None = None,
+        wind: tuple[float, float] | float = 0.0,
+        shutter: float = 0.0,
     ):
         positive("d_over_r0", d_over_r0)
         positive("distance", distance, "metres")
-        self.d_over_r0, self.distance = float(d_over_r0), float(distance)
         self.camera = Camera(aperture, wavelength, pixel)
+        self.d_over_r0 = float(d_over_r0) if cn2 is None else self.camera.ratio(cn2, distance)
+        self.distance = float(distance)
+        speeds = (0.0, wind) if isinstance(wind, (int, float)) else tuple(wind)
+        if len(speeds) != 2 or not all(math.isfinite(speed) for speed in speeds):
+            raise IptError(f"wind is in pixels from frame to frame, (down, right), not {wind!r}")
+        if not 0 <= shutter <= 1:
+            raise IptError(f"shutter is the share of time in which a frame is exposed, 0..1, not {shutter!r}")
+        self.wind, self.shutter = (float(speeds[0]), float(speeds[1])), float(shutter)
 
     @property
     def field(self) -> KolmogorovTilt:
@@ -155,6 +171,21 @@ class TiltKolmogorov(Generator, FieldSource):
             )
         return draw_kolmogorov(field, seeds, frame)
 
+    def sequence(self, seed: int, frames: int, shape: tuple[int, ...]) -> Tensor | None:
+        """The field of the whole clip, drawn once, and seen through a frame that moves against the wind."""
+        if not any(self.wind):
+            return None
+        height, width = _frame(shape)
+        path = math.hypot(*self.wind) * self.shutter
+        instants = min(_MOST_INSTANTS, 1 + math.ceil(path / _STEP)) if path else 1
+        places = torch.arange(frames)[:, None] + self.shutter * torch.linspace(0, 1, instants)
+        moves = torch.stack([-speed * places.flatten() for speed in self.wind], 1)
+        moves = moves - moves.amin(0)
+        down, right = (math.ceil(float(most)) + 1 for most in moves.amax(0))
+        (whole,) = self.sample([seed], (2, height + down, width + right))
+        drawn = [_window(whole, move, (height, width)) for move in moves.tolist()]
+        return torch.stack(drawn).reshape(frames, instants, 2, height, width)
+
 
 def _smoothed(fields: Tensor, taps: Tensor, axis: int) -> Tensor:
     """Convolved along an axis, which loses what the taps reach over.
@@ -166,6 +197,14 @@ def _smoothed(fields: Tensor, taps: Tensor, axis: int) -> Tensor:
     for start, tap in enumerate(taps[1:].tolist(), 1):
         total.add_(fields.narrow(axis, start, length), alpha=tap)
     return total
+
+
+def _window(field: Tensor, start: Sequence[float], frame: tuple[int, int]) -> Tensor:
+    """The window of a field (2, H, W) from a place between its pixels on, by straight lines: fields are smooth."""
+    (top, left), parts = (math.floor(place) for place in start), [place % 1 for place in start]
+    around = field[:, top : top + frame[0] + 1, left : left + frame[1] + 1]
+    rows = torch.lerp(around[:, :-1], around[:, 1:], parts[0])
+    return torch.lerp(rows[..., :-1], rows[..., 1:], parts[1])
 
 
 def _frame(shape: tuple[int, ...]) -> tuple[int, int]:
