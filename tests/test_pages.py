@@ -20,6 +20,7 @@ import ipt
 from ipt.cli.main import COMMANDS, cli
 from ipt.folder.options import ExecutionOptions
 from ipt.guidance.proximal import Proximal
+from ipt.operators.blur import Blur
 from ipt.operators.blur.kernels import MixedKernels
 from ipt.operators.turbulence import Turbulence
 from ipt.plugins.building import build
@@ -84,9 +85,9 @@ def test_settings_of_the_pages_are_real(monkeypatch):
     for name in ("faces", "kernel"):
         monkeypatch.setattr(f"ipt.priors.shipped.{name}", lambda device="cpu", precision="fp32": GaussianPrior())
     settings = dict(re.findall(r"--set (operator\.[a-z_]+|guidance\.size)=([\w.-]+)", TEXT))
-    assert settings.keys() == {"operator.kernel_size", "guidance.size", "operator.tiles"}
+    assert settings.keys() == {"operator.kernel_size", "operator.kernels", "guidance.size", "operator.tiles"}
     build(operator="shake", settings={"operator.tiles": settings.pop("operator.tiles")})
-    build(guidance="dps", settings=settings)
+    build("turbulence", guidance="dps", settings=settings)
 
 
 def test_the_numbers_of_the_method_are_those_of_the_code():
@@ -96,10 +97,10 @@ def test_the_numbers_of_the_method_are_those_of_the_code():
     assert isinstance(schedule, Karras)
     span = f"from {schedule.sigma_max:g} to {schedule.sigma_min:g} in {schedule.steps} steps".replace(" 0.", " .")
     assert span in text, f"docs/method.md should say: {span}"
-    specs = Turbulence().parameters((3, 64, 64))
-    kernel, others = (f"{rule.noise_ratio(name, specs[name]):g}".removeprefix("0") for name in ("kernel", "tilt"))
-    ratio = f"`parameter_noise` ({kernel} for a kernel, {others} for others)"
-    assert ratio in text, f"docs/method.md should say: {ratio}"
+    specs = {"blur": Blur().parameters((3, 64, 64))["kernel"], **Turbulence().parameters((3, 64, 64))}
+    blur, air, others = (f"{rule.noise_ratio(name, specs[name]):g}"[1:] for name in ("blur", "kernel", "tilt"))
+    for ratio in (f"`parameter_noise` ({blur} for a kernel, {air} for one of `turbulence`", f"{others} for others)"):
+        assert ratio in text, f"docs/method.md should say: {ratio}"
     assert rule.zeta == 1 and r"$\zeta = 1$" in text
 
 

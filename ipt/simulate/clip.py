@@ -12,7 +12,8 @@ from torch import Tensor
 from ipt.core.operator import Generator, ParametricOperator, Unknowns
 from ipt.operators.draws import Sequential
 from ipt.simulate.camera import Camera
-from ipt.simulate.simulation import Simulation, exposure_seeds, frame_of, image_of, parameter_seed, simulate
+from ipt.simulate.framing import frame_of, image_of
+from ipt.simulate.simulation import Simulation, exposure_seeds, parameter_seed, simulate
 
 _PART = 10
 """Radius of the thing that moves, as a share of the picture's smaller side, inverted."""

@@ -13,7 +13,6 @@ from torch import Tensor
 from ipt.core.abilities import Framed, ability, framed_shape
 from ipt.core.errors import IptError, Misuse
 from ipt.core.operator import Generator, ParameterSpec, ParametricOperator, constrained
-from ipt.images.files import MINIMUM_SIDE
 from ipt.linalg.random import Noise, image_seed, stream
 from ipt.operators.blur import Blur
 from ipt.operators.draws import FrameGenerator
@@ -22,6 +21,7 @@ from ipt.plugins.faults import place
 from ipt.plugins.suggestions import advice
 from ipt.plugins.usual import usual_generator
 from ipt.simulate.camera import Camera, turned, turning_rate, turning_reach
+from ipt.simulate.framing import frame_of, image_of, narrowed
 
 _BEYOND = {"unknown": "reflect", "reflect": "reflect", "replicate": "edge", "zero": "constant", "circular": "wrap"}
 """How a picture goes on outside its frame, by border, as numpy calls it."""
@@ -108,8 +108,8 @@ def simulate(
                 lost = turning_reach(own.rotation, *image.shape[-2:]) if cut else 0
                 direction = _direction(seed)
                 sharp = _turned(light[0], operator, valid["kernel"][0], own.rotation, direction)[None]
-                sharp = sharp[(..., *_narrowed([slice(0, side) for side in sharp.shape[-2:]], lost))]
-                frame = _narrowed(frame, lost)
+                sharp = sharp[(..., *narrowed([slice(0, side) for side in sharp.shape[-2:]], lost))]
+                frame = narrowed(frame, lost)
             else:
                 sharp = _exposed(operator, light, valid)
     except ValueError as error:
@@ -137,11 +137,6 @@ def _exposed(operator: ParametricOperator, light: Tensor, parameters: Mapping[st
     return total / instants
 
 
-def image_of(clean: Tensor, operator: ParametricOperator, cut: bool) -> Tensor:
-    """What is seen of a picture (C, H, W), with what lies around the frame, (1, C, H, W)."""
-    return _middle(clean, operator)[None] if cut else _surrounded(clean[None], operator)
-
-
 def check_camera(operator: ParametricOperator, camera: Camera, cut: bool) -> None:
     """Misuse where an operator cannot be measured with a camera, or in a part of the picture."""
     if camera.rotation and not isinstance(operator, Blur):
@@ -152,28 +147,6 @@ def check_camera(operator: ParametricOperator, camera: Camera, cut: bool) -> Non
             "this operator sees nothing around its frame, so that there is nothing to cut; drop cut=True, or take blur "
             "or turbulence with border=unknown"
         )
-
-
-def frame_of(operator: ParametricOperator, image: Tensor) -> tuple[slice, slice]:
-    """Rows and columns of an image (1, C, H, W) that are the picture."""
-    framed = ability(operator, Framed)
-    if framed is None:
-        return slice(None), slice(None)
-    return framed.frame(tuple(image.shape[1:]))
-
-
-def _narrowed(windows: Iterable[slice], by: int) -> tuple[slice, slice]:
-    rows, columns = (slice(window.start + by, window.stop - by) for window in windows)
-    if min(rows.stop - rows.start, columns.stop - columns.start) < MINIMUM_SIDE:
-        raise _nothing_left()
-    return rows, columns
-
-
-def _nothing_left() -> IptError:
-    return IptError(
-        "the picture is too small to be cut: what the kernel and the rotation reach leaves no frame in it; give a "
-        "larger picture, a smaller operator.kernel_size, or drop cut=True"
-    )
 
 
 def _direction(seed: int) -> np.ndarray:
@@ -194,40 +167,6 @@ def _turned(image: Tensor, blur: Blur, kernel: Tensor, degrees: float, direction
     seen = turned(around, kernel, turning_rate(kernel, degrees, direction), direction)
     inside = seen[:, reach : reach + height, reach : reach + width]
     return inside[(slice(None), *blur.frame(tuple(image.shape)))]
-
-
-def _middle(clean: Tensor, operator: ParametricOperator) -> Tensor:
-    """The largest middle part of a picture (C, H, W) that is an image with all that is seen of it."""
-    framed, channels, sides = ability(operator, Framed), clean.shape[0], clean.shape[1:]
-    _, *measured = measured_shape(operator, tuple(clean.shape))
-    shape = operator.image_shape((channels, *measured))
-    assert framed is not None
-    for _ in range(min(measured) - 1):
-        if all(within <= side for within, side in zip(shape[-2:], sides, strict=True)):
-            starts = [(side - within) // 2 for within, side in zip(shape[-2:], sides, strict=True)]
-            rows, columns = (slice(first, first + n) for first, n in zip(starts, shape[-2:], strict=True))
-            _narrowed(framed.frame(shape), 0)
-            return clean[:, rows, columns]
-        measured = [side - 1 for side in measured]
-        shape = operator.image_shape((channels, *measured))
-    raise _nothing_left()
-
-
-def measured_shape(operator: ParametricOperator, clean_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape (C, h, w) of the measurement of a picture (C, H, W): not its own where the operator changes sizes."""
-    channels, *sides = clean_shape
-    usual = framed_shape(operator, operator.image_shape(clean_shape))
-    return (channels, *(side**2 // frame for side, frame in zip(sides, usual[1:], strict=True)))
-
-
-def _surrounded(clean: Tensor, operator: ParametricOperator) -> Tensor:
-    """The picture (1, C, H, W), reflected beyond its edges as far as the operator's image reaches."""
-    framed = ability(operator, Framed)
-    if framed is None:
-        return clean
-    shape = operator.image_shape(measured_shape(operator, tuple(clean.shape[1:])))
-    pads = [(window.start, side - window.stop) for window, side in zip(framed.frame(shape), shape[-2:], strict=True)]
-    return torch.from_numpy(np.pad(clean.numpy(), [(0, 0), (0, 0), *pads], mode="reflect"))
 
 
 def generators_for(named: Mapping[str, str], settings: Mapping[str, object]) -> dict[str, Generator]:

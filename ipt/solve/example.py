@@ -22,7 +22,8 @@ from ipt.core.prior import Prior
 from ipt.images.files import Picture
 from ipt.images.fit import accepted_side
 from ipt.priors.surrounded import Surrounded
-from ipt.simulate.simulation import exposure_seeds, generator_names, generators_for, measured_shape, simulate
+from ipt.simulate.framing import measured_shape
+from ipt.simulate.simulation import exposure_seeds, generator_names, generators_for, simulate
 from ipt.solve.known import checked
 from ipt.solve.truth import Truth
 

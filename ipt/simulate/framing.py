@@ -1,0 +1,76 @@
+"""The image around a picture that is degraded: what lies outside its frame, and the frame in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ipt.core.abilities import Framed, ability, framed_shape
+from ipt.core.errors import IptError
+from ipt.core.operator import ParametricOperator
+from ipt.images.files import MINIMUM_SIDE
+
+
+def image_of(clean: Tensor, operator: ParametricOperator, cut: bool) -> Tensor:
+    """What is seen of a picture (C, H, W), with what lies around the frame, (1, C, H, W)."""
+    return _middle(clean, operator)[None] if cut else _surrounded(clean[None], operator)
+
+
+def frame_of(operator: ParametricOperator, image: Tensor) -> tuple[slice, slice]:
+    """Rows and columns of an image (1, C, H, W) that are the picture."""
+    framed = ability(operator, Framed)
+    if framed is None:
+        return slice(None), slice(None)
+    return framed.frame(tuple(image.shape[1:]))
+
+
+def narrowed(windows: Iterable[slice], by: int) -> tuple[slice, slice]:
+    """A window without so many pixels on every side; IptError: too little is left."""
+    rows, columns = (slice(window.start + by, window.stop - by) for window in windows)
+    if min(rows.stop - rows.start, columns.stop - columns.start) < MINIMUM_SIDE:
+        raise _nothing_left()
+    return rows, columns
+
+
+def _middle(clean: Tensor, operator: ParametricOperator) -> Tensor:
+    """The largest middle part of a picture (C, H, W) that is an image with all that is seen of it."""
+    framed, channels, sides = ability(operator, Framed), clean.shape[0], clean.shape[1:]
+    _, *measured = measured_shape(operator, tuple(clean.shape))
+    shape = operator.image_shape((channels, *measured))
+    assert framed is not None
+    for _ in range(min(measured) - 1):
+        if all(within <= side for within, side in zip(shape[-2:], sides, strict=True)):
+            starts = [(side - within) // 2 for within, side in zip(shape[-2:], sides, strict=True)]
+            rows, columns = (slice(first, first + n) for first, n in zip(starts, shape[-2:], strict=True))
+            narrowed(framed.frame(shape), 0)
+            return clean[:, rows, columns]
+        measured = [side - 1 for side in measured]
+        shape = operator.image_shape((channels, *measured))
+    raise _nothing_left()
+
+
+def measured_shape(operator: ParametricOperator, clean_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape (C, h, w) of the measurement of a picture (C, H, W): not its own where the operator changes sizes."""
+    channels, *sides = clean_shape
+    usual = framed_shape(operator, operator.image_shape(clean_shape))
+    return (channels, *(side**2 // frame for side, frame in zip(sides, usual[1:], strict=True)))
+
+
+def _surrounded(clean: Tensor, operator: ParametricOperator) -> Tensor:
+    """The picture (1, C, H, W), reflected beyond its edges as far as the operator's image reaches."""
+    framed = ability(operator, Framed)
+    if framed is None:
+        return clean
+    shape = operator.image_shape(measured_shape(operator, tuple(clean.shape[1:])))
+    pads = [(window.start, side - window.stop) for window, side in zip(framed.frame(shape), shape[-2:], strict=True)]
+    return torch.from_numpy(np.pad(clean.numpy(), [(0, 0), (0, 0), *pads], mode="reflect"))
+
+
+def _nothing_left() -> IptError:
+    return IptError(
+        "the picture is too small to be cut: what the kernel and the rotation reach leaves no frame in it; give a "
+        "larger picture, a smaller operator.kernel_size, or drop cut=True"
+    )
