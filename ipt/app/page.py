@@ -84,12 +84,11 @@ class Page:
         """What can be said of the pictures."""
         operators = {each.name: f"{each.name}: {each.component.summary}" for each in discover().of_kind("operator")}
         priors = {"": "the usual one"} | {each.name: each.name for each in discover().of_kind("prior")}
-        new: dict[str, Any] = {"with_input": True, "new_value_mode": "add-unique"}
-        self.operator = ui.select(operators, value="blur", label="What degraded it", on_change=self.options, **new)
+        self.operator = ui.select(operators, value="blur", label="What degraded it", new_value_mode="add-unique")
         self.expansion = ui.expansion("Options")
         with ui.expansion("More"):
             self.values = {
-                "prior": ui.select(priors, value="", label="What pictures are like (prior)", **new),
+                "prior": ui.select(priors, value="", label="What pictures are like", new_value_mode="add-unique"),
                 "noise": ui.number("Noise, of 0..1 (empty: estimated)", min=0, max=1, format="%g"),
                 "samples": ui.number("Draws, all shown (samples)", value=1, min=1, precision=0),
                 "effort": ui.number("Draws while likely wrong (effort)", value=3, min=1, precision=0),
@@ -98,6 +97,7 @@ class Page:
                 "fit": ui.select(list(FIT_CHOICES), value="error", label="If the prior takes other sizes (fit)"),
             }
         self.options()
+        self.operator.on_value_change(self.options)
 
     def options(self) -> None:
         """The options of the operator, made from its signature."""

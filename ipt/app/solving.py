@@ -16,7 +16,6 @@ import ipt
 from ipt.images.outcomes import Progress
 from ipt.images.pictures import screen_picture
 from ipt.report.report import write_report
-from ipt.solve.restore import Draw
 
 
 class Stopped(Exception):
@@ -44,23 +43,26 @@ class Solve:
         """A step is done."""
         if self.stop.is_set():
             raise Stopped
-        self.share, now = progress.share or progress.done / progress.total, time.monotonic()
+        self.share, now = progress.part, time.monotonic()
         minutes, seconds = divmod(round((now - self._started) * (1 - self.share) / self.share), 60)
         self.text = f"Step {progress.done} of {progress.total}, about {minutes} min {seconds} s left"
         if progress.estimate is not None and now - self._shown > 0.7:
             self._shown, self.preview = now, screen_picture(progress.estimate()["image"])
 
+    def expect(self, cost: object) -> None:
+        """About what it takes."""
+        self.text = f"This takes {cost}"
+
     def run(self, picture: Any, out: Path, name: str, arguments: Mapping[str, Any]) -> list[Result]:
         """Solve, and write files and report: the result and each of its draws; errors are those of `ipt.restore`."""
-        restored = ipt.restore(picture, progress=self.hear, **arguments)
+        restored = ipt.restore(picture, progress=self.hear, cost=self.expect, **arguments)
         files, found = restored.save(out, name), []
         write_report(out)
-        every: list[ipt.Restored | Draw] = [restored, *restored.draws]
-        for number, one in enumerate(every):
+        for number, chance in enumerate((restored.probability, *(draw.probability for draw in restored.draws))):
             role = f"sample {number}" if number else "result"
             own = {"result": files[role], "input": files["measurement"]}
             shown = {name: files.get(f"{role}-{name}", files.get(name)) for name in (*restored.parameters, "residual")}
-            label = role.replace("sample", "draw") + ("" if one.probability is None else f", {one.probability:.0%}")
+            label = role.replace("sample", "draw") + ("" if chance is None else f", {chance:.0%}")
             found.append(Result(label, own | {name: path for name, path in shown.items() if path}, restored.verdict))
         return found
 

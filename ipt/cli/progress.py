@@ -19,14 +19,14 @@ class Reporter:
     """A `ipt.images.outcomes.ProgressListener` for people; a context, so that the live line goes whatever happens."""
 
     def __init__(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
         self._console = notes()
         self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}"),
             TextColumn("{task.fields[status]}"),
             TimeRemainingColumn(),
             console=self._console,
@@ -36,6 +36,7 @@ class Reporter:
         self._batch: TaskID | None = None
         self._folder: TaskID | None = None
         self._count = 1
+        self._total = 1
         self._ended = 0
         self._failed = 0
         self._skipped: list[str] = []
@@ -51,20 +52,25 @@ class Reporter:
         self._bars.stop()
 
     def begin(self, name: str, number: int, total: int, count: int = 1) -> None:
+        self._total = total
         if total > 1 and self._folder is None:
-            self._folder = self._bars.add_task("all pictures", total=total, status="")
+            self._folder = self._bars.add_task("all pictures", total=total, status="", count=f"0/{total}")
         self._say_skipped()
         self._remove_batch()
         self._ended, self._count = number - 1, count
-        self._batch = self._bars.add_task(name, total=None, status="")
+        self._batch = self._bars.add_task(name, total=None, status="", count="")
         self._advance(0.0)
 
     def step(self, progress: Progress) -> None:
         if self._batch is None:
             return
         status = f"residual {progress.residual:.2f} x noise"
-        self._bars.update(self._batch, total=progress.total, completed=progress.done, status=status)
-        self._advance(self._count * progress.done / progress.total)
+        # Steps of small pictures are quick: the time that is left is told by the work.
+        share = progress.done / progress.total if progress.share is None else progress.share
+        self._bars.update(
+            self._batch, total=1, completed=share, status=status, count=f"{progress.done}/{progress.total}"
+        )
+        self._advance(self._count * share)
 
     def end(self, outcome: Outcome) -> None:
         self._ended, self._count = self._ended + 1, self._count - 1
@@ -86,7 +92,9 @@ class Reporter:
         """The pictures done with, and of those in the batch the share of their steps."""
         if self._folder is not None:
             status = f"{self._failed} failed" if self._failed else ""
-            self._bars.update(self._folder, completed=self._ended + within, status=status)
+            done = self._ended + within
+            count = f"{done:.0f}/{self._total}"
+            self._bars.update(self._folder, completed=done, status=status, count=count)
 
     def _say_skipped(self) -> None:
         """One line for all that was passed over: a folder may have many."""

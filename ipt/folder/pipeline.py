@@ -7,6 +7,7 @@ picture depends on none of that.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ from ipt.linalg.random import image_seed
 from ipt.plugins.faults import located
 from ipt.solve import example
 from ipt.solve.batches import BatchSizer, out_of_memory, solve_tasks
+from ipt.solve.cost import LARGE, cost_of
 from ipt.solve.devices import choose_device
 from ipt.solve.example import Example
 from ipt.solve.masks import read_mask
@@ -183,6 +185,8 @@ class Pipeline:
         with Checkpointer(self.out, members, self.execution.save_every, spent) as checkpointer:
             try:
                 tasks = [member.prepared.sampling for member in batch]
+                if checkpoint is None and math.prod(tasks[0].shape[1:]) >= LARGE and (cost := cost_of(tasks)):
+                    listener.note(f"{', '.join(members)}: {cost}")
                 solutions = solve_tasks(tasks, sizer, listener.step, checkpointer.save, begun)
             except Exception as error:
                 failure = error

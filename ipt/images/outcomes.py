@@ -29,6 +29,11 @@ class Progress:
     share: float | None = None
     estimate: Callable[[], Mapping[str, Tensor]] | None = field(default=None, compare=False)
 
+    @property
+    def part(self) -> float:
+        """The share, or where it is not known that of the steps."""
+        return self.done / self.total if self.share is None else self.share
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -91,14 +91,22 @@ def solve_tasks(
         return draws.by_task(*_solved(draws, sizer, progress, save, begun))
     # The region's state is not saved: it is small, and comes out the same again.
     region = Draws([task.of_region() for task in tasks])
-    steps = len(regional.schedule(tasks[0].solver).sigmas()) - 1
-    work = math.prod(tasks[0].shape[1:]) * steps * sum(len(task.seeds) for task in tasks)
-    share = region.work / (region.work + work)
+    steps, work = len(regional.schedule(tasks[0].solver).sigmas()) - 1, work_of(tasks)
+    share = work[0] / sum(work)
     batches, solutions = _solved(region, sizer, _part(progress, 0, steps, 0.0, share))
     found = region.best(batches, solutions)
     draws, before = Draws([replace(task, reserve=()) for task in tasks], found), batches[-1].state.total * len(batches)
     whole = draws.by_task(*_solved(draws, sizer, _part(progress, before, 0, share, 1.0), save, begun))
     return [one.continued(solution) for one, solution in zip(found, whole, strict=True)]
+
+
+def work_of(tasks: Sequence[SamplingTask]) -> tuple[int, int]:
+    """Pixels of all steps and draws, without the reserve: in the tasks' regions, and in all of their pictures."""
+    if tasks[0].region is None:
+        return 0, Draws(tasks).work
+    steps = len(regional.schedule(tasks[0].solver).sigmas()) - 1
+    whole = math.prod(tasks[0].shape[1:]) * steps * sum(len(task.seeds) for task in tasks)
+    return Draws([task.of_region() for task in tasks]).work, whole
 
 
 def _part(

@@ -24,6 +24,7 @@ from ipt.images.parameters import parameter, read_parameter
 from ipt.plugins.plans import DEFAULT_GUIDANCE
 from ipt.priors.precision import PRECISIONS
 from ipt.sampling.multiscale import Multiscale
+from ipt.solve.cost import Cost
 from ipt.solve.devices import choose_device
 from ipt.solve.masks import mask_of, read_mask
 from ipt.solve.options import AUTO, SolveOptions
@@ -117,6 +118,7 @@ def restore(
     precision: str = AUTO,
     name: str | None = None,
     progress: Callable[[Progress], None] | None = None,
+    cost: Callable[[Cost], None] | None = None,
 ) -> Restored:
     """Recover the picture behind a degraded one, and what degraded it, as `ipt solve` does.
 
@@ -149,6 +151,7 @@ def restore(
         name: what the random numbers depend on besides the seed; None: the file's name, of an array "image".
         progress: called after every step with how far the solve is, and a way to see what is believed by then. What it
             raises ends the solve, and reaches the caller.
+        cost: called before the first step with about how many seconds and bytes the solve takes.
 
     Raises:
         IptError: an argument that cannot be, a file that cannot be read, a picture that cannot be solved.
@@ -186,7 +189,7 @@ def restore(
     task = ImageTask.of(
         options, first if single else read, name, parameters, mask=None if mask is None else _mask(mask, size)
     )
-    result = solve_picture(solver, task, options.device, progress=progress)
+    result = solve_picture(solver, task, options.device, progress=progress, cost=cost)
     record = {**result.record, "options": solvers.usual.options_for(name, first.shape).record()}
     return Restored(
         picture=like(result.picture, given),

@@ -27,7 +27,7 @@ def test_the_batch_and_the_folder(reporter):
     assert shown(reporter) == [("all pictures", 1, 10, ""), ("a.png and 3 more", 0, None, "")]
     reporter.step(Progress(50, 100, 1.5))
     # Half of four pictures' steps are two pictures' worth: the time left is told while a batch is solved.
-    assert shown(reporter) == [("all pictures", 3, 10, ""), ("a.png and 3 more", 50, 100, "residual 1.50 x noise")]
+    assert shown(reporter) == [("all pictures", 3, 10, ""), ("a.png and 3 more", 0.5, 1, "residual 1.50 x noise")]
     for name, status in (("a.png", "done"), ("b.png", "failed"), ("c.png", "done")):
         reporter.end(Outcome(name, status))
     assert shown(reporter)[0] == ("all pictures", 5, 10, "1 failed") and len(shown(reporter)) == 2
@@ -49,6 +49,10 @@ def test_what_was_done_before_is_said_in_a_line(capsys):
 def test_a_single_picture_has_no_total(reporter):
     reporter.begin("a.png", 1, 1)
     reporter.step(Progress(1, 4, 2.0))
-    assert shown(reporter) == [("a.png", 1, 4, "residual 2.00 x noise")]
+    assert shown(reporter) == [("a.png", 0.25, 1, "residual 2.00 x noise")]
+    # Steps of a small picture: half of them, and a tenth of the work.
+    reporter.step(Progress(2, 4, 2.0, 0.1))
+    assert shown(reporter) == [("a.png", 0.1, 1, "residual 2.00 x noise")]
+    assert reporter._bars.tasks[0].fields["count"] == "2/4"
     reporter.end(Outcome("a.png", "done"))
     assert shown(reporter) == []

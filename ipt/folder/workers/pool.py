@@ -218,5 +218,5 @@ class PoolBackend:
 
     def _progress(self, residual: float) -> Progress:
         total = max(step.total for step in self._steps.values())
-        share = sum(step.done / step.total for step in self._steps.values()) / len(self._batches)
-        return Progress(round(share * total), total, residual)
+        share = sum(step.part for step in self._steps.values()) / len(self._batches)
+        return Progress(round(share * total), total, residual, share)

@@ -1,0 +1,101 @@
+"""About how long a solve takes and how much memory it needs, before it begins: by a few steps of a small part of it."""
+
+from __future__ import annotations
+
+import math
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from ipt.core.operator import IMAGE
+from ipt.solve.batches import work_of
+from ipt.solve.draws import SamplingTask
+
+LARGE = 2**18
+"""Pixels of a picture, 512x512, from which on it is worth a second to know what is to come."""
+_SIDE, _STEPS = 128, 3
+_SCRATCH = 2.3
+"""Memory of a process over that of its tensors: what transforms and convolutions need besides (measured on CPUs)."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a solve takes, about.
+
+    Attributes:
+        seconds: of one draw of every sample.
+        memory: bytes besides what is loaded already.
+        draws: at most, if one after the other is likely wrong.
+    """
+
+    seconds: float
+    memory: float
+    draws: int = 1
+
+    def __str__(self) -> str:
+        minutes = self.seconds / 60
+        hours = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+        took = f"{self.seconds:.0f} s" if minutes < 2 else hours
+        more = f" a draw (at most {self.draws})" if self.draws > 1 else ""
+        return f"about {took}{more}, {max(self.memory, 1e8) / 1e9:.1f} GB of memory"
+
+
+def cost_of(tasks: Sequence[SamplingTask]) -> Cost | None:
+    """What tasks that are solved together will take, one draw after the other; None: the prior takes no small part."""
+    task = tasks[0]
+    if (found := _measured(task)) is None:
+        return None
+    seconds, memory = found
+    image = math.prod(task.solver.operator.image_shape(task.shape)[-2:])
+    steps = sum(work_of(tasks)) * image / math.prod(task.shape[-2:])
+    return Cost(seconds * steps, memory * image, 1 + len(task.reserve))
+
+
+def _measured(task: SamplingTask) -> tuple[float, float] | None:
+    """Seconds a step, and bytes, of a pixel of the image."""
+    part = task.measurement[..., :_SIDE, :_SIDE].clone()
+    try:
+        problem = task.solver.problem(part, task.noise, task.known)
+    except ValueError:
+        return None
+    steps = task.solver.steps(problem, [0])
+    with _LiveMemory() as memory:
+        next(steps)
+    started = time.perf_counter()
+    count = len(list(islice(steps, _STEPS)))
+    pixels = math.prod(problem.normalizations[IMAGE].physical_shape[-2:])
+    return (time.perf_counter() - started) / max(1, count) / pixels, _SCRATCH * memory.peak / pixels
+
+
+class _LiveMemory(TorchDispatchMode):
+    """How many bytes the tensors that are made within it take together, at most."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.peak = self._now = 0
+        self._tensors: dict[int, int] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, Tensor):
+                storage = tensor.untyped_storage()
+                place, size = storage.data_ptr(), storage.nbytes()
+                self._tensors[place] = self._tensors.get(place, 0) + 1
+                self._now += size if self._tensors[place] == 1 else 0
+                self.peak = max(self.peak, self._now)
+                weakref.finalize(tensor, self._gone, place, size)
+        return made
+
+    def _gone(self, place: int, size: int) -> None:
+        self._tensors[place] -= 1
+        self._now -= 0 if self._tensors[place] else size
