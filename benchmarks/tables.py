@@ -148,10 +148,38 @@ def example_plugins() -> str:
     )
 
 
+def shake() -> str:
+    found = result("shake")["rows"]
+
+    def score(operator: str, data: str, known: bool, tiles: int) -> str:
+        case = {"operator": operator, "data": data, "known": known, "tiles": tiles}
+        rows = [row for row in found if case.items() <= row.items()]
+        return f"{np.mean([row['psnr_registered'] for row in rows]):.2f}" if rows else ""
+
+    cases = (
+        ("turned, blind", "turned", False),
+        ("shifted alone, blind", "shifted", False),
+        ("turned, true kernels (of the middle; 4x4)", "turned", True),
+        ("shifted alone, true kernel", "shifted", True),
+    )
+    rows = [[name, score("blur", data, known, 1), score("shake", data, known, 4)] for name, data, known in cases]
+    return lines(["", "`blur`", "`shake`"], rows)
+
+
+def linear_light() -> str:
+    rows = []
+    for name, blurred in (("light, then encoded as sRGB", "light"), ("the values", "values")):
+        each = [row for row in result("linear_light")["rows"] if row["blurred"] == blurred]
+        rows.append([name, *(mean(each, key, 1) for key in ("input", "known display", "known linear"))])
+    return lines(["blurred were", "measured", "`--light display`", "`--light linear`"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "blind deblurring": blind_deblurring,
     "turbulence": turbulence,
     "known kernel": known_kernel,
+    "linear light": linear_light,
+    "shake": shake,
     "verdict": verdict,
     "example plugins": example_plugins,
 }

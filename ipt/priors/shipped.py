@@ -13,7 +13,13 @@ NAMES = ("faces", "faces256", "natural", "kernel")
 
 
 def kernel(device: str = "cpu", precision: str = "fp32", compile: bool = False) -> NetworkPrior:
-    """Blur kernels (1 channel, largest entry 1): motion, Gaussian and defocus, drawn by ipt.operators.blur.kernels."""
+    """Blur kernels (1 channel, largest entry 1): motion, Gaussian and defocus, drawn by ipt.operators.blur.kernels.
+
+    Args:
+        device: a torch device.
+        precision: fp32, bf16 or fp16.
+        compile: by torch.compile, at the first call.
+    """
     return _load("kernel", device, precision, compile)
 
 
@@ -22,22 +28,45 @@ def kernel_uncentred(device: str = "cpu", precision: str = "fp32", compile: bool
 
     Where the border of a picture is unknown, picture and kernel drift against each other in the course of a solve, and
     an estimate of a drifted kernel that is held to the centre has the wrong shape.
+
+    Args:
+        device: a torch device.
+        precision: fp32, bf16 or fp16.
+        compile: by torch.compile, at the first call.
     """
     return _load("kernel", device, precision, compile, centred=False)
 
 
 def faces(device: str = "cpu", precision: str = "fp32", compile: bool = False) -> NetworkPrior:
-    """Faces in colour."""
+    """Faces in colour.
+
+    Args:
+        device: a torch device.
+        precision: fp32, bf16 or fp16.
+        compile: by torch.compile, at the first call.
+    """
     return _load("faces", device, precision, compile)
 
 
 def faces256(device: str = "cpu", precision: str = "fp32", compile: bool = False) -> NetworkPrior:
-    """Faces in colour, larger."""
+    """Faces in colour, larger.
+
+    Args:
+        device: a torch device.
+        precision: fp32, bf16 or fp16.
+        compile: by torch.compile, at the first call.
+    """
     return _load("faces256", device, precision, compile)
 
 
 def natural(device: str = "cpu", precision: str = "fp32", compile: bool = False) -> NetworkPrior:
-    """Photographs in colour, of any size."""
+    """Photographs in colour, of any size.
+
+    Args:
+        device: a torch device.
+        precision: fp32, bf16 or fp16.
+        compile: by torch.compile, at the first call.
+    """
     return _load("natural", device, precision, compile)
 
 

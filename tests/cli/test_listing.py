@@ -224,6 +224,7 @@ def test_every_built_in_can_be_shown(kind, name):
     assert shown["name"] == name and shown["open"] == (name == "deepinv")
     text = run("show", kind, name).stdout
     assert all(option["name"] in text for option in shown["options"])
+    assert not [option["name"] for option in shown["options"] if not option["help"]]
 
 
 @pytest.mark.parametrize(
