@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import IO, TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 _UNBROKEN = 10_000
 """Columns where the output is no terminal: a file or a pipe gets one line a row, never wrapped."""
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def data() -> Console:
@@ -28,6 +32,11 @@ def notes() -> Console:
 def echo_json(value: Any) -> None:
     """`value` on standard output, for programs; ASCII only, so that any terminal and pipe takes it."""
     click.echo(json.dumps(value, indent=2))
+
+
+def printable(text: str) -> str:
+    """A text without what a terminal would obey: names of files may hold control characters. Lines stay."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def _console(stream: IO[str]) -> Console:

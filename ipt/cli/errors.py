@@ -25,7 +25,7 @@ from typing import Any
 
 import click
 
-from ipt.cli.console import notes
+from ipt.cli.console import notes, printable
 from ipt.core.errors import IptError, Misuse
 from ipt.plugins.faults import located
 
@@ -130,6 +130,7 @@ def _file_message(error: OSError) -> str:
 def _say(message: str) -> None:
     from rich.text import Text
 
+    message = printable(message)
     interrupted = message.startswith("Interrupted.")
     text = Text(message) if interrupted else Text.assemble(("Error: ", "bold red"), message)
     notes().print(text, soft_wrap=True)

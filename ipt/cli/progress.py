@@ -6,7 +6,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ipt.cli.console import notes
+from ipt.cli.console import notes, printable
 from ipt.cli.errors import with_options
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Reporter:
         self._say_skipped()
         self._remove_batch()
         self._ended, self._count = number - 1, count
-        self._batch = self._bars.add_task(name, total=None, status="", count="")
+        self._batch = self._bars.add_task(printable(name), total=None, status="", count="")
         self._advance(0.0)
 
     def step(self, progress: Progress) -> None:
@@ -86,7 +86,7 @@ class Reporter:
             self._describe(outcome)
 
     def note(self, text: str, style: str = "") -> None:
-        self._console.print(with_options(text), style=style, soft_wrap=True)
+        self._console.print(printable(with_options(text)), style=style, soft_wrap=True)
 
     def _advance(self, within: float) -> None:
         """The pictures done with, and of those in the batch the share of their steps."""

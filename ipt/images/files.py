@@ -188,9 +188,11 @@ def shape_of(path: str | os.PathLike[str]) -> tuple[int, int, int]:
     Raises:
         IptError: As of `read`.
     """
-    data = contents(path)
-    with reading(str(path)):
-        shape: tuple[int, int, int] = _reader(data, str(path)).shape(data)
+    with reading(str(path)), Path(path).open("rb") as file:
+        reader = _reader(file.read(16), str(path))
+        file.seek(0)
+        # Of the usual formats the header is enough; a folder may have thousands.
+        shape: tuple[int, int, int] = raster.shape(file) if reader is raster else reader.shape(file.read())
         return shape
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from io import BytesIO
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -47,9 +48,9 @@ def decode(data: bytes, page: int | None = None, tiff_page: int | None = None) -
     return Decoded(pixels / np.float32(65535 if deep else 255), 16 if deep else 8, source, orientation, metadata)
 
 
-def shape(data: bytes) -> tuple[int, int, int]:
+def shape(file: BinaryIO) -> tuple[int, int, int]:
     """(C, H, W) that a file says its picture has, before its orientation; raises as `decode`."""
-    with opened(data) as image:
+    with Image.open(file, formats=FORMATS) as image:
         channels = 1 if image.mode.partition(";")[0] in ("1", "L", "LA", "La", "I") else 3
         return channels, image.height, image.width
 

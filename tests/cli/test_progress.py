@@ -56,3 +56,9 @@ def test_a_single_picture_has_no_total(reporter):
     assert reporter._bars.tasks[0].fields["count"] == "2/4"
     reporter.end(Outcome("a.png", "done"))
     assert shown(reporter) == []
+
+
+def test_a_name_gives_the_terminal_no_orders(capsys):
+    with Reporter() as reporter:
+        reporter.end(Outcome("\x1b[31ma\x07.png", "failed", reason="two\nlines"))
+    assert capsys.readouterr().err == "\\x1b[31ma\\x07.png: failed: two\nlines\n"

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ipt.core.errors import IptError
 from ipt.images import png
-from ipt.images.files import Picture, decode, inputs, read, write
+from ipt.images.files import Picture, decode, inputs, read, shape_of, write
 
 from .conftest import SHAPE, noise
 
@@ -260,3 +260,22 @@ def test_inputs(tmp_path: Path) -> None:
     (tmp_path / "a.webp").touch()
     with pytest.raises(IptError, match=r"would both become a.png"):
         inputs(tmp_path)
+
+
+def test_the_shape_is_read_without_the_pixels(tmp_path: Path) -> None:
+    values = noise(3, np.uint8)
+    for mode, suffix, channels in (
+        ("L", ".png", 1),
+        ("LA", ".png", 1),
+        ("RGB", ".jpg", 3),
+        ("P", ".gif", 3),
+        ("L", ".tif", 1),
+    ):
+        path = tmp_path / f"{mode}{suffix}"
+        Image.fromarray(values).convert(mode).save(path)
+        assert shape_of(path) == (channels, *SHAPE), path.name
+    whole = (tmp_path / "RGB.jpg").read_bytes()
+    (tmp_path / "RGB.jpg").write_bytes(whole[:-200])
+    assert shape_of(tmp_path / "RGB.jpg") == (3, *SHAPE)
+    with pytest.raises(IptError, match=r"nowhere\.png"):
+        shape_of(tmp_path / "nowhere.png")
