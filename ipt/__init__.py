@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ipt.core.abilities import Canonicalizable, Coarsenable, Coarser, CoarseToFine, ExactSteps, Linear, MultiFrame
     from ipt.core.guidance import Correction, GuidanceRule
-    from ipt.core.normalization import Normalization
     from ipt.core.operator import Generator, ParameterSpec, ParametricOperator
     from ipt.core.prior import Posterior, Prior
     from ipt.core.solver import Solver
+    from ipt.linalg.normalization import Normalization
     from ipt.plugins.building import build
     from ipt.plugins.component import Component
     from ipt.plugins.hookspecs import hookimpl
@@ -38,7 +38,7 @@ _HOMES = {
     ),
     "ipt.core.guidance": ("Correction", "GuidanceRule"),
     "ipt.sampling.multiscale": ("Multiscale",),
-    "ipt.core.normalization": ("Normalization",),
+    "ipt.linalg.normalization": ("Normalization",),
     "ipt.core.operator": ("Generator", "ParameterSpec", "ParametricOperator"),
     "ipt.core.prior": ("Posterior", "Prior"),
     "ipt.core.solver": ("Solver",),

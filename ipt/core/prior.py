@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ipt.core.errors import IptError
-from ipt.core.normalization import Normalization
 from ipt.linalg.covariances import Covariance, Isotropic, rearranged
+from ipt.linalg.normalization import Normalization
 
 # Torch is imported by what computes: a plugin whose classes stand beside its hooks does not slow `ipt list` down.
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ipt.core.abilities import Assessable, Assessment, FrameAware, Framed, Resizable, ability
 from ipt.core.errors import IptError
-from ipt.core.normalization import Normalization
 from ipt.core.observation import Observation
 from ipt.core.operator import IMAGE, Known, ParameterSpec, ParametricOperator, Unknowns, constrained
 from ipt.core.prior import Prior, Replicated
+from ipt.linalg.normalization import Normalization
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.covariances import Isotropic
+from ipt.linalg.normalization import Normalization
 
 
 class GaussianPrior(Prior):

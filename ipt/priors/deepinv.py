@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from ipt.core.errors import IptError, Lacking, first_line
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Prior
 from ipt.extras import chosen
+from ipt.linalg.normalization import Normalization
 from ipt.priors.pictures import PictureSizes, squares
 from ipt.priors.weights import read
 

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from ipt.core.errors import IptError
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
 from ipt.extras import imported
 from ipt.linalg.covariances import Isotropic
+from ipt.linalg.normalization import Normalization
 from ipt.priors.diffusers_folder import find
 from ipt.priors.pictures import PictureSizes, squares
 from ipt.priors.precision import check_range, checked, computing

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError, Lacking
-from ipt.core.normalization import Normalization
 from ipt.core.operator import Generator
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.covariances import Isotropic
+from ipt.linalg.normalization import Normalization
 from ipt.linalg.random import image_seed
 
 _CHUNK = 1024

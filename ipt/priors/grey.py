@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
+from ipt.linalg.normalization import Normalization
 from ipt.linalg.spectra import SpectralCovariance
 
 _CHANNELS = 3

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError, plural
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.covariances import Isotropic
+from ipt.linalg.normalization import Normalization
 from ipt.linalg.spectra import SpectralCovariance
 from ipt.priors.adm_config import ADMConfig
 from ipt.priors.compiling import compiled

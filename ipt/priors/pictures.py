@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ipt.core.errors import IptError
-from ipt.core.normalization import Normalization
+from ipt.linalg.normalization import Normalization
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import replace
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior
 from ipt.linalg.fields import MaternField
+from ipt.linalg.normalization import Normalization
 from ipt.priors.fields import Component, FieldPrior
 
 _LENGTHS = (4.0, 12.0, 36.0, 108.0)

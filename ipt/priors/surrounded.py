@@ -19,10 +19,10 @@ from torch import Tensor
 
 from ipt.core.abilities import FrameAware, Framed, ability
 from ipt.core.errors import IptError
-from ipt.core.normalization import Normalization
 from ipt.core.operator import ParametricOperator
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.conjugate_gradients import conjugate_gradients
+from ipt.linalg.normalization import Normalization
 from ipt.linalg.spectra import SpectralCovariance, frequencies, from_luma_chroma, to_luma_chroma, wiener_error
 
 _ITERATIONS = 6

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.covariances import Isotropic
+from ipt.linalg.normalization import Normalization
 from ipt.linalg.spectra import SpectralCovariance
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from ipt.core.errors import IptError
-from ipt.core.normalization import Normalization
 from ipt.core.operator import Generator
 from ipt.linalg.fields import FieldSource, StationaryField
+from ipt.linalg.normalization import Normalization
 from ipt.linalg.tilts import KolmogorovTilt, PatchTilt
 from ipt.priors.fields import Component, FieldPrior
 

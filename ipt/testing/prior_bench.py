@@ -8,8 +8,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
+from ipt.linalg.normalization import Normalization
 from ipt.testing.bench import Bench, first_taken
 from ipt.testing.draws import draws
 from ipt.testing.measures import Arrays, normal, uneven

@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Prior
 from ipt.linalg.covariances import Covariance
+from ipt.linalg.normalization import Normalization
 from ipt.testing.bench import ALONE, COMMON
 from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, rms, uniform
 from ipt.testing.prior_bench import DECADES, LEVELS, PriorBench, uncertainty

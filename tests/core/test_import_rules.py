@@ -119,7 +119,7 @@ def test_the_core_imports_torch_alone_and_touches_no_file(path):
 def test_a_plugin_may_define_its_classes_beside_its_hooks_without_torch():
     code = (
         "import ipt, sys\n"
-        "from ipt.core.normalization import Normalization\n"
+        "from ipt.linalg.normalization import Normalization\n"
         "class Veil(ipt.ParametricOperator):\n"
         "    def parameters(self, image_shape): return {'veil': ipt.ParameterSpec((1, 1, 1), 'share')}\n"
         "    def forward(self, image, veil): return image + veil\n"

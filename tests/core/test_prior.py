@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Prior, Replicated
 from ipt.linalg.covariances import Isotropic
+from ipt.linalg.normalization import Normalization
 from ipt.priors.analytic import GaussianPrior
 from ipt.priors.tilt import TiltPrior
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from ipt.core.errors import IptError
-from ipt.core.normalization import Normalization
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
+from ipt.linalg.normalization import Normalization
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import GaussianPrior
 from ipt.sampling.multiscale import Multiscale

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from ipt.core.guidance import Correction, GuidanceRule
-from ipt.core.normalization import Normalization
 from ipt.core.operator import ParametricOperator
 from ipt.core.prior import Prior
 from ipt.core.solver import Solver
+from ipt.linalg.normalization import Normalization
 from ipt.sampling.schedules import VP, Karras
 from ipt.sampling.transitions import DDIM, Ancestral
 

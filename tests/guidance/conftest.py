@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Prior
+from ipt.linalg.normalization import Normalization
 
 
 class ConvolutionPrior(Prior):

@@ -10,11 +10,11 @@ from torch import nn
 
 from ipt.core.errors import IptError
 from ipt.core.guidance import Step
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
 from ipt.core.solver import Solver
 from ipt.guidance.dps import DPS
 from ipt.linalg.covariances import Isotropic
+from ipt.linalg.normalization import Normalization
 from ipt.linalg.random import Noise
 from ipt.operators.blur import Blur
 from ipt.sampling.schedules import VP

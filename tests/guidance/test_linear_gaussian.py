@@ -14,13 +14,13 @@ import pytest
 import torch
 
 from ipt.core.abilities import ExactSteps
-from ipt.core.normalization import Normalization
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.core.prior import Posterior, Prior
 from ipt.core.solver import Solver
 from ipt.guidance.dps import DPS
 from ipt.guidance.proximal import Proximal
 from ipt.linalg.covariances import Isotropic
+from ipt.linalg.normalization import Normalization
 from ipt.sampling.schedules import VP, Karras
 from ipt.sampling.transitions import Ancestral
 

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Prior
 from ipt.images.fit import as_colour, as_it_came, fit
+from ipt.linalg.normalization import Normalization
 from ipt.priors.tiled import TiledPrior
 
 

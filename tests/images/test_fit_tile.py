@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Prior
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.images.fit import fit
+from ipt.linalg.normalization import Normalization
 from ipt.operators.blur import Blur
 from ipt.operators.blur.kernels import MotionKernels
 from ipt.priors.analytic import GaussianPrior

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from ipt.core.errors import IptError
-from ipt.core.normalization import Normalization
 from ipt.linalg.covariances import Isotropic
+from ipt.linalg.normalization import Normalization
 from ipt.priors import network
 from ipt.priors.adm_config import ADMConfig
 from ipt.priors.loading import load

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from ipt.core.errors import IptError
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.covariances import Isotropic
+from ipt.linalg.normalization import Normalization
 from ipt.linalg.spectra import SpectralCovariance
 from ipt.operators.blur import Blur
 from ipt.operators.downscale import Downscale

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.covariances import Isotropic
+from ipt.linalg.normalization import Normalization
 from ipt.priors.tiled import TiledPrior
 
 

@@ -10,11 +10,11 @@ import torch
 from ipt.core.abilities import Coarsenable, Coarser, CoarseToFine
 from ipt.core.errors import IptError
 from ipt.core.guidance import Correction, GuidanceRule
-from ipt.core.normalization import Normalization
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.core.prior import Prior
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
+from ipt.linalg.normalization import Normalization
 from ipt.linalg.resampling import doubled, halved
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import BoxPrior, GaussianPrior

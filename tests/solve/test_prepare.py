@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from ipt.core.errors import IptError
-from ipt.core.normalization import Normalization
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.images.files import Picture, decode, encoded
+from ipt.linalg.normalization import Normalization
 from ipt.linalg.random import image_seed
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import GaussianPrior

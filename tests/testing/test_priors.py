@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.covariances import Isotropic
+from ipt.linalg.normalization import Normalization
 from ipt.operators.blur.kernels import MixedKernels
 from ipt.priors.analytic import BoxPrior, GaussianPrior
 from ipt.priors.empirical import EmpiricalPrior

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.core.normalization import Normalization
 from ipt.core.prior import Posterior, Prior
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
 from ipt.linalg.covariances import Isotropic
+from ipt.linalg.normalization import Normalization
 from ipt.operators.blur import BORDERS, Blur
 from ipt.operators.blur.centring import moved, off_centre
 

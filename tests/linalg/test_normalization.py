@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.core.normalization import Normalization
+from ipt.linalg.normalization import Normalization
 
 SIZES = [
     ((1, 8, 8), (1, 8, 8)),
