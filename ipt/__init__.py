@@ -12,11 +12,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ipt.core.abilities import Canonicalizable, Coarsenable, Coarser, CoarseToFine, ExactSteps, Linear, MultiFrame
+    from ipt.core.abilities import (
+        Canonicalizable,
+        Coarsenable,
+        Coarser,
+        CoarseToFine,
+        ExactSteps,
+        Linear,
+        MeasurementSpec,
+        MultiFrame,
+        PhysicalUnits,
+    )
     from ipt.core.guidance import Correction, GuidanceRule
     from ipt.core.operator import Generator, ParameterSpec, ParametricOperator
     from ipt.core.prior import Posterior, Prior
     from ipt.core.solver import Solver
+    from ipt.images.noise import Poisson
     from ipt.linalg.normalization import Normalization
     from ipt.plugins.building import build
     from ipt.plugins.component import Component
@@ -34,7 +45,9 @@ _HOMES = {
         "CoarseToFine",
         "ExactSteps",
         "Linear",
+        "MeasurementSpec",
         "MultiFrame",
+        "PhysicalUnits",
     ),
     "ipt.core.guidance": ("Correction", "GuidanceRule"),
     "ipt.sampling.multiscale": ("Multiscale",),
@@ -42,6 +55,7 @@ _HOMES = {
     "ipt.core.operator": ("Generator", "ParameterSpec", "ParametricOperator"),
     "ipt.core.prior": ("Posterior", "Prior"),
     "ipt.core.solver": ("Solver",),
+    "ipt.images.noise": ("Poisson",),
     "ipt.plugins.building": ("build",),
     "ipt.plugins.component": ("Component",),
     "ipt.plugins.hookspecs": ("hookimpl",),
@@ -59,11 +73,14 @@ __all__ = [
     "Generator",
     "GuidanceRule",
     "Linear",
+    "MeasurementSpec",
     "MultiFrame",
     "Multiscale",
     "Normalization",
     "ParameterSpec",
     "ParametricOperator",
+    "PhysicalUnits",
+    "Poisson",
     "Posterior",
     "Prior",
     "Restored",

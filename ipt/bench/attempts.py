@@ -186,7 +186,7 @@ class Bench:
             image=solution.image[list(shown.draws)].mean(0).cpu(),
             parameters={name: value for name, value in found.items() if name not in known},
             samples={name: value for name, value in samples.items() if name not in known},
-            residual=inside / task.noise,
+            residual=inside / task.level,
             calls=sum(solution.calls.values()),
         )
 

@@ -11,9 +11,13 @@ from typing import Any, NoReturn
 import click
 
 from ipt.folder.shards import NONE, Shard, parsed
+from ipt.images.choices import ARRAY_SUFFIXES
+from ipt.images.noise import NoiseOption, Poisson
 from ipt.plugins.options import flat, named_values
 from ipt.plugins.scalars import scalar
 from ipt.solve.options import AUTO
+
+_NOISE = "auto, or a standard deviation above 0 (of pictures in 0..1), or poisson:PEAK, or a .npy file of deviations"
 
 
 def text(value: Any) -> str:
@@ -64,15 +68,34 @@ def number(value: Any) -> float:
     return _number(value, "a number from 0 up")
 
 
-def deviation(value: Any) -> float:
-    """A standard deviation from 0 to 1."""
-    return _number(value, "a standard deviation from 0 up (of pictures in 0..1)", 1)
+def noise(value: Any) -> NoiseOption:
+    """A standard deviation above 0, since nothing can be solved without noise, Poisson noise, a map; auto as None."""
+    found = simulated_noise(value)
+    return found if found is None or found != 0 else _refuse(_NOISE, value)
 
 
-def noise(value: Any) -> float | None:
-    """A standard deviation above 0, since nothing can be solved without noise, or auto as None."""
-    wanted = "auto, or a standard deviation above 0 (of pictures in 0..1)"
-    return None if value == AUTO else _number(value, wanted, 1) or _refuse(wanted, value)
+def simulated_noise(value: Any) -> NoiseOption:
+    """The same, or no noise at all, 0."""
+    if value == AUTO:
+        return None
+    if isinstance(value, str):
+        head, _, argument = value.partition(":")
+        if head == "poisson":
+            return _poisson(argument, value)
+        if Path(value).suffix.lower() in ARRAY_SUFFIXES:
+            return path(value)
+    return _number(value, _NOISE)
+
+
+def _poisson(argument: str, typed: str) -> Poisson:
+    """Of "1000", "peak=1000,read=.01", or nothing: to be estimated."""
+    given = named_values(argument) or ({"peak": argument} if argument else {})
+    found = {name: _number(one, f"a number from 0 up as {name}") for name, one in given.items()}
+    if not found:
+        return Poisson()
+    if not found.keys() <= {"peak", "read"} or not found.get("peak"):
+        _refuse("poisson:PEAK, the counts where the signal is 1, or poisson:peak=PEAK,read=SIGMA", typed)
+    return Poisson(**found)
 
 
 def clipped(value: Any) -> float | str:

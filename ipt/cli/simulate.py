@@ -12,7 +12,8 @@ from ipt.cli import kinds
 from ipt.cli.console import echo_json
 from ipt.cli.errors import DONE, SOME_FAILED
 from ipt.cli.options import ENVIRONMENT, as_json, config, flag, option, origins, out_folder, pairs, switch
-from ipt.simulate.options import DEPTHS, SimulateOptions
+from ipt.images.noise import NoiseOption
+from ipt.simulate.options import DEPTHS, FORMATS, NOISE, SimulateOptions
 
 _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy, a.kernel.png and a.json. Then
 `ipt solve OUT -o RESULTS --reference OUT/truth` compares with the truth."""
@@ -29,9 +30,15 @@ _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy,
     text="What draws the operator's parameters; `ipt list generator`.  [default: each one's usual]",
     environment=False,
 )
-# IPT_NOISE may say "auto", which means nothing here.
+# IPT_NOISE is of what is solved.
 @option(
-    SimulateOptions, "--noise", kinds.deviation, "SIGMA", "Standard deviation of the noise, of 0..1.", environment=False
+    SimulateOptions,
+    "--noise",
+    kinds.simulated_noise,
+    "SIGMA|poisson:PEAK|FILE",
+    "Standard deviation of the noise, of 0..1; Poisson noise with PEAK counts at 1; or a .npy map of deviations.",
+    f"the operator's own, else {NOISE:g}",
+    environment=False,
 )
 @option(
     SimulateOptions,
@@ -67,6 +74,14 @@ _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy,
     environment=False,
 )
 @option(SimulateOptions, "--depth", click.Choice(DEPTHS), None, "Bits of the measurement.", environment=False)
+@option(
+    SimulateOptions,
+    "--format",
+    click.Choice(FORMATS),
+    None,
+    "Of the measurement; what is no picture is an array with png too.",
+    environment=False,
+)
 @switch(
     SimulateOptions,
     "--cut",
@@ -109,7 +124,7 @@ def simulate(
     out: str,
     operator: str,
     generator: Mapping[str, str],
-    noise: float,
+    noise: NoiseOption,
     frames: int | None,
     video: float | None,
     moving: float,
@@ -117,6 +132,7 @@ def simulate(
     border: str | None,
     set: Mapping[str, Any],
     depth: str,
+    format: str,
     cut: bool,
     rotation: float,
     linear_light: bool,
@@ -140,6 +156,7 @@ def simulate(
         video=video,
         moving=moving,
         depth=depth,
+        format=format,
         cut=cut,
         rotation=rotation,
         linear_light=linear_light,

@@ -30,6 +30,7 @@ from ipt.cli.options import (
 from ipt.folder.options import ExecutionOptions
 from ipt.folder.shards import Shard, under_torchrun
 from ipt.images.choices import FIT_CHOICES, FORMAT_CHOICES, LIGHT_CHOICES
+from ipt.images.noise import NoiseOption
 from ipt.priors.precision import PRECISIONS
 from ipt.solve.options import AUTO, SolveOptions
 
@@ -64,7 +65,14 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
 @option(SolveOptions, "--window", kinds.whole(2), "N", "Of a video, so many frames at a time make one picture.")
 @switch(SolveOptions, "--recursive", "Take the subfolders of a folder too: trip/a.jpg becomes trip-a.png.")
 @option(SolveOptions, "--guidance", kinds.text, "NAME", "How the measurement steers the priors.")
-@option(SolveOptions, "--noise", kinds.noise, "SIGMA|auto", "Standard deviation of the noise, of 0..1.", AUTO)
+@option(
+    SolveOptions,
+    "--noise",
+    kinds.noise,
+    "SIGMA|poisson:PEAK|FILE|auto",
+    "Standard deviation of the noise, of 0..1; Poisson noise with PEAK counts at 1; or a .npy map of deviations.",
+    AUTO,
+)
 @option(SolveOptions, "--steps", kinds.whole(1), "N", "Steps, each one call of each network.", "the guidance's own")
 @option(SolveOptions, "--seed", kinds.whole(0), "N", "Another seed, another draw.")
 @option(SolveOptions, "--samples", kinds.whole(1), "K", "Draws; with several, their mean and spread are written.")
@@ -163,7 +171,7 @@ def solve(
     window: int,
     recursive: bool,
     guidance: str,
-    noise: float | None,
+    noise: NoiseOption,
     steps: int | None,
     seed: int,
     samples: int,

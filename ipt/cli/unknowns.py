@@ -38,6 +38,7 @@ def described(name: str) -> dict[str, Any]:
         abilities.Coarsenable,
         abilities.Canonicalizable,
         abilities.Assessable,
+        abilities.PhysicalUnits,
     )
     return {
         "measurement": list(example.measurement),

@@ -40,6 +40,25 @@ class Linear:
 
 
 @dataclass(frozen=True)
+class MeasurementSpec:
+    """What an operator measures."""
+
+    meaning: str  # what it is, in a few words
+    unit: str = ""
+    is_complex: bool = False  # the second half of its channels are the imaginary parts of the first
+    noise: float | None = None  # its usual standard deviation, in `unit`; None: with a gain 0, else not known
+    gain: float = 0.0  # variance of its noise for each unit of signal: 1 / peak where a signal of 1 is so many counts
+
+
+class PhysicalUnits(ABC):
+    """An operator that measures no pictures in 0..1: any range, any number of channels, in units of its own."""
+
+    @abstractmethod
+    def measured(self) -> MeasurementSpec:
+        """What it measures."""
+
+
+@dataclass(frozen=True)
 class Belief:
     """What is believed of an unknown before it is weighed against the measurement, in physical units."""
 

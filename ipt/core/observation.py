@@ -2,52 +2,58 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.linalg.norms import rms
-
-_FAR = 10.0  # mean size of values that are of another scale, such as 0..255
 
 
 @dataclass(frozen=True)
 class Observation:
-    """A measurement."""
+    """A measurement whose noise is white once it is weighed: what is noisier weighs less."""
 
-    measurement: Tensor  # (B, C, H, W) in 0..1; 0 where nothing was measured
-    noise: Tensor  # standard deviation of its noise, (B, 1, 1, 1), in the same units
-    mask: Tensor | None = None  # 1 where something was measured, else 0, (B, 1 or C, H, W); None: everywhere
+    measurement: Tensor  # (B, C, H, W), of pictures in 0..1; 0 where nothing was measured
+    noise: Tensor  # standard deviation of its noise where the weight is 1, (B, 1, 1, 1), in the same units
+    mask: Tensor | None = None  # weights, 0 where nothing was measured, (B, 1 or C, H, W); None: 1 everywhere
+    floor: Tensor | None = None  # where the weights are the signal's: variance of the noise of no signal, (B, ...)
+    gain: Tensor | None = None  # and for each unit of signal, (B, 1, 1, 1); see `at`
 
     @classmethod
-    def checked(cls, measurement: Tensor, noise: float | Tensor, mask: Tensor | None = None) -> Observation:
+    def checked(
+        cls, measurement: Tensor, noise: float | Tensor, mask: Tensor | None = None, gain: float | Tensor = 0.0
+    ) -> Observation:
         """Of arguments as of `Solver.problem`."""
-        batch = len(measurement)
         if measurement.ndim != 4:
             raise IptError(f"a measurement is (batch, channels, height, width), not {tuple(measurement.shape)}")
         if not measurement.is_floating_point():
-            raise IptError(f"a measurement is of real floating-point numbers in 0..1, not of {measurement.dtype}")
+            raise IptError(f"a measurement is of real floating-point numbers, not of {measurement.dtype}")
+        batch, weights = len(measurement), None
         if mask is not None:
-            size = (1, batch), (1, measurement.shape[1]), measurement.shape[-2:-1], measurement.shape[-1:]
-            if mask.ndim != 4 or any(side not in may for side, may in zip(mask.shape, size, strict=True)):
+            if mask.ndim != 4 or mask.shape[2:] != measurement.shape[2:] or not _fits(mask, measurement):
                 raise IptError(f"a mask of {tuple(mask.shape)} does not fit a measurement {tuple(measurement.shape)}")
-            mask = mask.to(measurement).expand(batch, *mask.shape[1:])
-            if not ((mask == 0) | (mask == 1)).all() or not mask.flatten(1).any(1).all():
+            weights = mask.to(measurement).expand(batch, *mask.shape[1:])
+            if not ((weights == 0) | (weights == 1)).all() or not weights.flatten(1).any(1).all():
                 raise IptError("a mask is 1 where something was measured, 0 elsewhere, and nowhere 0 all over an image")
-            measurement = torch.where(mask.bool(), measurement, 0)
+            measurement = torch.where(weights.bool(), measurement, 0)
         if not torch.isfinite(measurement).all():
             raise IptError("the measurement has NaN or infinite values")
-        if (measurement.abs().flatten(1).mean(1) > _FAR).any():
-            low, high = float(measurement.min()), float(measurement.max())
-            raise IptError(f"the measurement runs from {low:.4g} to {high:.4g}; scale it to 0..1")
-        level = torch.as_tensor(noise, dtype=measurement.dtype, device=measurement.device).reshape(-1, 1, 1, 1)
-        if not (level > 0).all() or not torch.isfinite(level).all():
+        given = (torch.as_tensor(each).to(measurement) for each in (noise, gain))
+        level, slope = (each if each.ndim == 4 else each.reshape(-1, 1, 1, 1) for each in given)
+        if not (_fits(level, measurement) and _fits(slope, measurement)):
+            raise IptError(
+                f"{len(level)} noise levels for {batch} images: give one, one an image, or maps of their size"
+            )
+        a, b = (each.expand(batch, *each.shape[1:]) for each in (level.square(), slope))
+        if not ((level >= 0) & (slope >= 0)).all() or not (a + b > 0).all() or not (a + b).isfinite().all():
             raise IptError(f"the noise level must be above 0 and finite, not {noise}")
-        if len(level) not in (1, batch):
-            raise IptError(f"{len(level)} noise levels for {batch} images: give one, or one an image")
-        return cls(measurement, level.expand(batch, 1, 1, 1), mask)
+        if not b.any() and a[0].numel() == 1:
+            return cls(measurement, level.expand(batch, 1, 1, 1), weights)
+        seen = torch.ones_like(measurement) if weights is None else weights.expand_as(measurement)
+        precision = (seen / _variance(a, b, measurement)).flatten(1).sum(1) / seen.flatten(1).sum(1)
+        found = cls(measurement, precision.rsqrt().reshape(-1, 1, 1, 1), weights, a, b)
+        return found if b.any() else found.at(measurement)
 
     def __len__(self) -> int:
         return len(self.measurement)
@@ -57,18 +63,33 @@ class Observation:
         """(B, 1, 1, 1)."""
         return self.noise.square()
 
+    def at(self, signal: Tensor) -> Observation:
+        """With the weights that measurements of this signal (B, C, H, W) have."""
+        if self.floor is None or self.gain is None:
+            return self
+        weights = self.noise / _variance(self.floor, self.gain, signal.detach()).sqrt()
+        return replace(self, mask=weights if self.mask is None else self.mask * weights, floor=None, gain=None)
+
     def repeated(self, times: int) -> Observation:
         """The same with every image of the batch so many times, one after the other."""
-        mask = None if self.mask is None else self.mask.repeat_interleave(times, 0)
-        return Observation(self.measurement.repeat_interleave(times, 0), self.noise.repeat_interleave(times, 0), mask)
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(self, **{name: value.repeat_interleave(times, 0) for name, value in given.items()})
 
     def residual(self, prediction: Tensor) -> Tensor:
-        """Measurement - prediction, (B, C, H, W); 0 where nothing was measured."""
-        rest = self.measurement - prediction
-        return rest if self.mask is None else self.mask * rest
+        """Measurement - prediction, (B, C, H, W), weighed: 0 where nothing was measured."""
+        rest, mask = self.measurement - prediction, self.at(prediction).mask
+        return rest if mask is None else mask * rest
 
     def rms(self, residual: Tensor) -> Tensor:
         """Root mean square of a residual over what was measured, (B,)."""
-        if self.mask is None:
-            return rms(residual)
-        return (residual.square().flatten(1).sum(1) / self.mask.expand_as(residual).flatten(1).sum(1)).sqrt()
+        seen = torch.ones_like(residual) if self.mask is None else (self.mask > 0).expand_as(residual)
+        return (residual.square().flatten(1).sum(1) / seen.flatten(1).sum(1)).sqrt()
+
+
+def _fits(tensor: Tensor, measurement: Tensor) -> bool:
+    return all(side in (1, whole) for side, whole in zip(tensor.shape, measurement.shape, strict=True))
+
+
+def _variance(floor: Tensor, gain: Tensor, signal: Tensor) -> Tensor:
+    """Of the noise, at least that of one count."""
+    return floor + gain * torch.maximum(signal, gain)

@@ -1,8 +1,7 @@
 """Forward models, their parameters, and generators of these.
 
 An unknown is a tensor with a name: "image", and the operator's parameters. Unknowns travel together in a dictionary and
-are always found by name. Batch first; everything is per image, so an image alone and the same image in a batch give the
-same answer.
+are always found by name. Batch first; everything is per image: an image alone and in a batch gives the same answer.
 """
 
 from __future__ import annotations
@@ -36,6 +35,7 @@ class ParameterSpec:
     noise_ratio: float = 0.125  # noise level at which it is best estimated, as a share of the image's
     range: tuple[float, float] | None = None  # its lowest and highest value, in `unit`
     normal: tuple[float, float] | None = None  # its usual mean and standard deviation, in `unit`
+    discrete: bool = False  # whether it goes in steps: nothing is differentiated in it, the operator has its own step
 
 
 class ParametricOperator(ABC):

@@ -34,6 +34,8 @@ class Prior(ABC):
     Noise is measured in sigma, its standard deviation in that space: noisy = clean + sigma * noise.
     """
 
+    differentiable = True  # whether `denoise` is, in `noisy`; rules that go through it, such as `dps`, refuse others
+
     @abstractmethod
     def normalization(self, shape: tuple[int, ...]) -> Normalization:
         """The normalization of a quantity (C, H, W); ValueError, naming what it takes, if the prior takes none such."""
@@ -60,7 +62,7 @@ class Replicated(Prior):
             raise IptError(f"{channels} channels are not {self.count} unknowns of one kind")
         one = self.prior.normalization((channels // self.count, *sides))
         outer, inner = ((self.count * first, *rest) for first, *rest in (one.shape, one.physical_shape))
-        return Normalization(outer, inner, one.scale, one.offset)
+        return Normalization(outer, inner, one.scale, one.offset, one.zero_outside)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
         return self._together(self.prior.denoise(self._apart(noisy), sigma))

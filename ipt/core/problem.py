@@ -95,10 +95,9 @@ class Problem:
 def _normalization(name: str, prior: Prior, shape: tuple[int, ...]) -> Normalization:
     try:
         return prior.normalization(shape)
-    except IptError:
-        raise
     except ValueError as error:
-        raise IptError(f"the prior of {name!r} does not take {tuple(shape)}: {error}") from error
+        refused = IptError(f"the prior of {name!r} does not take {tuple(shape)}: {error}")
+        raise (error if isinstance(error, IptError) else refused) from error
 
 
 def _check_valid(known: Unknowns, operator: ParametricOperator, specs: Mapping[str, ParameterSpec]) -> None:

@@ -2,8 +2,7 @@
 
     noisy   --prior-->  clean  --rule-->  corrected  --transition-->  less noisy
 
-With all parameters given it is non-blind posterior sampling; with none of the measurement's say, unconditional
-sampling.
+With all parameters given it is non-blind posterior sampling.
 
 References:
     Chung, Kim, Kim, Ye, "Parallel Diffusion Models of Operator and Image for Blind Inverse Problems" (CVPR 2023,
@@ -73,21 +72,26 @@ class Solver:
     transition: Transition | None = None  # None: the rule's own
 
     def problem(
-        self, measurement: Tensor, noise: float | Tensor = 0.01, known: Known = None, mask: Tensor | None = None
+        self,
+        measurement: Tensor,
+        noise: float | Tensor = 0.01,
+        known: Known = None,
+        mask: Tensor | None = None,
+        gain: float | Tensor = 0.0,
     ) -> Problem:
         """What a measurement poses, with every argument checked.
 
         Args:
-            measurement: (B, C, H, W) in 0..1.
-            noise: Standard deviation of the measurement's noise, one or one an image, in units of 0..1.
+            measurement: (B, C, H, W), of pictures in 0..1.
+            noise: Standard deviation of its noise: one, one an image (B,), or a map (1 or B, 1 or C, H, W).
             known: Parameters that are given, physical, (1 or B, ...).
             mask: 1 where something was measured, 0 elsewhere, (1 or B, 1 or C, H, W); None: everywhere.
+            gain: Variance of the noise for each unit of the signal, besides noise^2: 1 / peak where 1 is `peak` counts.
 
         Raises:
-            IptError: A parameter that is neither known nor has a prior, a name that the operator does not have, a shape
-                that a prior does not take, values that are not finite, arguments for another number of images.
+            IptError: An unknown without a prior, a name, shape, number of images or value that cannot be.
         """
-        return Problem.posed(self.operator, self.priors, Observation.checked(measurement, noise, mask), known)
+        return Problem.posed(self.operator, self.priors, Observation.checked(measurement, noise, mask, gain), known)
 
     def sigmas(self) -> list[float]:
         """The noise levels, one more than steps, the last one 0."""
@@ -152,9 +156,10 @@ class Solver:
         known: Known = None,
         seeds: Sequence[int] | None = None,
         mask: Tensor | None = None,
+        gain: float | Tensor = 0.0,
     ) -> Solution:
         """All steps of a problem; arguments as of `problem` and `steps`."""
-        problem, trace = self.problem(measurement, noise, known, mask), []
+        problem, trace = self.problem(measurement, noise, known, mask, gain), []
         for state in self.steps(problem, seeds):
             trace.append(state.residual)
         return self.solution(problem, state, trace)

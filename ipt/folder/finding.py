@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ipt.core.errors import IptError, Misuse
 from ipt.folder.inputs import InputImage
-from ipt.images.choices import USUAL_SUFFIXES, is_picture, package_for
+from ipt.images import files
+from ipt.images.choices import USUAL_SUFFIXES, package_for
 from ipt.solve import example
 from ipt.solve.options import SolveOptions
 
@@ -77,10 +78,11 @@ def _of(
                 continue
             below.remove(name)
             folders += [] if name[0] == "." else [(relative / name).as_posix()]
+        is_taken = files.taken(name for name in names if name[0] != ".")
         for name in sorted(names):
             if name[0] == ".":
                 continue
-            if is_picture(name) and (here / name).is_file():
+            if is_taken(name) and (here / name).is_file():
                 count += 1
                 yield InputImage((relative / name).as_posix(), here / name)
             else:

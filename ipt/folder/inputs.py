@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ipt.core.errors import IptError
-from ipt.images import files
+from ipt.images import files, measurements
 from ipt.images.formats import suffixes
 from ipt.images.names import fitting
 from ipt.images.records import file_hash, identity
@@ -61,7 +61,7 @@ class InputImage:
         try:
             if self.path is None:
                 return None
-            return frame_shape(self.path) if self.is_video else files.shape_of(files.inputs(self.path)[0])
+            return frame_shape(self.path) if self.is_video else measurements.shape_of(files.inputs(self.path)[0])
         except IptError:
             return None
 

@@ -25,9 +25,10 @@ from ipt.folder import checkpoints
 from ipt.folder.checkpoints import Checkpoint, Checkpointer
 from ipt.folder.inputs import InputImage, is_folder
 from ipt.folder.options import ExecutionOptions
-from ipt.images import files
+from ipt.images import measurements
 from ipt.images.exposures import read_exposures
 from ipt.images.files import Picture
+from ipt.images.measurements import measured, read_levels
 from ipt.images.outcomes import Outcome, ProgressListener
 from ipt.images.parameters import parameter_file, read_parameter
 from ipt.images.records import file_hash, identity, weight_hashes
@@ -143,8 +144,9 @@ class Pipeline:
             values["reference"] = [
                 file_hash(path) for path in (truth, *beside) if path == truth or os.path.isfile(path)
             ]
-        if self.options.mask:
-            values["mask"] = file_hash(self.options.mask)
+        for name in ("mask", "noise"):
+            if isinstance(file := getattr(self.options, name), Path):
+                values[name] = file_hash(file)
         return identity(values)
 
     @cached_property
@@ -262,13 +264,16 @@ class Pipeline:
         truth = None
         if image.path is None:
             picture, truth = self.example.exposures, self.example.truth
-            options = replace(options, noise=options.noise or example.NOISE)
+            options = replace(options, noise=options.noise or self.example.noise)
         else:
-            picture = read_exposures(image.path) if options.frames else [files.read(image.path)]
+            units = measured(self.solvers.usual.operator) is not None
+            read = measurements.read
+            picture = read_exposures(image.path, units) if options.frames else [read(image.path, units)]
         if options.reference:
             place = truth_file(options.reference, image.place, Path(image.name).suffix)
             truth = read_truth(place, self.parameters)
         height, width = picture[0].shape[1:]
         mask = None if options.mask is None else read_mask(options.mask, (height, width))
         given = picture if options.frames else picture[0]
-        return ImageTask.of(options, given, image.name, self.known, truth, mask)
+        levels = read_levels(options.noise) if isinstance(options.noise, Path) else None
+        return ImageTask.of(options, given, image.name, self.known, truth, mask, levels)

@@ -3,7 +3,7 @@
     z'_c  <-  z'_c - s sqrt((1 + sigma^2)(1 + sigma_next^2)) grad_{z_c} || y - A(clean) ||      for every unknown c
 
 The square root carries the published step, which is taken on x_vp = z / sqrt(1 + sigma^2), to z. As published, the norm
-is of images in -1..1.
+is of images in -1..1. What is noisier weighs less, the weights having mean square 1 (`ipt.core.observation`).
 
 References:
     Chung et al., "Diffusion Posterior Sampling for General Noisy Inverse Problems" (arXiv 2209.14687), algorithm 1; for
@@ -58,7 +58,9 @@ class DPS(GuidanceRule):
         return Ancestral("learned")
 
     def correct(self, step: Step, problem: Problem) -> Correction:
-        distance = norm(problem.residual(step.clean)) / problem.normalizations[IMAGE].scale
+        # Weights for counts are the measurement's, as published: estimates of early steps would make them jump.
+        observation = problem.observation.at(problem.observation.measurement)
+        distance = norm(observation.residual(problem.predict(step.clean))) / problem.normalizations[IMAGE].scale
         names = list(step.noisy)
         # The sum's gradient is every image's own: no image's distance depends on another's unknowns.
         gradients = torch.autograd.grad(distance.sum(), [step.noisy[name] for name in names])

@@ -127,14 +127,15 @@ class _Standard:
     def __init__(self, beliefs: Mapping[str, Belief]):
         self.means = {name: belief.mean.detach() for name, belief in beliefs.items()}
         self.roots = {name: belief.covariance.root for name, belief in beliefs.items()}
+        self._origins = {name: belief.covariance.origin(self.means[name]) for name, belief in beliefs.items()}
 
     def origin(self) -> Tensor:
-        return torch.cat([torch.zeros_like(mean).flatten(1) for mean in self.means.values()], 1)
+        return torch.cat([zeros.flatten(1) for zeros in self._origins.values()], 1)
 
     def unknowns(self, point: Tensor) -> Unknowns:
-        pieces = point.split([mean[0].numel() for mean in self.means.values()], 1)
+        pieces = point.split([zeros[0].numel() for zeros in self._origins.values()], 1)
         return {
-            name: mean + self.roots[name](piece.reshape(mean.shape))
+            name: mean + self.roots[name](piece.reshape(self._origins[name].shape))
             for (name, mean), piece in zip(self.means.items(), pieces, strict=True)
         }
 
@@ -150,10 +151,11 @@ def _image_error(
     point = belief.origin()
     fixed = {name: value.detach() for name, value in valid.items()}
     tangent = Tangent.at(point, lambda z: operator.forward(belief.unknowns(z)[IMAGE], **fixed), operator, IMAGE)
-    noise_variance = observation.noise_variance
+    noise_variance, mask = observation.noise_variance, observation.mask
+    weights = 1.0 if mask is None else torch.where(mask > 0, mask, 1)
     if isinstance(image.covariance, Isotropic):
-        return flat(noise_variance + tangent.forward(signs(point)).square().mean((1, 2, 3), keepdim=True))
-    return whitened(noise_variance, [tangent.forward(signs(point, seed)) for seed in range(PATTERNS)])
+        return flat(noise_variance + (weights * tangent.forward(signs(point))).square().mean((1, 2, 3), keepdim=True))
+    return whitened(noise_variance, [weights * tangent.forward(signs(point, seed)) for seed in range(PATTERNS)])
 
 
 def _minimise(
@@ -173,19 +175,23 @@ def _minimise(
     damping = torch.zeros_like(point[:, :1])
     settled = torch.zeros_like(damping, dtype=torch.bool)
 
-    def measured(z: Tensor) -> Tensor:
-        value = predict(beliefs.unknowns(z))
+    def weighed(value: Tensor) -> Tensor:
         return value if observation.mask is None else observation.mask * value
 
+    target = weighed(observation.measurement)
+
+    def measured(z: Tensor) -> Tensor:
+        return weighed(predict(beliefs.unknowns(z)))
+
     def objective(value: Tensor, z: Tensor) -> Tensor:
-        rest = observation.residual(value)
+        rest = target - value
         data = (rest * weigh(rest)).flatten(1).sum(1, keepdim=True)
         return data + z.square().sum(1, keepdim=True)
 
     for _ in range(iterations):
         tangent = Tangent.at(point, measured, operator, names)
         height = objective(tangent.value, point)
-        downhill = tangent.transposed(weigh(observation.residual(tangent.value))) - point
+        downhill = tangent.transposed(weigh(target - tangent.value)) - point
         step = conjugate_gradients(
             _curvature(tangent, weigh, damping), downhill, torch.zeros_like(point), cg_iterations
         )

@@ -16,7 +16,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -27,6 +27,7 @@ from ipt.core.operator import IMAGE, ParameterSpec, Unknowns
 from ipt.core.problem import Problem
 from ipt.core.sampling import Schedule, Transition
 from ipt.guidance import gauss_newton
+from ipt.linalg.windows import windowed
 from ipt.sampling.schedules import Karras
 from ipt.sampling.transitions import Renoise
 
@@ -76,12 +77,16 @@ class Proximal(GuidanceRule, CoarseToFine):
         return Renoise(self.zeta)
 
     def correct(self, step: Step, problem: Problem) -> Correction:
+        if problem.observation.gain is not None:
+            problem = replace(problem, observation=problem.observation.at(problem.predict(step.clean)))
         beliefs = {name: _belief(name, step, problem) for name in step.posteriors}
         image = beliefs.pop(IMAGE)
         loose = _parameter_step(problem, image, beliefs) if beliefs else {}
         solved = _image_step(problem, image, problem.valid(loose), beliefs)
         found = {IMAGE: solved.clamp(0, 1) if self.clip else solved, **loose}
-        return Correction({name: problem.normalizations[name].normalized(value) for name, value in found.items()})
+        return Correction(
+            {name: problem.normalizations[name].normalized(found[name], step.clean[name]) for name in found}
+        )
 
 
 def _belief(name: str, step: Step, problem: Problem) -> Belief:
@@ -90,9 +95,9 @@ def _belief(name: str, step: Step, problem: Problem) -> Belief:
     scale, prior = normalization.scale, posterior.prior_covariance
     return Belief(
         mean=normalization.physical(posterior.mean),
-        covariance=posterior.covariance.scaled(scale),
+        covariance=windowed(posterior.covariance, normalization).scaled(scale),
         sigma=abs(scale) * step.levels[name],
-        prior_covariance=None if prior is None else prior.scaled(scale),
+        prior_covariance=None if prior is None else windowed(prior, normalization).scaled(scale),
     )
 
 

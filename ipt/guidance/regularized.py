@@ -29,6 +29,7 @@ from ipt.core.guidance import Correction, GuidanceRule, Step
 from ipt.core.operator import ParameterSpec
 from ipt.core.problem import Problem
 from ipt.core.sampling import Schedule, Transition
+from ipt.linalg.windows import windowed
 
 PENALTIES = ("l0", "l1", "tv")
 
@@ -77,9 +78,9 @@ class Regularized(GuidanceRule, CoarseToFine, Wrapper):
                 raise Misuse(f"guidance.penalties names {name!r}; the unknowns are {', '.join(step.clean)}")
             kind, weight = _parsed(name, text)
             normalization, posterior = problem.normalizations[name], step.posteriors[name]
-            amount = weight * posterior.covariance.scaled(normalization.scale).variance
-            value = normalization.physical(clean.get(name, posterior.mean).detach())
-            clean[name] = normalization.normalized(_PROXIMAL[kind](value, amount))
+            amount = weight * windowed(posterior.covariance, normalization).scaled(normalization.scale).variance
+            estimate = clean.get(name, posterior.mean).detach()
+            clean[name] = normalization.normalized(_PROXIMAL[kind](normalization.physical(estimate), amount), estimate)
         return replace(correction, clean=clean)
 
 

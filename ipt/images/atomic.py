@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -65,3 +65,20 @@ def check_folder(out: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise write_error(folder, error) from error
     return folder
+
+
+@contextmanager
+def undone_on_error() -> Iterator[Callable[[Path], Path]]:
+    """A function that takes note of a path that is about to be written; on an error, Ctrl-C too, all are removed."""
+    paths: list[Path] = []
+
+    def written(path: Path) -> Path:
+        paths.append(path)
+        return path
+
+    try:
+        yield written
+    except BaseException:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise

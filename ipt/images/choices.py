@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from os import PathLike, fspath
 from pathlib import PurePath
 
 FIT_CHOICES = ("error", "resize", "crop", "tile")
 LIGHT_CHOICES = ("auto", "linear", "display")
-FORMAT_CHOICES = ("png", "same", "tiff", "jpeg")
+FORMAT_CHOICES = ("png", "same", "tiff", "jpeg", "npy", "npz")
 RAW_SUFFIXES = tuple(
     ".dng .nef .nrw .cr2 .cr3 .crw .arw .sr2 .srf .raf .orf .rw2 .pef .srw .3fr .iiq .erf .kdc .mrw .x3f".split()
 )
@@ -21,11 +22,18 @@ _PACKAGES = {
 USUAL_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
 SUFFIXES = (*USUAL_SUFFIXES, *_PACKAGES)
 """Of files that are pictures."""
+ARRAY_SUFFIXES = (".npy", ".npz")
+"""Of files that are arrays of numpy."""
 
 
 def is_picture(name: str | PurePath) -> bool:
     """Whether a file's suffix is that of pictures that can be read here."""
     return PurePath(name).suffix.lower() in SUFFIXES and not package_for(name)
+
+
+def is_array(name: str | PathLike[str]) -> bool:
+    """Whether a file, or a suffix, is that of arrays of numpy."""
+    return fspath(name).lower().endswith(ARRAY_SUFFIXES)
 
 
 def package_for(name: str | PurePath) -> str:

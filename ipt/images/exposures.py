@@ -11,13 +11,17 @@ import numpy as np
 import torch
 
 from ipt.core.errors import IptError
-from ipt.images import files, raster, tiff
+from ipt.images import files, measurements, raster, tiff
 from ipt.images.decoded import reading
 from ipt.images.files import Picture
 
 
-def read_exposures(path: str | os.PathLike[str]) -> tuple[Picture, ...]:
+def read_exposures(path: str | os.PathLike[str], units: bool = False) -> tuple[Picture, ...]:
     """Read the frames of a folder, by name, or of a file, in its order.
+
+    Args:
+        path: The folder, of pictures or arrays, or the file.
+        units: Whether numbers are taken as they are, in units of the operator's own (`ipt.images.measurements.read`).
 
     Returns:
         Two or more pictures of one size, as `ipt.images.files.read` gives them, without alpha. Where all frames of a
@@ -27,10 +31,10 @@ def read_exposures(path: str | os.PathLike[str]) -> tuple[Picture, ...]:
         IptError: `files.read` refuses a frame; there is only one; they differ in size, or in colour.
     """
     place = Path(path)
-    frames = _of_folder(place) if place.is_dir() else _of_file(place)
+    frames = _of_folder(place, units) if place.is_dir() else _of_file(place, units)
     if len(frames) < 2:
         raise IptError(f"{place} has one frame; give several exposures of the scene, or leave out frames=True")
-    return of_one_scene(frames)
+    return of_one_scene(frames, units)
 
 
 def read_any(path: str | os.PathLike[str]) -> tuple[Picture, ...]:
@@ -42,14 +46,16 @@ def read_any(path: str | os.PathLike[str]) -> tuple[Picture, ...]:
         return (files.read(place),)
 
 
-def of_one_scene(frames: Mapping[str, Picture]) -> tuple[Picture, ...]:
+def of_one_scene(frames: Mapping[str, Picture], units: bool = False) -> tuple[Picture, ...]:
     """Pictures, by name, as exposures of one scene: without alpha, and grey where all of them are.
+
+    units: whether they are no pictures, whose channels are left alone.
 
     Raises:
         IptError: They differ in size, or in colour.
     """
     names, pictures = list(frames), [replace(picture, alpha=None) for picture in frames.values()]
-    if all(_without_colour(picture) for picture in pictures):
+    if not units and all(_without_colour(picture) for picture in pictures):
         pictures = [picture.with_pixels(picture.pixels[:1]) for picture in pictures]
     pictures = _in_one_span(pictures)
     first = pictures[0]
@@ -72,15 +78,15 @@ def combined(frames: Sequence[Picture]) -> dict[str, Picture]:
     return {"mean": frames[0].with_pixels(stack.mean(0)), "median": frames[0].with_pixels(median)}
 
 
-def _of_folder(place: Path) -> dict[str, Picture]:
-    return {path.name: files.read(path) for path in files.inputs(place)}
+def _of_folder(place: Path, units: bool) -> dict[str, Picture]:
+    return {path.name: measurements.read(path, units) for path in files.inputs(place)}
 
 
-def _of_file(place: Path) -> dict[str, Picture]:
+def _of_file(place: Path, units: bool) -> dict[str, Picture]:
     data = files.contents(place)
     pages = _pages(data, place)
     named = {f"{place.name}, page {number}": page for number, page in enumerate(pages, 1)}
-    return {name: files.decode(data, f"{place.parent / name}", page) for name, page in named.items()}
+    return {name: files.decode(data, f"{place.parent / name}", page, any_range=units) for name, page in named.items()}
 
 
 def _pages(data: bytes, place: Path) -> list[int]:

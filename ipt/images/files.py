@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -21,9 +21,9 @@ from torch import Tensor
 from ipt.core.errors import IptError
 from ipt.images import fits, heif, png, raster, raw, tiff
 from ipt.images.atomic import atomic
-from ipt.images.choices import USUAL_SUFFIXES, is_picture
+from ipt.images.choices import USUAL_SUFFIXES, is_array, is_picture
 from ipt.images.decoded import reading
-from ipt.images.ranges import check_range
+from ipt.images.ranges import check_picture
 
 MINIMUM_SIDE = 8
 """Pixels; below it there is nothing to restore."""
@@ -137,8 +137,13 @@ class Picture:
         return replace(self, pixels=pixels, alpha=self.alpha if same_size else None, metadata=metadata)
 
 
+def taken(names: Iterable[str | Path]) -> Callable[[str | Path], bool]:
+    """What is taken from a folder of these names: pictures that can be read, or where there are none arrays."""
+    return is_picture if any(map(is_picture, names)) else is_array
+
+
 def inputs(path: str | os.PathLike[str]) -> list[Path]:
-    """The picture files of a folder (not of its subfolders), by name; of a file, itself.
+    """The pictures of a folder (not of its subfolders), where it holds none the arrays, by name; of a file, itself.
 
     Raises:
         IptError: There is nothing, or no picture, or two whose results would have the same name.
@@ -151,9 +156,10 @@ def inputs(path: str | os.PathLike[str]) -> list[Path]:
     if not place.is_dir():
         return [place]
     try:
-        found = sorted(p for p in place.iterdir() if is_picture(p) and p.name[0] != "." and p.is_file())
+        there = sorted(path for path in place.iterdir() if path.name[0] != "." and path.is_file())
     except OSError as error:
         raise IptError(f"{place} cannot be read ({error.strerror}); check its permissions") from error
+    found = list(filter(taken(there), there))
     if not found:
         raise IptError(f"{place} holds no pictures; ipt reads {', '.join(USUAL_SUFFIXES)} and more")
     by_stem: dict[str, Path] = {}
@@ -237,10 +243,7 @@ def decode(
     if not np.isfinite(found.values).all():
         raise IptError(f"{place} has NaN or infinite values; replace them, then try again")
     if not any_range:
-        try:
-            check_range(found.values)
-        except ValueError as error:
-            raise IptError(f"{place} cannot be used: {error}") from error
+        check_picture(place, found.values)
     turned = np.ascontiguousarray(_turned(found.values, found.orientation).transpose(2, 0, 1), dtype=np.float32)
     planes = torch.from_numpy(turned)
     alpha = planes[-1:] if len(planes) in (2, 4) else None

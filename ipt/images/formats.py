@@ -1,8 +1,9 @@
-"""Results in the format that is asked for: PNG, TIFF, JPEG, or the input's own.
+"""Results in the format that is asked for: PNG, TIFF, JPEG, an array, or the input's own.
 
 png    at the picture's depth, with alpha, colour profile and EXIF
 tiff   the same, compressed without loss (ZIP), of EXIF the descriptive texts alone
 jpeg   quality 95, no colour subsampling, with colour profile and EXIF; 8 bits, no alpha
+npy    numbers as they are, nothing clipped (`ipt.images.measurements`); npz the same in an archive
 same   what the input was; WebP without loss, FITS as floats in its own numbers, and PNG for what none of them is
 """
 
@@ -17,37 +18,55 @@ import tifffile
 from PIL import Image
 
 from ipt.core.errors import IptError
-from ipt.images import files, fits
+from ipt.images import files, fits, measurements
 from ipt.images.atomic import atomic
-from ipt.images.choices import FORMAT_CHOICES
+from ipt.images.choices import FORMAT_CHOICES, is_array
 from ipt.images.files import Picture
 from ipt.images.tiff import TEXTS
 
-_SUFFIXES = {"png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp", "fits": ".fits"}
+_SUFFIXES = {
+    "png": ".png",
+    "tiff": ".tif",
+    "jpeg": ".jpg",
+    "webp": ".webp",
+    "fits": ".fits",
+    "npy": ".npy",
+    "npz": ".npz",
+}
 _JPEG, _WEBP = {"quality": 95, "subsampling": 0}, {"lossless": True, "exact": True}
 
 
-def suffix_for(choice: str, picture: Picture) -> str:
-    """The suffix of the result for a picture.
+def suffix_for(choice: str, picture: Picture, channels: int | None = None) -> str:
+    """The suffix of the result for a picture; of an array, and of other channels than a picture's, an array.
 
     Args:
         choice: One of `FORMAT_CHOICES`.
         picture: As it was read; its source says what the file was.
+        channels: Of the result; None: those of the picture.
 
     Raises:
-        IptError: There is no such choice, or the picture has alpha, which a JPEG has not.
+        IptError: There is no such choice, the picture has alpha, which a JPEG has not, or the result has channels that
+            the format has not.
     """
     if choice not in FORMAT_CHOICES:
         raise IptError(f"format= is {', '.join(FORMAT_CHOICES[:-1])} or {FORMAT_CHOICES[-1]}, not {choice!r}")
     kind = picture.source.partition(" ")[0].lower().replace("mpo", "jpeg") if choice == "same" else choice
+    count = len(picture.pixels) if channels is None else channels
+    if choice == "png" and (measurements.holds_array(picture) or count not in (1, 3)):
+        kind = "npy"
     if kind == "jpeg" and picture.alpha is not None:
         raise IptError("the picture has alpha, which a JPEG has not; choose format=png or format=tiff")
-    return _SUFFIXES.get(kind, ".png")
+    suffix = _SUFFIXES.get(kind, ".png")
+    if count not in (1, 3) and not is_array(suffix):
+        raise IptError(f"the result has {count} channels, and a file {suffix} has 1 or 3; choose format=npy")
+    return suffix
 
 
 def suffixes(choice: str) -> tuple[str, ...]:
     """All that results of a run may have."""
-    return tuple(_SUFFIXES.values()) if choice == "same" else (_SUFFIXES[choice],)
+    if choice == "same":
+        return tuple(_SUFFIXES.values())
+    return (_SUFFIXES[choice],) if choice in ("tiff", "jpeg") else (_SUFFIXES[choice], ".png", ".npy")
 
 
 def write_as(path: Path, picture: Picture) -> None:
@@ -58,6 +77,9 @@ def write_as(path: Path, picture: Picture) -> None:
     """
     if path.suffix == ".png":
         files.write(path, picture)
+        return
+    if is_array(path):
+        measurements.write(path, picture.numbers)
         return
     writers = {".tif": _tiff, ".fits": _fits}
     data = writers.get(path.suffix, _by_pillow)(picture, path)

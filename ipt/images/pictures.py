@@ -48,6 +48,8 @@ def screen_picture(pixels: Tensor, side: int = 1200) -> Image.Image:
 def residual_picture(residual: Tensor, noise: float, reach: float = 4.0) -> np.ndarray:
     """Draw a residual (C, H, W): 0 is middle grey, +-`reach` times the noise level are white and black.
 
+    Of other channels than a picture's the first is drawn, or the first three.
+
     On this fixed scale the residual of a good solve is even grain; edges are what the solution does not explain.
 
     Raises:
@@ -59,7 +61,7 @@ def residual_picture(residual: Tensor, noise: float, reach: float = 4.0) -> np.n
             f"a residual is (channels, height, width) with a noise level above 0, not {values.shape}, {noise}"
         )
     grey = np.rint(127.5 + 127.5 * np.clip(values / (reach * noise), -1, 1)).astype(np.uint8)
-    return grey[0] if len(grey) == 1 else np.ascontiguousarray(grey[:3].transpose(1, 2, 0))
+    return grey[0] if len(grey) < 3 else np.ascontiguousarray(grey[:3].transpose(1, 2, 0))
 
 
 def spread_picture(spread: Tensor, top: float | None = None) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ipt.core.errors import IptError
+
 _NEARLY = 0.1
 """What noise reaches beyond 0..1; with another scale or offset, more than `_MOST_BEYOND` of the floats is beyond."""
 _MOST_BEYOND = 0.01
@@ -30,3 +32,12 @@ def check_range(values: np.ndarray, noise: float = 0.0) -> None:
             f"its floats run from {low:.4g} to {high:.4g}, and pictures from 0 (black) to 1 (white); scale them to "
             f"0..1, as by (x - {low:.4g}) / {high - low:.4g}"
         )
+
+
+def check_picture(name: str, values: np.ndarray, noise: float = 0.0, otherwise: str = "") -> None:
+    """The same for the picture called `name`; IptError where it cannot be used, and what else can be done."""
+    try:
+        check_range(values, noise)
+    except ValueError as error:
+        advice = f"; or {otherwise}" if otherwise else ""
+        raise IptError(f"{name} cannot be used: {error}{advice}") from error

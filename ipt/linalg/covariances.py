@@ -35,6 +35,10 @@ class Covariance(ABC):
     def scaled(self, factor: float) -> Covariance:
         """That of the variable times a factor: factor^2 C."""
 
+    def origin(self, like: Tensor) -> Tensor:
+        """Zeros of the shape that `root` takes, for a variable (B, C, H, W)."""
+        return like.new_zeros(like.shape)
+
     def apply(self, vector: Tensor) -> Tensor:
         """C v."""
         return self.root(self.root_transposed(vector))
@@ -88,6 +92,9 @@ class Rearranged(Covariance):
     @property
     def variance(self) -> Tensor:
         return self._variance
+
+    def origin(self, like: Tensor) -> Tensor:
+        return self._outward(self._inner.origin(self._inward(like)))
 
     def root(self, white: Tensor) -> Tensor:
         return self._outward(self._inner.root(self._inward(white)))

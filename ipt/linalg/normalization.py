@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 class Normalization:
     """physical = offset + scale * normalized, on the central window of the normalized variable.
 
-    What a network of fixed size diffuses is a padded frame, and the quantity is its central window (centre pixel
-    H // 2, W // 2 in both). An image in 0..1 has scale and offset .5.
+    What a network of fixed size diffuses may be larger: the quantity is its central window (centre pixel H // 2, W // 2
+    in both), and what lies around it is as unknown as the window, or 0 as around a kernel. An image in 0..1 has scale
+    and offset .5.
     """
 
     shape: tuple[int, ...]  # (C, H, W) of the normalized variable, the space that is diffused (about -1..1)
     physical_shape: tuple[int, ...]  # (C, H, W) of the quantity, nowhere larger
     scale: float = 1.0
     offset: float = 0.0
+    zero_outside: bool = False  # whether what lies around the window is physically 0
 
     def __post_init__(self) -> None:
         if len(self.shape) != len(self.physical_shape) or any(inner > outer for _, inner, outer in self._extents()):
@@ -28,19 +30,38 @@ class Normalization:
 
     def physical(self, normalized: Tensor) -> Tensor:
         """(B, *shape) -> (B, *physical_shape)."""
-        window = (slice(start, start + inner) for start, inner, _ in self._extents())
-        return self.offset + self.scale * normalized[(slice(None), *window)]
+        return self.offset + self.scale * self.window(normalized)
 
-    def normalized(self, physical: Tensor) -> Tensor:
-        """(B, *physical_shape) -> (B, *shape); what lies outside the window is physically zero."""
-        if self.shape != self.physical_shape:
-            from torch.nn.functional import pad
+    def normalized(self, physical: Tensor, around: Tensor | None = None) -> Tensor:
+        """(B, *physical_shape) -> (B, *shape).
 
-            extents = reversed(self._extents())
-            physical = pad(physical, [pad for start, inner, outer in extents for pad in (start, outer - start - inner)])
-        return (physical - self.offset) / self.scale
+        Args:
+            physical: The quantity, of the window.
+            around: The variable (B, *shape) of which the rest is taken, where that is unknown; None: physically 0.
+        """
+        if self.shape == self.physical_shape:
+            return (physical - self.offset) / self.scale
+        if around is None or self.zero_outside:
+            return (embedded(physical, self.shape) - self.offset) / self.scale
+        inner = embedded((physical - self.offset) / self.scale, self.shape)
+        return around - embedded(self.window(around), self.shape) + inner
+
+    def window(self, whole: Tensor) -> Tensor:
+        """(B, *shape) -> (B, *physical_shape), without a change of units."""
+        return whole[(slice(None), *(slice(start, start + inner) for start, inner, _ in self._extents()))]
 
     def _extents(self) -> list[tuple[int, int, int]]:
         """Of each axis where the window starts, its length, and that of the variable."""
         sizes = zip(self.shape, self.physical_shape, strict=True)
         return [(outer // 2 - inner // 2, inner, outer) for outer, inner in sizes]
+
+
+def embedded(inner: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """(B, c, h, w) in the middle of zeros, (B, *shape)."""
+    from torch.nn.functional import pad
+
+    pads: list[int] = []
+    for outer, side in zip(reversed(shape), reversed(inner.shape[1:]), strict=True):
+        start = outer // 2 - side // 2
+        pads += [start, outer - start - side]
+    return pad(inner, pads)

@@ -16,6 +16,8 @@ from ipt.core.abilities import (
     Coarser,
     Framed,
     Linear,
+    MeasurementSpec,
+    PhysicalUnits,
     Resizable,
     Wrapper,
     ability,
@@ -88,7 +90,7 @@ def nominal(operator: ParametricOperator) -> Nominal:
 
 
 @dataclass(frozen=True)
-class Composed(ParametricOperator, Linear, Framed, Resizable, Coarsenable, Canonicalizable, Wrapper):
+class Composed(ParametricOperator, Linear, Framed, Resizable, Coarsenable, Canonicalizable, PhysicalUnits, Wrapper):
     """Operators one after the other; made by `compose`.
 
     Attributes:
@@ -104,6 +106,8 @@ class Composed(ParametricOperator, Linear, Framed, Resizable, Coarsenable, Canon
         if kind is Canonicalizable:
             # What the first part measures alike, all of them do.
             return able[0]
+        if kind is PhysicalUnits:
+            return able[-1]
         return any(able) if kind in (Framed, Resizable) else all(able)
 
     def frame(self, image_shape: tuple[int, ...]) -> tuple[slice, slice]:
@@ -151,6 +155,9 @@ class Composed(ParametricOperator, Linear, Framed, Resizable, Coarsenable, Canon
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
         return self._each(parameters, [part.constrain for part in self.parts])
+
+    def measured(self) -> MeasurementSpec:
+        return cast(PhysicalUnits, self.parts[-1]).measured()
 
     def resized(self, known: Mapping[str, Tensor]) -> Composed:
         parts = []

@@ -16,7 +16,9 @@ from ipt.core.abilities import (
     ExactSteps,
     Framed,
     Linear,
+    MeasurementSpec,
     MultiFrame,
+    PhysicalUnits,
     Resizable,
     Wrapper,
     ability,
@@ -30,7 +32,9 @@ from ipt.sampling.initial import Initializable
 
 
 @dataclass(frozen=True)
-class Frames(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Initializable, Wrapper):
+class Frames(
+    ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Initializable, PhysicalUnits, Wrapper
+):
     """`count` measurements of one image by an operator, as one measurement: (count * C, H, W), frame after frame.
 
     Parameters are stacked the same way, (count * c, h, w); their priors see each frame's alone (ParameterSpec.copies).
@@ -127,6 +131,9 @@ class Frames(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsena
         if exact is None or (self.count > 1 and not isinstance(exact, MultiFrame)):
             return None
         return exact.image_step(self._observation(observation), image, self._apart(parameters), self._beliefs(beliefs))
+
+    def measured(self) -> MeasurementSpec:
+        return cast(PhysicalUnits, self.operator).measured()
 
     def _observation(self, observation: Observation) -> Observation:
         mask = observation.mask

@@ -123,7 +123,8 @@ class NetworkPrior(Prior):
                 f"{self.name} takes {self._sizes_in_words()}, not {height}x{width}: "
                 f"choose fit=resize or fit=tile, or another prior"
             )
-        return Normalization((channels, *shape), (channels, height, width), self.scale, self.offset)
+        # Around a kernel there is nothing.
+        return Normalization((channels, *shape), (channels, height, width), self.scale, self.offset, zero_outside=True)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
         return self._estimate(noisy, sigma)[0]

@@ -18,8 +18,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Coarsenable, CoarseToFine, Framed, ability, framed_shape
-from ipt.core.operator import IMAGE, Known, Unknowns
+from ipt.core.abilities import Coarsenable, CoarseToFine, Framed, PhysicalUnits, ability, framed_shape
+from ipt.core.errors import IptError
+from ipt.core.guidance import GuidanceRule
+from ipt.core.operator import IMAGE, Known, ParametricOperator, Unknowns
 from ipt.core.problem import Problem
 from ipt.core.solver import Solution, Solver, State, canonical
 from ipt.linalg.norms import rms
@@ -30,6 +32,8 @@ from ipt.sampling.schedules import Tail
 
 LIKELIHOOD_LEVEL = 0.1
 """Noise level, normalized, at which images are told apart by how likely they are."""
+_FAR = 10.0
+"""Mean size of values that are of another scale, such as 0..255."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,24 @@ class Multiscale:
     draws: int = 4  # compete at the smallest size, half as many at the next, and so on; one at full size
 
     def problem(
-        self, measurement: Tensor, noise: float | Tensor = 0.01, known: Known = None, mask: Tensor | None = None
+        self,
+        measurement: Tensor,
+        noise: float | Tensor = 0.01,
+        known: Known = None,
+        mask: Tensor | None = None,
+        gain: float | Tensor = 0.0,
     ) -> tuple[Level, ...]:
-        """What a measurement poses at every size; arguments as of `Solver.problem`."""
-        levels = [Level(self.solver, self.solver.problem(measurement, noise, known, mask), dict)]
+        """What a measurement poses at every size; arguments as of `Solver.problem`.
+
+        Raises:
+            IptError: As of `Solver.problem`; values of another scale than 0..1, where the operator does not say that it
+                measures no pictures (`ipt.PhysicalUnits`); a rule that differentiates through priors, and an unknown in
+                which that cannot be done.
+        """
+        levels = [Level(self.solver, self.solver.problem(measurement, noise, known, mask, gain), dict)]
+        _check_scale(self.solver.operator, levels[0].problem.observation.measurement)
+        if self.solver.rule.needs_gradients:
+            _check_differentiable(self.solver.rule, levels[0].problem)
         while (smaller := self._coarser(levels[0])) is not None:
             levels.insert(0, smaller)
         rule, schedule = ability(self.solver.rule, CoarseToFine), self.solver.schedule or self.solver.rule.schedule()
@@ -152,9 +170,10 @@ class Multiscale:
         known: Known = None,
         seeds: Sequence[int] | None = None,
         mask: Tensor | None = None,
+        gain: float | Tensor = 0.0,
     ) -> Solution:
         """All steps of a problem; arguments as of `problem` and `steps`."""
-        problem, trace = self.problem(measurement, noise, known, mask), []
+        problem, trace = self.problem(measurement, noise, known, mask, gain), []
         for state in self.steps(problem, seeds):
             trace.append(state.residual)
         return self.solution(problem, state, trace)
@@ -185,13 +204,14 @@ class Multiscale:
         if (coarser := operator.coarser(shape)) is None:
             return None
         solver = replace(self.solver, operator=coarser.operator)
-        measurement, mask = halved(observation.measurement), observation.mask
-        if mask is not None:
+        smaller = replace(observation, measurement=halved(observation.measurement))
+        if (mask := observation.mask) is not None:
             # The mean over what was measured; it counts where that is half of the pixels.
-            share = halved(mask)
-            measurement, mask = measurement / share.clamp(min=1e-6), (share >= 0.5).to(share)
+            share = halved((mask > 0).to(mask))
+            mean, weight = smaller.measurement / share.clamp(min=1e-6), halved(mask) / share.clamp(min=1e-6)
+            smaller = replace(smaller, measurement=mean, mask=weight * (share >= 0.5))
         try:
-            problem = solver.problem(measurement, observation.noise, None, mask)
+            problem = Problem.posed(coarser.operator, self.solver.priors, smaller)
         except ValueError:
             # A prior that takes no such images, or parameters.
             return None
@@ -201,6 +221,33 @@ class Multiscale:
             return {IMAGE: doubled(image, (shape[-2], shape[-1])), **coarser.enlarged(parameters)}
 
         return Level(solver, problem, enlarged)
+
+
+def _check_scale(operator: ParametricOperator, measurement: Tensor) -> None:
+    if ability(operator, PhysicalUnits) is None and (measurement.abs().flatten(1).mean(1) > _FAR).any():
+        raise IptError(
+            f"the measurement runs from {float(measurement.min()):.4g} to {float(measurement.max()):.4g}; scale it to "
+            f"0..1, or let the operator say what it measures (ipt.PhysicalUnits)"
+        )
+
+
+def _check_differentiable(rule: GuidanceRule, problem: Problem) -> None:
+    named = type(rule).__name__
+    for name, prior in problem.priors.items():
+        if name != IMAGE and problem.specs[name].discrete:
+            raise IptError(
+                f"{name!r} goes in steps, and {named} differentiates in every unknown; choose guidance=proximal, or "
+                f"give its value (known={name}=FILE.npy)"
+            )
+        inner: object = prior
+        while inner is not None:
+            if not getattr(inner, "differentiable", True):
+                raise IptError(
+                    f"the prior of {name!r}, {type(inner).__name__}, is not differentiable, and {named} differentiates "
+                    f"through priors; choose guidance=proximal, or another prior"
+                )
+            # Priors that are made of another have it as `prior`.
+            inner = getattr(inner, "prior", None)
 
 
 def draw_seed(seed: int, number: int) -> int:

@@ -62,20 +62,26 @@ def check(solver: Solver, region: tuple[int, ...], whole: tuple[int, ...]) -> No
 
 
 def remainder(
-    solver: Solver, measurement: Tensor, noise: Tensor, mask: Tensor | None, parameters: Mapping[str, Tensor]
+    solver: Solver,
+    measurement: Tensor,
+    noise: Tensor,
+    mask: Tensor | None,
+    parameters: Mapping[str, Tensor],
+    gain: float | Tensor = 0.0,
 ) -> Level:
     """What is left to solve when the parameters of a region are found.
 
     Args:
         solver: of the picture; its rule goes from coarse to fine.
         measurement: (B, C, H, W), all of the picture.
-        noise: its standard deviation, (B,).
+        noise: its standard deviation, as of `Solver.problem`.
         mask: as of `Solver.problem`.
         parameters: that were found, of whose sizes the picture's are.
+        gain: as of `Solver.problem`.
     """
     operator = _for_shapes(solver.operator, {name: tuple(value.shape[1:]) for name, value in parameters.items()})
     solver = replace(solver, operator=operator, schedule=schedule(solver))
-    return Level(solver, solver.problem(measurement, noise, None, mask), dict)
+    return Level(solver, solver.problem(measurement, noise, None, mask, gain), dict)
 
 
 def schedule(solver: Solver) -> Tail:
@@ -105,8 +111,8 @@ def first_state(level: Level, seeds: Sequence[int], normalized: Unknowns) -> Sta
 
 def _explaining(problem: Problem, parameters: Unknowns) -> Tensor:
     """The image (B, C, H, W) of given parameters where nothing else is known but how pictures usually are."""
-    observation, exact = problem.observation, ability(problem.operator, ExactSteps)
-    measurement = observation.measurement
+    measurement, exact = problem.observation.measurement, ability(problem.operator, ExactSteps)
+    observation = problem.observation.at(measurement)
     shape = problem.normalizations[IMAGE].physical_shape
     level = measurement.mean((1, 2, 3), keepdim=True).expand(-1, *shape)
     belief = Belief(level, Isotropic.like(level, _USUAL_DEVIATION), _UNSEEN)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ipt.core.operator import Generator, ParametricOperator, Unknowns
+from ipt.images.noise import Poisson
 from ipt.operators.draws import Sequential
 from ipt.simulate.camera import Camera
 from ipt.simulate.framing import frame_of, image_of
@@ -23,7 +24,7 @@ def simulate_frames(
     clean: Tensor,
     operator: ParametricOperator,
     generators: Mapping[str, Generator],
-    noise: float,
+    noise: float | Poisson | Tensor,
     seed: int,
     frames: int,
     cut: bool = False,
@@ -36,7 +37,7 @@ def simulate_frames(
         clean: the scene, (C, H, W) in 0..1.
         operator: what degrades it.
         generators: of its parameters, by name.
-        noise: standard deviation of white noise.
+        noise: as of `simulate`.
         seed: of the scene.
         frames: how many.
         cut: as of `simulate`.
@@ -63,7 +64,7 @@ def simulate_frames(
     if not speed:
         return made, None
     # The truth is the scene without it.
-    still = simulate(clean, operator, generators, 0, seed, cut, camera).clean
+    still = simulate(clean, operator, generators, 0.0, seed, cut, camera).clean
     image = image_of(torch.cat(places), operator, cut)[0]
     return [replace(one, clean=still) for one in made], image[(slice(None), *frame_of(operator, image[None]))][:, None]
 

@@ -6,6 +6,9 @@
     OUT/truth/a.json          how it was made
     OUT/run.yaml              the options
 
+A measurement that is no picture (`ipt.PhysicalUnits`, or other channels than 1 and 3) is OUT/a.npy, as it is; so is a
+clean picture of other channels, OUT/truth/a.npy.
+
 So `ipt solve OUT -o RESULTS --reference OUT/truth` compares with all of the truth. Of several exposures, the
 measurement is a folder, OUT/a/01.png ..., and each parameter (frames, C, H, W); `ipt solve OUT/a --frames` takes it.
 """
@@ -16,7 +19,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -26,16 +29,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ipt.core.abilities import MeasurementSpec
 from ipt.core.errors import IptError, Misuse
 from ipt.core.operator import Generator, ParametricOperator
-from ipt.images import files
-from ipt.images.atomic import atomic, check_folder
+from ipt.images import files, measurements
+from ipt.images.atomic import atomic, check_folder, undone_on_error
+from ipt.images.choices import ARRAY_SUFFIXES
 from ipt.images.fields import parameter_picture
 from ipt.images.files import ROUNDING_NOISE, Picture
+from ipt.images.measurements import measured, own_noise, read_levels
 from ipt.images.names import beginning, fitting
+from ipt.images.noise import Poisson, check_level, largest, plain
 from ipt.images.outcomes import Outcome, ProgressListener
 from ipt.images.parameters import parameter_file, write_parameter
 from ipt.images.pictures import sheet_of_frames
+from ipt.images.ranges import check_picture
 from ipt.images.records import file_hash, json_text, versions, write_run_yaml
 from ipt.images.video import LOSSLESS, write_video
 from ipt.linalg.random import image_seed
@@ -44,7 +52,7 @@ from ipt.plugins.building import build_component
 from ipt.plugins.faults import located
 from ipt.simulate.camera import Camera
 from ipt.simulate.clip import simulate_frames
-from ipt.simulate.options import SimulateOptions
+from ipt.simulate.options import NOISE, SimulateOptions
 from ipt.simulate.simulation import (
     Simulation,
     check_camera,
@@ -52,6 +60,9 @@ from ipt.simulate.simulation import (
     generators_for,
     section,
 )
+
+_SUFFIXES = (".png", *ARRAY_SUFFIXES)
+_NO_PICTURE = "write it as an array (format=npy), or let the operator say what it measures (ipt.PhysicalUnits)"
 
 
 def simulate_all(options: SimulateOptions, out: str, force: bool, listener: ProgressListener) -> Iterator[Outcome]:
@@ -75,11 +86,20 @@ def simulate_all(options: SimulateOptions, out: str, force: bool, listener: Prog
         raise Misuse("a video has frames of 8 bits, and more than none a second; drop depth=16, or video=")
     operator = build_component("operator", options.operator, section(settings, "operator"))
     check_camera(operator, camera, options.cut)
+    spec = measured(operator)
+    if spec is not None and (camera != Camera() or options.depth != "input"):
+        raise Misuse(
+            f"the operator measures {spec.meaning}, which is no picture; drop depth=, and what is of a camera alone"
+        )
+    check_level(options.noise, spec is None)
+    if options.noise is None:
+        usual = own_noise(spec)
+        options = replace(options, noise=NOISE if usual is None else usual)
     names = generator_names(options.generator, nominal_parameters(operator))
     generators = generators_for(names, settings)
     with _removed_if_empty(Path(out), Path(out, "truth")):
         folder = check_folder(out)
-        dataset = _Dataset(options, operator, names, generators, camera, folder, check_folder(folder / "truth"))
+        dataset = _Dataset(options, operator, names, generators, camera, folder, check_folder(folder / "truth"), spec)
         for path in paths:
             dataset.check_place(path, force)
         for number, path in enumerate(paths, 1):
@@ -107,6 +127,7 @@ class _Dataset:
     camera: Camera
     folder: Path
     truth: Path
+    spec: MeasurementSpec | None
 
     def check_place(self, path: Path, force: bool) -> None:
         """IptError where a picture's files would fall on something else."""
@@ -115,51 +136,54 @@ class _Dataset:
         if frames and stem == self.truth.name:
             raise IptError(f"the exposures of {path.name} would be in {self.truth}, where the truth goes; rename it")
         there = [one.name for one in exposures.iterdir()] if frames and exposures.is_dir() else []
-        if not all(re.fullmatch(r"\d+\.png", name) for name in there):
+        if not all(re.fullmatch(r"\d+\.(png|npy|npz)", name) for name in there):
             raise IptError(f"{exposures} holds other files than exposures; choose another folder (out=)")
         if os.path.realpath(path.parent) in (os.path.realpath(self.folder), os.path.realpath(self.truth)):
             raise IptError(
                 f"the measurements would replace the clean pictures in {path.parent}; choose another folder (out=)"
             )
-        for place in (exposures if frames else self.folder / f"{stem}.png", self.truth / f"{stem}.png"):
+        each = [place / f"{stem}{suffix}" for place in (self.folder, self.truth) for suffix in _SUFFIXES]
+        for place in [exposures, *each] if frames else each:
             if os.path.lexists(place) and not force:
                 raise IptError(f"{place} is there already; choose another folder (out=), or replace it (force=True)")
 
     def add(self, path: Path, listener: ProgressListener) -> dict[str, Any]:
         """Make and write one measurement; its record."""
         options = self.options
-        stored = files.read(path)
-        picture = stored.in_used_bits(stored.used_bits)
+        stored = measurements.read(path)
+        picture = stored if measurements.holds_array(stored) else stored.in_used_bits(stored.used_bits)
         camera = self.camera
         clean = replace(picture, depth=8 if camera.jpeg else picture.depth)
         if options.depth != "input":
             clean = replace(picture, depth=int(options.depth))
         seed = image_seed(options.seed, path.name)
         frames = options.frames or 1
+        noise = read_levels(options.noise) if isinstance(options.noise, Path) else options.noise or 0.0
         try:
             made, moving = simulate_frames(
                 clean.pixels,
                 self.operator,
                 self.generators,
-                options.noise,
+                noise,
                 seed,
                 frames,
                 options.cut,
-                camera,
+                None if camera == Camera() else camera,
                 options.moving,
             )
         except ValueError as error:
-            raise IptError(f"{path.name}: {error}") from error
-        if clean.depth == 8 and not camera.jpeg and 0 < options.noise < 4 * ROUNDING_NOISE:
+            raise (Misuse if isinstance(error, Misuse) else IptError)(f"{path.name}: {error}") from error
+        small = isinstance(noise, float) and 0 < noise < 4 * ROUNDING_NOISE
+        if small and clean.depth == 8 and not camera.jpeg and self._suffix(made[0].measurement) == ".png":
             listener.note(
                 f"{path.name}: 8 bits, as the input; rounding adds noise of {ROUNDING_NOISE:.4f} to yours of "
-                f"{options.noise:g}. depth=16 keeps it."
+                f"{noise:g}. depth=16 keeps it."
             )
         record = {
             "input": path.name,
             "input_sha256": file_hash(path),
             "seed": seed,
-            "noise": options.noise,
+            "noise": plain(options.noise),
             "depth": clean.depth,
             "generators": self.names,
             "frames": frames,
@@ -171,8 +195,27 @@ class _Dataset:
         }
         if camera.rotation:
             record["rotation_directions"] = [one.direction for one in made]
+        self._check_picture(made[0].measurement, noise)
         self._write(fitting(path.stem), clean, made, moving, record)
         return record
+
+    def _check_picture(self, measurement: Tensor, noise: float | Poisson | Tensor) -> None:
+        """IptError where a measurement is to be a picture and is none."""
+        if self.camera == Camera() and self._suffix(measurement) == ".png":
+            check_picture("what the operator measures", measurement.numpy(), largest(noise), _NO_PICTURE)
+
+    def _suffix(self, measurement: Tensor) -> str:
+        """Of the file of a measurement (C, H, W)."""
+        if self.options.format != "png":
+            return f".{self.options.format}"
+        return ".png" if self.spec is None and measurements.fits_picture(measurement) else ".npy"
+
+    def _save(self, path: Path, picture: Picture, is_measured: bool = False) -> None:
+        if path.suffix == ".png":
+            files.write(path, picture)
+            return
+        is_complex = is_measured and self.spec is not None and self.spec.is_complex
+        measurements.write(path, picture.pixels, "measurement" if is_measured else "image", is_complex)
 
     def _write(
         self,
@@ -184,35 +227,37 @@ class _Dataset:
     ) -> None:
         """All files of one measurement, or none; the measurement last, so that where it is, the truth is."""
         several = len(made) > 1
-        with _undone_on_error() as written:
-            picture = written(self.truth / f"{stem}.png")
-            files.write(picture, clean.with_pixels(made[0].clean))
+        with undone_on_error() as written:
+            shape = made[0].clean
+            plainly = measurements.fits_picture(shape) and not measurements.holds_array(clean)
+            picture = written(self.truth / f"{stem}{'.png' if plainly else '.npy'}")
+            self._save(picture, clean.with_pixels(shape))
             for name in made[0].parameters:
                 each = [one.parameters[name] for one in made]
                 write_parameter(written(parameter_file(picture, name)), torch.stack(each) if several else each[0])
-                shown = [drawn for value in each if (drawn := parameter_picture(value, made[0].clean)) is not None]
+                shown = [drawn for value in each if (drawn := parameter_picture(value, shape)) is not None]
                 if shown:
-                    sheet = sheet_of_frames(shown) if several else shown[0]
+                    sheet = sheet_of_frames(shown) if len(shown) > 1 else shown[0]
                     files.write(written(picture.with_name(f"{stem}.{name}.png")), sheet)
             if moving is not None:
                 write_parameter(written(parameter_file(picture, "moving")), moving)
             with atomic(written(self.truth / f"{stem}.json")) as file:
                 file.write(json_text(record).encode())
-            if not several:
-                files.write(written(self.folder / f"{stem}.png"), clean.with_pixels(made[0].measurement))
-                return
-            if self.options.video:
-                shots = [clean.with_pixels(one.measurement) for one in made]
-                write_video(
-                    written(self.folder / f"{stem}{LOSSLESS}"),
-                    Fraction(self.options.video).limit_denominator(1001),
-                    shots,
-                )
-                return
-            with _frames_folder(self.folder / stem) as place:
-                for number, one in enumerate(made, 1):
-                    path = place / f"{number:0{max(2, len(str(len(made))))}}.png"
-                    files.write(path, clean.with_pixels(one.measurement))
+            suffix = self._suffix(made[0].measurement)
+            shots = [clean.with_pixels(one.measurement) for one in made]
+            if len(made) == 1:
+                self._save(written(self.folder / f"{stem}{suffix}"), shots[0], True)
+            elif self.options.video:
+                rate = Fraction(self.options.video).limit_denominator(1001)
+                write_video(written(self.folder / f"{stem}{LOSSLESS}"), rate, shots)
+            else:
+                with _frames_folder(self.folder / stem) as place:
+                    for number, one in enumerate(shots, 1):
+                        self._save(place / f"{number:0{max(2, len(str(len(made))))}}{suffix}", one, True)
+        # What was replaced may have been of another kind.
+        for folder, kept in ((self.folder, suffix), (self.truth, picture.suffix)):
+            for other in {*_SUFFIXES} - {kept}:
+                (folder / f"{stem}{other}").unlink(missing_ok=True)
 
 
 @contextmanager
@@ -239,20 +284,3 @@ def _removed_if_empty(*folders: Path) -> Iterator[None]:
         for folder in reversed(fresh):
             with suppress(OSError):
                 folder.rmdir()
-
-
-@contextmanager
-def _undone_on_error() -> Iterator[Callable[[Path], Path]]:
-    """A function that takes note of a path that is about to be written; on an error, Ctrl-C too, all are removed."""
-    paths: list[Path] = []
-
-    def written(path: Path) -> Path:
-        paths.append(path)
-        return path
-
-    try:
-        yield written
-    except BaseException:
-        for path in paths:
-            path.unlink(missing_ok=True)
-        raise

@@ -13,7 +13,8 @@ from torch import Tensor
 from ipt.core.abilities import Framed, ability, framed_shape
 from ipt.core.errors import IptError, Misuse
 from ipt.core.operator import Generator, ParameterSpec, ParametricOperator, constrained
-from ipt.linalg.random import Noise, image_seed, stream
+from ipt.images.noise import Poisson
+from ipt.linalg.random import image_seed, stream
 from ipt.operators.blur import Blur
 from ipt.operators.draws import FrameGenerator
 from ipt.plugins.building import build_component
@@ -22,6 +23,7 @@ from ipt.plugins.suggestions import advice
 from ipt.plugins.usual import usual_generator
 from ipt.simulate.camera import Camera, turned, turning_rate, turning_reach
 from ipt.simulate.framing import frame_of, image_of, narrowed
+from ipt.simulate.noise import noisy
 
 _BEYOND = {"unknown": "reflect", "reflect": "reflect", "replicate": "edge", "zero": "constant", "circular": "wrap"}
 """How a picture goes on outside its frame, by border, as numpy calls it."""
@@ -33,7 +35,8 @@ class Simulation:
     """A measurement with its truth.
 
     Attributes:
-        measurement: (C, H, W), as it is: noise reaches a little outside 0..1, unless a camera has clipped it.
+        measurement: (C, H, W), as it is: noise reaches a little outside 0..1, unless a camera has clipped it; of an
+            operator that measures no pictures (`ipt.PhysicalUnits`), in its units.
         parameters: The true ones by name, (C, H, W), valid.
         clean: (C, H, W), the picture that a perfect solver would find.
         clipped: Share of the measurement that is outside 0..1, or was until a camera has clipped it.
@@ -51,7 +54,7 @@ def simulate(
     clean: Tensor,
     operator: ParametricOperator,
     generators: Mapping[str, Generator],
-    noise: float,
+    noise: float | Poisson | Tensor,
     seed: int,
     cut: bool = False,
     camera: Camera | None = None,
@@ -67,7 +70,7 @@ def simulate(
         clean: (C, H, W) in 0..1.
         operator: What degrades it.
         generators: Of every parameter of the operator that is not known, by name.
-        noise: Standard deviation of white noise.
+        noise: Standard deviation of white noise, or a map of it, (1 or C, h, w); Poisson noise.
         seed: Of this picture (`ipt.linalg.random.image_seed`); every parameter and the noise have streams of their
             own, none of them a solver's.
         cut: The picture is all of the image, and the measurement is of its frame alone: what lies around it is real.
@@ -115,8 +118,7 @@ def simulate(
     except ValueError as error:
         raise error if isinstance(error, IptError) else IptError(f"{error}{place(error)}") from error
     values = own.developed(sharp)
-    if noise:
-        values = values + noise * Noise([parameter_seed(seed, "noise")]).like("measurement", values)
+    values = noisy(values, noise, parameter_seed(seed, "noise"))
     shown = image[0][(slice(None), *frame)]
     return Simulation(
         measurement=values[0] if camera is None else own.stored(values[0]),

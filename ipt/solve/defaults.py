@@ -49,7 +49,7 @@ class UsualPrior:
         if IMAGE in self.options.prior or shape is None or self.options.fit != "error":
             return ""
         try:
-            _, height, width = framed_shape(self._operator, self._operator.image_shape(shape))
+            _, height, width = framed_shape(self.operator, self.operator.image_shape(shape))
         except ValueError:
             # What the operator does not take will be reported when it is solved.
             return ""
@@ -58,7 +58,8 @@ class UsualPrior:
         return f"{USUAL} does not take the {width} x {height} px of {name}"
 
     @cached_property
-    def _operator(self) -> ParametricOperator:
+    def operator(self) -> ParametricOperator:
+        """What the options name; IptError: there is no such operator or setting."""
         settings = grouped(self.options.settings()).get("operator", {})
         operator: ParametricOperator = build_component("operator", self.options.operator, settings)
         return operator

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ipt.core.abilities import Assessment
 from ipt.core.errors import IptError
+from ipt.core.observation import Observation
 from ipt.core.operator import IMAGE, Unknowns
 from ipt.core.solver import Solution, Solver, State
 from ipt.images.outcomes import Progress
@@ -29,23 +30,36 @@ class SamplingTask:
     Attributes:
         solver: the first task's is used for all.
         measurement: (1, C, H, W) in 0..1.
-        noise: its standard deviation.
+        noise: its standard deviation, or a map of it, (1, 1 or C, H, W).
         known: parameters that are given, (1, C, H, W) each, by name.
         seeds: one a draw.
         mask: 1 where it was measured, 0 elsewhere, (1, 1 or C, H, W); None: everywhere.
         reserve: seeds of further draws, made one after the other as long as none so far is likely right.
         region: rows and columns of the measurement in which the parameters are found first; the picture is solved from
             there (`ipt.sampling.regional`). None: all is solved together.
+        gain: variance of the noise for each unit of the signal.
     """
 
     solver: Solver
     measurement: Tensor
-    noise: float
+    noise: float | Tensor
     known: Mapping[str, Tensor]
     seeds: tuple[int, ...]
     mask: Tensor | None = None
     reserve: tuple[int, ...] = ()
     region: tuple[slice, slice] | None = None
+    gain: float = 0.0
+
+    @property
+    def observation(self) -> Observation:
+        """What was measured, with the weights that it has."""
+        return Observation.checked(self.measurement, self.noise, self.mask, self.gain)
+
+    @property
+    def level(self) -> float:
+        """Standard deviation of the noise where the weight is 1."""
+        even = isinstance(self.noise, float) and not self.gain
+        return float(self.noise if even else self.observation.noise)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -53,17 +67,19 @@ class SamplingTask:
         return tuple(self.measurement.shape[1:])
 
     @property
-    def kind(self) -> tuple[tuple[int, ...], bool, tuple[int, ...]]:
-        """What tasks that are solved together share: shape, whether all of it was measured, and the region's shape."""
+    def kind(self) -> tuple[object, ...]:
+        """What tasks that are solved together share: shape, whether all was measured, the map's and region's shapes."""
         sides = () if self.region is None else tuple(each.stop - each.start for each in self.region)
-        return self.shape, self.mask is None, sides
+        levels = () if isinstance(self.noise, float) else tuple(self.noise.shape)
+        return self.shape, self.mask is None, levels, sides
 
     def of_region(self) -> SamplingTask:
         """The same of the region alone."""
         assert self.region is not None
         place = (..., *self.region)
         mask = None if self.mask is None else self.mask[place]
-        return replace(self, measurement=self.measurement[place], mask=mask, region=None)
+        noise = self.noise if isinstance(self.noise, float) else self.noise[place]
+        return replace(self, measurement=self.measurement[place], noise=noise, mask=mask, region=None)
 
 
 @dataclass(frozen=True)
@@ -219,13 +235,15 @@ class Draws:
     def _problem(self, start: int, stop: int) -> tuple[Level, ...]:
         tasks = [task for task, _ in self.all[start:stop]]
         measurement = torch.cat([task.measurement for task in tasks])
-        noise = torch.tensor([task.noise for task in tasks], dtype=measurement.dtype, device=measurement.device)
+        levels = [torch.as_tensor(task.noise).to(measurement) for task in tasks]
+        noise = torch.cat([one if one.ndim == 4 else one.reshape(1, 1, 1, 1) for one in levels])
+        gain = torch.tensor([task.gain for task in tasks]).to(measurement)
         known = {name: torch.cat([task.known[name] for task in tasks]) for name in tasks[0].known}
         masks = [task.mask for task in tasks if task.mask is not None]
         mask = torch.cat(masks) if masks else None
         if self.found:
-            return (regional.remainder(self.solver.solver, measurement, noise, mask, self.found[0].parameters),)
-        return self.solver.problem(measurement, noise, known, mask)
+            return (regional.remainder(self.solver.solver, measurement, noise, mask, self.found[0].parameters, gain),)
+        return self.solver.problem(measurement, noise, known, mask, gain)
 
     def _beginning(self, problem: tuple[Level, ...], start: int, stop: int) -> State | None:
         """The first state of draws that go on from what was found in a region; None: of others."""

@@ -21,6 +21,8 @@ from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.core.prior import Prior
 from ipt.images.files import Picture
 from ipt.images.fit import accepted_side
+from ipt.images.measurements import measured, own_noise
+from ipt.images.noise import Poisson, plain
 from ipt.priors.surrounded import Surrounded
 from ipt.simulate.framing import measured_shape
 from ipt.simulate.simulation import exposure_seeds, generator_names, generators_for, simulate
@@ -57,11 +59,13 @@ class Example:
         exposures: what was measured; several of one scene, or a single one.
         truth: the face itself, and the parameters.
         origins: what drew each parameter, the registered name of a generator, or `GIVEN`; by name.
+        noise: what was added.
     """
 
     exposures: tuple[Picture, ...]
     truth: Truth
     origins: Mapping[str, str]
+    noise: float | Poisson = NOISE
 
     def description(self, operator: str) -> str:
         """In a sentence, for whoever gave no input; operator: its name."""
@@ -71,7 +75,7 @@ class Example:
         count = f"{len(self.exposures)} exposures of " if len(self.exposures) > 1 else ""
         return (
             f"No INPUT: the example is {count}a face of {width} x {height} px (Eileen Collins, NASA, public domain), "
-            f"degraded here by {operator}{drawn} with noise {NOISE:g}, and compared with the truth."
+            f"degraded here by {operator}{drawn} with noise {plain(self.noise)}, and compared with the truth."
         )
 
 
@@ -116,18 +120,23 @@ def example(
         name: value if specs[name].shared else value.reshape(frames, -1, *value.shape[2:])
         for name, value in values.items()
     }
+    spec = measured(operator)
+    usual = own_noise(spec)
+    noise = NOISE if usual is None else usual
     made = []
     for number, one in enumerate(exposure_seeds(seed, frames)):
         own = {name: value[min(number, len(value) - 1)][None] for name, value in each.items()}
-        made.append(simulate(image, operator, generators, NOISE, one, cut, known=own, scene=seed))
+        made.append(simulate(image, operator, generators, noise, one, cut, known=own, scene=seed))
     parameters = {name: torch.stack([one.parameters[name] for one in made]) for name in specs}
+    shown = [one.measurement.clamp(0, 1) if spec is None else one.measurement for one in made]
     return Example(
-        exposures=tuple(Picture(one.measurement.clamp(0, 1), depth=16, source="example") for one in made),
+        exposures=tuple(Picture(one, depth=16, source="example") for one in shown),
         truth=Truth(
             Picture(made[0].clean, depth=16, source="example"),
             {name: value if frames > 1 else value[0] for name, value in parameters.items()},
         ),
         origins={name: names.get(name, GIVEN) for name in specs},
+        noise=noise,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ipt.images.noise import NoiseOption, plain
 from ipt.plugins.plans import DEFAULT_GUIDANCE
 from ipt.plugins.run_options import RunOptions
 
@@ -22,14 +23,15 @@ class SolveOptions(RunOptions):
     """What is solved, and how; besides what is listed here, as in `RunOptions`.
 
     Attributes:
-        input: pictures, videos and folders of pictures or, with `frames`, each exposures of one scene; nothing: the
-            example (`ipt.solve.example`).
+        input: pictures, videos, arrays of numpy (`ipt.images.measurements`), and folders of them or, with `frames`,
+            each exposures of one scene; nothing: the example (`ipt.solve.example`).
         prior: component, "name:argument" or path of weights by unknown; without "image", the pictures' sizes choose
             (`ipt.solve.defaults`), and a parameter that is missing has its operator's usual one.
         guidance: registered name of the rule.
         frames: whether the input is exposures of one scene; of the example, how many are made.
         window: of a video, so many frames are solved together.
-        noise: standard deviation of the noise, of pictures in 0..1; None: estimated from each picture.
+        noise: standard deviation of the noise, of pictures in 0..1; Poisson noise; a .npy or .npz file with a map of
+            standard deviations; None: what the operator says, else estimated from each measurement.
         steps: of the solver; None: the rule's own.
         seed: of the run; the seeds of each picture come from it and the picture's name.
         samples: draws of each picture.
@@ -56,7 +58,7 @@ class SolveOptions(RunOptions):
     guidance: str = DEFAULT_GUIDANCE
     frames: bool | int = False
     window: int = 10
-    noise: float | None = None
+    noise: NoiseOption = None
     steps: int | None = None
     seed: int = 0
     samples: int = 1
@@ -81,6 +83,6 @@ class SolveOptions(RunOptions):
         return {
             **super().plain(),
             "input": given if len(given) > 1 else given[0] if given else None,
-            "noise": AUTO if self.noise is None else self.noise,
+            "noise": plain(self.noise),
             "region": self.region if isinstance(self.region, str) else ",".join(map(str, self.region)),
         }

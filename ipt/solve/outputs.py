@@ -1,6 +1,7 @@
 """The files of a result, written whole or not at all.
 
-For an input a.png: a.png (the result, with the suffix of its format), a.measurement.png, a.residual.png, and
+For an input a.png: a.png (the result, with the suffix of its format; beside an array, a.npy, a picture of it),
+a.measurement.png (and a.measurement.npy, where it is no picture), a.residual.png, and
 a.kernel.npy for a parameter named "kernel", with a picture a.kernel.png if it has one channel (or two: a field); with
 samples a.sample1.png and a.sample1-kernel.png ..., a.spread.npy and a.spread.png; with the truth a.reference.png;
 where not all was trusted a.mask.png; and a.json. Of several frames, a.measurement.png is the first, a.mean.png and
@@ -23,7 +24,9 @@ import numpy as np
 from torch import Tensor
 
 from ipt.core.errors import IptError
+from ipt.images import measurements
 from ipt.images.atomic import atomic, write_error
+from ipt.images.choices import is_array
 from ipt.images.fields import parameter_picture
 from ipt.images.files import Picture, write
 from ipt.images.formats import write_as
@@ -154,21 +157,32 @@ def _write_files(folder: Path, stem: str, result: ImageResult) -> dict[str, str]
         names[f"{role} values"] = f"{stem}.{role}.npy"
         write_parameter(folder / f"{stem}.{role}.npy", value)
 
+    def shown(values: Tensor, seen: Picture, plainly: bool) -> Picture | np.ndarray:
+        """What people see of numbers: the picture that they are, or one of any numbers."""
+        return seen if plainly and measurements.fits_picture(values) else measurements.drawn(values)
+
+    image, measured = result.picture, result.measurement
     names["result"] = f"{stem}{result.suffix}"
-    write_as(folder / names["result"], result.picture)
-    picture("measurement", result.measurement)
+    write_as(folder / names["result"], image)
+    if is_array(result.suffix):
+        names["result values"], names["result"] = names["result"], f"{stem}.png"
+        write(folder / names["result"], shown(image.pixels, image, True))
+    picture("measurement", shown(measured.pixels, measured, result.spec is None))
+    if result.spec is not None or not measurements.fits_picture(measured.pixels):
+        names["measurement values"] = f"{stem}.measurement.npy"
+        is_complex = result.spec is not None and result.spec.is_complex
+        measurements.write(folder / names["measurement values"], measured.pixels, is_complex=is_complex)
     for name, combined in result.combined.items():
-        picture(name, combined)
+        picture(name, shown(combined.pixels, combined, result.spec is None))
     picture("residual", _sheet([residual_picture(one, result.noise) for one in _apart(result.residual, result.frames)]))
     for name, value in result.parameters.items():
         each = _each(result, name, value)
         values(name, each if len(each) > 1 else value)
-        behind = result.picture.pixels
-        shown = [drawn for one in each if (drawn := parameter_picture(one, behind)) is not None]
-        if shown:
-            picture(name, _sheet(shown))
+        pictures = [drawn for one in each if (drawn := parameter_picture(one, image.pixels)) is not None]
+        if pictures:
+            picture(name, _sheet(pictures))
     for number, sample in enumerate(result.samples if result.samples is not None else (), 1):
-        picture(f"sample {number}", result.picture.with_pixels(sample))
+        picture(f"sample {number}", shown(sample, image.with_pixels(sample), True))
         for name, value in result.drawn.items():
             if (drawn := parameter_picture(_each(result, name, value[number - 1])[0], sample)) is not None:
                 picture(f"sample {number}-{name}", drawn)
@@ -178,7 +192,7 @@ def _write_files(folder: Path, stem: str, result: ImageResult) -> dict[str, str]
     if result.mask is not None:
         picture("mask", (255 * result.mask[0].numpy()).astype(np.uint8))
     if result.reference is not None:
-        picture("reference", result.reference)
+        picture("reference", shown(result.reference.pixels, result.reference, True))
     return names
 
 

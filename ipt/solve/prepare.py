@@ -4,30 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Framed, ability, framed_shape
+from ipt.core.abilities import Framed, MeasurementSpec, ability, framed_shape
 from ipt.core.errors import IptError
 from ipt.core.operator import IMAGE, ParametricOperator
 from ipt.core.prior import Prior
 from ipt.core.solver import Solver
 from ipt.images.exposures import combined
 from ipt.images.files import Picture
-from ipt.images.fit import Fitted, accepted_side, as_colour, fit, without_equal_channels
+from ipt.images.fit import Fitted, as_colour
 from ipt.images.formats import suffix_for
-from ipt.images.light import decoded, encoded
-from ipt.images.ranges import check_range
+from ipt.images.light import encoded
+from ipt.images.measurements import measured
+from ipt.images.noise import Noise
+from ipt.images.ranges import check_picture
 from ipt.linalg.random import image_seed
 from ipt.operators.frames import Frames
-from ipt.priors.grey import Grey
-from ipt.priors.surrounded import Surrounded, surrounded
 from ipt.solve.draws import SamplingTask
+from ipt.solve.fitting import fitted_to, prior_for, solved_values
 from ipt.solve.known import checked, scaled
 from ipt.solve.masks import unclipped
-from ipt.solve.noise import noise_level
-from ipt.solve.options import AUTO, LINEAR, SolveOptions
+from ipt.solve.noise import assumed_noise
+from ipt.solve.options import AUTO, LINEAR, NONE, SolveOptions
 from ipt.solve.region import Region, with_region
 from ipt.solve.truth import Truth
 
@@ -37,9 +39,11 @@ class ImageTask:
     """A picture to solve, and how.
 
     Attributes:
-        picture: or several exposures of one scene, of one size: one image, and parameters of its own for each.
+        picture: or several exposures of one scene, of one size: one image, and parameters of its own for each; where
+            the operator measures no pictures (`ipt.PhysicalUnits`), numbers in its units.
         name: what the seeds depend on, besides `seed`.
-        noise: standard deviation, of the picture in 0..1; None: estimated, and at least `ipt.solve.noise.LEAST`.
+        noise: standard deviation, of the picture in 0..1; a map of them, (1 or C, H, W); Poisson noise; None: what the
+            operator says, else estimated (`ipt.solve.noise`).
         seed: of the run.
         samples: draws; with more than one the result is the likeliest of them or their mean.
         known: parameters that are given, by name: (C, H, W), or of several exposures (frames, C, H, W).
@@ -55,7 +59,7 @@ class ImageTask:
 
     picture: Picture | Sequence[Picture]
     name: str = "image"
-    noise: float | None = SolveOptions.noise
+    noise: Noise = None
     seed: int = SolveOptions.seed
     samples: int = SolveOptions.samples
     known: Mapping[str, Tensor] = field(default_factory=dict)
@@ -77,12 +81,13 @@ class ImageTask:
         known: Mapping[str, Tensor],
         truth: Truth | None = None,
         mask: Tensor | None = None,
+        levels: Tensor | None = None,
     ) -> ImageTask:
         """A picture to solve as options say; what they name by its file is given as it was read."""
         return cls(
             picture=picture,
             name=name,
-            noise=options.noise,
+            noise=levels if isinstance(options.noise, Path) else options.noise,
             seed=options.seed,
             samples=options.samples,
             known=known,
@@ -125,10 +130,13 @@ class PreparedImage:
         combined: of several, what `ipt.images.exposures.combined` makes of that part, by name.
         fitted: the way back to the picture's own size.
         linear: whether what is solved is the light of the picture, and not its values.
-        noise: standard deviation of the pixels that are solved.
+        noise: standard deviation of the pixels that are solved; where they differ, of those that have the weight 1
+            (`ipt.core.observation`).
         noise_of_input: standard deviation of the picture's own.
+        noise_model: "gaussian", "poisson", or "map" of levels.
         reference: the part of the truth that the result shows.
         suffix: of the result's file.
+        spec: what was measured; None: a picture.
     """
 
     task: ImageTask
@@ -140,8 +148,10 @@ class PreparedImage:
     linear: bool
     noise: float
     noise_of_input: float
+    noise_model: str
     reference: Picture | None
     suffix: str
+    spec: MeasurementSpec | None
 
 
 def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedImage:
@@ -150,25 +160,25 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
     Raises:
         IptError: the picture does not fit the prior; the reference, or what is known, does not fit the picture.
     """
-    suffix = suffix_for(task.format, task.frames[0])
-    # Of exposures, the brightest says how many bits the camera has.
-    bits = max(frame.used_bits for frame in task.frames)
-    frames, operator = tuple(frame.in_used_bits(bits) for frame in task.frames), solver.operator
+    operator, spec = solver.operator, measured(solver.operator)
+    frames = task.frames
+    if spec is None:
+        # Of exposures, the brightest says how many bits the camera has.
+        bits = max(frame.used_bits for frame in frames)
+        frames = tuple(frame.in_used_bits(bits) for frame in frames)
     task = replace(task, picture=frames[0] if isinstance(task.picture, Picture) else frames)
     first, count = frames[0], len(frames)
-    for frame in frames:
-        try:
-            check_range(frame.pixels.numpy(), task.noise or 0.0)
-        except ValueError as error:
-            raise IptError(f"{task.name} cannot be used: {error}") from error
-    linear = first.is_raw if task.light == AUTO else task.light == LINEAR
-    level, least = noise_level([frame.pixels for frame in frames], task.noise, linear)
-    pixels = [without_equal_channels(decoded(frame.pixels) if linear else frame.pixels) for frame in frames]
+    linear = spec is None and (first.is_raw if task.light == AUTO else task.light == LINEAR)
+    noise = assumed_noise(task.noise, [frame.pixels for frame in frames], spec, linear)
+    if spec is None:
+        for frame in frames:
+            check_picture(task.name, frame.pixels.numpy(), 0.0 if task.noise is None else noise.largest)
+    pixels = [solved_values(frame.pixels, spec is None, linear) for frame in frames]
     channels = max(len(one) for one in pixels)
-    prior = _prior(solver, (channels, *first.shape[1:]))
-    each = [_fitted(operator, prior, as_colour(one, channels), task.fit) for one in pixels]
-    fitted = each[0]
-    noise = max(level * fitted.noise_gain, least)
+    prior = prior_for(solver, (channels, *first.shape[1:]))
+    each = [fitted_to(operator, prior, as_colour(one, channels), task.fit) for one in pixels]
+    fitted, level = each[0], noise.level
+    noise = noise.resized(fitted.noise_gain, fitted.side)
     operator, known = scaled(operator, task.known, fitted)
     shape = operator.image_shape(tuple(fitted.pixels.shape))
     sampling = SamplingTask(
@@ -178,8 +188,9 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
             priors={**solver.priors, IMAGE: fitted.prior},
         ),
         measurement=torch.cat([one.pixels for one in each])[None].to(device),
-        noise=noise,
-        mask=_mask(task, operator, prior, each, linear),
+        noise=noise.given(len(each[0].pixels), count, device),
+        gain=noise.gain,
+        mask=_mask(task, operator, prior, each, spec is None, linear),
         known={name: value.to(device) for name, value in checked(known, operator, shape, count).items()},
         seeds=task.seeds,
         reserve=task.reserve,
@@ -190,16 +201,18 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
         reference = _reference(task.truth, first, (own, *sides), fitted)
     return PreparedImage(
         task=task,
-        sampling=with_region(sampling, task.region, fitted),
+        sampling=with_region(sampling, NONE if spec is not None and task.region == AUTO else task.region, fitted),
         measured=_window(first, fitted),
         channels=own,
         combined=combined([_window(frame, fitted) for frame in frames]) if count > 1 else {},
         fitted=fitted,
         linear=linear,
-        noise=noise,
-        noise_of_input=level,
+        noise=sampling.level,
+        noise_of_input=level if noise.model == "gaussian" else sampling.level,
+        noise_model=noise.model,
         reference=reference,
-        suffix=suffix,
+        suffix=suffix_for(task.format, first, own),
+        spec=spec,
     )
 
 
@@ -210,13 +223,22 @@ def sample_seeds(run_seed: int, image_id: str, samples: int) -> tuple[int, ...]:
 
 
 def _mask(
-    task: ImageTask, operator: ParametricOperator, prior: Prior, each: Sequence[Fitted], linear: bool
+    task: ImageTask,
+    operator: ParametricOperator,
+    prior: Prior,
+    each: Sequence[Fitted],
+    pictures: bool,
+    linear: bool,
 ) -> Tensor | None:
-    """What was measured of the pixels that are solved, (1, frames, H, W) or (1, 1, H, W); None: everything."""
+    """What was measured of the pixels that are solved, (1, frames, H, W) or (1, 1, H, W); None: everything.
+
+    pictures: whether they may be clipped. linear: whether they are light.
+    """
     framed = ability(operator, Framed)
     shape = operator.image_shape(tuple(each[0].pixels.shape))
     reach = 0 if framed is None else framed.frame(shape)[0].start // 2
-    masks = [unclipped(encoded(one.pixels) if linear else one.pixels, task.clipped, reach) for one in each]
+    values = [encoded(one.pixels) if linear else one.pixels for one in each]
+    masks = [unclipped(one, task.clipped if pictures else NONE, reach) for one in values]
     if task.mask is not None:
         size = tuple(task.frames[0].shape[1:])
         if task.mask.shape != (1, *size) or not bool(((task.mask >= 0) & (task.mask <= 1)).all()):
@@ -225,7 +247,7 @@ def _mask(
                 f"not {tuple(task.mask.shape)} of {float(task.mask.min()):g} to {float(task.mask.max()):g}"
             )
         given = task.mask.expand(len(each[0].pixels), *task.mask.shape[1:])
-        trusted = (_fitted(operator, prior, given, task.fit).pixels[:1] > 0.99).float()
+        trusted = (fitted_to(operator, prior, given, task.fit).pixels[:1] > 0.99).float()
         masks = [mask * trusted for mask in masks]
     if all(bool(mask.all()) for mask in masks):
         return None
@@ -234,38 +256,6 @@ def _mask(
     # A frame's mask holds for all of its channels.
     channels = len(each[0].pixels) if len(masks) > 1 else 1
     return torch.cat([mask.expand(channels, *mask.shape[1:]) for mask in masks])[None]
-
-
-def _prior(solver: Solver, shape: tuple[int, ...]) -> Prior:
-    """The image's prior for a picture (C, H, W): as it is, or as one of grey images where it takes only colour."""
-    prior = solver.priors[IMAGE]
-    if isinstance(prior, Surrounded):
-        prior = prior.prior
-    image = framed_shape(solver.operator, solver.operator.image_shape(shape))
-    if image[0] != 1 or accepted_side(prior, 1, max(image[1:])) is not None:
-        return prior
-    return Grey(prior) if accepted_side(prior, 3, max(image[1:])) is not None else prior
-
-
-def _fitted(operator: ParametricOperator, prior: Prior, pixels: Tensor, choice: str) -> Fitted:
-    """What is measured as the image's prior takes the image; IptError where it does not."""
-    whole = operator.image_shape(tuple(pixels.shape))
-    shape = framed_shape(operator, whole)
-    if shape == pixels.shape:
-        fitted = fit(pixels, prior, choice)
-    else:
-        try:
-            prior.normalization(shape)
-        except ValueError as error:
-            if choice != "tile":
-                raise IptError(
-                    f"what is measured is a picture of {shape[2]} x {shape[1]} px, which the prior does not take, and "
-                    f"resizing the measurement is not resizing the picture; choose fit=tile, or a measurement of "
-                    f"another size"
-                ) from error
-            prior = fit(pixels.new_zeros(shape), prior, choice).prior
-        fitted = Fitted(pixels, prior, (0, 0, *pixels.shape[1:]))
-    return replace(fitted, prior=surrounded(fitted.prior, operator))
 
 
 def _window(picture: Picture, fitted: Fitted) -> Picture:

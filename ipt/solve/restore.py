@@ -9,24 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ipt.core.errors import Misuse
 from ipt.core.operator import IMAGE
-from ipt.images import files
-from ipt.images.arrays import from_array, like
 from ipt.images.choices import FIT_CHOICES, LIGHT_CHOICES
-from ipt.images.exposures import of_one_scene, read_exposures
-from ipt.images.files import Picture
+from ipt.images.measurements import measured
+from ipt.images.noise import Poisson
 from ipt.images.outcomes import Progress
-from ipt.images.parameters import parameter, read_parameter
 from ipt.plugins.plans import DEFAULT_GUIDANCE
 from ipt.priors.precision import PRECISIONS
 from ipt.sampling.multiscale import Multiscale
 from ipt.solve.cost import Cost
 from ipt.solve.devices import choose_device
-from ipt.solve.masks import mask_of, read_mask
+from ipt.solve.given import (
+    Source,
+    as_given,
+    exposures_of,
+    mask_from,
+    noise_of,
+    option_level,
+    parameter_of,
+    values_like,
+)
 from ipt.solve.options import AUTO, SolveOptions
 from ipt.solve.outputs import read_record, write_result
 from ipt.solve.picture import solve_picture
@@ -34,9 +39,6 @@ from ipt.solve.prepare import ImageTask
 from ipt.solve.region import Region
 from ipt.solve.result import ImageResult
 from ipt.solve.solvers import Solvers
-
-Source = str | os.PathLike[str] | np.ndarray | Tensor
-"""A file, or an array of numpy or torch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,8 @@ class Restored:
 
     Attributes:
         picture: of the kind, the layout and the numbers of what was given, floats in 0..1; of a file an array of numpy,
-            (H, W) or (H, W, C), uint8 or uint16. With fit="crop" it is the central square.
+            (H, W) or (H, W, C), uint8 or uint16. With fit="crop" it is the central square. Of a measurement that is no
+            picture (C, H, W), float32, as it was found.
         parameters: what degraded it, by name, (C, H, W) in physical units, float32, of numpy or torch as the picture;
             of several exposures (frames * C, H, W).
         probability: that the parameters are right; None: the operator cannot tell.
@@ -101,7 +104,7 @@ def restore(
     *,
     guidance: str = DEFAULT_GUIDANCE,
     frames: bool = False,
-    noise: float | None = None,
+    noise: float | Poisson | Source | None = None,
     steps: int | None = None,
     seed: int = SolveOptions.seed,
     samples: int = SolveOptions.samples,
@@ -124,14 +127,16 @@ def restore(
 
     Args:
         picture: a file of any format, or an array: of numpy (H, W) or (H, W, C), of torch (H, W) or (C, H,
-            W), with uint8, uint16, or floats in 0..1. Two and four channels are grey and colour with alpha. Several, in
-            a list or tuple, are exposures of one scene, which make one picture.
+            W), with uint8, uint16, or floats in 0..1. Two and four channels are grey and colour with alpha. Where the
+            operator measures no pictures (`ipt.PhysicalUnits`), numbers in its units, real or complex, (C, H, W), (H,
+            W) or (N,), of either. Several, in a list or tuple, are exposures of one scene, which make one picture.
         operator: what degraded it: a registered name, as `ipt.build` takes it.
         prior: of the picture: a name, "name:argument" or the path of weights; or a mapping with one for each unknown
             that is not to have its usual one. None: `faces`, for pictures of another size `natural`.
         guidance: how the measurement steers the priors.
         frames: the file (a TIFF of several pages, an animated GIF) or folder holds exposures of one scene.
-        noise: standard deviation, of the picture in 0..1; None: estimated.
+        noise: standard deviation, of the picture in 0..1; `ipt.Poisson(peak, read)`; a file or an array with a map of
+            standard deviations, (H, W) or (C, H, W); None: what the operator says, else estimated.
         steps: each one call of each network; None: the guidance's own.
         seed: another seed, another draw.
         samples: draws; with several the result is the mean of those that are likely right.
@@ -157,17 +162,14 @@ def restore(
         IptError: an argument that cannot be, a file that cannot be read, a picture that cannot be solved.
     """
     _check(noise, samples, effort, fit, light, precision)
-    read, given = _exposures(picture, frames)
-    first, single = read[0], len(read) == 1
-    size = (first.shape[1], first.shape[2])
     priors = prior if isinstance(prior, Mapping) else {} if prior is None else {IMAGE: prior}
-    parameters = {unknown: _parameter(unknown, value) for unknown, value in (known or {}).items()}
+    parameters = {unknown: parameter_of(unknown, value) for unknown, value in (known or {}).items()}
     options = SolveOptions(
         input=(Path(picture),) if isinstance(picture, str | os.PathLike) else (),
         operator=operator,
         prior={unknown: os.fspath(spec) for unknown, spec in priors.items()},
         guidance=guidance,
-        noise=noise,
+        noise=Path(noise) if isinstance(noise, str | os.PathLike) else option_level(noise),
         steps=steps,
         seed=seed,
         samples=samples,
@@ -176,7 +178,7 @@ def restore(
         set=settings or {},
         device=choose_device(device),
         precision=precision,
-        frames=not single,
+        frames=frames or isinstance(picture, list | tuple),
         clipped=clipped,
         region=region,
         fit=fit,
@@ -185,26 +187,29 @@ def restore(
     if name is None:
         name = options.input[0].name if options.input else "image"
     solvers = Solvers(options, parameters, options.device)
+    read, given = exposures_of(picture, frames, measured(solvers.usual.operator) is not None)
+    first, single = read[0], len(read) == 1
+    size = (first.shape[1], first.shape[2])
     solver = Multiscale(solvers.solver_for(name, first.shape))
-    task = ImageTask.of(
-        options, first if single else read, name, parameters, mask=None if mask is None else _mask(mask, size)
-    )
+    masked = None if mask is None else mask_from(mask, size)
+    task = ImageTask.of(options, first if single else read, name, parameters, mask=masked)
+    task = replace(task, noise=noise_of(noise))
     result = solve_picture(solver, task, options.device, progress=progress, cost=cost)
     record = {**result.record, "options": solvers.usual.options_for(name, first.shape).record()}
     return Restored(
-        picture=like(result.picture, given),
-        parameters={unknown: _values(value, given) for unknown, value in result.parameters.items()},
+        picture=as_given(result.picture, given),
+        parameters={unknown: values_like(value, given) for unknown, value in result.parameters.items()},
         probability=record["probability"],
         verdict=record["verdict"],
-        residual=_values(result.residual, given),
+        residual=values_like(result.residual, given),
         noise=result.noise,
         draws=_draws(result, given),
         details=replace(result, record=record),
     )
 
 
-def _check(noise: float | None, samples: int, effort: int, fit: str, light: str, precision: str) -> None:
-    if noise is not None and not 0 < noise <= 1:
+def _check(noise: object, samples: int, effort: int, fit: str, light: str, precision: str) -> None:
+    if isinstance(noise, float | int) and not noise > 0:
         raise Misuse(f"noise= is a standard deviation above 0 of pictures in 0..1, or None, not {noise!r}")
     for name, number in (("samples", samples), ("effort", effort)):
         if not isinstance(number, int) or number < 1:
@@ -218,73 +223,14 @@ def _check(noise: float | None, samples: int, effort: int, fit: str, light: str,
             raise Misuse(f"{name}= is {', '.join(words[:-1])} or {words[-1]}, not {word!r}")
 
 
-def _exposures(picture: Source | Sequence[Source], frames: bool) -> tuple[list[Picture], np.ndarray | Tensor]:
-    """One picture or several, and the array that the result is to be like."""
-    if isinstance(picture, list | tuple):
-        if len(picture) < 2:
-            raise Misuse("picture= of several exposures is a list of two or more; give a single one by itself")
-        each = list(map(_read, picture))
-        names = [
-            str(one) if isinstance(one, str | os.PathLike) else f"exposure {n}" for n, one in enumerate(picture, 1)
-        ]
-        read = of_one_scene(dict(zip(names, (one for one, _ in each), strict=True)))
-        return list(read), _like(read[0]) if isinstance(picture[0], str | os.PathLike) else each[0][1]
-    if frames:
-        if not isinstance(picture, str | os.PathLike):
-            raise Misuse("frames= is for a file or folder of exposures; give arrays as a list")
-        exposures = read_exposures(picture)
-        return list(exposures), _like(exposures[0])
-    found, given = _read(picture)
-    return [found], given
-
-
-def _like(picture: Picture) -> np.ndarray:
-    """The array that a file's picture would be."""
-    levels = picture.levels() if picture.span is None else picture.numbers.float().permute(1, 2, 0).numpy()
-    return levels[:, :, 0] if levels.shape[2] == 1 else levels
-
-
-def _read(picture: Any) -> tuple[Picture, np.ndarray | Tensor]:
-    """A picture, and the array that the result is to be like."""
-    if isinstance(picture, str | os.PathLike):
-        found = files.read(picture)
-        return found, _like(found)
-    if not isinstance(picture, np.ndarray | Tensor):
-        raise Misuse(f"picture= is a path, or an array of numpy or torch, not a {type(picture).__name__}")
-    return from_array(picture), picture
-
-
 def _draws(result: ImageResult, given: np.ndarray | Tensor) -> tuple[Draw, ...]:
     """Each sample of a result, where there are several."""
     chances = [draw["probability"] for draw in result.record["draws"]]
     return tuple(
         Draw(
-            like(result.picture.with_pixels(pixels), given),
-            {name: _values(value[number], given) for name, value in result.drawn.items()},
+            as_given(result.picture.with_pixels(pixels), given),
+            {name: values_like(value[number], given) for name, value in result.drawn.items()},
             chances[number] if chances else None,
         )
         for number, pixels in enumerate(() if result.samples is None else result.samples)
     )
-
-
-def _parameter(name: str, value: Source) -> Tensor:
-    if isinstance(value, str | os.PathLike):
-        return read_parameter(value)
-    return parameter(torch.as_tensor(value).detach().cpu().float(), f"known {name}")
-
-
-def _mask(mask: Source, size: tuple[int, int]) -> Tensor | None:
-    if isinstance(mask, str | os.PathLike):
-        return read_mask(Path(mask), size)
-    values = torch.as_tensor(mask).detach().cpu()
-    if values.ndim != 2:
-        raise Misuse(f"mask= is a file or an array (height, width), not of shape {tuple(values.shape)}")
-    whole = values.dtype != torch.bool and not values.is_floating_point()
-    light = values.float()[None] / (torch.iinfo(values.dtype).max if whole else 1)
-    # A program's mask may well leave out nothing.
-    return None if light.min() >= 0.5 and light.shape[1:] == size else mask_of(light, size)
-
-
-def _values(tensor: Tensor, given: np.ndarray | Tensor) -> Any:
-    """float32, of numpy or torch as `given`."""
-    return tensor.to(given.device) if isinstance(given, Tensor) else tensor.numpy()

@@ -9,18 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Framed, ability
+from ipt.core.abilities import Framed, MeasurementSpec, ability
 from ipt.core.errors import IptError
 from ipt.core.solver import Solution
 from ipt.images.files import Picture
 from ipt.images.fit import as_it_came
 from ipt.images.light import encoded
+from ipt.images.noise import Poisson
 from ipt.images.records import versions, weight_hashes
 from ipt.operators.frames import Frames
 from ipt.solve.choice import chosen
 from ipt.solve.metrics import against_truth
 from ipt.solve.options import LINEAR
-from ipt.solve.prepare import PreparedImage
+from ipt.solve.prepare import ImageTask, PreparedImage
 from ipt.solve.verdict import LIKELY, interior_rms, verdict
 
 _DIVERGED = 100.0
@@ -35,8 +36,9 @@ class ImageResult:
         picture: the result, with the input's depth, alpha and metadata.
         measurement: what was solved.
         parameters: by name, (C, H, W) in physical units; of several frames (frames * C, H, W), but for what they share.
-        residual: measurement - prediction, (C, H, W); of several frames (frames * C, H, W).
-        noise: its standard deviation, in 0..1.
+        residual: measurement - prediction, (C, H, W); of several frames (frames * C, H, W). Where the noise
+            differs it is weighed, so that all of it would have the deviation `noise`.
+        noise: its standard deviation, in the measurement's units.
         trace: root mean square of the residual after every step.
         samples: (K, C, H, W), where there are several.
         drawn: their parameters, by name, (K, C, H, W).
@@ -47,6 +49,7 @@ class ImageResult:
         shared: names of the parameters that all of them have in common.
         combined: what is made of several exposures without solving, by name.
         suffix: of the file of `picture`.
+        spec: what was measured; None: a picture.
         record: what else is written in json; the report shows "input", "seconds", "calls" {unknown: count, of all
             samples}, "solved_sizes" [[height, width, steps], ...], "metrics" {name: number}, "options" {name: {"value":
             ..., "from": ...}}, "seed", "versions" and "weights".
@@ -67,6 +70,7 @@ class ImageResult:
     shared: frozenset[str] = frozenset()
     combined: Mapping[str, Picture] = field(default_factory=dict)
     suffix: str = ".png"
+    spec: MeasurementSpec | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -77,10 +81,8 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
     shown = chosen(sampling, solution)
     _check_finite(shown.whole, shown.parameters)
     with torch.no_grad():
-        residual = (sampling.measurement - operator.forward(shown.whole, **shown.parameters))[0].cpu()
+        residual = sampling.observation.residual(operator.forward(shown.whole, **shown.parameters))[0].cpu()
     trusted = None if sampling.mask is None else sampling.mask[0].cpu().expand_as(residual)
-    if trusted is not None:
-        residual = trusted * residual
     frames = len(task.frames)
     shared = operator.shared if isinstance(operator, Frames) else frozenset()
     drawn = torch.stack([as_it_came(fitted.restore(one), prepared.channels) for one in solution.image.cpu()])
@@ -95,7 +97,8 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
     metrics: dict[str, float] = {}
     if task.truth is not None and prepared.reference is not None:
         unknown = {name: value for name, value in parameters.items() if name not in sampling.known and not fitted.side}
-        others = {"input": prepared.measured.pixels, **{name: one.pixels for name, one in prepared.combined.items()}}
+        input_picture = {} if prepared.spec is not None else {"input": prepared.measured.pixels}
+        others = {**input_picture, **{name: one.pixels for name, one in prepared.combined.items()}}
         truth = prepared.reference.pixels
         unknown = {name: value.repeat(frames if name in shared else 1, 1, 1) for name, value in unknown.items()}
         metrics = against_truth(result.pixels, truth, others, unknown, task.truth.parameters, frames)
@@ -106,8 +109,9 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         "span": prepared.measured.span,
         "light": LINEAR if prepared.linear else "display",
         "frames": frames,
-        "noise_from": "estimated" if task.noise is None else "given",
+        "noise_from": _origin(task, prepared),
         "noise_of_input": prepared.noise_of_input,
+        "noise_model": prepared.noise_model,
         "fit": {"choice": task.fit, "window": list(fitted.window), "solved_at": list(fitted.pixels.shape)},
         "region": _corners(sampling.region),
         "device": str(sampling.measurement.device),
@@ -147,6 +151,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         shared=shared,
         combined=prepared.combined,
         suffix=prepared.suffix,
+        spec=prepared.spec,
         reference=prepared.reference,
         mask=None if trusted is None or fitted.side else trusted[:1],
         record=record,
@@ -159,6 +164,14 @@ def _corners(region: tuple[slice, slice] | None) -> list[int] | None:
         return None
     rows, columns = region
     return [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start]
+
+
+def _origin(task: ImageTask, prepared: PreparedImage) -> str:
+    """Who said how noisy the measurement is."""
+    if task.noise is not None:
+        return "estimated" if isinstance(task.noise, Poisson) and task.noise.peak is None else "given"
+    spec = prepared.spec
+    return "estimated" if spec is None or (spec.noise is None and not spec.gain) else "operator"
 
 
 def _numbers(prepared: PreparedImage, parameters: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,8 @@ from collections.abc import Collection
 
 from ipt.core.operator import IMAGE
 from ipt.core.solver import Solver
+from ipt.images.measurements import measured
+from ipt.images.noise import check_level
 from ipt.plugins.building import build
 from ipt.solve.defaults import UsualPrior
 from ipt.solve.options import SolveOptions
@@ -29,9 +31,10 @@ class Solvers:
         """The solver for a picture of that name and shape (C, H, W); None: of any.
 
         Raises:
-            IptError: what the options name does not exist or cannot be.
+            IptError: what the options name does not exist or cannot be, or a noise level that pictures cannot have.
         """
         options = self.usual.options_for(name, shape)
+        check_level(options.noise, measured(self.usual.operator) is None)
         prior = options.prior[IMAGE]
         if prior not in self._made:
             self._made[prior] = build(

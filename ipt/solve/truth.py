@@ -10,8 +10,8 @@ from pathlib import Path
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.images import files
-from ipt.images.choices import SUFFIXES
+from ipt.images import measurements
+from ipt.images.choices import ARRAY_SUFFIXES, SUFFIXES
 from ipt.images.files import Picture
 from ipt.images.parameters import parameter_file, read_parameter
 
@@ -38,7 +38,7 @@ def truth_file(reference: str | os.PathLike[str], stem: str, usual: str = "") ->
     place = Path(reference)
     if not place.is_dir():
         return place
-    for suffix in (usual, *SUFFIXES):
+    for suffix in (usual, *SUFFIXES, *ARRAY_SUFFIXES):
         if os.path.isfile(place / f"{stem}{suffix}"):
             return place / f"{stem}{suffix}"
     raise IptError(f"{place} has no picture called {stem}; name the references as the inputs, or leave out reference=")
@@ -47,4 +47,5 @@ def truth_file(reference: str | os.PathLike[str], stem: str, usual: str = "") ->
 def read_truth(file: Path, parameters: Iterable[str]) -> Truth:
     """The clean picture in a file, and a.kernel.npy beside a.png for a parameter called kernel, where it is there."""
     found = {name: parameter_file(file, name) for name in parameters}
-    return Truth(files.read(file), {name: read_parameter(path) for name, path in found.items() if os.path.isfile(path)})
+    values = {name: read_parameter(path) for name, path in found.items() if os.path.isfile(path)}
+    return Truth(measurements.read(file), values)

@@ -102,7 +102,9 @@ class GuidanceBench(Bench):
         }
 
     def problem(self, arguments: Arrays) -> Problem:
-        return replace(self.posed, observation=Observation(**arguments["data"]))
+        return replace(
+            self.posed, observation=Observation(arguments["data"]["measurement"], arguments["data"]["noise"])
+        )
 
     def step(
         self, rule: GuidanceRule, arguments: Arrays, index: int, nudge: Mapping[str, Tensor] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -12,7 +13,7 @@ from ipt.core.operator import IMAGE, Generator, ParameterSpec, ParametricOperato
 from ipt.plugins.usual import usual_prior
 from ipt.testing import operator_abilities
 from ipt.testing.bench import COMMON
-from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, same
+from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, same, uniform
 from ipt.testing.operator_bench import OperatorBench, made_prior, predicted, scale_of
 from ipt.testing.promises import Check, Promise, at_most, require, skip
 
@@ -100,14 +101,23 @@ def _derivatives(bench: OperatorBench) -> None:
     def after_constrain(name: str, rest: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
         return lambda value: predicted(operator, {IMAGE: point[IMAGE], **bench.valid({**rest, name: value})})
 
-    for name in point:
+    continuous = [name for name, spec in bench.specs.items() if not spec.discrete]
+    for name in [IMAGE, *continuous]:
         error = derivative_error(measured(name, point), point[name])
         at_most(error, 1e-4, f"derivative of forward in {name}, its difference from finite differences")
     # Off the usual values: a kernel's zeros are where `constrain` has a kink.
     loose = _wild(bench)["values with noise"]
-    for name in bench.specs:
+    for name in continuous:
         error = derivative_error(after_constrain(name, loose), loose[name])
         at_most(error, 1e-4, f"derivative of forward after constrain in {name}, its difference from finite differences")
+        ends = bench.specs[name].range
+        if ends is not None and all(map(math.isfinite, ends)):
+            # Where nothing is cut off, a derivative of 0 can only be of something that is rounded.
+            inside = ends[0] + (ends[1] - ends[0]) * uniform(tuple(loose[name].shape), f"{name} in its range")
+            error = derivative_error(after_constrain(name, {**loose, name: inside}), inside)
+            at_most(
+                error, 1e-4, f"derivative of forward in {name}, in its range, its difference from finite differences"
+            )
 
 
 def _linear(bench: OperatorBench) -> None:
@@ -185,9 +195,10 @@ PROMISES = (
     *COMMON,
     Promise(
         "derivatives",
-        "`forward` is differentiable in the image and in every parameter, and so is `constrain`",
+        "`forward` is differentiable in the image and in every parameter that is not `discrete`, and so is `constrain`",
         "compute in torch operations that have derivatives: no .item(), .detach(), round or numpy on the way, and a "
-        "test of your own for a backward of your own",
+        "test of your own for a backward of your own; say of a parameter that goes in steps that it does "
+        "(ParameterSpec.discrete)",
         _derivatives,
     ),
     Promise(

@@ -78,6 +78,8 @@ def _shapes(bench: PriorBench) -> None:
 
 
 def _derivatives(bench: PriorBench) -> None:
+    if not bench.component.differentiable:
+        skip("it says that it is not differentiable: rules such as `dps` refuse it")
     sigma = 0.5
     noisy = bench.noisy(sigma)[:BATCH]
     # A network computes in single precision: short steps tell nothing, and few calls must do.
@@ -206,7 +208,8 @@ PROMISES = (
     Promise(
         "derivatives",
         "`denoise` is differentiable in the noisy variable, for rules such as `dps`",
-        "compute in torch operations that have derivatives, without torch.no_grad, .detach() or numpy on the way",
+        "compute in torch operations that have derivatives, without torch.no_grad, .detach() or numpy on the way, or "
+        "say that it is not (differentiable = False), and rules such as `dps` refuse it",
         _derivatives,
     ),
     Promise(

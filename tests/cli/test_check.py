@@ -262,6 +262,14 @@ class Steps(Plain, ipt.ExactSteps):
         return None
 
 
+class Undeclared(Plain):
+    def parameters(self, image_shape):
+        return {"gain": ipt.ParameterSpec((1, 1, 1), "factor", range=(1, 20))}
+
+    def constrain(self, parameters):
+        return {"gain": parameters["gain"].round()}
+
+
 class Echo(ipt.Prior):
     def normalization(self, shape):
         return ipt.Normalization(shape, shape, 0.5, 0.5)
@@ -275,15 +283,59 @@ class Fails(Echo):
         return noisy @ noisy[:, :, :3]
 
 
+class Normal(Echo):
+    def denoise(self, noisy, sigma):
+        return noisy / (1 + 4 * sigma**2)
+
+
+class Detached(Normal):
+    def denoise(self, noisy, sigma):
+        return torch.from_numpy(noisy.detach().numpy() / (1 + 4 * sigma**2)).to(noisy)
+
+
+class Crossed(Normal):
+    def posterior(self, noisy, sigma):
+        from ipt.linalg.covariances import Diagonalized
+
+        power = torch.full((len(noisy), 1, noisy.shape[-1], noisy.shape[-2]), 0.25 * sigma**2 / (sigma**2 + 0.25))
+        return ipt.Posterior(self.denoise(noisy, sigma), Diagonalized(power.to(noisy), lambda v: v.mT, lambda v: v))
+
+
+class Uphill(ipt.GuidanceRule):
+    needs_gradients = False
+
+    def schedule(self, steps=None):
+        from ipt.sampling.schedules import Karras
+
+        return Karras(steps or 20)
+
+    def transition(self):
+        from ipt.sampling.transitions import Renoise
+
+        return Renoise(1.0)
+
+    def correct(self, step, problem):
+        with torch.enable_grad():
+            image = step.clean["image"].detach().requires_grad_()
+            misfit = problem.residual({**step.clean, "image": image}).square().sum()
+            (slope,) = torch.autograd.grad(misfit, image)
+        return ipt.Correction(clean={"image": step.clean["image"] + 0.1 * slope})
+
+
+@ipt.hookimpl
+def ipt_guidance():
+    yield ipt.Component("uphill", Uphill, "a fault")
+
+
 @ipt.hookimpl
 def ipt_operators():
-    for kind in (Raises, Crops, Single, Random, Ignores, Rounds, Batch, Steps):
+    for kind in (Raises, Crops, Single, Random, Ignores, Rounds, Batch, Steps, Undeclared):
         yield ipt.Component(kind.__name__.lower(), kind, "a fault")
 
 
 @ipt.hookimpl
 def ipt_priors():
-    for kind in (Echo, Fails):
+    for kind in (Echo, Fails, Detached, Crossed):
         yield ipt.Component(kind.__name__.lower(), kind, "a fault")
 """
 CAUSES = {
@@ -295,6 +347,10 @@ CAUSES = {
     "rounds": ("derivatives", "derivative of forward", "or numpy on the way"),
     "batch": ("batch", "alone and in a batch", "never over the batch"),
     "steps": ("shapes", "IndexError", "correct what the message says"),
+    "undeclared": ("derivatives", "derivative of forward", "ParameterSpec.discrete"),
+    "detached": ("derivatives", "derivative of denoise", "differentiable = False"),
+    "crossed": ("shapes", "must match the size of tensor", "correct what the message says"),
+    "uphill": ("lowers-misfit", "norm of the residual", "a wrong sign"),
     "echo": ("conditional-mean", "as denoise follows noisy", "return an estimate of clean"),
     "fails": ("shapes", "faulty_parts.py, line", "correct what the message says"),
 }

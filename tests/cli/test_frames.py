@@ -13,6 +13,7 @@ from skimage import data
 
 from ipt.cli.main import cli
 from ipt.images import files
+from ipt.solve.example import face
 from ipt.solve.metrics import endpoint_error, kernel_mnc, psnr
 
 TURBULENCE = ("--operator", "turbulence", "--set", "operator.kernel_size=7")
@@ -169,3 +170,54 @@ def test_the_output_is_no_folder_of_frames_and_the_frames_are_not_one(simulated,
     assert counted.exit_code == 2 and "the exposures of an INPUT are counted; give --frames" in counted.stderr
     file = run("solve", simulated / "a" / "01.png", "--frames", "-o", tmp_path / "out", *QUICK)
     assert file.exit_code == 1 and "leave out --frames" in file.stderr
+
+
+TINTED = """
+import ipt
+
+
+class Tinted(ipt.ParametricOperator):
+    def parameters(self, image_shape):
+        return {
+            "tint": ipt.ParameterSpec((3, 1, 1), "of the glass", range=(0.3, 0.9), shared=True),
+            "light": ipt.ParameterSpec((1, 1, 1), "of the exposure", range=(0.6, 1.1)),
+        }
+
+    def forward(self, image, tint, light):
+        return light * tint * image
+
+
+@ipt.hookimpl
+def ipt_operators():
+    yield ipt.Component("tinted", Tinted, "glass before every exposure")
+"""
+
+
+def works(*arguments: object) -> None:
+    done = run(*arguments)
+    assert done.exit_code == 0, done.output
+
+
+def test_what_exposures_share_is_drawn_written_and_compared_once(install, tmp_path, monkeypatch):
+    install("tinted-glass", TINTED)
+    monkeypatch.chdir(tmp_path)
+    files.write("face.png", files.Picture(face(32), depth=16))
+    works("simulate", "face.png", "-o", "dim", "--operator", "tinted", "--frames", "3", "--noise", ".01")
+    tints = np.load("dim/truth/face.tint.npy")
+    assert (tints == tints[0]).all() and tints.shape == (3, 3, 1, 1)
+    np.save("tint.npy", tints[0])
+    assert np.load("dim/truth/face.light.npy").shape == (3, 1, 1, 1)
+    known = ("--known", "tint=tint.npy")
+    solve = ("solve", "dim/face", "--frames", "--operator", "tinted", "--noise", ".01")
+    reference = ("--reference", "dim/truth/face.png")
+    quick = ("--prior", "gaussian", "--steps", "6")
+    for out, given in {"blind": (), "told": known}.items():
+        works(*solve, *reference, "-o", out, *quick, *given)
+        record = json.loads((tmp_path / out / "face.json").read_text())
+        assert np.load(f"{out}/face.tint.npy").shape == (3, 1, 1)
+        assert np.load(f"{out}/face.light.npy").shape == (3, 1, 1, 1)
+        assert {f"{name}_error" for name in ("light", *(["tint"] if not given else []))} <= record["metrics"].keys()
+        assert record["verdict"].startswith("fits")
+    # The example does the same.
+    works("solve", "-o", "example", "--frames", "2", "--operator", "tinted", *quick)
+    assert np.load("example/astronaut.tint.npy").shape == (3, 1, 1)

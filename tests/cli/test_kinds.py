@@ -10,6 +10,7 @@ import pytest
 
 from ipt.cli import kinds
 from ipt.folder.shards import parsed
+from ipt.images.noise import Poisson
 
 
 @pytest.mark.parametrize(
@@ -20,9 +21,13 @@ from ipt.folder.shards import parsed
         (kinds.whole(0), 0, 0),
         (kinds.whole(1, auto=True), "auto", None),
         (kinds.seconds, "1.5e3", 1500.0),
-        (kinds.deviation, 0, 0.0),
+        (kinds.simulated_noise, 0, 0.0),
         (kinds.noise, "auto", None),
         (kinds.noise, ".01", 0.01),
+        (kinds.noise, "poisson", Poisson()),
+        (kinds.noise, "poisson:1e3", Poisson(1000.0)),
+        (kinds.noise, "poisson:peak=500,read=.01", Poisson(500.0, 0.01)),
+        (kinds.noise, f"{os.sep}levels.npy", Path(f"{os.sep}levels.npy")),
         (kinds.clipped, "none", "none"),
         (kinds.region, "auto", "auto"),
         (kinds.region, "3, 4,50,60", (3, 4, 50, 60)),
@@ -49,7 +54,9 @@ def test_what_is_read(read, typed, found):
         (kinds.whole(1), True, "give a whole number from 1 up, not True"),
         (kinds.whole(1, auto=True), "1.5", "give auto, or a whole number from 1 up"),
         (kinds.noise, "0", "give auto, or a standard deviation above 0"),
-        (kinds.noise, "2.55", "at most 1; divide it by 255"),
+        (kinds.noise, "poisson:0", "poisson:PEAK"),
+        (kinds.noise, "poisson:read=.01", "poisson:PEAK"),
+        (kinds.noise, "poisson:loud", "a number from 0 up as peak"),
         (kinds.noise, "nan", "give auto, or a standard deviation"),
         (kinds.seconds, "-1", "a number of seconds from 0 up"),
         (kinds.clipped, "0", "a value above 0 and at most 1"),

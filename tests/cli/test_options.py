@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -256,5 +258,7 @@ def test_an_option_has_one_type_from_its_reader_to_its_field(command, kinds):
 
 def without_none(kind: Any) -> Any:
     """What a type is besides None; mappings as dictionaries."""
-    (rest,) = [each for each in get_args(kind) if each is not type(None)] if type(None) in get_args(kind) else [kind]
+    rest = kind
+    if type(None) in get_args(kind):
+        rest = reduce(or_, [each for each in get_args(kind) if each is not type(None)])
     return dict[get_args(rest)] if get_origin(rest) in (dict, Mapping) else rest

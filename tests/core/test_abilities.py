@@ -22,7 +22,9 @@ from ipt.core.abilities import (
     FrameAware,
     Framed,
     Linear,
+    MeasurementSpec,
     MultiFrame,
+    PhysicalUnits,
     Resizable,
     Wrapper,
     ability,
@@ -42,11 +44,14 @@ from ipt.priors.grey import Grey
 from ipt.priors.surrounded import Surrounded
 from ipt.priors.tiled import TiledPrior
 
-OPERATORS = (Linear, ExactSteps, MultiFrame, Framed, Resizable, Coarsenable, Canonicalizable, Assessable)
+OPERATORS = (Linear, ExactSteps, MultiFrame, Framed, Resizable, Coarsenable, Canonicalizable, Assessable, PhysicalUnits)
 
 
-class Able(Blur, MultiFrame):
+class Able(Blur, MultiFrame, PhysicalUnits):
     """An operator that has every ability."""
+
+    def measured(self):
+        return MeasurementSpec("light", "photons")
 
 
 class Unable(ParametricOperator):
@@ -73,8 +78,8 @@ WRAPPERS = {
     "surrounded": AWARE,
 }
 PASSED_ON = {
-    "composed": {Linear, Framed, Resizable, Coarsenable, Canonicalizable},
-    "frames": {Linear, ExactSteps, Framed, Resizable, Coarsenable},
+    "composed": {Linear, Framed, Resizable, Coarsenable, Canonicalizable, PhysicalUnits},
+    "frames": {Linear, ExactSteps, Framed, Resizable, Coarsenable, PhysicalUnits},
     "turbulence": {Linear, ExactSteps, MultiFrame, Framed, Resizable},
     "regularized": {CoarseToFine},
     "surrounded": {FrameAware},
@@ -89,6 +94,7 @@ WHY_NOT = {
     ("composed", Assessable): "how its parts' right solutions look in it was not measured",
     ("frames", Assessable): "what tells right from wrong was calibrated on single exposures",
     ("turbulence", Assessable): "no calibration was made",
+    ("turbulence", PhysicalUnits): "it measures pictures",
     ("replicated", FrameAware): "it is of parameters, and the frame is the image's",
     ("tiled", FrameAware): "a tile is an image of its own, without surroundings",
     ("grey", FrameAware): "it is surrounded itself, not the prior that it shows grey images to",
@@ -114,7 +120,7 @@ def test_every_ability_is_in_the_list():
     found = {
         kind for _, kind in inspect.getmembers(abilities, inspect.isclass) if kind.__module__ == abilities.__name__
     }
-    others = {Wrapper, abilities.Belief, abilities.Coarser, Assessment}
+    others = {Wrapper, abilities.Belief, abilities.Coarser, Assessment, MeasurementSpec}
     assert found - others == {*OPERATORS, FrameAware, CoarseToFine}
 
 
@@ -136,7 +142,8 @@ def test_every_wrapper_is_in_the_list():
 def test_a_wrapper_has_no_more_than_what_it_wraps(kind):
     assert ability(Unable(), kind) is None and ability(Frames(Unable(), 2), kind) is None
     either = {Framed, Resizable}
-    assert (ability(compose(Unable(), Able(5)), kind) is not None) == (kind in either)
+    # The last part is what measures.
+    assert (ability(compose(Unable(), Able(5)), kind) is not None) == (kind in {*either, PhysicalUnits})
     first = compose(Able(5), Unable())
     assert (ability(first, kind) is not None) == (kind in {*either, Canonicalizable})
     assert ability(Frames(first, 2), Canonicalizable) is None

@@ -52,3 +52,52 @@ def test_repeated_images_stand_in_a_row():
 def test_wrong_arguments_are_refused(arguments, words):
     with pytest.raises(IptError, match=words):
         Observation.checked(*arguments)
+
+
+def test_a_map_of_noise_levels_weighs_so_that_all_noise_is_alike():
+    levels = torch.full((1, 1, 4, 5), 0.1)
+    levels[..., 2:] = 0.4
+    found = Observation.checked(MEASUREMENT, levels)
+    weight = found.mask * levels
+    torch.testing.assert_close(weight, found.noise.expand_as(weight))
+    # The harmonic mean of the variances: entries of exactly this level weigh 1 on average.
+    torch.testing.assert_close(found.mask.square().mean((1, 2, 3)), torch.ones(2))
+    noise = levels * torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(1))
+    rest = Observation.checked(MEASUREMENT, levels).residual(MEASUREMENT - noise)
+    torch.testing.assert_close(
+        found.rms(rest) / found.noise.flatten(), (noise / levels).square().mean((1, 2, 3)).sqrt()
+    )
+
+
+def test_what_is_masked_has_no_part_in_the_level():
+    levels = torch.full((1, 1, 4, 5), 0.1)
+    levels[..., 0] = 1e-6
+    found = Observation.checked(MEASUREMENT, levels, MASK)
+    torch.testing.assert_close(found.noise.flatten(), torch.full((2,), 0.1))
+    torch.testing.assert_close(found.mask, MASK.expand(2, 3, 4, 5))
+
+
+def test_poisson_noise_has_the_weights_of_the_signal():
+    found = Observation.checked(MEASUREMENT, 0.02, gain=0.01)
+    signal = torch.full_like(MEASUREMENT, 0.25)
+    at = found.at(signal)
+    torch.testing.assert_close(at.mask, found.noise.expand(2, 3, 4, 5) / (0.02**2 + 0.01 * 0.25) ** 0.5)
+    assert at.gain is None and torch.equal(found.residual(signal), at.residual(signal))
+    # Nothing is without noise: one count has the variance of one.
+    assert torch.isfinite(Observation.checked(MEASUREMENT, 0.0, gain=0.01).at(0 * signal).mask).all()
+    twice = found.repeated(2)
+    assert torch.equal(twice.at(signal.repeat_interleave(2, 0)).mask, at.mask.repeat_interleave(2, 0))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((MEASUREMENT, torch.ones(1, 2, 4, 5)), "maps of their size"),
+        ((MEASUREMENT, torch.zeros(1, 1, 4, 5)), "above 0"),
+        ((MEASUREMENT, 0.1, None, -1.0), "above 0"),
+        ((MEASUREMENT, 0.0, None, 0.0), "above 0"),
+    ],
+)
+def test_wrong_noise_is_refused(arguments, words):
+    with pytest.raises(IptError, match=words):
+        Observation.checked(*arguments)

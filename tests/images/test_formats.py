@@ -81,7 +81,7 @@ def test_the_suffix_of_a_result():
     assert chosen("same", "TIFF RGBA", alpha=True) == ".tif" and suffixes("tiff") == (".tif",)
     with pytest.raises(IptError, match="alpha, which a JPEG has not; choose format=png"):
         chosen("jpeg", alpha=True)
-    with pytest.raises(IptError, match="format= is png, same, tiff or jpeg, not 'bmp'"):
+    with pytest.raises(IptError, match="format= is png, same, tiff, jpeg, npy or npz, not 'bmp'"):
         chosen("bmp")
 
 

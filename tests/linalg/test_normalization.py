@@ -51,3 +51,16 @@ def test_an_image_in_0_to_1_has_half_and_half():
 def test_a_window_larger_than_its_padded_is_refused():
     with pytest.raises(ValueError, match="larger"):
         Normalization((1, 8, 8), (1, 9, 8))
+
+
+def test_what_is_unknown_around_the_window_stays_what_it_was():
+    made, zero = (Normalization((1, 6, 6), (1, 2, 4), 0.5, 0.5, zero_outside=zero) for zero in (False, True))
+    around = torch.randn(1, 1, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    value = torch.full((1, 1, 2, 4), 0.75, dtype=torch.float64)
+    found = made.normalized(value, around)
+    assert (made.physical(found) == 0.75).all()
+    outside = torch.ones(6, 6, dtype=torch.bool)
+    outside[2:4, 1:5] = False
+    assert torch.equal(found[0, 0][outside], around[0, 0][outside])
+    # Around a kernel there is nothing, whatever a network made of it.
+    assert torch.equal(zero.normalized(value, around), zero.normalized(value))

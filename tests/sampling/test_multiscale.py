@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -13,11 +13,13 @@ from ipt.core.guidance import Correction, GuidanceRule
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.core.prior import Prior
 from ipt.core.solver import Solver
+from ipt.guidance.dps import DPS
 from ipt.guidance.proximal import Proximal
 from ipt.linalg.normalization import Normalization
 from ipt.linalg.resampling import doubled, halved
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import BoxPrior, GaussianPrior
+from ipt.priors.grey import Grey
 from ipt.sampling.multiscale import Multiscale, draw_seed
 from ipt.sampling.schedules import Karras
 from ipt.sampling.transitions import Renoise
@@ -312,3 +314,22 @@ def test_the_draws_of_the_smallest_size_are_the_rivals_of_what_is_found(blurred)
     *_, resumed = made.steps(problem, [5, 6], states[count - 1])
     again = made.solution(problem, resumed, [state.residual for state in states]).assessments
     assert [one.evidence for one in again] == [one.evidence for one in whole]
+
+
+class NoGradient(GaussianPrior):
+    differentiable = False
+
+
+def test_a_rule_that_differentiates_refuses_what_cannot_be_in_words():
+    class Stepped(Blur):
+        def parameters(self, image_shape):
+            return {name: replace(spec, discrete=True) for name, spec in super().parameters(image_shape).items()}
+
+    measurement = torch.rand(1, 1, 16, 16)
+    priors = {"image": Grey(NoGradient()), "kernel": GaussianPrior(-0.8, 0.3)}
+    with pytest.raises(IptError, match=r"prior of 'image', NoGradient, is not differentiable, and DPS.*proximal"):
+        Multiscale(Solver(Blur(5), priors, DPS())).problem(measurement)
+    assert Multiscale(Solver(Blur(5), priors, Proximal())).problem(measurement)
+    priors = {"image": GaussianPrior(), "kernel": GaussianPrior(-0.8, 0.3)}
+    with pytest.raises(IptError, match="'kernel' goes in steps"):
+        Multiscale(Solver(Stepped(5), priors, DPS())).problem(measurement)

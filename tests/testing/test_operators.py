@@ -444,3 +444,37 @@ def test_given_parameters_are_what_the_operator_is_tried_with():
     checks = {check.__name__: check for check in operator_checks(Watched(), parameters={"gain": values})}
     checks["shapes"]()
     assert seen[0] == [0.25, 0.5, 0.25]
+
+
+class Level(Plain, ExactSteps):
+    """One of four gains, found by trying each: nothing is differentiated in it."""
+
+    def parameters(self, image_shape):
+        return {"gain": ParameterSpec((1, 1, 1), "which gain", range=(1, 4), discrete=True)}
+
+    def forward(self, image, gain):
+        return gain * image
+
+    def constrain(self, parameters):
+        return {"gain": parameters["gain"].clamp(1, 4).round()}
+
+    def image_step(self, observation, image, parameters, beliefs):
+        return None
+
+    def parameter_step(self, observation, image, parameters, known):
+        tried = [torch.full_like(parameters["gain"].mean, float(value)) for value in range(1, 5)]
+        errors = torch.stack([observation.rms(observation.residual(self.forward(image.mean, one))) for one in tried])
+        return {"gain": 1.0 + errors.argmin(0).reshape(-1, 1, 1, 1).to(image.mean)}
+
+
+def test_a_discrete_parameter_needs_its_own_step_alone(broken):
+    assert broken(operator_checks(Level())) == set()
+
+
+class Undeclared(Level):
+    def parameters(self, image_shape):
+        return {"gain": ParameterSpec((1, 1, 1), "which gain", range=(1, 4))}
+
+
+def test_without_the_word_a_discrete_parameter_is_a_fault(broken):
+    assert "derivatives" in broken(operator_checks(Undeclared()))

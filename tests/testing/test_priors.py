@@ -272,3 +272,11 @@ def test_a_prior_that_stays_on_the_cpu_is_not_tried_elsewhere():
     by_name = {check.__name__: check for check in prior_checks(Settled(), device="meta")}
     with pytest.raises(Exception, match="built to stay on the CPU"):
         by_name["device"]()
+
+
+class Declared(NoGradient):
+    differentiable = False
+
+
+def test_a_prior_may_say_that_it_is_not_differentiable(broken):
+    assert broken(prior_checks(Declared())) == set()

@@ -78,7 +78,9 @@ def evidence(
         best_agreement: the largest of these correlations.
         rivals_agreement: that of its rivals with each other.
     """
-    mask = torch.ones_like(residual[:, :1]) if observation.mask is None else observation.mask.amin(1, keepdim=True)
+    mask = torch.ones_like(residual[:, :1])
+    if observation.mask is not None:
+        mask = (observation.mask > 0).all(1, keepdim=True).to(residual)
     noise = observation.noise.reshape(-1) / math.sqrt(image.shape[1])
     measured = image.clone()
     measured[(..., *frame)] = observation.measurement

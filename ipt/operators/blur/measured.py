@@ -22,7 +22,7 @@ class Measured:
 
     Attributes:
         values: (B, C, P, Q), 0 where nothing was measured.
-        mask: (B, 1, P, Q) of 0 and 1, or of what counts less in between; None where all of the grid was measured.
+        mask: weights, (B, 1, P, Q), 0 where nothing was measured; None where all of the grid was measured.
         noise_variance: (B, 1, 1, 1).
     """
 
@@ -39,8 +39,9 @@ class Measured:
         inside = torch.ones_like(values[:, :1])
         if observation.mask is not None:
             # A pixel of which one channel was not measured is left out: luminance needs all of them.
-            inside = observation.mask.to(dtype).amin(1, keepdim=True)
-        return cls(padded.embed(values * inside), padded.embed(inside), noise_variance)
+            mask = observation.mask.to(dtype)
+            inside = mask.square().mean(1, keepdim=True).sqrt() * (mask > 0).all(1, keepdim=True)
+        return cls(padded.embed(values * (inside > 0)), padded.embed(inside), noise_variance)
 
     def only(self, grid: Tensor) -> Tensor:
         """What of a picture on the grid was measured, and 0 elsewhere."""

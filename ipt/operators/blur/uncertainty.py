@@ -131,13 +131,13 @@ def discounted(padded: PaddedFrame, measured: Measured, kernel: Tensor, weight: 
 
     Args:
         padded: the grid.
-        measured: the measurement on it, its mask of 0 and 1.
+        measured: the measurement on it.
         kernel: what is believed of it, valid, (B, 1, h, w).
         weight: 1 / variance of all else that separates measurement and prediction, a frequency.
     """
     if measured.mask is None:
         return measured
-    unmeasured = 1 - padded.crop(measured.mask)
+    unmeasured = (padded.crop(measured.mask) == 0).to(measured.mask)
     near = F.avg_pool2d(unmeasured, 2 * _PINNED + 1, 1, _PINNED, count_include_pad=False)
     unmeasured = padded.extend(unmeasured * near)
     unseen = padded.filtered(unmeasured, padded.transfer(kernel)).clamp(0, 1)

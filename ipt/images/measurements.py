@@ -1,0 +1,195 @@
+"""Measurements that are no pictures, from .npy and .npz files and back, in their own units: nothing is clipped.
+
+An array is (channels, height, width), (height, width), or (length,), which becomes (1, 1, length). Of complex numbers
+the real parts of all channels come first, then the imaginary ones: twice as many channels.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from ipt.core.abilities import MeasurementSpec, PhysicalUnits, ability
+from ipt.core.errors import IptError
+from ipt.core.operator import ParametricOperator
+from ipt.images import files
+from ipt.images.atomic import atomic
+from ipt.images.choices import is_array
+from ipt.images.files import Picture
+from ipt.images.noise import Poisson
+
+_NAMES = ("measurement", "image")
+"""Of the array that is meant, of several in a .npz file."""
+_CHANNELS = (1, 3)
+"""Of pictures."""
+_CURVE = (512, 192)
+"""Width and height of the picture of a curve."""
+
+
+def measured(operator: ParametricOperator) -> MeasurementSpec | None:
+    """What an operator says that it measures; None: pictures."""
+    able = ability(operator, PhysicalUnits)
+    return None if able is None else able.measured()
+
+
+def own_noise(spec: MeasurementSpec | None) -> float | Poisson | None:
+    """The noise that an operator says its measurement has; None: it says nothing."""
+    if spec is not None and spec.gain:
+        return Poisson(1 / spec.gain, spec.noise or 0.0)
+    return None if spec is None else spec.noise
+
+
+def holds_array(picture: Picture) -> bool:
+    """Whether it comes from such a file."""
+    return picture.source.partition(" ")[0] in ("NPY", "NPZ")
+
+
+def read(path: str | os.PathLike[str], units: bool = False) -> Picture:
+    """Read a picture, or an array, as what was measured.
+
+    Args:
+        path: A picture, .npy or .npz.
+        units: Whether its numbers are in units of the operator's own, and are taken as they are. Else they are those of
+            a picture: floats in 0..1, and of uint8 and uint16 the largest is 1.
+
+    Raises:
+        IptError: It cannot be read, is of another shape, holds no numbers, or some that are not finite.
+    """
+    if not is_array(path):
+        return files.read(path, any_range=units)
+    place = Path(path)
+    return _picture(_loaded(place), units, str(place), place.suffix[1:].upper())
+
+
+def from_numbers(given: np.ndarray | Tensor, name: str = "the measurement") -> Picture:
+    """The same of an array of numpy or torch, in units of the operator's own; `name` is for messages."""
+    return _picture(given if isinstance(given, np.ndarray) else given.detach().cpu().numpy(), True, name, "NPY")
+
+
+def _picture(values: np.ndarray, units: bool, name: str, source: str) -> Picture:
+    kind = str(values.dtype)
+    if values.dtype.kind not in "buifc":
+        raise IptError(f"{name} holds {kind}; a measurement is of numbers, real or complex")
+    shape = _shaped(values.shape, name)
+    if not units and shape[0] > 4 >= shape[2] and values.ndim == 3:
+        raise IptError(
+            f"{name} is of shape {values.shape}, and arrays are (channels, height, width): save x.transpose(2, 0, 1)"
+        )
+    if not np.isfinite(values).all():
+        raise IptError(f"{name} has NaN or infinite values; replace them, and leave them out with mask=")
+    planes = [values.real, values.imag] if values.dtype.kind == "c" else [values]
+    scale = 1 if units else {"uint8": 255, "uint16": 65535}.get(kind, 1)
+    pixels = np.concatenate([plane.reshape(shape).astype(np.float32) for plane in planes]) / np.float32(scale)
+    return Picture(torch.from_numpy(pixels), None, 8 if kind == "uint8" else 16, f"{source} {kind}")
+
+
+def shape_of(path: Path) -> tuple[int, ...]:
+    """(C, H, W) of a picture, as `files.shape_of` has it, or of an array as `read` gives it; IptError: as of these."""
+    if not is_array(path):
+        return files.shape_of(path)
+    values = _loaded(path)
+    channels, *sides = _shaped(values.shape, str(path))
+    return (channels * (2 if values.dtype.kind == "c" else 1), *sides)
+
+
+def read_levels(path: Path) -> Tensor:
+    """A map of noise levels, (1 or C, H, W), from an array; IptError: it cannot be read."""
+    if not is_array(path):
+        raise IptError(f"{path} is no .npy or .npz file; noise= is auto, a number, poisson:PEAK, or such a file")
+    return read(path, units=True).pixels
+
+
+def write(path: Path, values: Tensor, name: str = "image", is_complex: bool = False) -> None:
+    """Write (C, H, W) as a .npy or .npz file of float32 or complex64, whole or not at all.
+
+    Args:
+        path: Of the file.
+        values: As they are.
+        name: Of the array in a .npz file.
+        is_complex: Whether the second half of the channels are imaginary parts.
+
+    Raises:
+        IptError: NaN or infinite values, an odd number of channels that are to be complex, a file that cannot be
+            written.
+    """
+    array = values.detach().cpu().float().numpy()
+    if not np.isfinite(array).all():
+        raise IptError(
+            f"{path.name} would have NaN or infinite values and was not written; try another seed= or guidance="
+        )
+    if is_complex:
+        if len(array) % 2:
+            raise IptError(
+                f"{len(array)} channels are not real and imaginary parts: correct what the operator measures"
+            )
+        real, imaginary = np.split(array, 2)
+        array = (real + 1j * imaginary).astype(np.complex64)
+    named: dict[str, Any] = {name: array}
+    with atomic(path) as file:
+        if path.suffix == ".npz":
+            np.savez(file, **named)
+        else:
+            np.save(file, array)
+
+
+def fits_picture(values: Tensor) -> bool:
+    """Whether (C, H, W) has the channels and the sides of a picture."""
+    return len(values) in _CHANNELS and min(values.shape[1:]) > 1
+
+
+def drawn(values: Tensor) -> np.ndarray:
+    """Numbers (C, H, W) of any range for people to look at, uint8 (H, W): a curve where they are one line.
+
+    The least is black and the largest white, of the mean over the channels.
+    """
+    array = values.detach().cpu().double().mean(0).numpy()
+    low, high = float(array.min()), float(array.max())
+    shares = (array - low) / (high - low if high > low else 1)
+    if min(array.shape) > 1:
+        grey: np.ndarray = np.rint(255 * shares).astype(np.uint8)
+        return grey
+    (width, height), line = _CURVE, shares.flatten()
+    picture = Image.new("L", _CURVE, 255)
+    across = np.linspace(4, width - 5, len(line))
+    down = height - 5 - (height - 10) * line
+    ImageDraw.Draw(picture).line(list(zip(across.tolist(), down.tolist(), strict=True)), fill=0, width=1)
+    return np.asarray(picture)
+
+
+def _shaped(shape: tuple[int, ...], name: str) -> tuple[int, int, int]:
+    """(C, H, W)."""
+    if not 1 <= len(shape) <= 3 or 0 in shape:
+        raise IptError(
+            f"{name} is of shape {shape}; a measurement is (channels, height, width), (height, width) or (length,)"
+        )
+    channels, height, width = (1,) * (3 - len(shape)) + shape
+    return channels, height, width
+
+
+def _loaded(path: Path) -> np.ndarray:
+    try:
+        # allow_pickle=False: a file cannot run code.
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found
+        with found:
+            names = [name for name in found.files if name in _NAMES] or found.files
+            if len(names) != 1:
+                raise IptError(
+                    f"{path} holds {', '.join(found.files) or 'nothing'}; save one array, or call it {_NAMES[0]!r}"
+                )
+            array: np.ndarray = found[names[0]]
+            return array
+    except FileNotFoundError:
+        raise IptError(f"{path} does not exist; give a file of numbers, saved with numpy.save") from None
+    except IptError:
+        raise
+    except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
+        raise IptError(f"{path} is damaged or no file of numpy's ({error}); save it with numpy.save") from error
