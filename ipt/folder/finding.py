@@ -8,8 +8,7 @@ from pathlib import Path
 
 from ipt.core.errors import IptError, Misuse
 from ipt.folder.inputs import InputImage
-from ipt.images import files
-from ipt.images.choices import USUAL_SUFFIXES, package_for
+from ipt.images.choices import USUAL_SUFFIXES, package_for, taken
 from ipt.solve import example
 from ipt.solve.options import SolveOptions
 
@@ -78,7 +77,7 @@ def _of(
                 continue
             below.remove(name)
             folders += [] if name[0] == "." else [(relative / name).as_posix()]
-        is_taken = files.taken(name for name in names if name[0] != ".")
+        is_taken = taken(name for name in names if name[0] != ".")
         for name in sorted(names):
             if name[0] == ".":
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from os import PathLike, fspath
 from pathlib import PurePath
@@ -40,3 +41,8 @@ def package_for(name: str | PurePath) -> str:
     """The package that reading a file takes and that is not installed; else empty."""
     package = _PACKAGES.get(PurePath(name).suffix.lower(), "")
     return package if package and find_spec(package) is None else ""
+
+
+def taken(names: Iterable[str | PurePath]) -> Callable[[str | PurePath], bool]:
+    """What is taken from a folder of these names: pictures that can be read, or where there are none arrays."""
+    return is_picture if any(map(is_picture, names)) else is_array

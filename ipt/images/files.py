@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +21,7 @@ from torch import Tensor
 from ipt.core.errors import IptError
 from ipt.images import fits, heif, png, raster, raw, tiff
 from ipt.images.atomic import atomic
-from ipt.images.choices import USUAL_SUFFIXES, is_array, is_picture
+from ipt.images.choices import USUAL_SUFFIXES, taken
 from ipt.images.decoded import reading
 from ipt.images.ranges import check_picture
 
@@ -135,11 +135,6 @@ class Picture:
         if len(pixels) != len(self.pixels):
             metadata.pop("icc", None)
         return replace(self, pixels=pixels, alpha=self.alpha if same_size else None, metadata=metadata)
-
-
-def taken(names: Iterable[str | Path]) -> Callable[[str | Path], bool]:
-    """What is taken from a folder of these names: pictures that can be read, or where there are none arrays."""
-    return is_picture if any(map(is_picture, names)) else is_array
 
 
 def inputs(path: str | os.PathLike[str]) -> list[Path]:
