@@ -9,7 +9,7 @@ The codes, of every command:
     3    finished, with some pictures failed
     130  interrupted
 
-README has the same list.
+docs/photo.md has the same list.
 """
 
 from __future__ import annotations

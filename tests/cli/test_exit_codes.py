@@ -1,4 +1,4 @@
-"""Exit codes mean the same for every command, and what README says."""
+"""Exit codes mean the same for every command, and what the page about photographs says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ipt.cli import errors
 from ipt.cli.main import COMMANDS, cli
 from ipt.images import files
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "photo.md"
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_what_is_written_well_but_cannot_be_done_is_an_error(words, workplace):
     assert result.exit_code == errors.ERROR and "Error: " in result.stderr, result.stderr
 
 
-def test_readme_has_every_code():
-    table = README.read_text(encoding="utf-8").partition("| exit code |")[2].partition("\n\n")[0]
+def test_the_page_about_photographs_has_every_code():
+    table = PAGE.read_text(encoding="utf-8").partition("| exit code |")[2].partition("\n\n")[0]
     codes = {errors.DONE, errors.ERROR, errors.USAGE, errors.SOME_FAILED, errors.INTERRUPTED}
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)} == codes
