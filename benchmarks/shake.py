@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 
@@ -94,7 +95,8 @@ def main() -> None:
         made = photograph(picture, index, options.side, tuple(options.rotation))
         column = [Cell(made["truth"], f"truth {index}"), Cell(made["measurement"])]
         for name, solver in solvers.items():
-            tiles = getattr(solver.operator, "tiles", 1)
+            shape = solver.operator.image_shape((3, options.side, options.side))
+            tiles = math.isqrt(solver.operator.parameters(shape)["kernel"].shape[0])
             true = kernels_of(made["poses"][None], tiles, (options.side, options.side), (WINDOW, WINDOW))[0]
             began = time.perf_counter()
             known = {"kernel": true} if options.known else {}

@@ -9,6 +9,7 @@ case of one tile.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -36,7 +37,9 @@ from ipt.operators.blur.operator import Blur, without_whole_pixels
 from ipt.operators.shake.steps import solve_image, solve_kernels
 from ipt.operators.shake.tiles import Tiles
 
-MOST_TILES = 16
+MOST_TILES = 8
+_APART = 64
+"""Pixels from one kernel to the next: docs/method.md, Shake."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +47,21 @@ class Shake(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenab
     """A kernel for each of tiles x tiles parts of the frame, (tiles * tiles, h, w), row after row; each sums to 1.
 
     Args:
-        tiles: along each side of the frame; 1 is `blur`.
+        tiles: along each side of the frame, 1 to 8; 1 is `blur`. None: one for every 64 px of the frame's shorter side,
+            and at least two.
         kernel_size: as of `blur`.
         border: as of `blur`.
         margin: as of `blur`.
     """
 
-    tiles: int = 4
+    tiles: int | None = None
     kernel_size: int | tuple[int, int] | None = None
     border: str = "unknown"
     margin: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.tiles, int) or isinstance(self.tiles, bool) or not 1 <= self.tiles <= MOST_TILES:
+        whole = isinstance(self.tiles, int) and not isinstance(self.tiles, bool)
+        if self.tiles is not None and not (whole and 1 <= self.tiles <= MOST_TILES):
             raise IptError(f"operator.tiles is a whole number from 1 to {MOST_TILES}, not {self.tiles!r}")
         self.blur  # noqa: B018  # says what is wrong with the others
 
@@ -72,36 +77,49 @@ class Shake(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenab
         return self.blur.frame(image_shape)
 
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
-        spec, count = self.blur.parameters(image_shape)["kernel"], self.tiles**2
-        if self.tiles == 1:
+        spec, tiles = self.blur.parameters(image_shape)["kernel"], self._along(image_shape)
+        if tiles == 1:
             return {"kernel": spec}
-        self._check_frame(image_shape)
+        count = tiles**2
         meaning = "point spread functions, tile after tile, each sums to 1"
         shape = (count, *spec.shape[1:])
         return {"kernel": replace(spec, shape=shape, meaning=meaning, copies=count, generator="camera-shake")}
 
-    def _check_frame(self, image_shape: tuple[int, ...]) -> None:
+    def _along(self, image_shape: tuple[int, ...]) -> int:
+        """Tiles along each side of the frame of an image (C, H, W); IptError: they would be too small."""
         rows, columns = self.frame(image_shape)
         height, width = rows.stop - rows.start, columns.stop - columns.start
-        if min(height, width) < 4 * self.tiles:
+        side = min(height, width)
+        tiles = max(2, min(MOST_TILES, round(side / _APART))) if self.tiles is None else self.tiles
+        if side < 4 * tiles:
             raise IptError(
-                f"a picture of {height}x{width} is too small for {self.tiles}x{self.tiles} tiles of 4 px and more; "
+                f"a picture of {height}x{width} is too small for {tiles}x{tiles} tiles of 4 px and more; "
                 f"give fewer with operator.tiles=N"
             )
+        return tiles
 
     def grid(self, image: Tensor, kernel: Tensor) -> Tiles:
         """The tiles of images (B, C, H, W) blurred by kernels (B, tiles * tiles, h, w)."""
-        return Tiles(self.blur.padded(image, kernel), (kernel.shape[-2], kernel.shape[-1]), self.tiles)
+        sides, tiles = (kernel.shape[-2], kernel.shape[-1]), math.isqrt(kernel.shape[1])
+        return Tiles(self.blur.padded(image, kernel), sides, tiles)
 
     def forward(self, image: Tensor, kernel: Tensor) -> Tensor:  # type: ignore[override]  # it has one, by name
-        if self.tiles == 1:
+        if kernel.shape[1] == 1:
             return self.blur.forward(image, kernel)
         tiles = self.grid(image, kernel)
         return tiles.forward(tiles.padded.extend(image), kernel)
 
     def resized(self, known: Mapping[str, Tensor]) -> Shake:
-        """With windows that hold given kernels."""
-        return replace(self, kernel_size=self.blur.resized(known).kernel_size)
+        """With as many tiles as kernels are given, and windows that hold them."""
+        if "kernel" not in known:
+            return self
+        given = known["kernel"].shape[1]
+        tiles = math.isqrt(given)
+        if tiles**2 != given:
+            raise IptError(
+                f"{given} known kernels are no square grid over the picture: give one for each of 1, 4, 9, 16 ... tiles"
+            )
+        return replace(self, tiles=tiles, kernel_size=self.blur.resized(known).kernel_size)
 
     def rescaled(self, known: Mapping[str, Tensor], scale: float) -> Unknowns:
         return self.blur.rescaled(known, scale)
@@ -124,13 +142,13 @@ class Shake(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenab
 
     def coarser(self, image_shape: tuple[int, ...]) -> Coarser | None:
         """One kernel for all, in a picture of half the sides: with it every tile begins."""
-        coarser = self.blur.coarser(image_shape)
-        if coarser is None or self.tiles == 1:
+        coarser, count = self.blur.coarser(image_shape), self._along(image_shape) ** 2
+        if coarser is None or count == 1:
             return coarser
 
         def enlarged(parameters: Unknowns) -> Unknowns:
             found = coarser.enlarged(parameters)
-            return {**found, "kernel": found["kernel"].repeat(1, self.tiles**2, 1, 1)}
+            return {**found, "kernel": found["kernel"].repeat(1, count, 1, 1)}
 
         return Coarser(coarser.operator, enlarged)
 
@@ -147,13 +165,14 @@ class Shake(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenab
             return []
         kernel = parameters["kernel"]
         residual = observation.residual(self.forward(image, kernel))
-        middle = kernel[:, self.tiles // 2 * (self.tiles + 1)][:, None]
+        tiles = math.isqrt(kernel.shape[1])
+        middle = kernel[:, tiles // 2 * (tiles + 1)][:, None]
         return assessments(self.blur.evidence(observation, image, middle, residual, rivals["kernel"], denoise))
 
     def image_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]
     ) -> Tensor | None:
-        if self.tiles == 1:
+        if parameters["kernel"].shape[1] == 1:
             return self.blur.image_step(observation, image, parameters, beliefs)
         if without_whole_pixels(observation):
             return None
@@ -164,7 +183,7 @@ class Shake(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenab
     def parameter_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Belief], known: Mapping[str, Tensor]
     ) -> Unknowns | None:
-        if self.tiles == 1:
+        if parameters["kernel"].mean.shape[1] == 1:
             return self.blur.parameter_step(observation, image, parameters, known)
         if without_whole_pixels(observation):
             return None

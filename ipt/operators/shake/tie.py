@@ -36,15 +36,19 @@ def tied(kernels: Tensor, variance: Tensor, power: Tensor, places: Tensor) -> Te
     """
     height, width = kernels.shape[-2:]
     size = (2 * height, 2 * width)
-    rows = torch.fft.fftfreq(size[0], dtype=kernels.dtype, device=kernels.device)[:, None, None, None]
+    rows = torch.fft.fftfreq(size[0], dtype=kernels.dtype, device=kernels.device)
     columns = torch.fft.rfftfreq(size[1], dtype=kernels.dtype, device=kernels.device)[:, None, None]
     down, right = (places[:, None] - places).to(kernels).unbind(-1)
-    likeness = (-0.5 * (2 * math.pi * ROLL * (rows * right - columns * down)).square()).exp()
     own = torch.eye(len(places), dtype=kernels.dtype, device=kernels.device)
-    covariance = power.permute(0, 2, 3, 1)[..., None] * (likeness + _COMMON + _NUGGET * own)
-    noise = torch.diag_embed(variance.permute(0, 2, 3, 1))
-    spectrum = torch.view_as_real(torch.fft.rfft2(kernels, s=size).permute(0, 2, 3, 1))
-    found = covariance @ torch.linalg.solve(covariance + noise, spectrum)
-    found = torch.view_as_complex(found.contiguous()).permute(0, 3, 1, 2)
+    spectrum = torch.fft.rfft2(kernels, s=size)
+    found = torch.empty_like(spectrum)
+    # A row at a time: all of them would be a matrix of all tiles for every frequency.
+    for row, frequency in enumerate(rows):
+        likeness = (-0.5 * (2 * math.pi * ROLL * (frequency * right - columns * down)).square()).exp()
+        covariance = power[:, :, row].mT[..., None] * (likeness + _COMMON + _NUGGET * own)
+        noise = torch.diag_embed(variance[:, :, row].mT)
+        seen = torch.view_as_real(spectrum[:, :, row].mT.contiguous())
+        tied_row = covariance @ torch.linalg.solve(covariance + noise, seen)
+        found[:, :, row] = torch.view_as_complex(tied_row.contiguous()).mT
     whole: Tensor = torch.fft.irfft2(found, s=size)
     return whole[..., :height, :width]

@@ -131,7 +131,19 @@ def test_several_frames_have_kernels_of_their_own():
     assert torch.allclose(measured, torch.cat(wanted, dim=1))
 
 
-@pytest.mark.parametrize("tiles", [0, 17, 2.0, True])
+@pytest.mark.parametrize(("side", "tiles"), [(24, 2), (256, 4), (400, 6), (2000, 8)])
+def test_there_is_a_kernel_for_every_64_pixels(side, tiles):
+    specs = Shake(kernel_size=5, border="circular").parameters((3, side, 2 * side))
+    assert specs["kernel"].shape == (tiles**2, 5, 5)
+
+
+def test_known_kernels_say_how_many_tiles_there_are():
+    assert Shake(kernel_size=3).resized({"kernel": torch.zeros(1, 9, 5, 7)}) == Shake(3, (5, 7))
+    with pytest.raises(IptError, match="8 known kernels are no square grid"):
+        Shake().resized({"kernel": torch.zeros(1, 8, 5, 7)})
+
+
+@pytest.mark.parametrize("tiles", [0, 9, 2.0, True])
 def test_tiles_are_few(tiles):
     with pytest.raises(IptError, match=r"operator\.tiles is a whole number"):
         Shake(tiles)
