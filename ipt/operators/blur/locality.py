@@ -29,7 +29,9 @@ def locality(observation: Observation, residual: Tensor, image: Tensor, frame: t
         image: what was found, (B, C, H, W) in 0..1.
         frame: rows and columns of the image that were measured.
     """
-    mask = torch.ones_like(residual[:, :1]) if observation.mask is None else observation.mask.amin(1, keepdim=True)
+    mask = torch.ones_like(residual[:, :1])
+    if observation.mask is not None:
+        mask = (observation.mask > 0).all(1, keepdim=True).to(residual)
     left, size = mask * residual.mean(1, keepdim=True), (image.shape[-2], image.shape[-1])
     level = (left.square().sum((1, 2, 3)) / mask.sum((1, 2, 3))).sqrt().clamp(min=1e-9)
     whitened = frequencies(size, image) ** (SPECTRUM[1] / 2) * torch.fft.rfft2(image.mean(1, keepdim=True))
