@@ -19,8 +19,8 @@ from ipt.images.decoded import Decoded, Unusable
 SIGNATURE = b"SIMPLE  ="
 HEADER = "fits"
 """The header's name among a picture's metadata."""
-_MARGIN = 0.125
-"""Share of the numbers' range that is left on each side: a deblurred star is brighter than the brightest pixel."""
+_BELOW, _ABOVE = 0.1, 2.0
+"""Times the numbers' range, left on each side: a deblurred star is far brighter than any pixel (docs/files.md)."""
 
 
 def decode(data: bytes) -> Decoded:
@@ -40,8 +40,8 @@ def decode(data: bytes) -> Decoded:
         raise Unusable(f"it is a cube of shape {stored.shape}; save one plane of it, or three as colours")
     finite = planes[np.isfinite(planes)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    margin = _MARGIN * ((high - low) or 1.0)
-    span = (low - margin, high + margin)
+    extent = (high - low) or 1.0
+    span = (low - _BELOW * extent, high + _ABOVE * extent)
     values = ((planes - span[0]) / (span[1] - span[0])).transpose(1, 2, 0).astype(np.float32)
     return Decoded(values, 16, f"FITS {unit.header['BITPIX']}", metadata={HEADER: header}, span=span)
 

@@ -33,7 +33,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> Tensor:
     Raises:
         IptError: it cannot be read, has another size, or trusts nothing, or everything.
     """
-    picture = files.read(path)
+    picture = files.read(path, any_range=True)
     return mask_of(picture.in_used_bits(picture.used_bits).opaque(str(path)), size, f"the mask {path}")
 
 

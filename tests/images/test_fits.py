@@ -13,6 +13,7 @@ from ipt.images.exposures import read_exposures
 from ipt.images.files import decode, read
 from ipt.images.formats import suffix_for, write_as
 from ipt.images.parameters import read_parameter
+from ipt.solve.masks import read_mask
 
 fits = pytest.importorskip("astropy.io.fits", reason="the optional package astropy is not installed")
 SKY = np.random.default_rng(0).gamma(2, 700, (12, 17)).astype(np.float32) - 90
@@ -35,7 +36,7 @@ def test_numbers_of_any_range_are_scaled_and_scaled_back(tmp_path, dtype):
     values = np.abs(SKY).astype(dtype) if np.dtype(dtype).kind == "u" else SKY.astype(dtype)
     (tmp_path / "a.fits").write_bytes(primary(values, TELESCOP="an eye", CRVAL1=12.5))
     found = read(tmp_path / "a.fits")
-    assert abs(found.pixels.min() - 0.1) < 1e-4 and abs(found.pixels.max() - 0.9) < 1e-4
+    assert abs(found.pixels.min() - 0.1 / 3.1) < 1e-4 and abs(found.pixels.max() - 1.1 / 3.1) < 1e-4
     assert np.allclose(found.numbers[0].numpy(), values.astype(float), rtol=1e-6, atol=1e-3)
     brighter = found.with_pixels(1.1 * found.pixels)
     assert suffix_for("same", found) == ".fits" and suffix_for("png", found) == ".png"
@@ -58,6 +59,12 @@ def test_a_reference_and_frames_come_into_one_range(tmp_path):
 def test_a_kernel_keeps_its_numbers(tmp_path):
     (tmp_path / "k.fits").write_bytes(primary(SKY))
     assert np.allclose(read_parameter(tmp_path / "k.fits")[0], SKY, rtol=1e-5, atol=1e-3)
+
+
+def test_a_mask_keeps_its_numbers(tmp_path):
+    light = (SKY > 700).astype(np.uint8)
+    (tmp_path / "m.fits").write_bytes(primary(light))
+    assert np.array_equal(read_mask(tmp_path / "m.fits", SKY.shape)[0], light)
 
 
 def test_colours_are_planes_and_science_goes_before_its_errors():
