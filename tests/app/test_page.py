@@ -189,7 +189,7 @@ def test_the_options_of_a_plugin_s_operator_are_there(page, photograph, tmp_path
     page.get_by_text("Options", exact=True).click()
     field = page.get_by_label("share")
     assert field.get_attribute("placeholder") == "0.5"
-    assert page.get_by_text("of the light that is left.").is_visible()
+    page.get_by_text("of the light that is left.").wait_for()
     field.fill("0.8")
     solve(page)
     found = np.asarray(Image.open(saved(page, "Save picture", tmp_path))).astype(float)
@@ -231,10 +231,11 @@ def test_a_solve_shows_how_far_it_is_and_stops(page, photograph):
     page.get_by_label("Steps").fill("5000")
     page.get_by_role("button", name="Start").click()
     page.locator("[role=status]", has_text="of 5000").wait_for()
-    assert page.get_by_role("button", name="Start").is_disabled()
+    page.locator("button[disabled]", has_text="Start").wait_for()
     page.get_by_role("button", name="Stop").click()
     page.locator(".marking img").wait_for()
-    assert page.get_by_role("button", name="Start").is_enabled() and not page.locator(".compare").count()
+    page.locator("button:not([disabled])", has_text="Start").wait_for()
+    assert not page.locator(".compare").count()
 
 
 def test_it_fits_a_narrow_screen(page, photograph):
