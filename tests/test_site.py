@@ -70,6 +70,13 @@ def test_nothing_is_loaded_from_elsewhere(site):
     assert not [page.name for page in site.rglob("*.html") if re.search(r'class="[^"]*mermaid', page.read_text())]
 
 
+def test_lists_and_tables_are_such(site):
+    """Where a blank line before one is missing, its marks are left in a paragraph."""
+    for page in site.rglob("*.html"):
+        paragraphs = re.findall(r"<p>(.*?)</p>", page.read_text(encoding="utf-8"), re.DOTALL)
+        assert not [text for text in paragraphs if re.search(r"\n- |\n\* |\|---|```", text)], page
+
+
 def test_formulas_are_mathml(site):
     text = (site / "method.html").read_text(encoding="utf-8")
     formulas = re.findall(r"<math.*?</math>", text, re.DOTALL)

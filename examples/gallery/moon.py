@@ -1,7 +1,7 @@
 """The Moon through the air.
 
-Six exposures of a crater, each warped and blurred by the turbulence above a telescope in its own way. One picture is
-solved for, and a tilt field and a kernel for every exposure.
+Six exposures of the Moon, each warped in its own way and blurred by the turbulence above a telescope. One picture is
+solved for, with a tilt field for every exposure and a kernel for all.
 
 Left to right: one exposure, the mean of all, what was found, the truth. Below: the tilt fields of four exposures, as
 they were found.
@@ -25,14 +25,14 @@ from ipt.solve import metrics
 from ipt.solve.picture import solve_picture
 from ipt.solve.prepare import ImageTask
 
-photograph = torch.tensor(np.array(Image.fromarray(data.moon()).crop((60, 20, 252, 212)).reduce(2)) / 255).float()[None]
-operator = Turbulence(kernel_size=7)
+photograph = torch.tensor(np.array(Image.fromarray(data.moon()).crop((32, 64, 480, 512)).reduce(4)) / 255).float()[None]
+operator = Turbulence()
 generators = generators_for({"kernel": "atmosphere", "tilt": "tilt-kolmogorov"}, {"generator.d_over_r0": 2})
 made = [simulate(photograph, operator, generators, 0.01, image_seed(1, f"moon{number}")) for number in range(6)]
 exposures = [Picture(one.measurement.clamp(0, 1)) for one in made]
 clean = made[0].clean
 
-solver = ipt.build(operator="turbulence", prior="natural", settings={"operator.kernel_size": 7}, steps=40)
+solver = ipt.build(operator="turbulence", prior="natural", steps=40)
 result = solve_picture(solver, ImageTask(exposures, noise=0.01))
 
 mean = torch.stack([one.pixels for one in exposures]).mean(0)
@@ -42,4 +42,4 @@ captions = [f"{name}, {score:.1f} dB" for name, score in zip(pictures, scores, s
 print("; ".join(captions))
 above = [Cell(*each) for each in zip(pictures.values(), captions, strict=True)]
 below = [Cell(field_picture(tilt)) for tilt in result.parameters["tilt"].unflatten(0, (6, 2))[:4]]
-Image.fromarray(contact_sheet([[*above, Cell(clean, "truth")], below], cell=192)).save("moon.jpg", quality=90)
+Image.fromarray(contact_sheet([[*above, Cell(clean, "truth")], below], cell=224)).save("moon.jpg", quality=90)

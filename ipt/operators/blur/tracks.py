@@ -68,6 +68,7 @@ class ShakeKernels(Generator):
     """Blur by the shake of a hand: thin, curved tracks, bright where the hand rests or turns.
 
     The velocity of the image is a stochastic process, the sum of
+
     - drift: the Lorentzian spectrum of an Ornstein-Uhlenbeck process with a corner at 1 to 4 Hz, cut at six times that;
     - physiological tremor, a narrow band at 8 to 12 Hz, .1 to 1.2 times the drift's speed;
     - rests: in half of the kernels drift stops for 4 to 24 % of the exposure, tremor does not; twice in a quarter;
