@@ -57,7 +57,7 @@ class Page:
         self.runs, self.tool = 0, "look"
         styles = (files("ipt.report") / "templates/pictures.css", files("ipt.app") / "page.css")
         ui.add_css("\n".join(style.read_text(encoding="utf-8") for style in styles))
-        ui.colors(primary="#0b66c3")
+        ui.colors(primary="#1f7ae0")
         with ui.element("div").classes("page"):
             with ui.element("aside").classes("card"):
                 ui.html("<h1>ipt</h1><p>Recover a picture, and what degraded it. Nothing leaves this computer.</p>")
@@ -217,7 +217,7 @@ class Page:
             ui.button("Save report", on_click=lambda: ui.download.file(self.out / "report.html")).props("outline")
             ui.button("Another draw", on_click=lambda: self.start(another=True)).props("flat")
         with ui.element("div").classes("strip"):
-            for role in at.keys() - {"result", "input"}:
+            for role in [role for role in at if role not in ("result", "input")]:
                 ui.html(FIGURE.format(at[role], role))
         if len(shot.results) > 1:
             ui.label("Choose a draw:")
