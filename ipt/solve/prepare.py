@@ -22,10 +22,13 @@ from ipt.images.light import encoded
 from ipt.images.measurements import measured
 from ipt.images.noise import Noise
 from ipt.images.ranges import check_picture
+from ipt.images.steadying import Motion
 from ipt.linalg.random import image_seed
 from ipt.operators.frames import Frames
+from ipt.sampling.initial import Initializable
 from ipt.solve.draws import SamplingTask
 from ipt.solve.fitting import fitted_to, prior_for, solved_values
+from ipt.solve.held_still import held_still
 from ipt.solve.known import checked, scaled
 from ipt.solve.masks import unclipped
 from ipt.solve.noise import assumed_noise
@@ -55,6 +58,7 @@ class ImageTask:
         light: as of `SolveOptions`.
         format: of the result, as of `SolveOptions`.
         effort: draws at most, if one sample is asked for and the operator can tell that it is likely wrong.
+        motions: of the camera, one of each exposure, where these were brought onto the first.
     """
 
     picture: Picture | Sequence[Picture]
@@ -71,6 +75,7 @@ class ImageTask:
     light: str = SolveOptions.light
     effort: int = SolveOptions.effort
     format: str = SolveOptions.format
+    motions: tuple[Motion, ...] = ()
 
     @classmethod
     def of(
@@ -167,6 +172,9 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
         bits = max(frame.used_bits for frame in frames)
         frames = tuple(frame.in_used_bits(bits) for frame in frames)
     task = replace(task, picture=frames[0] if isinstance(task.picture, Picture) else frames)
+    if len(frames) > 1 and spec is None and not task.known and ability(operator, Initializable) is not None:
+        frames, mask, truth, motions = held_still(frames, task.mask, task.truth)
+        task = replace(task, picture=frames, mask=mask, truth=truth, motions=motions)
     first, count = frames[0], len(frames)
     linear = spec is None and (first.is_raw if task.light == AUTO else task.light == LINEAR)
     noise = assumed_noise(task.noise, [frame.pixels for frame in frames], spec, linear)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -109,6 +109,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         "span": prepared.measured.span,
         "light": LINEAR if prepared.linear else "display",
         "frames": frames,
+        "camera": [asdict(motion) for motion in task.motions],
         "noise_from": _origin(task, prepared),
         "noise_of_input": prepared.noise_of_input,
         "noise_model": prepared.noise_model,

@@ -221,3 +221,20 @@ def test_what_exposures_share_is_drawn_written_and_compared_once(install, tmp_pa
     # The example does the same.
     works("solve", "-o", "example", "--frames", "2", "--operator", "tinted", *quick)
     assert np.load("example/astronaut.tint.npy").shape == (3, 1, 1)
+
+
+def test_a_camera_that_moved_is_held_still_and_the_truth_follows(tmp_path):
+    scene = data.astronaut()[100:260, 120:300]
+    (tmp_path / "burst").mkdir()
+    for number, (down, right) in enumerate([(0, 0), (0, 12), (9, 3)], 1):
+        Image.fromarray(scene[20 + down : 84 + down, 30 + right : 102 + right]).save(
+            tmp_path / "burst" / f"{number}.png"
+        )
+    Image.fromarray(scene[20:84, 30:102]).save(tmp_path / "truth.png")
+    quick = (*QUICK, "--reference", tmp_path / "truth.png")
+    result = run("solve", tmp_path / "burst", "--frames", "-o", tmp_path / "out", *quick, "--json")
+    assert result.exit_code == 0, result.stderr
+    (record,) = json.loads(result.stdout)["images"]
+    assert [(one["down"], one["right"]) for one in record["camera"]] == [(0, 0), (0, -12), (-9, -3)]
+    assert record["shape"] == [3, 64 - 9, 72 - 12]
+    assert record["metrics"]["psnr_mean"] > 40, "they show the same"
