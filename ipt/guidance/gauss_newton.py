@@ -192,9 +192,7 @@ def _minimise(
         tangent = Tangent.at(point, measured, operator, names)
         height = objective(tangent.value, point)
         downhill = tangent.transposed(weigh(target - tangent.value)) - point
-        step = conjugate_gradients(
-            _curvature(tangent, weigh, damping), downhill, torch.zeros_like(point), cg_iterations
-        )
+        step = conjugate_gradients(_curvature(tangent, weigh, damping), downhill, None, cg_iterations)
         # An image whose derivatives are not finite stays where it is.
         step = torch.where(torch.isfinite(step).all(1, keepdim=True) & ~settled, step, 0.0)
         promised = (downhill * step).sum(1, keepdim=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 def conjugate_gradients(
     apply: Callable[[Tensor], Tensor],
     right: Tensor,
-    start: Tensor,
+    start: Tensor | None,
     iterations: int,
     precondition: Callable[[Tensor], Tensor] | None = None,
     tolerance: float = 0.0,
@@ -23,7 +23,7 @@ def conjugate_gradients(
     Args:
         apply: x -> A x, image by image.
         right: (B, ...).
-        start: of the iteration, (B, ...).
+        start: of the iteration, (B, ...); None: 0, which saves an application of A.
         iterations: how many at most.
         precondition: r -> an approximation of A^-1 r.
         tolerance: an image is done when its residual, in the preconditioner's norm, is this share of what it was.
@@ -31,24 +31,22 @@ def conjugate_gradients(
     References:
         Hestenes, Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems" (1952).
     """
-    solution = start
-    residual = right - apply(start)
-    ready = precondition(residual) if precondition else residual
-    direction = ready
-    energy = _dot(residual, ready)
-    enough = tolerance**2 * energy
+    solution, residual = (torch.zeros_like(right), right) if start is None else (start, right - apply(start))
+    direction, energy = torch.zeros_like(right), torch.ones_like(_dot(right, right))
+    enough: Tensor | None = None
     for _ in range(iterations):
-        going = energy > enough
+        ready = precondition(residual) if precondition else residual
+        following = _dot(residual, ready)
+        enough = tolerance**2 * following if enough is None else enough
+        going = following > enough
         if not going.any():
             break
+        direction = ready + following / energy.clamp(min=1e-30) * direction
+        energy = following
         image = apply(direction)
         length = torch.where(going, energy / _dot(direction, image).clamp(min=1e-30), 0)
         solution = solution + length * direction
         residual = residual - length * image
-        ready = precondition(residual) if precondition else residual
-        following = _dot(residual, ready)
-        direction = ready + following / energy.clamp(min=1e-30) * direction
-        energy = following
     return solution
 
 

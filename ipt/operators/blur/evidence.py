@@ -1,7 +1,10 @@
 """Whether a blind solution is right, from what can be known without the truth.
 
-Numbers are taken from the residual, the image and the kernel, and weighed by a logistic regression. It was fitted by
-scikit-learn to solves of photographs whose truth was known (`benchmarks/verdict.py`); its weights are in evidence.json.
+Numbers are taken from the residual, the image and the kernel, and weighed by two logistic regressions: one says how
+likely the kernel is right, the other how likely the image is about as good as its right kernel would make it. They err
+apart (a kernel that the draws agree on may leave more than noise unexplained), so a solution is right as likely as both
+together. They were fitted by scikit-learn to solves of photographs whose truth was known (`benchmarks/verdict.py`);
+their weights are in evidence.json.
 """
 
 from __future__ import annotations
@@ -121,13 +124,15 @@ def evidence(
 
 
 def probability(numbers: Mapping[str, float]) -> float:
-    """That a solution with this evidence has the right kernel, 0..1."""
-    model = _model()
-    total = float(model["intercept"])
-    for name, (mean, scale, weight) in model["weights"].items():
-        # What lies far outside of what the model was fitted to says no more in favour than what lies at its edge.
-        total += min(3 * abs(weight), weight * (numbers[name] - mean) / scale)
-    return 1 / (1 + math.exp(-max(-30.0, total)))
+    """That a solution with this evidence has the right kernel, and an image that is as good as that allows, 0..1."""
+    found = 1.0
+    for model in _models().values():
+        total = float(model["intercept"])
+        for name, (mean, scale, weight) in model["weights"].items():
+            # What lies far outside of what the model was fitted to says no more in favour than what lies at its edge.
+            total += min(3 * abs(weight), weight * (numbers[name] - mean) / scale)
+        found /= 1 + math.exp(-max(-30.0, total))
+    return found
 
 
 def _doubt(numbers: Mapping[str, float], right: float) -> str:
@@ -228,6 +233,6 @@ def _noise_like(picture: Tensor) -> Tensor:
 
 
 @cache
-def _model() -> dict[str, Any]:
+def _models() -> dict[str, Any]:
     found: dict[str, Any] = json.loads(resources.files(__package__).joinpath("evidence.json").read_text("utf-8"))
     return found

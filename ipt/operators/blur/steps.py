@@ -84,7 +84,7 @@ def least_squares_kernel(padded: PaddedFrame, known: Innovation) -> Tensor:
     unexplained = measured.only(measured.values - padded.inverse(known.picture * known.prior_transfer))
     if measured.mask is None:
         right = explained(known.weight * torch.fft.rfft2(unexplained))
-        change = conjugate_gradients(whole, right, torch.zeros_like(right), _KERNEL_ITERATIONS, inverse)
+        change = conjugate_gradients(whole, right, None, _KERNEL_ITERATIONS, inverse)
     else:
         pulled = padded.within(pull.expand_as(power), sides)
 
@@ -96,10 +96,10 @@ def least_squares_kernel(padded: PaddedFrame, known: Innovation) -> Tensor:
             return weighed(measured.only(padded.inverse(picture * transfer))) + pulled(change)
 
         def precondition(residual: Tensor) -> Tensor:
-            return conjugate_gradients(whole, residual, torch.zeros_like(residual), _INNER_ITERATIONS, inverse)
+            return conjugate_gradients(whole, residual, None, _INNER_ITERATIONS, inverse)
 
         right = weighed(unexplained)
-        change = conjugate_gradients(apply, right, torch.zeros_like(right), _MASKED_KERNEL_ITERATIONS, precondition)
+        change = conjugate_gradients(apply, right, None, _MASKED_KERNEL_ITERATIONS, precondition)
     return known.prior_kernel + change
 
 
@@ -160,8 +160,7 @@ def solve_image(
             return back * weighed(measured.only(padded.inverse(change * forward))) + change * pull
 
         right = back * weighed(unexplained)
-        start = torch.zeros_like(right)
-        found = conjugate_gradients(apply, right, start, iterations, lambda residual: residual * gain, _TOLERANCE)
+        found = conjugate_gradients(apply, right, None, iterations, lambda residual: residual * gain, _TOLERANCE)
         return (belief.mean + from_luma_chroma(padded.inverse(found / scale))).to(belief.mean)
 
     def apply_extended(change: Tensor) -> Tensor:
@@ -173,6 +172,5 @@ def solve_image(
         return padded.crop(padded.filtered(padded.uncrop(residual), gain))
 
     right = padded.fold(padded.inverse(weighed(unexplained) * transfer.conj()))
-    start = torch.zeros_like(right)
-    change = conjugate_gradients(apply_extended, right, start, iterations, precondition, _TOLERANCE)
+    change = conjugate_gradients(apply_extended, right, None, iterations, precondition, _TOLERANCE)
     return (belief.mean + from_luma_chroma(change)).to(belief.mean)

@@ -98,7 +98,7 @@ def solve_image(
 
     right = padded.fold(weighed(measured.values - predicted))
     iterations = _IMAGE_ITERATIONS[kernel_belief is None]
-    change = conjugate_gradients(apply, right, torch.zeros_like(right), iterations, precondition, _TOLERANCE)
+    change = conjugate_gradients(apply, right, None, iterations, precondition, _TOLERANCE)
     return (belief.mean + from_luma_chroma(change)).to(belief.mean)
 
 

@@ -79,7 +79,7 @@ def solve_tilt(optics: Optics, observation: Observation, image: Belief, belief: 
     # The frames of an image hang together, so they are one system.
     right = explained(rest)
     change = conjugate_gradients(
-        lambda change: explained(along(shifted(change))) + change, right, torch.zeros_like(right), _TILT_ITERATIONS
+        lambda change: explained(along(shifted(change))) + change, right, None, _TILT_ITERATIONS
     )
     found = start + covariance.root(change.reshape(belief.mean.shape))
     step = own(found) - belief.mean
@@ -182,7 +182,7 @@ def solve_image(
         return padded.crop(padded.filtered(padded.uncrop(residual), solve))
 
     right = added(optics.adjoint(weight(measurement - optics.forward(each(start)))), frames)
-    change = conjugate_gradients(apply, right, torch.zeros_like(right), _IMAGE_ITERATIONS, precondition)
+    change = conjugate_gradients(apply, right, None, _IMAGE_ITERATIONS, precondition)
     return from_luma_chroma(start + change)
 
 
