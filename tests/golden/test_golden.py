@@ -251,7 +251,10 @@ def test_two_samples(tmp_path):
     assert np.abs(first - second).mean() > PICTURE
     inside = (np.minimum(first, second) > 0) & (np.maximum(first, second) < 1)  # files cut off what lies outside
     assert inside.mean() > 0.5
-    assert np.abs((first + second) / 2 - pixels(out / "astronaut.png"))[inside].max() < 1.01 / 255
+    # The result is the mean of those that are likely right, or the likeliest.
+    result = pixels(out / "astronaut.png")
+    apart = [np.abs(may - result)[inside].max() for may in ((first + second) / 2, first, second)]
+    assert min(apart) < 1.01 / 255
 
 
 def save(path: Path, picture: np.ndarray) -> None:

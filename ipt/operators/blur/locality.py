@@ -11,6 +11,8 @@ from ipt.linalg.spectra import SPECTRUM, frequencies
 
 DIFFERS = 0.13
 """From here on kernels differ: docs/verdict.md."""
+LEAST = 160
+"""Pixels: in the quarters of a frame with a smaller side an error of the kernel looks like a kernel that differs."""
 _PARTS = 2
 """Of each side of the frame."""
 _LAGS = 10

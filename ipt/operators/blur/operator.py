@@ -33,7 +33,7 @@ from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators.blur.centring import doubled, moved, moved_kernel, off_centre, rescaled
 from ipt.operators.blur.evidence import assessments, evidence
-from ipt.operators.blur.locality import locality
+from ipt.operators.blur.locality import LEAST, locality
 from ipt.operators.blur.measured import Measured, double
 from ipt.operators.blur.padded_frame import PaddedFrame
 from ipt.operators.blur.steps import solve_image, solve_kernel
@@ -216,9 +216,10 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
             return []
         kernel, frame = parameters["kernel"], self.frame(tuple(image.shape[1:]))
         residual = observation.residual(self.forward(image, kernel))
-        differs = locality(observation, residual, image.clamp(0, 1), frame)
         found = self.evidence(observation, image, kernel, residual, rivals["kernel"], denoise)
-        return assessments({**found, "locality": differs})
+        if min(residual.shape[-2:]) >= LEAST:
+            found["locality"] = locality(observation, residual, image.clamp(0, 1), frame)
+        return assessments(found)
 
     def evidence(
         self,

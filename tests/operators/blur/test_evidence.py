@@ -13,6 +13,7 @@ from ipt.core.observation import Observation
 from ipt.operators.blur import Blur
 from ipt.operators.blur import evidence as module
 from ipt.operators.blur.evidence import evidence, probability
+from ipt.operators.blur.locality import LEAST
 
 MARGIN, SIDE = 4, 64
 OPERATOR = Blur(9, "unknown", margin=MARGIN)
@@ -135,9 +136,16 @@ def test_blur_assesses_every_solution_of_a_batch_for_itself(picture):
         (alone,) = operator.assess(observation, image[own], {"kernel": found[own]}, others, smoothed)
         assert alone.probability == pytest.approx(together[index].probability, abs=1e-5)
         assert 0 < alone.probability < 1 and bool(alone.doubt) == (alone.probability < 0.5)
-        assert alone.evidence["locality"] == pytest.approx(together[index].evidence["locality"], rel=1e-3)
     assert together[0].probability > together[1].probability
     assert operator.assess(both, image, {"kernel": found}, {}, smoothed) == []
+
+
+@pytest.mark.parametrize("side", [LEAST - 1, 2 * LEAST])
+def test_whether_one_kernel_holds_is_asked_of_large_frames_alone(picture, side):
+    large = torch.nn.functional.interpolate(picture, (side, side), mode="bilinear")
+    rivals = {"kernel": torch.cat([kernel(7), kernel(5)])}
+    (found,) = ability(OPERATOR, Assessable).assess(observed(large), large, {"kernel": kernel(7)}, rivals, smoothed)
+    assert ("locality" in found.evidence) == (side >= LEAST)
 
 
 @pytest.mark.parametrize(
