@@ -34,6 +34,7 @@ from ipt.operators.blur.centring import moved, moved_kernel, off_centre
 from ipt.operators.blur.evidence import assessments
 from ipt.operators.blur.measured import Measured, double
 from ipt.operators.blur.operator import Blur, without_whole_pixels
+from ipt.operators.draws import positive
 from ipt.operators.shake.steps import solve_image, solve_kernels
 from ipt.operators.shake.tiles import Tiles
 
@@ -52,17 +53,21 @@ class Shake(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenab
         kernel_size: as of `blur`.
         border: as of `blur`.
         margin: as of `blur`.
+        prior_weight: how often what the kernels' prior says counts for all tiles together, above 0. 1 is as in `blur`,
+            and finds wide kernels where the picture tells little of them; with more, kernels differ more reliably.
     """
 
     tiles: int | None = None
     kernel_size: int | tuple[int, int] | None = None
     border: str = "unknown"
     margin: int | None = None
+    prior_weight: float = 3.3
 
     def __post_init__(self) -> None:
         whole = isinstance(self.tiles, int) and not isinstance(self.tiles, bool)
         if self.tiles is not None and not (whole and 1 <= self.tiles <= MOST_TILES):
             raise IptError(f"operator.tiles is a whole number from 1 to {MOST_TILES}, not {self.tiles!r}")
+        positive("operator.prior_weight", self.prior_weight)
         self.blur  # noqa: B018  # says what is wrong with the others
 
     @property
@@ -189,4 +194,4 @@ class Shake(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenab
             return None
         tiles = self.grid(image.mean, parameters["kernel"].mean)
         measured = Measured.on(tiles.padded, observation, double(image.mean))
-        return {"kernel": solve_kernels(tiles, measured, image, parameters["kernel"])}
+        return {"kernel": solve_kernels(tiles, measured, image, parameters["kernel"], self.prior_weight)}

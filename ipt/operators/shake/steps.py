@@ -23,14 +23,12 @@ from ipt.operators.blur.uncertainty import Innovation, error_spectrum, kernel_sp
 from ipt.operators.shake.tie import tied
 from ipt.operators.shake.tiles import Tiles
 
-PULL = 3.3
-"""How often what is believed of a kernel counts for all tiles together: docs/method.md, Constants."""
 _IMAGE_ITERATIONS = (8, 64)
 _TOLERANCE = 0.0002
 """As of `blur`."""
 
 
-def solve_kernels(tiles: Tiles, measured: Measured, image: Belief, belief: Belief) -> Tensor:
+def solve_kernels(tiles: Tiles, measured: Measured, image: Belief, belief: Belief, prior_weight: float) -> Tensor:
     """The kernels (B, tiles, h, w): non-negative, the largest entry of each 1, centred together.
 
     Args:
@@ -38,6 +36,7 @@ def solve_kernels(tiles: Tiles, measured: Measured, image: Belief, belief: Belie
         measured: the measurement on the whole grid.
         image: what is believed of the image.
         belief: what is believed of the kernels, (B, tiles, h, w).
+        prior_weight: how often that counts for all tiles together.
     """
     padded, (height, width) = tiles.padded, tiles.sides
     # Here the common kernel alone says which pixels see too much that was not measured.
@@ -47,7 +46,7 @@ def solve_kernels(tiles: Tiles, measured: Measured, image: Belief, belief: Belie
     alone = replace(belief, mean=belief.mean.flatten(0, 1)[:, None])
     known = Innovation.of(tiles.own, parts, replace(image, mean=tiles.seen(grid)), alone, discount=False)
     # Each believes much the same. Tied, they would count it as often as there are tiles.
-    known = replace(known, kernel_variance=tiles.count**2 / PULL * known.kernel_variance)
+    known = replace(known, kernel_variance=tiles.count**2 / prior_weight * known.kernel_variance)
     solved = least_squares_kernel(tiles.own, known)
     variance = _variance(tiles, known, parts)
     mean = known.prior_kernel.unflatten(0, (-1, tiles.count**2)).mean(1)

@@ -143,6 +143,23 @@ def test_known_kernels_say_how_many_tiles_there_are():
         Shake().resized({"kernel": torch.zeros(1, 8, 5, 7)})
 
 
+def test_the_more_the_prior_weighs_the_nearer_to_it_are_the_kernels():
+    shake, true = Shake(2, SIDES), kernels(2, 1)
+    image = random(1, *shake.image_shape((3, *FRAME)))
+    observation = Observation(shake.forward(image, true), torch.full((1, 1, 1, 1), 0.05).double())
+    other = kernels(2, 1, seed=9)
+    believed = other / other.amax((-2, -1), keepdim=True)
+
+    def away(weight):
+        step = Shake(2, SIDES, prior_weight=weight).parameter_step
+        found = step(observation, belief(image, 0.3), {"kernel": belief(believed, 0.05)}, {})["kernel"]
+        return float((found - believed).norm())
+
+    assert away(1.0) > 1.1 * away(4.0) > 1.2 * away(20.0)
+    with pytest.raises(IptError, match=r"operator\.prior_weight is a number above 0"):
+        Shake(prior_weight=0.0)
+
+
 @pytest.mark.parametrize("tiles", [0, 9, 2.0, True])
 def test_tiles_are_few(tiles):
     with pytest.raises(IptError, match=r"operator\.tiles is a whole number"):
