@@ -62,7 +62,7 @@ class Tiles:
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the transforms: a tile, and what its kernel sees around it."""
-        height, width = (fast_length(a + b - 1) for a, b in zip(self.shape, self.sides, strict=True))
+        height, width = (_length(tile, side) for tile, side in zip(self.shape, self.sides, strict=True))
         return height, width
 
     def window(self, like: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class Tiles:
             self._axes, self.sides, self.padded.size, self.padded.origin, strict=True
         ):
             start = origin + first - (side - 1 - side // 2)
-            whole = fast_length(window.shape[1] + side - 1)
+            whole = _length(window.shape[1], side)
             found.append((start[:, None] + torch.arange(whole)) % length)
         return found[0], found[1]
 
@@ -190,3 +190,8 @@ def _along(count: int, side: int) -> tuple[Tensor, Tensor]:
     length = int(lit.sum(1).max())
     first = first.clamp(max=side - length)
     return first, torch.stack([row[start : start + length] for row, start in zip(whole, first.tolist(), strict=True)])
+
+
+def _length(tile: int, side: int) -> int:
+    """Of a transform: a tile and what its kernel sees, and no less than twice the kernel's window."""
+    return fast_length(max(tile + side - 1, 2 * side))
