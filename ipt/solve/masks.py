@@ -14,6 +14,8 @@ from ipt.solve.options import AUTO, NONE
 
 CLIPPED_FROM = 0.985
 """Of 0..1: a highlight of 8 bits that JPEG has moved by a few steps is still at its end."""
+_LIGHT = 0.5
+"""Mean of the channels, of 0..1, from which on what is clipped in one of them is a light; below, a vivid colour."""
 _SKY = 14
 """Pixels: no lamp of a small picture is so wide and high."""
 MOST_CLIPPED = 0.25
@@ -57,13 +59,14 @@ def unclipped(pixels: Tensor, level: float | str = AUTO, reach: int = 0) -> Tens
 
     A lamp is brighter than white, so where it is clipped, and where its light is spread to, the forward model does not
     hold. What counts as clipped is at least three pixels wide and high. What has room for a square of `reach` pixels,
-    or of `_SKY` where that is more, is no lamp but white, and trusted, unless a level is given.
+    or of `_SKY` where that is more, is no lamp but white, and trusted, unless a level is given. Of a warm lamp some
+    channels alone are clipped: it is left out by itself, without what is around it, since much that is no lamp is so.
 
     Args:
         pixels: (C, H, W) in 0..1.
-        level: from which on all channels are clipped; "none": none is; "auto": `CLIPPED_FROM`, and none is where that
+        level: from which on a channel is clipped; "none": none is; "auto": `CLIPPED_FROM`, and none is where that
             would leave out more than `MOST_CLIPPED` of the picture.
-        reach: pixels around a clipped spot that are left out with it.
+        reach: pixels around a spot clipped in all channels that are left out with it.
 
     Returns:
         (1, H, W) of 0 and 1.
@@ -75,18 +78,25 @@ def unclipped(pixels: Tensor, level: float | str = AUTO, reach: int = 0) -> Tens
         return torch.ones_like(pixels[:1])
     if level != AUTO and (isinstance(level, str) or not 0 < level <= 1):
         raise Misuse(f"clipped= is auto, none, or a value above 0 and at most 1, not {level!r}")
-    bright = (pixels.amin(0, keepdim=True) >= (CLIPPED_FROM if level == AUTO else float(level))).float()
-    spots = F.max_pool2d(-F.max_pool2d(-bright, 3, 1, 1), 3, 1, 1)
+    least = CLIPPED_FROM if level == AUTO else float(level)
+    brightest = pixels.amax(0, keepdim=True) >= least
+    light = brightest & (pixels.mean(0, keepdim=True) >= _LIGHT)
+    return _trusted(pixels.amin(0, keepdim=True) >= least, level, reach) * _trusted(light, level, 0, reach)
+
+
+def _trusted(bright: Tensor, level: float | str, reach: int, lamp: int = 0) -> Tensor:
+    """1 where nothing is bright, (1, H, W); lamp: pixels that a lamp's light is spread to, `reach` at least."""
+    spots = F.max_pool2d(-F.max_pool2d(-bright.float(), 3, 1, 1), 3, 1, 1)
     if level != AUTO:
         return 1 - _widened(spots, reach)
     # The middles of such squares, and what is clipped about them.
-    half = max(reach, _SKY) // 2
+    half = max(reach, lamp, _SKY) // 2
     white = -F.max_pool2d(-spots, 2 * half + 1, 1, half)
     lamps = spots * (1 - F.max_pool2d(white, 6 * half + 1, 1, 3 * half))
     for clipped in (_widened(lamps, reach), lamps):
         if float(clipped.mean()) <= MOST_CLIPPED:
             return 1 - clipped
-    return torch.ones_like(bright)
+    return torch.ones_like(spots)
 
 
 def _widened(spots: Tensor, reach: int) -> Tensor:

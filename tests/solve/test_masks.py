@@ -25,6 +25,12 @@ def test_a_lamp_is_clipped_and_a_single_pixel_is_not():
     assert torch.equal(trusted, expected)
 
 
+def test_a_warm_lamp_is_clipped_in_red_alone_and_goes_by_itself():
+    warm = lamps()
+    warm[1, 10:14, 20:24], warm[2, 10:14, 20:24] = 0.7, 0.2
+    assert torch.equal(unclipped(warm, reach=3), unclipped(lamps()))
+
+
 def test_what_a_lamp_lights_goes_with_it():
     trusted = unclipped(lamps(), reach=3)
     expected = torch.ones(1, 40, 40)
@@ -32,9 +38,9 @@ def test_what_a_lamp_lights_goes_with_it():
     assert torch.equal(trusted, expected)
 
 
-def test_coloured_light_and_what_is_nearly_white_are_trusted():
+def test_vivid_colour_and_what_is_nearly_white_are_trusted():
     red = lamps()
-    red[1:, 10:14, 20:24] = 0.5
+    red[1:, 10:14, 20:24] = 0.2
     assert unclipped(red).all() and unclipped(lamps(value=0.97)).all()
     assert not unclipped(lamps(value=0.97), 0.95).all()
 
