@@ -35,6 +35,7 @@ _SLOPE, _SPREAD = 2.1, 0.3
 _DEVIATION = 0.15
 """Standard deviation of the logarithm of a band of a picture about its power law."""
 _NEGLIGIBLE = 1e-3
+_NOTHING = 1e-12
 
 
 def estimate_kernel(exposures: Tensor, noise: float, sides: tuple[int, int]) -> Tensor:
@@ -53,7 +54,9 @@ def estimate_kernel(exposures: Tensor, noise: float, sides: tuple[int, int]) -> 
     axes = [torch.logspace(math.log10(low), math.log10(high), n) for low, high, n in (_RATIOS, _CUTOFFS)]
     grid = torch.meshgrid(*axes, torch.linspace(*_SLOPES), indexing="ij")
     ratio, cutoff, slope = (one.double().flatten() for one in grid)
-    shape = frequency ** -slope[:, None] * transfer(frequency, ratio[:, None], cutoff[:, None]).square()
+    # Of tiny pictures a cutoff may lie below the lowest bands.
+    seen = transfer(frequency, ratio[:, None], cutoff[:, None]).square().clamp(min=_NOTHING)
+    shape = frequency ** -slope[:, None] * seen
     lowest = (power - level).clamp(min=1e-9).log() - shape.log()
     model = lowest[:, :_AMPLITUDE].mean(1, keepdim=True).exp() * shape + level
     misfit = (power.log() - model.log()).square() / (_DEVIATION**2 + 1 / count)
