@@ -72,7 +72,7 @@ def local(tiny):
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 23), (3, 50), (1, 2)])
 def test_a_local_network_takes_every_size(local, size):
-    assert local.normalization((3, *size)) == Normalization((3, *size), (3, *size), 0.5, 0.5)
+    assert local.normalization((3, *size)) == Normalization((3, *size), (3, *size), 0.5, 0.5, zero_outside=True)
     noisy = torch.randn(2, 3, *size)
     clean = local.denoise(noisy, 0.3)
     assert clean.shape == noisy.shape and clean.is_contiguous()
