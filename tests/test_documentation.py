@@ -278,7 +278,7 @@ def test_commands_of_the_pages_parse(arguments):
 
 ELSEWHERE = ("app", "train", "bench", "new-plugin", "weights")
 """Commands that take hours as they are shown, or do not end, and are tried by tests of their own."""
-NEEDED = ("haze", "kspace", "veil", "ffhq", "hf:", "deepinv:", "my-", "mine.yaml", "clip.mp4", "--watch")
+NEEDED = ("haze", "kspace", "veil", "ffhq", "hf:", "deepinv:", "my-", "mine.yaml", "clip.mp4", "--video", "--watch")
 """What the tests of plugins, of the hub, of video and of optional packages bring, or what does not end by itself."""
 
 
