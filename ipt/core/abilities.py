@@ -162,7 +162,7 @@ class Canonicalizable(ABC):
 class Assessment:
     """How far a solution can be relied on, by what can be known without the truth."""
 
-    probability: float  # that its parameters are right, calibrated on solves whose truth was known
+    probability: float  # that the solution is right, calibrated on solves whose truth was known
     doubt: str = ""  # what seems to be wrong, in words; empty: nothing
     evidence: Mapping[str, float] = field(default_factory=dict)  # what it was judged by
 

@@ -136,7 +136,7 @@ def probability(numbers: Mapping[str, float]) -> float:
 
 
 def _doubt(numbers: Mapping[str, float], right: float) -> str:
-    """What is likely wrong with a solution, in words; right: the probability that its kernel is not."""
+    """What is likely wrong with a solution, in words; right: the probability that nothing is."""
     if numbers.get("locality", 0.0) > DIFFERS:
         return "the blur seems to differ from place to place, as of a camera that turned: try operator=shake"
     if right >= 0.5:
