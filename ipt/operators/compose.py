@@ -25,6 +25,7 @@ from ipt.core.abilities import (
 )
 from ipt.core.errors import IptError
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
+from ipt.sampling.regional import Regional
 
 # Measurements, for whose images parameters are asked; a large kernel may not fit in the first.
 _NOMINAL_SHAPES = ((3, 256, 256), (3, 1024, 1024), (1, 256, 256), (2, 256, 256))
@@ -90,7 +91,9 @@ def nominal(operator: ParametricOperator) -> Nominal:
 
 
 @dataclass(frozen=True)
-class Composed(ParametricOperator, Linear, Framed, Resizable, Coarsenable, Canonicalizable, PhysicalUnits, Wrapper):
+class Composed(
+    ParametricOperator, Linear, Framed, Resizable, Coarsenable, Canonicalizable, PhysicalUnits, Regional, Wrapper
+):
     """Operators one after the other; made by `compose`.
 
     Attributes:
@@ -108,7 +111,7 @@ class Composed(ParametricOperator, Linear, Framed, Resizable, Coarsenable, Canon
             return able[0]
         if kind is PhysicalUnits:
             return able[-1]
-        return any(able) if kind in (Framed, Resizable) else all(able)
+        return any(able) if kind in (Framed, Resizable, Regional) else all(able)
 
     def frame(self, image_shape: tuple[int, ...]) -> tuple[slice, slice]:
         """What the last part measures, followed back to the image.
@@ -183,6 +186,19 @@ class Composed(ParametricOperator, Linear, Framed, Resizable, Coarsenable, Canon
             shape = _measured(part, shape, part.parameters(shape))
         smaller = replace(self, parts=tuple(found.operator for found in coarser))
         return Coarser(smaller, lambda parameters: self._each(parameters, [found.enlarged for found in coarser]))
+
+    def of_region(self) -> Composed:
+        able = [ability(part, Regional) for part in self.parts]
+        parts = [part if one is None else one.of_region() for part, one in zip(self.parts, able, strict=True)]
+        return replace(self, parts=tuple(parts))
+
+    def spread(self, parameters: Mapping[str, Tensor], measurement: tuple[int, ...]) -> Unknowns:
+        changes: list[Callable[[Unknowns], Unknowns]] = []
+        for part in reversed(self.parts):
+            able = ability(part, Regional)
+            changes.insert(0, dict if able is None else partial(able.spread, measurement=measurement))
+            measurement = part.image_shape(measurement)
+        return self._each(parameters, changes)
 
     def canonicalize(self, image: Tensor, parameters: Mapping[str, Tensor]) -> tuple[Tensor, Unknowns]:
         """As the first part has it, whose measurement stays what it was."""

@@ -29,11 +29,21 @@ from ipt.core.operator import IMAGE, ParameterSpec, ParametricOperator, Unknowns
 from ipt.linalg.covariances import Covariance, Isotropic, rearranged
 from ipt.operators.compose import nominal_parameters
 from ipt.sampling.initial import Initializable
+from ipt.sampling.regional import Regional
 
 
 @dataclass(frozen=True)
 class Frames(
-    ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Initializable, PhysicalUnits, Wrapper
+    ParametricOperator,
+    Linear,
+    ExactSteps,
+    Framed,
+    Resizable,
+    Coarsenable,
+    Initializable,
+    PhysicalUnits,
+    Regional,
+    Wrapper,
 ):
     """`count` measurements of one image by an operator, as one measurement: (count * C, H, W), frame after frame.
 
@@ -96,6 +106,13 @@ class Frames(
             return self._of_frames(coarser.enlarged(self._by_frame(parameters)))
 
         return Coarser(replace(self, operator=coarser.operator), enlarged)
+
+    def of_region(self) -> Frames:
+        return replace(self, operator=cast(Regional, self.operator).of_region())
+
+    def spread(self, parameters: Mapping[str, Tensor], measurement: tuple[int, ...]) -> Unknowns:
+        own = (measurement[0] // self.count, *measurement[1:])
+        return self._of_frames(cast(Regional, self.operator).spread(self._by_frame(parameters), own))
 
     def initial(self, observation: Observation, frames: int = 1) -> Unknowns | None:
         """The operator's own, of all frames."""

@@ -7,6 +7,7 @@ a region is not known, so the operator must leave open what is outside its frame
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -29,6 +30,24 @@ _USUAL_DEVIATION, _UNSEEN = 0.25, 10.0
 """Of an image of which nothing is known, in 0..1, and the level of the noise it was seen through."""
 
 
+class Regional(ABC):
+    """An operator whose parameters have places in the frame: those of a region are not those of all of the picture."""
+
+    @abstractmethod
+    def of_region(self) -> ParametricOperator:
+        """The operator with which a region is solved."""
+
+    @abstractmethod
+    def spread(self, parameters: Mapping[str, Tensor], measurement: tuple[int, ...]) -> Unknowns:
+        """Parameters of `of_region`, (B, C, h, w) by name, as those of all of a measurement (C, H, W) begin."""
+
+
+def of_region(solver: Solver) -> Solver:
+    """The solver of a region."""
+    able = ability(solver.operator, Regional)
+    return solver if able is None else replace(solver, operator=able.of_region())
+
+
 def check(solver: Solver, region: tuple[int, ...], whole: tuple[int, ...]) -> None:
     """Refuse what cannot be solved from a region.
 
@@ -48,8 +67,8 @@ def check(solver: Solver, region: tuple[int, ...], whole: tuple[int, ...]) -> No
         raise IptError(
             "region= needs an operator that leaves open what lies around it: leave it out, or border=unknown"
         )
-    found = _shapes(own, region)
-    for name, (_, height, width) in _shapes(_for_shapes(own, found), whole).items():
+    found = _shapes(of_region(solver).operator, region)
+    for name, (_, height, width) in _shapes(_for_shapes(own, found, whole), whole).items():
         if found[name][-2:] != (height, width):
             raise IptError(
                 f"region= is for parameters that hold for all of the picture, and {name!r} is a map of it; leave it out"
@@ -76,10 +95,11 @@ def remainder(
         measurement: (B, C, H, W), all of the picture.
         noise: its standard deviation, as of `Solver.problem`.
         mask: as of `Solver.problem`.
-        parameters: that were found, of whose sizes the picture's are.
+        parameters: that were found, (draws, C, h, w), of whose sizes the picture's are.
         gain: as of `Solver.problem`.
     """
-    operator = _for_shapes(solver.operator, {name: tuple(value.shape[1:]) for name, value in parameters.items()})
+    shapes = {name: tuple(value.shape[1:]) for name, value in parameters.items()}
+    operator = _for_shapes(solver.operator, shapes, tuple(measurement.shape[1:]))
     solver = replace(solver, operator=operator, schedule=schedule(solver))
     return Level(solver, solver.problem(measurement, noise, None, mask, gain), dict)
 
@@ -99,9 +119,10 @@ def first_state(level: Level, seeds: Sequence[int], normalized: Unknowns) -> Sta
     Args:
         level: of all of the picture.
         seeds: one an image.
-        normalized: the parameters, as their priors have them, (B, C, h, w).
+        normalized: the region's parameters, as their priors have them, (B, C, h, w).
     """
     problem = level.problem
+    normalized = _spread(problem.operator, normalized, tuple(problem.observation.measurement.shape[1:]))
     parameters = {name: problem.normalizations[name].physical(value) for name, value in normalized.items()}
     with torch.no_grad():
         image = _explaining(problem, problem.valid(parameters))
@@ -126,9 +147,18 @@ def _shapes(operator: ParametricOperator, measurement: tuple[int, ...]) -> dict[
     return {name: spec.shape for name, spec in operator.parameters(operator.image_shape(measurement)).items()}
 
 
-def _for_shapes(operator: ParametricOperator, shapes: dict[str, tuple[int, ...]]) -> ParametricOperator:
-    """The operator with parameters of these sizes, as they are in a region."""
+def _spread(operator: ParametricOperator, parameters: Mapping[str, Tensor], measurement: tuple[int, ...]) -> Unknowns:
+    able = ability(operator, Regional)
+    return dict(parameters) if able is None else able.spread(parameters, measurement)
+
+
+def _for_shapes(
+    operator: ParametricOperator, shapes: dict[str, tuple[int, ...]], measurement: tuple[int, ...]
+) -> ParametricOperator:
+    """The operator of a measurement (C, H, W) with parameters as large as these of a region."""
     resizable = ability(operator, Resizable)
     if resizable is None:
         return operator
-    return resizable.resized({name: torch.zeros(1, *shape) for name, shape in shapes.items()})
+    return resizable.resized(
+        _spread(operator, {name: torch.zeros(1, *shape) for name, shape in shapes.items()}, measurement)
+    )

@@ -79,7 +79,8 @@ class SamplingTask:
         place = (..., *self.region)
         mask = None if self.mask is None else self.mask[place]
         noise = self.noise if isinstance(self.noise, float) else self.noise[place]
-        return replace(self, measurement=self.measurement[place], noise=noise, mask=mask, region=None)
+        solver = regional.of_region(self.solver)
+        return replace(self, solver=solver, measurement=self.measurement[place], noise=noise, mask=mask, region=None)
 
 
 @dataclass(frozen=True)

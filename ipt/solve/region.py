@@ -58,7 +58,7 @@ def with_region(task: SamplingTask, region: Region | str, fitted: Fitted) -> Sam
     if of_region.mask is not None and not bool(of_region.mask.any()):
         raise IptError("nothing in the region is trusted: give another region=, or another mask=")
     try:
-        task.solver.problem(of_region.measurement, of_region.noise, gain=of_region.gain)
+        of_region.solver.problem(of_region.measurement, of_region.noise, gain=of_region.gain)
     except ValueError as error:
         raise IptError(f"the region of {across} x {down} px cannot be solved: {error}") from error
     return found

@@ -13,8 +13,15 @@ from skimage import data
 import ipt
 from ipt.cli.main import cli
 from ipt.core.errors import IptError
+from ipt.core.solver import Solver
+from ipt.guidance.proximal import Proximal
 from ipt.images import files
 from ipt.operators.blur import Blur
+from ipt.operators.compose import compose
+from ipt.operators.downscale import Downscale
+from ipt.operators.shake import Shake
+from ipt.priors.analytic import GaussianPrior
+from ipt.sampling import regional
 from ipt.solve.region import textured
 
 PRIORS = {"image": "gaussian", "kernel": "gaussian"}
@@ -116,3 +123,34 @@ def test_a_region_is_chosen_where_there_is_texture_in_every_direction_and_nothin
     x, y, _, _ = textured(picture, mask, side=40)
     assert abs(x - 100) <= 8 and abs(y - 70) <= 8
     assert textured(picture.flip(1, 2), side=40)[0] >= 112
+
+
+def test_a_region_has_one_kernel_with_which_every_tile_of_all_of_the_picture_begins():
+    settings = {**SIZE, "operator.tiles": 3}
+    found = ipt.restore(blurred(), operator="shake", region=(30, 20, 48, 40), settings=settings, **QUICK)
+    alone = ipt.restore(blurred()[20:60, 30:78], operator="shake", settings={**SIZE, "operator.tiles": 1}, **QUICK)
+    steps = found.details.record["solved_sizes"][0][2]
+    assert found.details.trace[:steps] == pytest.approx(list(alone.details.trace), rel=1e-4)
+    kernels = found.parameters["kernel"]
+    assert kernels.shape == (9, 9, 9) and found.picture.shape == (90, 120, 3)
+    # They go on from there, each for itself.
+    assert 1e-4 < np.abs(kernels - alone.parameters["kernel"]).max() < 0.2
+    assert np.abs(kernels - kernels.mean(0)).max() > 1e-5
+
+
+def test_exposures_whose_kernels_differ_from_place_to_place_begin_with_those_of_a_region():
+    pictures = [blurred(), blurred()[::-1].copy()]
+    settings = {**SIZE, "operator.tiles": 2}
+    found = ipt.restore(pictures, operator="shake", region=(30, 20, 48, 40), settings=settings, **QUICK)
+    assert found.parameters["kernel"].shape == (8, 9, 9) and found.picture.shape == (90, 120, 3)
+
+
+def test_tiles_before_another_part_have_a_region_s_kernel_too():
+    operator = compose(Shake(2, 9), Downscale(2))
+    solver = Solver(operator, {"image": GaussianPrior(), "kernel": GaussianPrior()}, Proximal())
+    regional.check(solver, (3, 40, 40), (3, 90, 120))
+    found = {"kernel": torch.zeros(1, 1, 9, 9)}
+    assert regional.of_region(solver).operator.parameters((3, 88, 88))["kernel"].shape == (1, 9, 9)
+    level = regional.remainder(solver, torch.zeros(1, 3, 90, 120), torch.tensor(0.01), None, found)
+    assert level.problem.specs["kernel"].shape == (4, 9, 9)
+    assert regional.first_state(level, [0], found).noisy["kernel"].shape == (1, 4, 9, 9)

@@ -37,6 +37,7 @@ from ipt.operators.blur.operator import Blur, without_whole_pixels
 from ipt.operators.draws import positive
 from ipt.operators.shake.steps import solve_image, solve_kernels
 from ipt.operators.shake.tiles import Tiles
+from ipt.sampling.regional import Regional
 
 MOST_TILES = 8
 _APART = 64
@@ -44,7 +45,9 @@ _APART = 64
 
 
 @dataclass(frozen=True)
-class Shake(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Canonicalizable, Assessable):
+class Shake(
+    ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Canonicalizable, Assessable, Regional
+):
     """A kernel for each of tiles x tiles parts of the frame, (tiles * tiles, h, w), row after row; each sums to 1.
 
     Args:
@@ -148,14 +151,18 @@ class Shake(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenab
     def coarser(self, image_shape: tuple[int, ...]) -> Coarser | None:
         """One kernel for all, in a picture of half the sides: with it every tile begins."""
         coarser, count = self.blur.coarser(image_shape), self._along(image_shape) ** 2
-        if coarser is None or count == 1:
-            return coarser
+        if coarser is None:
+            return None
+        return Coarser(coarser.operator, lambda parameters: _for_each(coarser.enlarged(parameters), count))
 
-        def enlarged(parameters: Unknowns) -> Unknowns:
-            found = coarser.enlarged(parameters)
-            return {**found, "kernel": found["kernel"].repeat(1, count, 1, 1)}
+    def of_region(self) -> Shake:
+        """One kernel: how it differs from place to place is told best by all of the picture."""
+        return replace(self, tiles=1)
 
-        return Coarser(coarser.operator, enlarged)
+    def spread(self, parameters: Mapping[str, Tensor], measurement: tuple[int, ...]) -> Unknowns:
+        height, width = parameters["kernel"].shape[-2:]
+        own = replace(self, kernel_size=(height, width))
+        return _for_each(parameters, own._along(own.image_shape(measurement)) ** 2)
 
     def assess(
         self,
@@ -195,3 +202,8 @@ class Shake(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenab
         tiles = self.grid(image.mean, parameters["kernel"].mean)
         measured = Measured.on(tiles.padded, observation, double(image.mean))
         return {"kernel": solve_kernels(tiles, measured, image, parameters["kernel"], self.prior_weight)}
+
+
+def _for_each(parameters: Mapping[str, Tensor], count: int) -> Unknowns:
+    """Parameters of one kernel (B, 1, h, w) as those of so many tiles."""
+    return {**parameters, "kernel": parameters["kernel"].repeat(1, count, 1, 1)}
