@@ -7,9 +7,9 @@
 A square is cut from the middle of every picture (enlarged where it is too small) after it was blurred, pose by pose, so
 that neither the operator's tiles nor what lies outside the frame are assumed; noise .01, told to the solver, as the
 kernel's window is. --known: the solver is given the true kernels (of the tiles, and for `blur` that of the middle). A
-row a picture and operator, registered to the truth within 4 px. One draw each. What is solved in smaller pictures is the
-same for both operators: it is solved once, and its time counts for both. Rows are written as they are found, and a row
-that is in --out already is not solved again. results/shake.json has all three.
+row a picture and operator, registered to the truth within 4 px. One draw each. What is solved in smaller pictures is
+the same for both operators: it is solved once, and its time counts for both. Rows are written as they are found, and
+what is in --out already is not solved again. results/shake.json has all three.
 """
 
 from __future__ import annotations
