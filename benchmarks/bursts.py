@@ -91,7 +91,8 @@ def row(found: Mapping[str, Tensor], true: Mapping[str, Tensor]) -> dict[str, fl
     return numbers
 
 
-def solve(options: argparse.Namespace, ratio: float) -> list[dict]:
+def solve(options: argparse.Namespace, ratio: float, rows: list[dict]) -> None:
+    """Adds a row a picture, and keeps all rows so far in the file of results."""
     import ipt
     from ipt.cli.kinds import settings
     from ipt.operators.frames import Frames
@@ -103,7 +104,6 @@ def solve(options: argparse.Namespace, ratio: float) -> list[dict]:
         steps=options.steps, device=options.device, known=("kernel",) if options.kernel else (),
     )  # fmt: skip
     solver = ipt.Multiscale(replace(built.solver, operator=Frames(built.solver.operator, options.frames)))
-    rows = []
     for index, path in enumerate(chosen):
         true = burst(path, index, options.frames, ratio)
         measured = true["measured"].flatten(0, 1)[None].to(options.device)
@@ -114,7 +114,12 @@ def solve(options: argparse.Namespace, ratio: float) -> list[dict]:
         numbers = row({name: value.cpu() for name, value in found.items()}, true)
         rows.append({"picture": path.name, "d_over_r0": ratio, "seconds": time.perf_counter() - began, **numbers})
         print(rows[-1], flush=True)
-    return rows
+        keep(options, rows)
+
+
+def keep(options: argparse.Namespace, rows: list[dict]) -> None:
+    made = {**vars(options), "pictures": str(options.pictures)}
+    Path(options.out).write_text(json.dumps({"options": made, "rows": rows}, indent=1))
 
 
 def table(path: str) -> None:
@@ -146,9 +151,9 @@ def main() -> None:
         if options.pictures is None or not options.out:
             parser.error("give --pictures and --out, or --table")
         torch.set_num_threads(options.threads)
-        rows = [numbers for ratio in options.d_over_r0 for numbers in solve(options, ratio)]
-        made = {**vars(options), "pictures": str(options.pictures)}
-        Path(options.out).write_text(json.dumps({"options": made, "rows": rows}, indent=1))
+        rows: list[dict] = []
+        for ratio in options.d_over_r0:
+            solve(options, ratio, rows)
     table(options.table or options.out)
 
 

@@ -45,6 +45,13 @@ def screen_picture(pixels: Tensor, side: int = 1200) -> Image.Image:
     return image
 
 
+def reddened(image: Image.Image, mask: Image.Image) -> Image.Image:
+    """A picture that is red where a mask is dark, and paler elsewhere."""
+    pale = Image.blend(image.convert("RGB"), Image.new("RGB", image.size, (255, 255, 255)), 0.35)
+    red = Image.blend(image.convert("RGB"), Image.new("RGB", image.size, (224, 36, 60)), 0.75)
+    return Image.composite(pale, red, mask.convert("L").resize(image.size))
+
+
 def residual_picture(residual: Tensor, noise: float, reach: float = 4.0) -> np.ndarray:
     """Draw a residual (C, H, W): 0 is middle grey, +-`reach` times the noise level are white and black.
 

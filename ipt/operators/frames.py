@@ -25,7 +25,7 @@ from ipt.core.abilities import (
 )
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
-from ipt.core.operator import IMAGE, ParameterSpec, ParametricOperator, Unknowns
+from ipt.core.operator import IMAGE, Known, ParameterSpec, ParametricOperator, Unknowns
 from ipt.linalg.covariances import Covariance, Isotropic, rearranged
 from ipt.operators.compose import nominal_parameters
 from ipt.sampling.initial import Initializable
@@ -114,13 +114,20 @@ class Frames(
         own = (measurement[0] // self.count, *measurement[1:])
         return self._of_frames(cast(Regional, self.operator).spread(self._by_frame(parameters), own))
 
-    def initial(self, observation: Observation, frames: int = 1) -> Unknowns | None:
+    def initial(self, observation: Observation, known: Known = None, frames: int = 1) -> Unknowns | None:
         """The operator's own, of all frames."""
         able = cast(Initializable, self.operator)
-        found = able.initial(self._observation(observation), frames * self.count)
+        found = able.initial(self._observation(observation), self._by_frame(known or {}), frames * self.count)
         if found is None:
             return None
         return {IMAGE: found.pop(IMAGE), **self._of_frames(found)}
+
+    def reliability(self, observation: Observation, frames: int = 1) -> Tensor | None:
+        """The operator's own, of all frames, (B, count * C, H, W)."""
+        able = cast(Initializable, self.operator)
+        found = able.reliability(self._observation(observation), frames * self.count)
+        channels = observation.measurement.shape[1] // self.count
+        return None if found is None else self._together(found.repeat(1, channels, 1, 1))
 
     def parameter_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Belief], known: Mapping[str, Tensor]

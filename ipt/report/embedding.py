@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ipt.images import files
+from ipt.images.pictures import reddened
 
 _ONE_OF_MANY = 240
 """Pixels. Pictures embedded with at most such a side are there to be recognised, and are packed tightly."""
@@ -57,7 +58,7 @@ class ResultFiles:
             return None
         image = _eight_bits(path)
         if mask is not None:
-            image = _reddened(image, _eight_bits(mask))
+            image = reddened(image, _eight_bits(mask))
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
         pixelated = "few" if max(image.size) <= _PIXELATED else ""
         joined = " ".join(filter(None, (classes, pixelated)))
@@ -72,13 +73,6 @@ def _eight_bits(path: Path) -> Image.Image:
         return Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values)
     with Image.open(path) as file:
         return _converted(file)
-
-
-def _reddened(image: Image.Image, mask: Image.Image) -> Image.Image:
-    """A picture that is red where a mask is dark, and paler elsewhere."""
-    pale = Image.blend(image.convert("RGB"), Image.new("RGB", image.size, (255, 255, 255)), 0.35)
-    red = Image.blend(image.convert("RGB"), Image.new("RGB", image.size, (224, 36, 60)), 0.75)
-    return Image.composite(pale, red, mask.convert("L").resize(image.size))
 
 
 def _converted(file: Image.Image) -> Image.Image:

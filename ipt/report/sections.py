@@ -222,6 +222,9 @@ def _untrusted(files: ResultFiles, record: Record, side: int) -> list[EmbeddedIm
     """The input with what was left out of the solve, in red, and how much that is."""
     share = 1 - float(record.get("trusted") or 1)
     caption = f"in red what was not trusted: {100 * share:.2g} % of the input"
+    if record.get("frames", 1) > 1:
+        image = files.embed("mask", side, "mask", caption=caption)
+        return [] if image is None else [image]
     image = files.embed("measurement", side, "mask", caption=caption, hidden="mask")
     return [] if image is None or files.path("mask") is None else [image]
 
@@ -260,6 +263,19 @@ def _numbers(record: Record) -> list[Quantity]:
         Quantity("residual / noise", residual_ratio(record)),
         Quantity("seconds", record.get("seconds")),
     ]
+    rows += _exposures(record)
     rows += [Quantity(f"network calls, {name}", count) for name, count in (record.get("calls") or {}).items()]
     rows += [_metric(name, value) for name, value in (record.get("metrics") or {}).items()]
     return [row for row in rows if row.value is not None]
+
+
+def _exposures(record: Record) -> list[Quantity]:
+    """Frames that were not trusted everywhere, and frames that are noisier than the best."""
+    each, rows = record.get("exposures") or [], []
+    least = min((one["noise"] for one in each), default=0.0)
+    for number, one in enumerate(each, 1):
+        if one["trusted"] < 1:
+            rows.append(Quantity(f"frame {number}, not trusted", 100 * (1 - one["trusted"]), "%"))
+        if one["trusted"] > 0 and one["noise"] > (1 + 1e-6) * least:
+            rows.append(Quantity(f"frame {number}, worse than others: counts as of noise", one["noise"]))
+    return rows

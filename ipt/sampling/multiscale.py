@@ -182,8 +182,8 @@ class Multiscale:
         """The same, begun at what its operator finds beforehand, where rule and operator allow it."""
         rule, operator = ability(self.solver.rule, CoarseToFine), ability(level.problem.operator, Initializable)
         problem, start = level.problem, None if rule is None else rule.restart(1)
-        found = None if start is None or operator is None else operator.initial(problem.observation)
-        if start is None or found is None or found.keys() & problem.known.keys():
+        found = None if start is None or operator is None else operator.initial(problem.observation, problem.known)
+        if start is None or found is None:
             return level
         top = self.solver.sigmas()[0]
         like, clean = problem.observation.measurement, {}

@@ -6,7 +6,8 @@ a.kernel.npy for a parameter named "kernel", with a picture a.kernel.png if it h
 samples a.sample1.png and a.sample1-kernel.png ..., a.spread.npy and a.spread.png; with the truth a.reference.png;
 where not all was trusted a.mask.png; and a.json. Of several frames, a.measurement.png is the first, a.mean.png and
 a.median.png are made of them all, a.kernel.npy is (frames, C, H, W), or (C, H, W) where they share it, and a.kernel.png
-and a.residual.png show one beside the other. The a.json is written last: where it is, all is there.
+and a.residual.png show one beside the other, and a.mask.png the frames, red where they were not trusted. The a.json is
+written last: where it is, all is there.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from torch import Tensor
 
 from ipt.core.errors import IptError
@@ -32,7 +34,14 @@ from ipt.images.files import Picture, write
 from ipt.images.formats import write_as
 from ipt.images.names import beginning
 from ipt.images.parameters import write_parameter
-from ipt.images.pictures import residual_picture, sheet_of_frames, spread_picture
+from ipt.images.pictures import (
+    MOST_FRAMES,
+    reddened,
+    residual_picture,
+    screen_picture,
+    sheet_of_frames,
+    spread_picture,
+)
 from ipt.images.records import json_text, read_json
 from ipt.solve.result import ImageResult
 
@@ -190,10 +199,21 @@ def _write_files(folder: Path, stem: str, result: ImageResult) -> dict[str, str]
         values("spread", result.spread)
         picture("spread", spread_picture(result.spread))
     if result.mask is not None:
-        picture("mask", (255 * result.mask[0].numpy()).astype(np.uint8))
+        picture("mask", _mask(result))
     if result.reference is not None:
         picture("reference", shown(result.reference.pixels, result.reference, True))
     return names
+
+
+def _mask(result: ImageResult) -> np.ndarray:
+    """What was trusted, white; of several exposures these, red where they were not trusted."""
+    assert result.mask is not None
+    masks: list[np.ndarray] = [(255 * one.numpy()).astype(np.uint8) for one in result.mask]
+    if not result.exposures:
+        return masks[0]
+    shown = [screen_picture(one.pixels) for one in result.exposures[:MOST_FRAMES]]
+    each = zip(shown, masks[: len(shown)], strict=True)
+    return sheet_of_frames([np.asarray(reddened(one, Image.fromarray(mask))) for one, mask in each])
 
 
 def _each(result: ImageResult, name: str, value: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ from ipt.solve.noise import assumed_noise
 from ipt.solve.options import AUTO, LINEAR, NONE, SolveOptions
 from ipt.solve.region import Region, with_region
 from ipt.solve.truth import Truth
+from ipt.solve.weighing import weighed
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class PreparedImage:
     Attributes:
         task: what it was prepared from.
         sampling: what is to be solved.
-        measured: the part of the picture (of several, of the first) that the result shows.
+        exposures: the part of the pictures that the result shows.
         channels: of the result: those of the picture as it is stored, where the image has those of the measurement; the
             image's own where it has others (a mosaic, of an image in colour).
         combined: of several, what `ipt.images.exposures.combined` makes of that part, by name.
@@ -146,7 +147,7 @@ class PreparedImage:
 
     task: ImageTask
     sampling: SamplingTask
-    measured: Picture
+    exposures: tuple[Picture, ...]
     channels: int
     combined: Mapping[str, Picture]
     fitted: Fitted
@@ -157,6 +158,11 @@ class PreparedImage:
     reference: Picture | None
     suffix: str
     spec: MeasurementSpec | None
+
+    @property
+    def measured(self) -> Picture:
+        """The first of the exposures."""
+        return self.exposures[0]
 
 
 def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedImage:
@@ -203,16 +209,19 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
         seeds=task.seeds,
         reserve=task.reserve,
     )
+    if count > 1:
+        sampling = weighed(sampling)
     own, reference = len(first.pixels) if shape[0] == channels else shape[0], None
     if task.truth is not None:
         _, *sides = framed_shape(operator, operator.image_shape((channels, *first.shape[1:])))
         reference = _reference(task.truth, first, (own, *sides), fitted)
+    shown = tuple(_window(frame, fitted) for frame in frames)
     return PreparedImage(
         task=task,
         sampling=with_region(sampling, NONE if spec is not None and task.region == AUTO else task.region, fitted),
-        measured=_window(first, fitted),
+        exposures=shown,
         channels=own,
-        combined=combined([_window(frame, fitted) for frame in frames]) if count > 1 else {},
+        combined=combined(shown) if count > 1 else {},
         fitted=fitted,
         linear=linear,
         noise=sampling.level,

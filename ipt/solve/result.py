@@ -19,6 +19,7 @@ from ipt.images.noise import Poisson
 from ipt.images.records import versions, weight_hashes
 from ipt.operators.frames import Frames
 from ipt.solve.choice import chosen
+from ipt.solve.draws import SamplingTask
 from ipt.solve.metrics import against_truth
 from ipt.solve.options import LINEAR
 from ipt.solve.prepare import ImageTask, PreparedImage
@@ -44,7 +45,8 @@ class ImageResult:
         drawn: their parameters, by name, (K, C, H, W).
         spread: their standard deviation, (C, H, W).
         reference: the true picture.
-        mask: (1, H, W), 0 where the measurement was not trusted; None: all of it was.
+        mask: (frames, H, W), 0 where the measurement was not trusted; None: all of it was.
+        exposures: what was solved, where there are several.
         frames: how many exposures there were.
         shared: names of the parameters that all of them have in common.
         combined: what is made of several exposures without solving, by name.
@@ -52,7 +54,8 @@ class ImageResult:
         spec: what was measured; None: a picture.
         record: what else is written in json; the report shows "input", "seconds", "calls" {unknown: count, of all
             samples}, "solved_sizes" [[height, width, steps], ...], "metrics" {name: number}, "options" {name: {"value":
-            ..., "from": ...}}, "seed", "versions" and "weights".
+            ..., "from": ...}}, "exposures" [{"trusted": share, "noise": deviation}, ...], "seed", "versions" and
+            "weights".
     """
 
     picture: Picture
@@ -66,6 +69,7 @@ class ImageResult:
     spread: Tensor | None = None
     reference: Picture | None = None
     mask: Tensor | None = None
+    exposures: Sequence[Picture] = ()
     frames: int = 1
     shared: frozenset[str] = frozenset()
     combined: Mapping[str, Picture] = field(default_factory=dict)
@@ -123,6 +127,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         "parameters": _numbers(prepared, parameters),
         "residual_inside": inside,
         "trusted": 1.0 if trusted is None else float(trusted.mean()),
+        "exposures": _exposures(sampling, frames),
         "verdict": str(judged),
         "advice": list(judged.advice),
         "probability": shown.probability,
@@ -154,9 +159,21 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         suffix=prepared.suffix,
         spec=prepared.spec,
         reference=prepared.reference,
-        mask=None if trusted is None or fitted.side else trusted[:1],
+        mask=None if trusted is None or fitted.side else trusted.unflatten(0, (frames, -1))[:, 0],
+        exposures=prepared.exposures if frames > 1 else (),
         record=record,
     )
+
+
+def _exposures(sampling: SamplingTask, frames: int) -> list[dict[str, float]]:
+    """How much of each of several was trusted, and its noise."""
+    if frames == 1:
+        return []
+    like = sampling.measurement[0]
+    trusted = torch.ones_like(like) if sampling.mask is None else sampling.mask[0].expand_as(like)
+    levels = torch.as_tensor(sampling.noise).to(like).expand(1, *like.shape)[0]
+    each = (one.unflatten(0, (frames, -1)).flatten(1) for one in (trusted, levels.square()))
+    return [{"trusted": float(a.mean()), "noise": float(b.mean().sqrt())} for a, b in zip(*each, strict=True)]
 
 
 def _corners(region: tuple[slice, slice] | None) -> list[int] | None:

@@ -58,10 +58,10 @@ class Measured:
 
     @property
     def count(self) -> Tensor | float:
-        """How many pixels of the grid were measured, (B, 1, 1, 1)."""
+        """How many pixels of the grid were measured, (B, 1, 1, 1), at least one."""
         if self.mask is None:
             return float(self.values[0, 0].numel())
-        return self.mask.square().sum((-3, -2, -1), keepdim=True)
+        return self.mask.square().sum((-3, -2, -1), keepdim=True).clamp(min=1)
 
 
 def squared(spectrum: Tensor) -> Tensor:

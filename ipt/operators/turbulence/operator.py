@@ -19,12 +19,12 @@ from torch import Tensor
 from ipt.core.abilities import Belief, Framed, Linear, MultiFrame, Resizable
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
-from ipt.core.operator import IMAGE, ParameterSpec, ParametricOperator, Unknowns
+from ipt.core.operator import IMAGE, Known, ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators.blur.measured import Measured, double
 from ipt.operators.blur.operator import Blur
 from ipt.operators.blur.steps import solve_kernel
 from ipt.operators.turbulence.optics import Optics
-from ipt.operators.turbulence.registration import register
+from ipt.operators.turbulence.registration import Registration, register
 from ipt.operators.turbulence.spectrum import estimate_kernel
 from ipt.operators.turbulence.steps import solve_image, solve_tilt
 from ipt.operators.turbulence.warp import INTERPOLATIONS, warp
@@ -114,20 +114,30 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Init
         """The kernel as `blur` has it; any tilt is valid."""
         return self.blur.constrain(parameters)
 
-    def initial(self, observation: Observation, frames: int = 1) -> Unknowns | None:
+    def initial(self, observation: Observation, known: Known = None, frames: int = 1) -> Unknowns | None:
         """The kernel by the spectrum; of several frames image and tilts by registration, of one it as it is."""
-        exposures = observation.measurement.unflatten(0, (-1, frames))
-        scenes, tilts = zip(*(register(one) for one in exposures), strict=True)
+        rows, columns = self.frame(self.image_shape(tuple(observation.measurement.shape[1:])))
+        given = (known or {}).get("tilt")
+        registered = _registered(observation, frames, None if given is None else given[..., rows, columns])
         height, width = observation.measurement.shape[-2:]
         levels = observation.noise.flatten().unflatten(0, (-1, frames)).square().mean(1).sqrt().tolist()
         sides = self.blur.sides((height, width))
-        kernels = [estimate_kernel(*one, sides) for one in zip(exposures, levels, strict=True)]
+        kernels = [
+            estimate_kernel(one.exposures, level, sides, one.weights.mean((1, 2, 3)).square())
+            for one, level in zip(registered, levels, strict=True)
+        ]
         # Their priors know kernels by their peak.
         kernel = _each(torch.stack([one / one.max() for one in kernels]), len(observation))
-        rows, columns = self.frame(self.image_shape(tuple(observation.measurement.shape[1:])))
         pads = (columns.start, columns.start, rows.start, rows.start)
-        fields = {IMAGE: torch.stack(scenes), "tilt": torch.cat(tilts)}
+        fields = {
+            IMAGE: torch.stack([one.scene for one in registered]),
+            "tilt": torch.cat([one.tilts for one in registered]),
+        }
         return {name: F.pad(value, pads, mode="replicate") for name, value in fields.items()} | {"kernel": kernel}
+
+    def reliability(self, observation: Observation, frames: int = 1) -> Tensor:
+        """By how far frames agree once they are registered."""
+        return torch.cat([one.weights for one in _registered(observation, frames)])
 
     def parameter_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Belief], known: Mapping[str, Tensor]
@@ -159,6 +169,18 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Init
         kernel = _each(kernel, len(tilt))
         first = self.order == ORDERS[0]
         return Optics(padded, padded.transfer(kernel), tilt, first, self.interpolation)
+
+
+def _registered(observation: Observation, frames: int, tilts: Tensor | None = None) -> list[Registration]:
+    """The exposures of each image; tilts: those of all, where they are known, in the frame."""
+    mask = torch.ones_like(observation.measurement) if observation.mask is None else observation.mask
+    seen = (mask > 0).all(1, keepdim=True)
+    # Of a series, the noise of its usual exposure.
+    levels = observation.noise.flatten().unflatten(0, (-1, frames))
+    each = (one.unflatten(0, (-1, frames)) for one in (observation.measurement, seen))
+    known = [None] * len(levels) if tilts is None else tilts.unflatten(0, (-1, frames))
+    given = zip(*each, levels, known, strict=True)
+    return [register(one, float(level.median()), own, tilt) for one, own, level, tilt in given]
 
 
 def _each(values: Tensor, count: int) -> Tensor:

@@ -38,18 +38,20 @@ _NEGLIGIBLE = 1e-3
 _NOTHING = 1e-12
 
 
-def estimate_kernel(exposures: Tensor, noise: float, sides: tuple[int, int]) -> Tensor:
+def estimate_kernel(exposures: Tensor, noise: float, sides: tuple[int, int], shares: Tensor | None = None) -> Tensor:
     """The kernel that exposures of one scene have in common.
 
     Args:
         exposures: (F, C, H, W) in 0..1.
         noise: its standard deviation.
         sides: of the kernel.
+        shares: how much each exposure counts, (F,); None: all alike.
 
     Returns:
         (1, h, w), non-negative, its sum 1.
     """
-    frequency, power, count = _radial(exposures.detach().cpu().double().mean(1))
+    each = torch.ones(len(exposures)) if shares is None else shares.detach().cpu()
+    frequency, power, count = _radial(exposures.detach().cpu().double().mean(1), (each / each.sum()).double())
     level = noise**2 / exposures.shape[1]
     axes = [torch.logspace(math.log10(low), math.log10(high), n) for low, high, n in (_RATIOS, _CUTOFFS)]
     grid = torch.meshgrid(*axes, torch.linspace(*_SLOPES), indexing="ij")
@@ -71,12 +73,13 @@ def estimate_kernel(exposures: Tensor, noise: float, sides: tuple[int, int]) -> 
     return mean.to(exposures)
 
 
-def _radial(pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of pictures (F, H, W): the middles of bands, their mean power over all, and how many coefficients each has."""
+def _radial(pictures: Tensor, shares: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of pictures (F, H, W), weighed: the middles of bands, their mean power, and how many coefficients each has."""
     height, width = pictures.shape[-2:]
     window = torch.outer(*(torch.hann_window(side, periodic=False, dtype=torch.float64) for side in (height, width)))
     mean = (pictures * window).sum((-2, -1), keepdim=True) / window.sum()
-    power = torch.fft.rfft2((pictures - mean) * window).abs().square().mean(0) / window.square().sum()
+    power = torch.fft.rfft2((pictures - mean) * window).abs().square() / window.square().sum()
+    power = torch.tensordot(shares, power, 1)
     rows = torch.fft.fftfreq(height, dtype=torch.float64)[:, None]
     frequency = torch.hypot(rows, torch.fft.rfftfreq(width, dtype=torch.float64))
     edges = torch.linspace(_LOWEST, 0.5, _BANDS + 1, dtype=torch.float64)

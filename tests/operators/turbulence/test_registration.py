@@ -27,7 +27,8 @@ def _exposures(count=4, side=48):
 
 def test_tilts_are_found_by_registration():
     scene, exposures, true = _exposures()
-    mean, found = register(exposures)
+    registered = register(exposures, 0.01)
+    mean, found = registered.scene, registered.tilts
     assert found.shape == true.shape and mean.shape == scene.shape[1:]
     inside = (..., slice(6, -6), slice(6, -6))
     wanted = (true - true.mean(0))[inside]
@@ -65,10 +66,23 @@ def test_a_solve_begins_there_with_less_noise(rule):
     tilt = solution.parameters["tilt"][0].unflatten(0, (4, 2))[..., 2:-2, 2:-2]
     wanted = true - true.mean(0)
     assert (tilt - tilt.mean(0) - wanted).square().mean() < 0.15 * wanted.square().mean()
-    known = solver.problem(
-        measurement, 0.01, known={"tilt": torch.nn.functional.pad(true, (2,) * 4).flatten(0, 1)[None]}
-    )
-    assert known[0].initial is None
     states = list(solver.steps((level,), [7]))
     again = list(solver.steps((level,), [7], states[1]))
     torch.testing.assert_close(again[-1].noisy["tilt"], states[-1].noisy["tilt"])
+
+
+def test_what_is_known_is_kept_and_the_rest_begins_with_what_follows_from_it():
+    scene, exposures, true = _exposures()
+    operator, observation = (
+        Frames(Turbulence(5), 4),
+        Observation(exposures.flatten(0, 1)[None], torch.full((1, 1, 1, 1), 0.01)),
+    )
+    known = {"tilt": torch.nn.functional.pad(true, (2,) * 4).flatten(0, 1)[None]}
+    found = operator.initial(observation, known)
+    assert torch.equal(found["tilt"][..., 2:-2, 2:-2], known["tilt"][..., 2:-2, 2:-2])
+    inside = (..., slice(8, -8), slice(8, -8))
+    assert (found["image"] - torch.nn.functional.pad(scene, (2,) * 4))[inside].square().mean() < 5e-4
+    built = ipt.build("turbulence", "gaussian", settings={"operator.kernel_size": 5}, steps=4, known=("tilt",))
+    solver = Multiscale(replace(built.solver, operator=operator))
+    (level,) = solver.problem(exposures.flatten(0, 1)[None], 0.01, known)
+    assert level.solver.sigmas()[0] <= 1.0 and level.initial.keys() == {"image", "kernel"}
