@@ -1,8 +1,8 @@
 """All of a picture, solved from the parameters that were found in a region of it.
 
 It is the last doubling of a solve from coarse to fine: the noise level is one at which the parameters are still
-corrected, by all of the picture, and the image is the one that explains it with the parameters found. What lies around
-a region is not known, so the operator must leave open what is outside its frame.
+corrected, by all of the picture. What lies around a region is not known, so the operator must leave open what lies
+outside its frame.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ipt.core.abilities import Belief, CoarseToFine, ExactSteps, Framed, Resizable, ability, framed_shape
+from ipt.core.abilities import CoarseToFine, Framed, Resizable, ability, framed_shape
 from ipt.core.errors import IptError
 from ipt.core.operator import IMAGE, ParametricOperator, Unknowns
 from ipt.core.problem import Problem
 from ipt.core.solver import Solver, State
-from ipt.linalg.covariances import Isotropic
 from ipt.linalg.random import Noise
 from ipt.sampling.multiscale import Level
 from ipt.sampling.schedules import Tail
 
 _DOUBLING = 2
 """Of a solve from coarse to fine, the one whose noise level the whole picture begins with (`CoarseToFine.restart`)."""
-_USUAL_DEVIATION, _UNSEEN = 0.25, 10.0
-"""Of an image of which nothing is known, in 0..1, and the level of the noise it was seen through."""
+_STEPS = 8
+"""At most, where parameters need not part: docs/method.md, Coarse to fine."""
 
 
 class Regional(ABC):
@@ -68,7 +68,7 @@ def check(solver: Solver, region: tuple[int, ...], whole: tuple[int, ...]) -> No
             "region= needs an operator that leaves open what lies around it: leave it out, or border=unknown"
         )
     found = _shapes(of_region(solver).operator, region)
-    for name, (_, height, width) in _shapes(_for_shapes(own, found, whole), whole).items():
+    for name, (_, height, width) in _shapes(operator_of(solver, region, whole), whole).items():
         if found[name][-2:] != (height, width):
             raise IptError(
                 f"region= is for parameters that hold for all of the picture, and {name!r} is a map of it; leave it out"
@@ -110,11 +110,12 @@ def schedule(solver: Solver) -> Tail:
     start = None if rule is None else rule.restart(_DOUBLING)
     if start is None:
         raise IptError("region= needs a rule that goes from coarse to fine: leave it out, or choose guidance=proximal")
-    return Tail(solver.schedule or solver.rule.schedule(), start)
+    steps = _STEPS if ability(solver.operator, Regional) is None else None
+    return Tail(solver.schedule or solver.rule.schedule(), start, steps)
 
 
 def first_state(level: Level, seeds: Sequence[int], normalized: Unknowns) -> State:
-    """Noise about the parameters found, and about the image that explains the measurement with them.
+    """Noise about the parameters found, and about the measurement: deconvolved, it would ring, and that would stay.
 
     Args:
         level: of all of the picture.
@@ -123,24 +124,26 @@ def first_state(level: Level, seeds: Sequence[int], normalized: Unknowns) -> Sta
     """
     problem = level.problem
     normalized = _spread(problem.operator, normalized, tuple(problem.observation.measurement.shape[1:]))
-    parameters = {name: problem.normalizations[name].physical(value) for name, value in normalized.items()}
-    with torch.no_grad():
-        image = _explaining(problem, problem.valid(parameters))
-    clean = {IMAGE: problem.normalizations[IMAGE].normalized(image), **normalized}
+    clean = {IMAGE: problem.normalizations[IMAGE].normalized(_measured(problem)), **normalized}
     return level.solver.start(problem, Noise(seeds), clean)
 
 
-def _explaining(problem: Problem, parameters: Unknowns) -> Tensor:
-    """The image (B, C, H, W) of given parameters where nothing else is known but how pictures usually are."""
-    measurement, exact = problem.observation.measurement, ability(problem.operator, ExactSteps)
-    observation = problem.observation.at(measurement)
-    shape = problem.normalizations[IMAGE].physical_shape
-    level = measurement.mean((1, 2, 3), keepdim=True).expand(-1, *shape)
-    belief = Belief(level, Isotropic.like(level, _USUAL_DEVIATION), _UNSEEN)
-    found = None if exact is None else exact.image_step(observation, belief, parameters, {})
-    if found is None:
-        found = measurement if measurement.shape[1:] == shape else level
-    return found.clamp(0, 1)
+def _measured(problem: Problem) -> Tensor:
+    """The measurement as an image (B, C, H, W), its outermost pixels going on around it; or its mean, as one."""
+    measurement, shape = problem.observation.measurement, problem.normalizations[IMAGE].physical_shape
+    if measurement.shape[1:] != framed_shape(problem.operator, shape):
+        return measurement.mean((1, 2, 3), keepdim=True).expand(-1, *shape)
+    framed = ability(problem.operator, Framed)
+    if framed is None:
+        return measurement
+    rows, columns = framed.frame(shape)
+    around = columns.start, shape[-1] - columns.stop, rows.start, shape[-2] - rows.stop
+    return F.pad(measurement, around, mode="replicate")
+
+
+def operator_of(solver: Solver, region: tuple[int, ...], whole: tuple[int, ...]) -> ParametricOperator:
+    """The operator of a measurement (C, H, W), with parameters as large as those that are found in a region of it."""
+    return _for_shapes(solver.operator, _shapes(of_region(solver).operator, region), whole)
 
 
 def _shapes(operator: ParametricOperator, measurement: tuple[int, ...]) -> dict[str, tuple[int, ...]]:

@@ -82,11 +82,22 @@ class VP(Schedule):
 
 @dataclass(frozen=True)
 class Tail(Schedule):
-    """Another schedule from the first level on that is at most `start`, with at least one step."""
+    """Another schedule from the first level on that is at most `start`, with at least one step.
+
+    Attributes:
+        schedule: the other one.
+        start: a noise level.
+        most: steps at most, evenly chosen, the first and the last among them; None: all.
+    """
 
     schedule: Schedule
     start: float
+    most: int | None = None
 
     def sigmas(self) -> Tensor:
         levels = self.schedule.sigmas()
-        return levels[min(int((levels > self.start).sum()), len(levels) - 2) :]
+        levels = levels[min(int((levels > self.start).sum()), len(levels) - 2) :]
+        steps = len(levels) - 1
+        if self.most is None or steps <= self.most:
+            return levels
+        return levels[[*torch.linspace(0, steps - 1, self.most).round().long().tolist(), steps]]

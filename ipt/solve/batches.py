@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import torch
 
+from ipt.core.abilities import ability
 from ipt.core.solver import Solution
 from ipt.images.outcomes import Progress
 from ipt.sampling import regional
 from ipt.solve.draws import Batch, Draws, SamplingTask, SaveState
+from ipt.solve.tiles import SIDE, Tiling
 
 _CPU_PIXELS = 2**15
 """Pixels of a batch on a CPU: 8 draws at 64x64, which take .6 of the time that they take one by one."""
@@ -90,23 +93,43 @@ def solve_tasks(
         draws = Draws(tasks)
         return draws.by_task(*_solved(draws, sizer, progress, save, begun))
     # The region's state is not saved: it is small, and comes out the same again.
-    region = Draws([task.of_region() for task in tasks])
+    region, tiling = Draws([task.of_region() for task in tasks]), _tiling(tasks[0])
+    tiles = [tiling.tasks(task) for task in tasks]
     steps, work = len(regional.schedule(tasks[0].solver).sigmas()) - 1, work_of(tasks)
-    share = work[0] / sum(work)
-    batches, solutions = _solved(region, sizer, _part(progress, 0, steps, 0.0, share))
+    later, share = steps * math.ceil(sum(map(len, tiles)) / sizer.size(tiles[0][0].shape)), work[0] / sum(work)
+    batches, solutions = _solved(region, sizer, _part(progress, 0, later, 0.0, share))
     found = region.best(batches, solutions)
-    draws, before = Draws([replace(task, reserve=()) for task in tasks], found), batches[-1].state.total * len(batches)
-    whole = draws.by_task(*_solved(draws, sizer, _part(progress, before, 0, share, 1.0), save, begun))
+    before = batches[-1].state.total * len(batches)
+    draws = Draws(
+        [tile for own in tiles for tile in own], [one for one, own in zip(found, tiles, strict=True) for _ in own]
+    )
+    solved = iter(draws.by_task(*_solved(draws, sizer, _part(progress, before, 0, share, 1.0), save, begun)))
+    whole = [tiling.joined(list(islice(solved, len(own)))) for own in tiles]
     return [one.continued(solution) for one, solution in zip(found, whole, strict=True)]
 
 
 def work_of(tasks: Sequence[SamplingTask]) -> tuple[int, int]:
     """Pixels of all steps and draws, without the reserve: in the tasks' regions, and in all of their pictures."""
-    if tasks[0].region is None:
+    first = tasks[0]
+    if first.region is None:
         return 0, Draws(tasks).work
-    steps = len(regional.schedule(tasks[0].solver).sigmas()) - 1
-    whole = math.prod(tasks[0].shape[1:]) * steps * sum(len(task.seeds) for task in tasks)
+    steps, tiles = len(regional.schedule(first.solver).sigmas()) - 1, _tiling(first).tasks(first)
+    whole = sum(math.prod(tile.shape[1:]) for tile in tiles) * steps * sum(len(task.seeds) for task in tasks)
     return Draws([task.of_region() for task in tasks]).work, whole
+
+
+def at_once(task: SamplingTask) -> int:
+    """Pixels of what is in memory together of a draw: of its pictures that compete, or of a tile."""
+    if task.region is None:
+        return Draws([task]).largest
+    return max(Draws([task.within(*task.region)]).largest, math.prod(_tiling(task).tasks(task)[0].shape[1:]))
+
+
+def _tiling(task: SamplingTask) -> Tiling:
+    """The tiles of a picture that has a region; parameters that have places in the frame are of all of it."""
+    operator = regional.operator_of(task.solver, task.of_region().shape, task.shape)
+    whole = ability(operator, regional.Regional) is not None
+    return Tiling.of(operator, task.shape, max(task.shape[1:]) if whole else SIDE)
 
 
 def _part(

@@ -15,12 +15,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ipt.core.operator import IMAGE
-from ipt.solve.batches import work_of
+from ipt.solve.batches import at_once, work_of
 from ipt.solve.draws import SamplingTask
 
 LARGE = 2**18
 """Pixels of a picture, 512x512, from which on it is worth a second to know what is to come."""
 _SIDE, _STEPS = 128, 3
+_KEPT = 32
+"""Bytes for each value of a picture that is solved in tiles: what of it is kept meanwhile, and joined."""
 _SCRATCH = 2.3
 """Memory of a process over that of its tensors: what transforms and convolutions need besides (measured on CPUs)."""
 
@@ -53,9 +55,13 @@ def cost_of(tasks: Sequence[SamplingTask]) -> Cost | None:
     if (found := _measured(task)) is None:
         return None
     seconds, memory = found
-    image = math.prod(task.solver.operator.image_shape(task.shape)[-2:])
-    steps = sum(work_of(tasks)) * image / math.prod(task.shape[-2:])
-    return Cost(seconds * steps, memory * image, 1 + len(task.reserve))
+    surrounded = math.prod(task.solver.operator.image_shape(task.shape)[-2:]) / math.prod(task.shape[-2:])
+    bytes_of_all = _KEPT * math.prod(task.shape) if task.region else 0
+    return Cost(
+        seconds * sum(work_of(tasks)) * surrounded,
+        memory * at_once(task) * surrounded + bytes_of_all,
+        1 + len(task.reserve),
+    )
 
 
 def _measured(task: SamplingTask) -> tuple[float, float] | None:

@@ -73,14 +73,17 @@ class SamplingTask:
         levels = () if isinstance(self.noise, float) else tuple(self.noise.shape)
         return self.shape, self.mask is None, levels, sides
 
+    def within(self, rows: slice, columns: slice) -> SamplingTask:
+        """The same of a part of the measurement alone."""
+        place = (..., rows, columns)
+        mask = None if self.mask is None else self.mask[place]
+        noise = self.noise if isinstance(self.noise, float) else self.noise[place]
+        return replace(self, measurement=self.measurement[place], noise=noise, mask=mask, region=None)
+
     def of_region(self) -> SamplingTask:
         """The same of the region alone."""
         assert self.region is not None
-        place = (..., *self.region)
-        mask = None if self.mask is None else self.mask[place]
-        noise = self.noise if isinstance(self.noise, float) else self.noise[place]
-        solver = regional.of_region(self.solver)
-        return replace(self, solver=solver, measurement=self.measurement[place], noise=noise, mask=mask, region=None)
+        return replace(self.within(*self.region), solver=regional.of_region(self.solver))
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class Draws:
 
     Args:
         tasks: of one kind.
-        found: for each task the solution of its region and which of its draws is the best, to go on from.
+        found: for each task what was found in a region, to go on from.
     """
 
     def __init__(self, tasks: Sequence[SamplingTask], found: Sequence[Found] = ()):
@@ -146,6 +149,11 @@ class Draws:
     def work(self) -> int:
         """Pixels of all steps."""
         return len(self) * sum(level.work for level in self._problem(0, 1))
+
+    @property
+    def largest(self) -> int:
+        """Pixels of a draw's competing images, at the size where these are most."""
+        return max(math.prod(level.size[:2]) * level.draws for level in self._problem(0, 1))
 
     def __len__(self) -> int:
         return len(self.all)
@@ -250,7 +258,8 @@ class Draws:
         """The first state of draws that go on from what was found in a region; None: of others."""
         if not self.found:
             return None
-        of_each = [self.found[self.tasks.index(task)].normalized for task, _ in self.all[start:stop]]
+        each = {id(task): one.normalized for task, one in zip(self.tasks, self.found, strict=True)}
+        of_each = [each[id(task)] for task, _ in self.all[start:stop]]
         normalized = {name: torch.cat([one[name] for one in of_each]) for name in of_each[0]}
         return regional.first_state(problem[0], [seed for _, seed in self.all[start:stop]], normalized)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
 from ipt.core.errors import IptError, Misuse
@@ -86,19 +86,25 @@ def unclipped(pixels: Tensor, level: float | str = AUTO, reach: int = 0) -> Tens
 
 def _trusted(bright: Tensor, level: float | str, reach: int, lamp: int = 0) -> Tensor:
     """1 where nothing is bright, (1, H, W); lamp: pixels that a lamp's light is spread to, `reach` at least."""
-    spots = F.max_pool2d(-F.max_pool2d(-bright.float(), 3, 1, 1), 3, 1, 1)
-    if level != AUTO:
-        return 1 - _widened(spots, reach)
+    spots = _widened(_narrowed(bright, 1), 1)
+    if level != AUTO or not spots.any():
+        return (~_widened(spots, reach)).float()
     # The middles of such squares, and what is clipped about them.
     half = max(reach, lamp, _SKY) // 2
-    white = -F.max_pool2d(-spots, 2 * half + 1, 1, half)
-    lamps = spots * (1 - F.max_pool2d(white, 6 * half + 1, 1, 3 * half))
+    lamps = spots & ~_widened(_narrowed(spots, half), 3 * half)
     for clipped in (_widened(lamps, reach), lamps):
-        if float(clipped.mean()) <= MOST_CLIPPED:
-            return 1 - clipped
-    return torch.ones_like(spots)
+        if float(clipped.float().mean()) <= MOST_CLIPPED:
+            return (~clipped).float()
+    return torch.ones(spots.shape)
 
 
 def _widened(spots: Tensor, reach: int) -> Tensor:
-    """With what lies so many pixels around."""
-    return F.max_pool2d(spots, 2 * reach + 1, 1, reach) if reach else spots
+    """With what lies so many pixels around, (1, H, W) of bool."""
+    # Of a window of any size at the same cost, which torch's pooling is not.
+    around = ndimage.maximum_filter(spots[0].numpy(force=True), 2 * reach + 1, mode="constant", cval=False)
+    return torch.from_numpy(around)[None]
+
+
+def _narrowed(spots: Tensor, reach: int) -> Tensor:
+    """Without what has something else so many pixels around."""
+    return ~_widened(~spots, reach)

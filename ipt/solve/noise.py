@@ -26,6 +26,8 @@ _NORMAL = 0.6744897501960817
 """Median of |z| for a standard normal z."""
 _BINS = 24
 """Of brightness, in each of which the noise is estimated by itself where it depends on it."""
+_ENOUGH, _STRIP = 2**20, 64
+"""Pixels from which noise is estimated, of pictures of twice as many and more, and rows of each part of them."""
 
 
 @dataclass(frozen=True)
@@ -133,12 +135,18 @@ def estimate_noise(pixels: Tensor, pictures: bool = True) -> float:
     References:
         Donoho, Johnstone, "Ideal spatial adaptation by wavelet shrinkage" (Biometrika 1994), section 3.
     """
-    values = pixels.detach().cpu().double().numpy()
-    axes = [axis for axis in (1, 2) if pictures or values.shape[axis] > 1]
-    if min((values.shape[axis] for axis in axes), default=0) < len(_FOURTH):
+    axes = [axis for axis in (1, 2) if pictures or pixels.shape[axis] > 1]
+    if min((pixels.shape[axis] for axis in axes), default=0) < len(_FOURTH):
         raise IptError(
-            f"the noise of a measurement of {values.shape[2]} x {values.shape[1]} px cannot be estimated; give noise="
+            f"the noise of a measurement of {pixels.shape[2]} x {pixels.shape[1]} px cannot be estimated; give noise="
         )
+    if pictures and pixels.shape[1] * pixels.shape[2] > 2 * _ENOUGH:
+        return float(np.median([_noise_of(strip, pictures, axes) for strip in _strips(pixels)]))
+    return _noise_of(pixels, pictures, axes)
+
+
+def _noise_of(pixels: Tensor, pictures: bool, axes: Sequence[int]) -> float:
+    values = pixels.detach().cpu().double().numpy()
     detail = _detail(values, axes)
     if not pictures:
         return float(np.median(np.abs(detail))) / _NORMAL
@@ -146,6 +154,14 @@ def estimate_noise(pixels: Tensor, pictures: bool = True) -> float:
     # A picture that is clipped nearly everywhere has little to say; then all of it counts.
     chosen = detail[whole] if whole.sum() >= 64 else detail
     return max(ROUNDING_NOISE, float(np.median(np.abs(chosen))) / _NORMAL)
+
+
+def _strips(pixels: Tensor) -> list[Tensor]:
+    """Evenly spaced strips of a large picture (C, H, W), of `_ENOUGH` pixels together."""
+    height, width = pixels.shape[1:]
+    count = max(1, _ENOUGH // (_STRIP * width))
+    starts = np.linspace(0, height - _STRIP, count).round().astype(int)
+    return [pixels[:, start : start + _STRIP] for start in starts]
 
 
 def estimate_poisson(pixels: Tensor) -> tuple[float, float]:

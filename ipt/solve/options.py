@@ -71,7 +71,7 @@ class SolveOptions(RunOptions):
     precision: str = AUTO
     mask: Path | None = None
     clipped: float | str = AUTO
-    region: tuple[int, int, int, int] | str = NONE
+    region: tuple[int, int, int, int] | str = AUTO
     fit: str = "error"
     light: str = AUTO
     format: str = "png"

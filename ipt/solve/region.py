@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ipt.core.abilities import Assessable, ability
 from ipt.core.errors import IptError, Misuse
 from ipt.images.fit import Fitted
 from ipt.linalg.resampling import halved
@@ -17,8 +18,8 @@ from ipt.solve.options import AUTO, NONE
 
 Region = tuple[int, int, int, int]
 """(x, y, width, height) in pixels, x and y of its upper left corner."""
-CHOSEN_SIDE = 256
-"""Pixels of a region that is chosen; where a picture is not half as wide again, all of it is solved together."""
+CHOSEN_SIDE = 384
+"""Pixels of a region that is chosen; a picture of less than twice its pixels is solved together."""
 
 
 def with_region(task: SamplingTask, region: Region | str, fitted: Fitted) -> SamplingTask:
@@ -26,23 +27,21 @@ def with_region(task: SamplingTask, region: Region | str, fitted: Fitted) -> Sam
 
     Args:
         task: the whole picture.
-        region: in pixels of the picture; "none"; or "auto": where there is most texture in every direction and nothing
-            is left out by the mask.
+        region: in pixels of the picture; "none"; or "auto": of a large picture, where there is most texture in every
+            direction and nothing is left out by the mask, if the operator can tell whether what it finds is right.
         fitted: how the picture was fitted to the prior.
 
     Raises:
         IptError: the region is not within the picture, or too small; the picture is resized; the parameters are known,
             or of the picture's size.
     """
-    if region == NONE:
-        return task
     height, width = task.shape[-2:]
     if isinstance(region, str):
-        if region != AUTO:
+        if region not in (AUTO, NONE):
             raise Misuse(f"region= is auto, none or (x, y, width, height) in pixels, not {region!r}")
-        if min(height, width) < 1.5 * CHOSEN_SIDE:
+        if region == NONE or fitted.side or not _has_use_for_one(task):
             return task
-        region = textured(task.measurement[0], None if task.mask is None else task.mask[0])
+        region = textured(task.measurement[0], None if task.mask is None else task.mask[0], CHOSEN_SIDE)
     left, top, across, down = _checked(region, width, height)
     if (across, down) == (width, height):
         return task
@@ -64,7 +63,21 @@ def with_region(task: SamplingTask, region: Region | str, fitted: Fitted) -> Sam
     return found
 
 
-def textured(pixels: Tensor, mask: Tensor | None = None, side: int = CHOSEN_SIDE) -> Region:
+def _has_use_for_one(task: SamplingTask) -> bool:
+    """Whether a picture is so large that a region pays, and may be solved from one."""
+    _, height, width = shape = task.shape
+    if min(height, width) < CHOSEN_SIDE or height * width < 2 * CHOSEN_SIDE**2:
+        return False
+    if task.known or ability(task.solver.operator, Assessable) is None:
+        return False
+    try:
+        regional.check(task.solver, (shape[0], CHOSEN_SIDE, CHOSEN_SIDE), shape)
+    except IptError:
+        return False
+    return True
+
+
+def textured(pixels: Tensor, mask: Tensor | None, side: int) -> Region:
     """The square with most texture in the direction in which it has least, and as little outside the mask as can be.
 
     Args:

@@ -116,13 +116,13 @@ def test_a_region_is_chosen_where_there_is_texture_in_every_direction_and_nothin
     picture[:, 70:110, 100:140] += 0.15 * torch.rand(1, 40, 40, generator=numbers)
     # Lines of one direction, stronger than the weaker texture.
     picture[:, :30, 90:140] += 0.15 * torch.hann_window(30)[:, None] * (torch.arange(50) % 4 < 2)
-    x, y, width, height = textured(picture, side=40)
+    x, y, width, height = textured(picture, None, 40)
     assert (width, height) == (40, 40) and x <= 8 and y <= 8
     mask = torch.ones(1, 120, 160)
     mask[:, 10:30, 10:30] = 0
-    x, y, _, _ = textured(picture, mask, side=40)
+    x, y, _, _ = textured(picture, mask, 40)
     assert abs(x - 100) <= 8 and abs(y - 70) <= 8
-    assert textured(picture.flip(1, 2), side=40)[0] >= 112
+    assert textured(picture.flip(1, 2), None, 40)[0] >= 112
 
 
 def test_a_region_has_one_kernel_with_which_every_tile_of_all_of_the_picture_begins():

@@ -1,0 +1,93 @@
+"""A picture in tiles is the picture in one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import ipt
+from ipt.core.solver import Solution
+from ipt.operators.blur import Blur
+from ipt.solve import batches, tiles
+from ipt.solve import region as regions
+from ipt.solve.tiles import Spans, Tiling
+from tests.solve.test_region import PRIORS, SIZE, blurred
+
+QUICK: dict[str, Any] = {"prior": PRIORS, "steps": 6, "noise": 0.01, "effort": 1, "settings": SIZE}
+
+
+@pytest.mark.parametrize("length", [30, 64, 65, 129, 500])
+@pytest.mark.parametrize("margin", [0, 4])
+def test_spans_cover_a_side_and_their_weights_pass_into_each_other(monkeypatch, length, margin):
+    monkeypatch.setattr(tiles, "_RAMP", 8)
+    sides = Spans(length, margin, 64)
+    spans = list(sides)
+    assert spans[0].start == 0 and spans[-1].stop == length and {s.stop - s.start for s in spans} == {len_of(spans)}
+    assert len_of(spans) <= 64 and (len(spans) == 1) == (length <= 64)
+    total = torch.zeros(length + 2 * margin)
+    for span in spans:
+        weight = sides.weight(span)
+        assert weight.min() >= 0 and weight.max() == 1
+        # What is near the end of a tile, where there is a neighbour, does not count.
+        assert span.start == 0 or float(weight[: 2 * margin].sum()) == 0
+        total[sides.in_image(span)] += weight
+    assert total.min() > 0.5
+
+
+def len_of(spans: list[slice]) -> int:
+    return spans[0].stop - spans[0].start
+
+
+def test_tiles_are_joined_without_their_rims(monkeypatch):
+    monkeypatch.setattr(tiles, "_RAMP", 8)
+    tiling, truth = Tiling(Spans(100, 4, 64), Spans(150, 4, 64)), torch.rand(2, 3, 108, 158)
+    solutions = []
+    for number, (rows, columns) in enumerate(tiling):
+        whole = truth[..., rows.start : rows.stop + 8, columns.start : columns.stop + 8].clone()
+        for axis, (span, length) in enumerate(((rows, 100), (columns, 150)), start=2):
+            ends = [whole.narrow(axis, 0, 8)] * (span.start > 0)
+            ends += [whole.narrow(axis, whole.shape[axis] - 8, 8)] * (span.stop < length)
+            for end in ends:
+                end.fill_(9)
+        kernel, residual = torch.full((2, 1, 3, 3), float(number)), torch.tensor([3.0, number])
+        solutions.append(
+            Solution(whole, whole, {"kernel": kernel}, residual, residual[None], [(60, 60, 8)], {"image": 8})
+        )
+    found, count = tiling.joined(solutions), len(solutions)
+    torch.testing.assert_close(found.whole, truth)
+    assert found.image.shape == (2, 3, 100, 150) and found.calls == {"image": 8 * count}
+    assert found.sizes == [(100, 150, 8)] and float(found.residual[0]) == pytest.approx(3)
+    assert float(found.parameters["kernel"].mean()) == pytest.approx((count - 1) / 2)
+    assert float(found.residual[1] ** 2) == pytest.approx(sum(n**2 for n in range(count)) / count)
+
+
+def test_a_picture_in_tiles_from_a_region(monkeypatch):
+    measured, region, heard = blurred(90, 120), (20, 10, 60, 60), []
+    monkeypatch.setattr(batches, "SIDE", 90)
+    found = ipt.restore(measured, region=region, progress=heard.append, **QUICK)
+    assert len(list(Tiling.of(Blur(9), (3, 90, 120), 90))) == 2
+    assert found.picture.shape == (90, 120, 3) and np.isfinite(found.picture).all()
+    alone = ipt.restore(measured[10:70, 20:80], **QUICK)
+    assert found.probability == alone.probability
+    assert found.details.record["solved_sizes"][-1][:2] == [90, 120]
+    shares = [each.share for each in heard]
+    assert shares == sorted(shares) and shares[-1] == 1
+    gradients = [np.abs(np.diff(one, axis=1)).mean() for one in (measured, found.picture)]
+    assert gradients[1] > 1.2 * gradients[0]
+
+
+def test_a_large_picture_has_a_region_by_itself_and_may_be_solved_together(monkeypatch):
+    monkeypatch.setattr(regions, "CHOSEN_SIDE", 60)
+    given = blurred(90, 120)
+    found = ipt.restore(given, **QUICK)
+    assert found.details.record["region"][2:] == [60, 60]
+    assert ipt.restore(given, region="none", **QUICK).details.record["region"] is None
+    # Not large enough; nothing to be found; nothing that could be told of it.
+    assert ipt.restore(given[:64, :64], **QUICK).details.record["region"] is None
+    known = {**QUICK, "prior": {"image": "gaussian"}, "known": {"kernel": np.full((3, 3), 1 / 9)}}
+    assert ipt.restore(given, **known).details.record["region"] is None
+    circular = {**SIZE, "operator.border": "circular"}
+    assert ipt.restore(given, **{**QUICK, "settings": circular}).details.record["region"] is None
