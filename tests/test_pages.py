@@ -90,7 +90,6 @@ def test_settings_of_the_pages_are_real(monkeypatch):
         "operator.kernels",
         "guidance.size",
         "operator.tiles",
-        "operator.prior_weight",
     }
     own = ("operator.tiles", "operator.prior_weight")
     build(operator="shake", settings={name: settings.pop(name) for name in own})

@@ -42,6 +42,7 @@ from ipt.sampling.regional import Regional
 MOST_TILES = 8
 _APART = 64
 """Pixels from one kernel to the next: docs/method.md, Shake."""
+_JUDGED = "judged by the kernel in the middle, as one kernel for the whole picture is"
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Shake(
         kernel_size: as of `blur`.
         border: as of `blur`.
         margin: as of `blur`.
-        prior_weight: how often what the kernels' prior says counts for all tiles together, above 0. 1 is as in `blur`,
-            and finds wide kernels where the picture tells little of them; with more, kernels differ more reliably.
+        prior_weight: how often what the kernels' prior says counts for all tiles together, above 0. 1 is as in `blur`;
+            what counts more counts as little as there where the picture says that the kernels are wider.
     """
 
     tiles: int | None = None
@@ -172,14 +173,17 @@ class Shake(
         rivals: Mapping[str, Tensor],
         denoise: Callable[[Tensor, float], Tensor],
     ) -> list[Assessment]:
-        """As `blur` does, of the kernel in the middle."""
+        """As `blur` does, of the kernel in the middle; it says so, for that was fitted to one kernel for all."""
         if rivals.get("kernel") is None or rivals["kernel"].shape[1] != 1:
             return []
         kernel = parameters["kernel"]
         residual = observation.residual(self.forward(image, kernel))
         tiles = math.isqrt(kernel.shape[1])
         middle = kernel[:, tiles // 2 * (tiles + 1)][:, None]
-        return assessments(self.blur.evidence(observation, image, middle, residual, rivals["kernel"], denoise))
+        found = assessments(self.blur.evidence(observation, image, middle, residual, rivals["kernel"], denoise))
+        if tiles == 1:
+            return found
+        return [replace(one, doubt="; ".join(filter(None, (one.doubt, _JUDGED)))) for one in found]
 
     def image_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]

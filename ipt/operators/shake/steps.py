@@ -1,8 +1,15 @@
 """The exact steps of `shake`: the kernels given the image's estimate, and the image given the kernels.
 
-Those of `ipt.operators.blur.steps`, whose notation this is. A kernel is solved for in its own tile, as if it held
-there, each pixel counting as the tile's window says; then neighbours are tied (`ipt.operators.shake.tie`). The image
-solves the whole system, by conjugate gradients with the preconditioner of the kernels' mean power.
+Those of `ipt.operators.blur.steps`, whose notation this is. A kernel is what all have in common, and what is its own:
+
+    K_r = C + d_r,   sum_r d_r = 0
+
+All tiles believe much the same, so their beliefs count together for C and not once a tile. C is the kernel that `blur`
+finds in the whole frame, of the measurement without what the believed differences explain, y - sum_r w_r (d_r * x).
+Then each kernel is solved for in its own tile, about C and the believed difference, as if it held there, each pixel
+counting as the tile's window says. Of the differences neighbours know each other (`ipt.operators.shake.tie`).
+
+The image solves the whole system, by conjugate gradients with the preconditioner of the kernels' mean power.
 """
 
 from __future__ import annotations
@@ -18,11 +25,14 @@ from ipt.linalg.conjugate_gradients import conjugate_gradients
 from ipt.linalg.spectra import from_luma_chroma, to_luma_chroma
 from ipt.operators.blur.centring import recentred
 from ipt.operators.blur.measured import Measured, squared
+from ipt.operators.blur.padded_frame import PaddedFrame
 from ipt.operators.blur.steps import LOCKED, least_squares_kernel, peaked, sparse_kernel
 from ipt.operators.blur.uncertainty import Innovation, error_spectrum, kernel_spectrum, lowered_noise
 from ipt.operators.shake.tie import tied
 from ipt.operators.shake.tiles import Tiles
 
+_WIDTH = 0.08
+"""Cycles a pixel: below it a kernel's spectrum tells how wide the kernel is."""
 _IMAGE_ITERATIONS = (8, 64)
 _TOLERANCE = 0.0002
 """As of `blur`."""
@@ -38,21 +48,26 @@ def solve_kernels(tiles: Tiles, measured: Measured, image: Belief, belief: Belie
         belief: what is believed of the kernels, (B, tiles, h, w).
         prior_weight: how often that counts for all tiles together.
     """
-    padded, (height, width) = tiles.padded, tiles.sides
-    # Here the common kernel alone says which pixels see too much that was not measured.
-    measured = Innovation.of(padded, measured, image, common(belief)).measured
-    parts = _parted(tiles, measured)
+    padded, each = tiles.padded, (-1, tiles.count**2)
+    believed = _valid(belief.mean.to(measured.values))
+    differing = believed - believed.mean(1, keepdim=True)
     grid = padded.extend(image.mean.to(measured.values))
+    explained = padded.embed(tiles.forward(to_luma_chroma(grid), differing))
+    rest = replace(measured, values=measured.values - explained)
+    known = Innovation.of(padded, rest, image, common(belief))
+    one = _common_kernel(padded, known, prior_weight)
+
+    parts = _parted(tiles, replace(measured, mask=known.measured.mask))
     alone = replace(belief, mean=belief.mean.flatten(0, 1)[:, None])
     known = Innovation.of(tiles.own, parts, replace(image, mean=tiles.seen(grid)), alone, discount=False)
-    # Each believes much the same. Tied, they would count it as often as there are tiles.
-    known = replace(known, kernel_variance=tiles.count**2 / prior_weight * known.kernel_variance)
-    solved = least_squares_kernel(tiles.own, known)
-    variance = _variance(tiles, known, parts)
-    mean = known.prior_kernel.unflatten(0, (-1, tiles.count**2)).mean(1)
-    power = kernel_spectrum(replace(tiles.own, size=(2 * height, 2 * width)), mean)
-    apart = (-1, tiles.count**2)
-    solved = tied(solved[:, 0].unflatten(0, apart), variance[:, 0].unflatten(0, apart), power, tiles.places)
+    prior = (one + differing).flatten(0, 1)[:, None]
+    variance = tiles.count**2 / prior_weight * known.kernel_variance
+    known = replace(known, prior_kernel=prior, prior_transfer=tiles.own.transfer(prior), kernel_variance=variance)
+    found = least_squares_kernel(tiles.own, known)[:, 0].unflatten(0, each)
+    left = _variance(tiles, known, parts)[:, 0].unflatten(0, each)
+    twice = replace(tiles.own, size=(2 * tiles.sides[0], 2 * tiles.sides[1]))
+    power = kernel_spectrum(twice, believed.mean(1, keepdim=True))
+    solved = one + tied(found - one, left, power, tiles.places)
     return peaked(recentred(sparse_kernel(solved, image.sigma))).to(belief.mean)
 
 
@@ -102,8 +117,35 @@ def solve_image(
 
 
 def common(belief: Belief) -> Belief:
-    """What is believed of the kernels' mean, (B, 1, h, w)."""
-    return replace(belief, mean=belief.mean.mean(1, keepdim=True))
+    """What is believed of what the kernels have in common, (B, 1, h, w): their mean, each of the same sum."""
+    total = belief.mean.clamp(min=0).sum((-2, -1), keepdim=True).mean(1, keepdim=True)
+    return replace(belief, mean=total * _valid(belief.mean).mean(1, keepdim=True))
+
+
+def _valid(kernels: Tensor) -> Tensor:
+    """Kernels (B, tiles, h, w) without negative entries, each of sum 1."""
+    positive = kernels.clamp(min=0)
+    return positive / positive.sum((-2, -1), keepdim=True).clamp(min=1e-8)
+
+
+def _common_kernel(padded: PaddedFrame, known: Innovation, weight: float) -> Tensor:
+    """What all kernels have in common, (B, 1, h, w): that of `blur`, whose belief counts up to `weight` times.
+
+    What least squares change of a belief of variance V, of which V' is left, has the variance V - V'. Where it is more
+    at the lowest frequencies, which tell a kernel's width, V is as much larger, at most as it is of a single belief.
+    """
+    firm = replace(known, kernel_variance=known.kernel_variance / weight)
+    found = least_squares_kernel(padded, firm)
+    changed, expected = (
+        squared(padded.transfer(found - known.prior_kernel)),
+        firm.kernel_variance - firm.remaining(padded),
+    )
+    low = padded.columns(changed) * (padded.frequencies(changed) < _WIDTH)
+    ratio = (changed * low).sum((-2, -1), keepdim=True) / (expected * low).sum((-2, -1), keepdim=True).clamp(min=1e-9)
+    wider = ratio.clamp(1, max(1.0, weight))
+    if not bool((wider > 1).any()):
+        return found
+    return least_squares_kernel(padded, replace(known, kernel_variance=wider * firm.kernel_variance))
 
 
 def _parted(tiles: Tiles, measured: Measured) -> Measured:

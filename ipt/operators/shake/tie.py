@@ -5,9 +5,9 @@ k_r at a place p_r is a mean over the turns, and with turns of deviation s,
 
     E K_r(f) K_s(f)* = S(f) exp(-(2 pi s f . J (p_r - p_s))^2 / 2),
 
-about a common part of which nothing is believed. Kernels hardly differ at low frequencies, and far away from each other
-they may at high ones. The kernels that least squares found, each with its own variance, are held to that: a Wiener
-filter over the tiles, a frequency at a time. Where little is known of them, they become one.
+about what they have in common; less their mean, which that has. Kernels hardly differ at low frequencies, and far away
+from each other they may at high ones. The differences that least squares found, each with its own variance, are held to
+that: a Wiener filter over the tiles, a frequency at a time. Where little is known of them, the kernels become one.
 """
 
 from __future__ import annotations
@@ -19,17 +19,15 @@ from torch import Tensor
 
 ROLL = math.radians(0.35)
 """Deviation of the turns that are believed: docs/method.md, Constants."""
-_COMMON = 1e4
-"""Variance of the common part, over that of a kernel."""
 _NUGGET = 1e-4
-"""The same of what differs from tile to tile for other reasons."""
+"""Variance of what differs from tile to tile for other reasons, over that of a kernel."""
 
 
 def tied(kernels: Tensor, variance: Tensor, power: Tensor, places: Tensor) -> Tensor:
-    """Kernels (B, R, h, w) as their neighbours have them, too.
+    """Differences of kernels (B, R, h, w) from what they have in common, as their neighbours have them, too.
 
     Args:
-        kernels: what was found of each alone.
+        kernels: what was found of each alone, less what they have in common.
         variance: of each one's error, a frequency of twice the window, (B, R, 2 h, w + 1).
         power: S(f), (B, 1, 2 h, w + 1).
         places: of the tiles, rows and columns in pixels, (R, 2).
@@ -40,12 +38,13 @@ def tied(kernels: Tensor, variance: Tensor, power: Tensor, places: Tensor) -> Te
     columns = torch.fft.rfftfreq(size[1], dtype=kernels.dtype, device=kernels.device)[:, None, None]
     down, right = (places[:, None] - places).to(kernels).unbind(-1)
     own = torch.eye(len(places), dtype=kernels.dtype, device=kernels.device)
+    apart = own - 1 / len(places)
     spectrum = torch.fft.rfft2(kernels, s=size)
     found = torch.empty_like(spectrum)
     # A row at a time: all of them would be a matrix of all tiles for every frequency.
     for row, frequency in enumerate(rows):
         likeness = (-0.5 * (2 * math.pi * ROLL * (frequency * right - columns * down)).square()).exp()
-        covariance = power[:, :, row].mT[..., None] * (likeness + _COMMON + _NUGGET * own)
+        covariance = power[:, :, row].mT[..., None] * (apart @ (likeness + _NUGGET * own) @ apart)
         noise = torch.diag_embed(variance[:, :, row].mT)
         seen = torch.view_as_real(spectrum[:, :, row].mT.contiguous())
         tied_row = covariance @ torch.linalg.solve(covariance + noise, seen)

@@ -181,3 +181,45 @@ def test_the_picture_moves_with_all_kernels():
     assert centroids.abs().max() < 0.1
     before, after = shake.forward(image, true), shake.forward(found, parameters["kernel"])
     assert (after - before)[..., 8:-8, 8:-8].abs().max() < 0.1 * before.std() and math.isfinite(float(found.sum()))
+
+
+def test_a_kernel_that_is_wider_than_believed_is_found_however_much_the_belief_weighs():
+    """Part of a wide kernel is missed in every tile's belief, so that the belief of all is no surer than of one."""
+
+    def spots(*weights):
+        kernel = torch.zeros(1, 4, 15, 15).double()
+        kernel[:, :, 7, [3, 4, 5, 10, 11]] = torch.tensor(weights).double()
+        return kernel / kernel.sum((-2, -1), keepdim=True)
+
+    def width(kernel):
+        share = kernel[:, 0].sum(1) / kernel[:, 0].sum()
+        place = torch.arange(15).double()
+        return float((share * (place - (share * place).sum()).square()).sum().sqrt())
+
+    true, believed = spots(0.0, 1.0, 1.0, 0.6, 0.6), spots(0.3, 1.0, 1.0, 0.0, 0.0).roll(2, 3)
+    image = torch.nn.functional.avg_pool2d(random(1, *Shake(2, 15).image_shape((3, 64, 64))), 3, 1, 1)
+    noise = torch.randn(1, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    measured = Shake(2, 15).forward(image, true) + 0.03 * noise
+    observation = Observation(measured, torch.full((1, 1, 1, 1), 0.03).double())
+    beliefs = {"kernel": belief(believed / believed.amax(), 0.1)}
+    found = Shake(2, 15, prior_weight=100.0).parameter_step(observation, belief(image, 0.3), beliefs, {})["kernel"]
+    assert width(believed) < 0.3 * width(true) and width(found) > 0.8 * width(true)
+
+
+def test_it_is_judged_by_the_kernel_in_the_middle_and_says_so():
+    true, shake = kernels(3, 1), Shake(3, SIDES)
+    image = random(1, *shake.image_shape((3, *FRAME)))
+    observation = Observation(shake.forward(image, true), torch.full((1, 1, 1, 1), 0.01).double())
+    rivals = {"kernel": kernels(1, 2)}
+
+    def judged(operator, kernel, measured=observation):
+        (found,) = operator.assess(measured, image, {"kernel": kernel}, rivals, lambda noisy, level: noisy)
+        return found
+
+    found, other = judged(shake, true), judged(shake, true[:, [8, 1, 2, 3, 4, 5, 6, 7, 0]])
+    assert found.evidence["kernel_radius"] == other.evidence["kernel_radius"]
+    assert found.evidence["residual"] < other.evidence["residual"]
+    assert "kernel in the middle" in found.doubt and "kernel in the middle" in other.doubt
+    assert "kernel in the middle" not in judged(Shake(1, SIDES), true[:, 4:5]).doubt
+    # One of several kernels at the smallest size cannot be compared.
+    assert shake.assess(observation, image, {"kernel": true}, {"kernel": true}, lambda noisy, level: noisy) == []
