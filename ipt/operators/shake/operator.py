@@ -42,7 +42,6 @@ from ipt.sampling.regional import Regional
 MOST_TILES = 8
 _APART = 64
 """Pixels from one kernel to the next: docs/method.md, Shake."""
-_JUDGED = "judged by the kernel in the middle, as one kernel for the whole picture is"
 
 
 @dataclass(frozen=True)
@@ -173,17 +172,12 @@ class Shake(
         rivals: Mapping[str, Tensor],
         denoise: Callable[[Tensor, float], Tensor],
     ) -> list[Assessment]:
-        """As `blur` does, of the kernel in the middle; it says so, for that was fitted to one kernel for all."""
-        if rivals.get("kernel") is None or rivals["kernel"].shape[1] != 1:
-            return []
+        """As `blur` does, where there is one kernel; of several it was fitted to none (docs/verdict.md)."""
         kernel = parameters["kernel"]
+        if kernel.shape[1] != 1 or "kernel" not in rivals:
+            return []
         residual = observation.residual(self.forward(image, kernel))
-        tiles = math.isqrt(kernel.shape[1])
-        middle = kernel[:, tiles // 2 * (tiles + 1)][:, None]
-        found = assessments(self.blur.evidence(observation, image, middle, residual, rivals["kernel"], denoise))
-        if tiles == 1:
-            return found
-        return [replace(one, doubt="; ".join(filter(None, (one.doubt, _JUDGED)))) for one in found]
+        return assessments(self.blur.evidence(observation, image, kernel, residual, rivals["kernel"], denoise))
 
     def image_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]

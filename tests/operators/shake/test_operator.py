@@ -206,20 +206,13 @@ def test_a_kernel_that_is_wider_than_believed_is_found_however_much_the_belief_w
     assert width(believed) < 0.3 * width(true) and width(found) > 0.8 * width(true)
 
 
-def test_it_is_judged_by_the_kernel_in_the_middle_and_says_so():
-    true, shake = kernels(3, 1), Shake(3, SIDES)
-    image = random(1, *shake.image_shape((3, *FRAME)))
-    observation = Observation(shake.forward(image, true), torch.full((1, 1, 1, 1), 0.01).double())
+def test_only_one_kernel_for_the_whole_picture_is_judged_as_blur_is():
+    image = random(1, *Shake(1, SIDES).image_shape((3, *FRAME)))
     rivals = {"kernel": kernels(1, 2)}
 
-    def judged(operator, kernel, measured=observation):
-        (found,) = operator.assess(measured, image, {"kernel": kernel}, rivals, lambda noisy, level: noisy)
-        return found
+    def judged(operator, kernel):
+        observation = Observation(operator.forward(image, kernel) + 0.01, torch.full((1, 1, 1, 1), 0.01).double())
+        return operator.assess(observation, image, {"kernel": kernel}, rivals, lambda noisy, level: noisy)
 
-    found, other = judged(shake, true), judged(shake, true[:, [8, 1, 2, 3, 4, 5, 6, 7, 0]])
-    assert found.evidence["kernel_radius"] == other.evidence["kernel_radius"]
-    assert found.evidence["residual"] < other.evidence["residual"]
-    assert "kernel in the middle" in found.doubt and "kernel in the middle" in other.doubt
-    assert "kernel in the middle" not in judged(Shake(1, SIDES), true[:, 4:5]).doubt
-    # One of several kernels at the smallest size cannot be compared.
-    assert shake.assess(observation, image, {"kernel": true}, {"kernel": true}, lambda noisy, level: noisy) == []
+    assert judged(Shake(1, SIDES), kernels(1, 1)) == judged(Blur(SIDES), kernels(1, 1)) != []
+    assert judged(Shake(2, SIDES), kernels(2, 1)) == []
