@@ -85,14 +85,8 @@ def test_settings_of_the_pages_are_real(monkeypatch):
     for name in ("faces", "kernel"):
         monkeypatch.setattr(f"ipt.priors.shipped.{name}", lambda device="cpu", precision="fp32": GaussianPrior())
     settings = dict(re.findall(r"--set (operator\.[a-z_]+|guidance\.size)=([\w.-]+)", TEXT))
-    assert settings.keys() == {
-        "operator.kernel_size",
-        "operator.kernels",
-        "guidance.size",
-        "operator.tiles",
-    }
-    own = ("operator.tiles", "operator.prior_weight")
-    build(operator="shake", settings={name: settings.pop(name) for name in own})
+    assert settings.keys() == {"operator.kernel_size", "operator.kernels", "guidance.size", "operator.tiles"}
+    build(operator="shake", settings={"operator.tiles": settings.pop("operator.tiles")})
     build("turbulence", guidance="dps", settings=settings)
 
 
