@@ -15,11 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ipt.core.abilities import CoarseToFine, Framed, Resizable, ability, framed_shape
+from ipt.core.abilities import Belief, CoarseToFine, ExactSteps, Framed, Resizable, ability, framed_shape
 from ipt.core.errors import IptError
 from ipt.core.operator import IMAGE, ParametricOperator, Unknowns
 from ipt.core.problem import Problem
 from ipt.core.solver import Solver, State
+from ipt.linalg.covariances import Isotropic
 from ipt.linalg.random import Noise
 from ipt.sampling.multiscale import Level
 from ipt.sampling.schedules import Tail
@@ -28,6 +29,8 @@ _DOUBLING = 2
 """Of a solve from coarse to fine, the one whose noise level the whole picture begins with (`CoarseToFine.restart`)."""
 _STEPS = 8
 """At most, where parameters need not part: docs/method.md, Coarse to fine."""
+_USUAL_DEVIATION, _UNSEEN = 0.25, 10.0
+"""Of an image about what is known of it, in 0..1, and the level of the noise it was seen through."""
 
 
 class Regional(ABC):
@@ -115,7 +118,7 @@ def schedule(solver: Solver) -> Tail:
 
 
 def first_state(level: Level, seeds: Sequence[int], normalized: Unknowns) -> State:
-    """Noise about the parameters found, and about the measurement: deconvolved, it would ring, and that would stay.
+    """Noise about the parameters found, and about the image that explains the measurement with them.
 
     Args:
         level: of all of the picture.
@@ -124,8 +127,23 @@ def first_state(level: Level, seeds: Sequence[int], normalized: Unknowns) -> Sta
     """
     problem = level.problem
     normalized = _spread(problem.operator, normalized, tuple(problem.observation.measurement.shape[1:]))
-    clean = {IMAGE: problem.normalizations[IMAGE].normalized(_measured(problem)), **normalized}
+    parameters = {name: problem.normalizations[name].physical(value) for name, value in normalized.items()}
+    with torch.no_grad():
+        image = _explaining(problem, problem.valid(parameters))
+    clean = {IMAGE: problem.normalizations[IMAGE].normalized(image), **normalized}
     return level.solver.start(problem, Noise(seeds), clean)
+
+
+def _explaining(problem: Problem, parameters: Unknowns) -> Tensor:
+    """The image (B, C, H, W) of given parameters that is about the measurement, as pictures usually are about a mean.
+
+    About an even image it would ring at the frame's edges, which a few steps leave in skies.
+    """
+    measurement, exact = problem.observation.measurement, ability(problem.operator, ExactSteps)
+    observation, about = problem.observation.at(measurement), _measured(problem)
+    belief = Belief(about, Isotropic.like(about, _USUAL_DEVIATION), _UNSEEN)
+    found = None if exact is None else exact.image_step(observation, belief, parameters, {})
+    return (about if found is None else found).clamp(0, 1)
 
 
 def _measured(problem: Problem) -> Tensor:
