@@ -37,6 +37,8 @@ from ipt.solve.restore import Restored
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
+PHOTO, LIBRARY = ROOT / "docs" / "photo.md", ROOT / "docs" / "library.md"
+PLUGIN = ROOT / "docs" / "plugins.md"
 PLUGINS = ROOT / "docs" / "hooks.md"
 
 
@@ -74,7 +76,7 @@ def inline(page: Path) -> list[list[str]]:
 
 PYTHON = {
     f"{page.name} {number}": source
-    for page in (README, PLUGINS.with_name("library.md"))
+    for page in (README, LIBRARY)
     for number, source in enumerate(blocks(page, "python"), 1)
     if "hookimpl" not in source
 }
@@ -120,10 +122,15 @@ def test_the_first_screen_has_the_two_set_up_commands():
     assert "'.[test]'" in test and test.endswith("&& .venv/bin/pytest\n")
 
 
-def test_a_solve_with_the_shipped_priors_leaves_the_files_of_the_readme(workplace, few_steps):
+def test_the_readme_is_one_page():
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 100 and text.count("![") == 1
+
+
+def test_a_solve_with_the_shipped_priors_leaves_the_files_of_its_page(workplace, few_steps):
     (arguments,) = commands(block(README, "bash", "solve command"))
     run(*arguments, "--samples", "2")
-    section = README.read_text(encoding="utf-8").partition("## What comes out")[2].partition("\n## ")[0]
+    section = PHOTO.read_text(encoding="utf-8").partition("## What comes out")[2].partition("\n## ")[0]
     promised = re.findall(r"`(astronaut\.[^`]+|report\.html|run\.yaml)`", section)
     assert {path.name for path in (workplace / "out").iterdir()} == set(promised)
     kernel = np.load(workplace / "out" / "astronaut.kernel.npy")
@@ -133,7 +140,7 @@ def test_a_solve_with_the_shipped_priors_leaves_the_files_of_the_readme(workplac
 
 def test_run_yaml_runs_again_to_the_same_result(workplace, analytic):
     run("solve", "-o", "out")
-    (arguments,) = [words for words in inline(README) if "out/run.yaml" in words]
+    (arguments,) = [words for words in inline(PHOTO) if "out/run.yaml" in words]
     run(*arguments)
     first, again = (workplace / folder / "astronaut.kernel.npy" for folder in ("out", "again"))
     assert first.read_bytes() == again.read_bytes()
@@ -156,30 +163,30 @@ def test_the_call_of_the_readme_restores(workplace, analytic):
     assert np.array_equal(files.read("sharp.png").levels()[:, :, 0], shown["result"].picture)
 
 
-def test_the_two_ways_of_the_readme_solve(workplace, analytic):
+def test_the_two_ways_of_the_library_solve(workplace, analytic):
     shown: dict[str, Any] = {}
-    exec(compile(block(README, "python", "library: build"), "README", "exec"), shown)
+    exec(compile(block(LIBRARY, "python", "library: build"), "library", "exec"), shown)
     assert shown["image"].shape == (1, 3, 64, 64) and shown["kernel"].shape == (1, 1, 17, 17)
     written = (shown["image"][0].double().clamp(0, 1) * 255).round() / 255
     assert torch.equal(files.read("sharp.png").pixels, written.float())
     composed: dict[str, Any] = {}
-    source = block(README, "python", "library: compose")
-    exec(compile(source, "README", "exec"), composed)
+    source = block(LIBRARY, "python", "library: compose")
+    exec(compile(source, "library", "exec"), composed)
     assert torch.equal(composed["non_blind"].parameters["kernel"], composed["truth"])
-    for text in (source, block(README, "python", "library: build")):
+    for text in (source, block(LIBRARY, "python", "library: build")):
         assert len([line for line in text.splitlines() if line and not line.startswith(("import", "from"))]) <= 12
 
 
 # Plugins
 
 
-def test_the_plugin_of_the_readme(workplace, analytic, install):
-    source = block(README, "python", "plugin module")
+def test_the_plugin_in_ten_lines(workplace, analytic, install):
+    source = block(PLUGIN, "python", "plugin module")
     assert len([line for line in source.splitlines() if line.strip()]) <= 10
-    project = tomllib.loads(block(README, "toml", "plugin metadata"))
+    project = tomllib.loads(block(PLUGIN, "toml", "plugin metadata"))
     (entry,) = project["project"]["entry-points"]["ipt"].values()
     install(project["project"]["name"], source, module=entry, entry=entry, version=project["project"]["version"])
-    listed, shown, _ = [run(*arguments) for arguments in commands(block(README, "bash", "plugin commands"))]
+    listed, shown, _ = [run(*arguments) for arguments in commands(block(PLUGIN, "bash", "plugin commands"))]
     assert re.search(r"ipt-veil +0\.1 +loaded", listed.output)
     assert "a grey veil of unknown strength" in shown.output
     assert {"hazy.png", "hazy.veil.npy", "report.html"} <= {path.name for path in (workplace / "out").iterdir()}
@@ -248,7 +255,7 @@ def test_the_generator_example_draws_and_serves_as_an_empirical_prior(install):
 
 def test_the_test_of_the_contract_page_passes(tmp_path, monkeypatch):
     (tmp_path / "my_package").mkdir()
-    (tmp_path / "my_package" / "veil.py").write_text(block(README, "python", "plugin module"))
+    (tmp_path / "my_package" / "veil.py").write_text(block(PLUGIN, "python", "plugin module"))
     monkeypatch.syspath_prepend(tmp_path)
     (source,) = blocks(ROOT / "docs" / "contract.md", "python")
     shown: dict[str, Any] = {}
