@@ -1,8 +1,8 @@
 """PNG at 8 and 16 bits a channel: Pillow writes no 16-bit colour, and reads it as 8 bits.
 
 References:
-    W3C, "Portable Network Graphics (PNG) Specification (Third Edition)": chunks (section 5), filters (section 9),
-    colour types (section 11.2.1).
+    W3C, "Portable Network Graphics (PNG) Specification (Third Edition)": chunks (section 5), interlacing (section 8),
+    filters (section 9), colour types (section 11.2.1).
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ipt.images.decoded import Unusable
-
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 _COLOUR_TYPES = {channels: kind for kind, channels in _CHANNELS.items()}
+_WHOLE = ((0, 0, 1, 1),)
+_ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+"""Passes of a picture: first row and column, steps down and right."""
 
 
 def depth(data: bytes) -> int:
@@ -39,7 +40,6 @@ def decode16(data: bytes) -> np.ndarray:
         becomes alpha.
 
     Raises:
-        Unusable: It is interlaced.
         ValueError: It is damaged, cut short, or not of 16 bits.
     """
     width, height, bits, kind, interlaced = 0, 0, 0, 0, 0
@@ -53,20 +53,25 @@ def decode16(data: bytes) -> np.ndarray:
             transparent = body
     if bits != 16 or kind not in _CHANNELS:
         raise ValueError("not a 16-bit PNG")
-    if interlaced:
-        raise Unusable("it is an interlaced PNG of 16 bits; save it again without interlacing")
     channels = _CHANNELS[kind]
-    size = height * (1 + 2 * channels * width)
+    pixels = np.empty((height, width, channels), np.uint16)
+    # Of a small picture some passes have no pixels, and are left out.
+    places = [pixels[top::down, left::right] for top, left, down, right in (_ADAM7 if interlaced else _WHOLE)]
+    sizes = [len(place) * (1 + 2 * channels * place.shape[1]) if place.size else 0 for place in places]
     try:
         # Bounded, so that a small file cannot unpack into more than its header says.
-        raw = zlib.decompressobj().decompress(b"".join(packed), size)
+        raw = zlib.decompressobj().decompress(b"".join(packed), sum(sizes))
     except zlib.error as error:
         raise ValueError(str(error)) from error
-    if len(raw) < size:
+    if len(raw) < sum(sizes):
         raise ValueError("its data end early")
-    lines = np.frombuffer(raw, np.uint8).reshape(height, 1 + 2 * channels * width)
-    values = _unfiltered(lines[:, 0], lines[:, 1:].reshape(height, width, 2 * channels))
-    pixels = values.view(">u2").astype(np.uint16)
+    start = 0
+    for place, size in zip(places, sizes, strict=True):
+        if size:
+            lines = np.frombuffer(raw, np.uint8, size, start).reshape(len(place), -1)
+            values = _unfiltered(lines[:, 0], lines[:, 1:].reshape(*place.shape[:2], 2 * channels))
+            place[:] = values.view(">u2")
+        start += size
     if transparent and kind in (0, 2):
         colour = np.frombuffer(transparent, ">u2")
         alpha = np.where((pixels == colour).all(-1, keepdims=True), 0, 65535).astype(np.uint16)

@@ -2,22 +2,28 @@
 
 The mosaic is interpolated, balanced as the camera did, and brought to linear light in the colours of sRGB, without a
 tone curve and without brightening; white is the sensor's. The picture's values are the sRGB encoding of that light, as
-of any other picture.
+of any other picture. EXIF data are those of the file where it is a TIFF inside, as most are, else those of its preview.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from io import BytesIO
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import ExifTags, Image
 
 from ipt.extras import imported
+from ipt.images import raster, tiff
 from ipt.images.choices import RAW_SUFFIXES
 from ipt.images.decoded import Decoded, check_size
 from ipt.images.light import encoded
+
+_OWN = (0x927C, 0xA005)
+"""Tags that mean nothing outside the file: the maker's note and the pointer to the interoperability tags."""
 
 
 def is_raw(place: str) -> bool:
@@ -42,14 +48,32 @@ def decode(data: bytes) -> Decoded:
             adjust_maximum_thr=0.0,
             output_color=imported("rawpy", "ColorSpace").sRGB,
         )
+        metadata, _ = raster.described(_exif(data, file), b"")
     values = encoded(torch.from_numpy(light / np.float32(65535))).numpy()
-    return Decoded(values, 16, "RAW developed")
+    return Decoded(values, 16, "RAW developed", metadata=metadata)
 
 
 def shape(data: bytes) -> tuple[int, int, int]:
     """(C, H, W) before its orientation; raises as `decode`."""
     with _opened(data) as file:
         return 3, file.sizes.iheight, file.sizes.iwidth
+
+
+def _exif(data: bytes, file: Any) -> Image.Exif:
+    """Texts, exposure and place, without an orientation, which LibRaw has followed."""
+    found, kept = Image.Exif(), Image.Exif()
+    # Damaged, or of a kind of its own, they say nothing, and the picture is as good as without them.
+    with suppress(Exception):
+        if data.startswith((b"II", b"MM")):
+            # Some makers have a number of their own where a TIFF has 42.
+            found.load(data[:2] + (b"*\0" if data.startswith(b"II") else b"\0*") + data[4:])
+        else:
+            found = raster.opened(bytes(file.extract_thumb().data)).getexif()
+        kept.update({tag: value for tag in tiff.TEXTS if isinstance(value := found.get(tag), str)})
+        for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+            if tags := {tag: value for tag, value in found.get_ifd(part).items() if tag not in _OWN}:
+                kept[part] = tags
+    return kept
 
 
 def _opened(data: bytes) -> Any:

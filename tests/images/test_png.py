@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 
 import numpy as np
 import pytest
@@ -40,6 +41,29 @@ def test_every_row_filter_is_undone() -> None:
     filtered = np.array(lines, np.uint8)
     back = png._unfiltered(filtered[:, 0], filtered[:, 1:].reshape(*SHAPE, size))
     assert (back.reshape(SHAPE[0], -1) == plain).all()
+
+
+PASSES = ("16462646", "77777777", "56565656", "77777777", "36463646", "77777777", "56565656", "77777777")
+"""Of every 8x8 pixels, as the figure of the specification (section 8.1) has them."""
+
+
+@pytest.mark.parametrize(("height", "width"), [SHAPE, (8, 8), (5, 3), (1, 6), (1, 1)])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_an_interlaced_picture_is_put_together(height: int, width: int, channels: int) -> None:
+    values = noise(channels)[:height, :width]
+    numbers = np.tile([[int(number) for number in row] for row in PASSES], (2, 3))[:height, :width]
+    packed = b""
+    for number in range(1, 8):
+        rows, columns = (numbers == number).any(1), (numbers == number).any(0)
+        if rows.any():
+            part = np.ascontiguousarray(values[rows][:, columns].astype(">u2")).view(np.uint8)
+            packed += png._filtered(part)
+    plain = png.encode(values)
+    header = png._chunk(b"IHDR", plain[16:28] + b"\1")
+    data = png.SIGNATURE + header + png._chunk(b"IDAT", zlib.compress(packed)) + png._chunk(b"IEND", b"")
+    assert (png.decode16(data) == values).all()
+    if channels == 1:
+        assert (np.asarray(Image.open(io.BytesIO(data))) == values[:, :, 0]).all()
 
 
 def test_the_depth_is_that_of_the_header():

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import struct
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tifffile
 import torch
+from PIL import ExifTags, Image, TiffImagePlugin
 from skimage import data
 from skimage.transform import resize
 
 from ipt.core.errors import IptError
-from ipt.images.files import decode, read, shape_of
+from ipt.images import raw
+from ipt.images.files import decode, read, shape_of, write
 from ipt.images.light import decoded
 
 pytest.importorskip("rawpy", reason="the optional package rawpy is not installed")
@@ -22,7 +26,7 @@ LIGHT = decoded(torch.from_numpy(FACE)).numpy()
 TO_SRGB = (3.2404542, -1.5371385, -0.4985314, -0.969266, 1.8760108, 0.041556, 0.0556434, -0.2040259, 1.0572252)
 
 
-def dng(orientation: int = 1) -> bytes:
+def dng(orientation: int = 1, *more: tuple) -> bytes:
     def rational(values):
         return [part for value in values for part in (round(value * 10_000), 10_000)]
 
@@ -42,6 +46,7 @@ def dng(orientation: int = 1) -> bytes:
         (50721, "2i", 9, rational(TO_SRGB), True),
         (50728, "2I", 3, rational((1, 1, 1)), True),
         (50778, "H", 1, 21, True),
+        *more,
     ]
     file, values = io.BytesIO(), np.rint(mosaic * 65535).astype(np.uint16)
     tifffile.imwrite(file, values, photometric=32803, metadata=None, software=False, extratags=tags)
@@ -57,6 +62,52 @@ def test_a_raw_file_is_developed_upright_to_the_values_of_a_picture(tmp_path):
     # The mosaic is interpolated; what matters is that neither a curve nor a gain is applied.
     assert np.abs(found.pixels.numpy() - upright).mean() < 0.02
     assert np.abs(found.pixels.numpy().mean((1, 2)) - upright.mean((1, 2))).max() < 0.01
+
+
+def with_exposure(exif: Image.Exif) -> Image.Exif:
+    exif[ExifTags.IFD.Exif] = {
+        ExifTags.Base.ISOSpeedRatings: 400,
+        ExifTags.Base.ExposureTime: 0.25,
+        ExifTags.Base.MakerNote: b"x" * 90,
+    }
+    return exif
+
+
+def test_exif_data_are_kept_and_written(tmp_path):
+    """Those of the file itself, of which what tells where its pixels lie is none."""
+    block = with_exposure(Image.Exif()).tobytes()[6:]
+    part = Image.Exif()
+    part.load(block)
+    directory = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0" + bytes(4))
+    for tag, value in part.get_ifd(ExifTags.IFD.Exif).items():
+        if tag != ExifTags.Base.MakerNote:
+            directory[tag] = value
+    # Behind the file, whose pointer to it tifffile writes as a tag of another number alone.
+    start = len(dng(6, (65000, "I", 1, 0, True)))
+    file = dng(6, (65000, "I", 1, start, True))
+    pointers = [struct.pack("<HHI", tag, 4, 1) for tag in (65000, ExifTags.IFD.Exif)]
+    assert file.count(pointers[0]) == 1
+    data = file.replace(*pointers) + directory.tobytes(start)
+    (tmp_path / "a.dng").write_bytes(data)
+    found = read(tmp_path / "a.dng")
+    write(tmp_path / "b.png", found)
+    with Image.open(tmp_path / "b.png") as written:
+        exif = written.getexif()
+    assert exif[ExifTags.Base.Make] == "maker" and exif[ExifTags.Base.Model] == "camera"
+    assert set(exif) == {ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.IFD.Exif}
+    assert exif.get_ifd(ExifTags.IFD.Exif) == {ExifTags.Base.ISOSpeedRatings: 400, ExifTags.Base.ExposureTime: 0.25}
+
+
+def test_exif_data_of_other_files_are_the_preview_s():
+    preview, exif = io.BytesIO(), with_exposure(Image.Exif())
+    exif[ExifTags.Base.Make] = "maker"
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (16, 8)).save(preview, "JPEG", exif=exif)
+    file = SimpleNamespace(extract_thumb=lambda: SimpleNamespace(data=preview.getvalue()))
+    found = raw._exif(b"FUJIFILMCCD-RAW", file)
+    assert found[ExifTags.Base.Make] == "maker" and ExifTags.Base.Orientation not in found
+    assert found[ExifTags.IFD.Exif][ExifTags.Base.ISOSpeedRatings] == 400
+    assert not raw._exif(b"FUJIFILMCCD-RAW", None)
 
 
 def test_a_raw_file_by_another_name_is_not_its_mosaic():
