@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ipt.core.errors import first_line
 from ipt.testing.measures import BATCH, Arrays, cast, difference, global_generators_untouched, rows, same, untouched
 from ipt.testing.promises import Check, Promise, Shortfall, at_most, require, skip
 
@@ -108,8 +109,16 @@ def device(bench: Bench) -> None:
 
 def picklable(bench: Bench) -> None:
     """Against its pickled copy."""
-    copy = pickle.loads(pickle.dumps(bench.component))
+    copy = pickled(bench.component)
     same(bench.answers(copy, bench.arguments()), bench.usual, 1e-6, "between a component and its pickled copy")
+
+
+def pickled(component: Any) -> Any:
+    """A component's pickled copy."""
+    try:
+        return pickle.loads(pickle.dumps(component))
+    except Exception as error:
+        raise Shortfall(f"It cannot be pickled: {first_line(error)}.") from error
 
 
 def random_state(bench: Bench) -> None:

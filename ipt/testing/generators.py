@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ipt.core.operator import Generator
-from ipt.testing.bench import COMMON, first_taken
+from ipt.testing.bench import COMMON, first_taken, pickled
 from ipt.testing.measures import difference, finite, global_generators_untouched
 from ipt.testing.promises import Check, Promise, at_most, require
 
@@ -71,8 +70,7 @@ def _distinct(bench: GeneratorBench) -> None:
 
 
 def _picklable(bench: GeneratorBench) -> None:
-    copy = pickle.loads(pickle.dumps(bench.component))
-    found = difference(copy.sample(SEEDS, bench.shape), bench.draw())
+    found = difference(pickled(bench.component).sample(SEEDS, bench.shape), bench.draw())
     at_most(found, ROUNDING, "difference between a generator's draw and its pickled copy's, of its largest value")
 
 

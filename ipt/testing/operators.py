@@ -50,7 +50,8 @@ def _shapes(bench: OperatorBench) -> None:
     for name, spec in bench.specs.items():
         good = isinstance(spec, ParameterSpec) and len(spec.shape) == 3 and min(spec.shape) >= 1
         require(good, f"{name} is declared as {spec!r}, not as a ParameterSpec of shape (channels, height, width)")
-        require(spec.range is None or spec.range[0] < spec.range[1], f"{name} has the range {spec.range}: low < high")
+        ordered, remedy = spec.range is None or spec.range[0] < spec.range[1], "write range=(lowest, highest value)"
+        require(ordered, f"{name} has the range {spec.range}: low < high", remedy)
         require(
             name.isidentifier() and name != IMAGE, f"{name!r} cannot be a parameter's name: forward takes it by name"
         )
@@ -209,16 +210,17 @@ PROMISES = (
         after=("derivatives",),
     ),
     Promise(
-        "constrain-idempotent",
-        "what `constrain` gives is valid: constraining it again changes nothing",
-        "make it a projection: clip first and normalise last, and test it on its own result",
-        _constrain_idempotent,
-    ),
-    Promise(
         "constrain-finite",
         "`constrain` makes something finite and usable of anything, zeros and negative values included",
         "keep divisors away from 0 (clamp(min=...)) and clip parameters to the range in which forward is finite",
         _constrain_finite,
+    ),
+    Promise(
+        "constrain-idempotent",
+        "what `constrain` gives is valid: constraining it again changes nothing",
+        "make it a projection: clip first and normalise last, and test it on its own result",
+        _constrain_idempotent,
+        after=("constrain-finite",),
     ),
     Promise(
         "image-step",

@@ -15,7 +15,14 @@ RAISED = "correct what the message says; `ipt.testing` calls it as a solve does"
 
 
 class Shortfall(Exception):
-    """What was found of a promise that is not kept: the measured number and its limit."""
+    """What was found of a promise that is not kept: the measured number and its limit.
+
+    mend: what to do about it, where the promise's own remedy does not say.
+    """
+
+    def __init__(self, found: str, mend: str = ""):
+        super().__init__(found)
+        self.mend = mend
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ class Check:
         try:
             self.promise.trial(self.bench)
         except Shortfall as found:
-            raise BrokenPromise(self.component, self.promise, str(found), self.promise.mend) from None
+            raise BrokenPromise(self.component, self.promise, str(found), found.mend or self.promise.mend) from None
         except (SkipTest, MemoryError):
             raise
         except Exception as error:
@@ -76,10 +83,10 @@ def at_most(measured: float, limit: float, what: str) -> None:
         raise Shortfall(f"{what}: {measured:.3g}, at most {limit:.3g} is allowed.")
 
 
-def require(kept: bool, found: str) -> None:
+def require(kept: bool, found: str, mend: str = "") -> None:
     """Shortfall, saying what was found, unless kept."""
     if not kept:
-        raise Shortfall(f"{found}.")
+        raise Shortfall(f"{found}.", mend)
 
 
 def skip(reason: str) -> NoReturn:

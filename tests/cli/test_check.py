@@ -270,6 +270,21 @@ class Undeclared(Plain):
         return {"gain": parameters["gain"].round()}
 
 
+class Divides(Plain):
+    def constrain(self, parameters):
+        return {"gain": parameters["gain"] / parameters["gain"].abs()}
+
+
+class Backwards(Plain):
+    def parameters(self, image_shape):
+        return {"gain": ipt.ParameterSpec((1, 1, 1), "factor", range=(2, 0.2))}
+
+
+class Inner(Plain):
+    def __init__(self):
+        self.curve = lambda value: value
+
+
 class Echo(ipt.Prior):
     def normalization(self, shape):
         return ipt.Normalization(shape, shape, 0.5, 0.5)
@@ -286,6 +301,12 @@ class Fails(Echo):
 class Normal(Echo):
     def denoise(self, noisy, sigma):
         return noisy / (1 + 4 * sigma**2)
+
+
+class Overflows(Normal):
+    def denoise(self, noisy, sigma):
+        weight = torch.exp(noisy / sigma**2)
+        return noisy * weight / weight
 
 
 class Detached(Normal):
@@ -329,13 +350,13 @@ def ipt_guidance():
 
 @ipt.hookimpl
 def ipt_operators():
-    for kind in (Raises, Crops, Single, Random, Ignores, Rounds, Batch, Steps, Undeclared):
+    for kind in (Raises, Crops, Single, Random, Ignores, Rounds, Batch, Steps, Undeclared, Divides, Backwards, Inner):
         yield ipt.Component(kind.__name__.lower(), kind, "a fault")
 
 
 @ipt.hookimpl
 def ipt_priors():
-    for kind in (Echo, Fails, Detached, Crossed):
+    for kind in (Echo, Fails, Detached, Crossed, Overflows):
         yield ipt.Component(kind.__name__.lower(), kind, "a fault")
 """
 CAUSES = {
@@ -350,6 +371,10 @@ CAUSES = {
     "undeclared": ("derivatives", "derivative of forward", "ParameterSpec.discrete"),
     "detached": ("derivatives", "derivative of denoise", "differentiable = False"),
     "crossed": ("shapes", "must match the size of tensor", "correct what the message says"),
+    "divides": ("constrain-finite", "NaN or infinite", "keep divisors away from 0"),
+    "backwards": ("shapes", "low < high", "range=(lowest, highest value)"),
+    "inner": ("picklable", "It cannot be pickled", "no lambda"),
+    "overflows": ("finite", "denoise", "divide by sigma"),
     "uphill": ("lowers-misfit", "norm of the residual", "a wrong sign"),
     "echo": ("conditional-mean", "as denoise follows noisy", "return an estimate of clean"),
     "fails": ("shapes", "faulty_parts.py, line", "correct what the message says"),
