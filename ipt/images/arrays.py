@@ -63,16 +63,17 @@ def like(picture: Picture, given: np.ndarray | Tensor) -> Any:
 
     Args:
         picture: With the depth of `given`, as `from_array` made it.
-        given: What the array is to be like, by which it has two dimensions or three.
+        given: What the array is to be like, by which a picture of one channel has two dimensions or three.
     """
     floats = torch.is_floating_point(given) if isinstance(given, Tensor) else given.dtype.kind == "f"
     planes = [picture.pixels.clamp(0, 1) if picture.span is None else picture.numbers]
     planes += [] if picture.alpha is None else [picture.alpha]
     values = torch.cat(planes).permute(1, 2, 0).numpy() if floats else picture.levels()
-    values = values[:, :, 0] if given.ndim == 2 else values
+    flat = given.ndim == 2 and values.shape[2] == 1
+    values = values[:, :, 0] if flat else values
     if isinstance(given, np.ndarray):
         return np.ascontiguousarray(values.astype(given.dtype))
-    values = values if given.ndim == 2 else np.moveaxis(values, -1, 0)
+    values = values if flat else np.moveaxis(values, -1, 0)
     return torch.from_numpy(np.ascontiguousarray(values)).to(given.device, given.dtype)
 
 

@@ -18,7 +18,7 @@ from ipt.images.outcomes import Progress
 from ipt.plugins.faults import place
 from ipt.sampling import regional
 from ipt.sampling.multiscale import Level, Multiscale
-from ipt.solve.verdict import LIKELY
+from ipt.solve.verdict import LIKELY, residual_rms
 
 
 @dataclass(frozen=True)
@@ -189,25 +189,45 @@ class Draws:
                     batch = Batch(start, stop, state, (*(batch.trace if batch else ()), state.residual))
                     if save is not None:
                         save([*before, batch], stop == len(self) and state.finished)
-                    if progress is not None:
-                        progress(self._progress(problem, state, len(before), count))
+                    if progress is not None and not state.finished:
+                        residual = state.residual.cpu()
+                        progress(self._progress(problem, state, residual, len(before), count))
         except ValueError as error:
             raise error if isinstance(error, IptError) else IptError(f"{error}{place(error)}") from error
         if batch is None:
             raise IptError("the schedule has no steps; set steps=")
-        return batch, self.solver.solution(problem, batch.state, batch.trace)
+        solution = self.solver.solution(problem, batch.state, batch.trace)
+        if progress is not None:
+            progress(
+                self._progress(problem, batch.state, self._residuals(problem, solution, start), len(before), count)
+            )
+        return batch, solution
 
-    def _progress(self, problem: tuple[Level, ...], state: State, before: int, count: int) -> Progress:
-        """How far the draws are, after `before` of `count` batches."""
+    def _residuals(self, problem: tuple[Level, ...], solution: Solution, start: int) -> Tensor:
+        """Those of which a verdict tells, of draws that are done, (B,)."""
+        observation, operator = problem[-1].problem.observation, problem[-1].problem.operator
+        with torch.no_grad():
+            residual = observation.residual(operator.forward(solution.whole, **solution.parameters))
+        found = []
+        for number, (one, (task, _)) in enumerate(zip(residual, self.all[start:], strict=False)):
+            parameters = {name: value[number] for name, value in solution.parameters.items()}
+            trusted = None if task.mask is None else task.mask[0]
+            found.append(residual_rms(operator, one, trusted, parameters, solution.whole.shape[1:]))
+        return torch.tensor(found)
+
+    def _progress(
+        self, problem: tuple[Level, ...], state: State, residual: Tensor, before: int, count: int
+    ) -> Progress:
+        """How far the draws are, with these residuals, after `before` of `count` batches."""
 
         def estimate() -> dict[str, Tensor]:
             return {name: value[0].cpu() for name, value in self.solver.estimate(problem, state).items()}
 
-        noise = problem[-1].problem.observation.noise.flatten()
+        noise = problem[-1].problem.observation.noise.flatten().cpu()
         return Progress(
             done=before * state.total + state.index,
             total=count * state.total,
-            residual=float((state.residual / noise).square().mean().sqrt()),
+            residual=float((residual / noise).square().mean().sqrt()),
             share=(before + self.solver.share(problem, state)) / count,
             estimate=estimate,
         )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Framed, MeasurementSpec, ability
+from ipt.core.abilities import MeasurementSpec
 from ipt.core.errors import IptError
 from ipt.core.solver import Solution
 from ipt.images.files import Picture
@@ -23,7 +23,7 @@ from ipt.solve.draws import SamplingTask
 from ipt.solve.metrics import against_truth
 from ipt.solve.options import LINEAR
 from ipt.solve.prepare import ImageTask, PreparedImage
-from ipt.solve.verdict import LIKELY, interior_rms, verdict
+from ipt.solve.verdict import LIKELY, residual_rms, verdict
 
 _DIVERGED = 100.0
 """A picture lies in 0..1; so far outside, what would be written is only its clipping."""
@@ -94,10 +94,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         drawn = encoded(drawn)
     result = prepared.measured.with_pixels(drawn[list(shown.draws)].mean(0))
     parameters = {name: value[0].cpu() for name, value in shown.parameters.items()}
-    if trusted is not None or ability(operator, Framed) is not None:
-        inside = float((residual.square().sum() / (residual.numel() if trusted is None else trusted.sum())).sqrt())
-    else:
-        inside = interior_rms(residual, parameters, shown.whole.shape[1:])
+    inside = residual_rms(operator, residual, trusted, parameters, shown.whole.shape[1:])
     metrics: dict[str, float] = {}
     if task.truth is not None and prepared.reference is not None:
         unknown = {name: value for name, value in parameters.items() if name not in sampling.known and not fitted.side}

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ipt.core.abilities import Framed, ability
+from ipt.core.operator import ParametricOperator
 from ipt.linalg.norms import rms
 
 LIKELY = 0.5
@@ -72,6 +74,30 @@ def verdict(ratio: float, noise: float, probability: float | None = None, doubt:
 def is_good(verdict: str) -> bool:
     """Whether the words of `verdict` say that all is well."""
     return verdict.startswith(("fits:", "likely right"))
+
+
+def residual_rms(
+    operator: ParametricOperator,
+    residual: Tensor,
+    trusted: Tensor | None,
+    parameters: Mapping[str, Tensor],
+    image_shape: Sequence[int],
+) -> float:
+    """Root mean square of the residual that a verdict is about.
+
+    Of all that was measured where the image reaches beyond the frame or a mask says what that is; else of the interior.
+
+    Args:
+        operator: the forward model.
+        residual: measurement - prediction, (C, H, W), 0 where nothing was measured.
+        trusted: 1 where it was, 0 elsewhere, (1 or C, H, W); None: everywhere.
+        parameters: (C, H, W) each, by name.
+        image_shape: (C, H, W), with what lies around the frame.
+    """
+    if trusted is None and ability(operator, Framed) is None:
+        return interior_rms(residual, parameters, image_shape)
+    count = residual.numel() if trusted is None else trusted.expand_as(residual).sum()
+    return float((residual.square().sum() / count).sqrt())
 
 
 def interior_rms(residual: Tensor, parameters: Mapping[str, Tensor], image_shape: Sequence[int]) -> float:

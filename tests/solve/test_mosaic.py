@@ -79,6 +79,12 @@ def test_a_mosaic_comes_out_in_colour(mosaic):
     task = ImageTask(files.read(mosaic / "raw" / "face.png"), "face.png", noise=0.01)
     own = solve_picture(made, task)
     assert torch.allclose(own.picture.pixels.clamp(0, 1), found.pixels, atol=1e-4)
+    quick = {"steps": STEPS, "noise": 0.01, "precision": "fp32"}
+    restored = ipt.restore("raw/face.png", "mosaic", **quick)
+    assert np.array_equal(restored.picture, found.levels())
+    given = files.read(mosaic / "raw" / "face.png").pixels[0]
+    restored = ipt.restore(given, "mosaic", name="face.png", **{**quick, "steps": 2})
+    assert restored.picture.shape == (3, 64, 64) and restored.picture.dtype == given.dtype
 
 
 def test_a_mosaic_stored_as_colour_is_one_measurement(mosaic):

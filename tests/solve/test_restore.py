@@ -147,6 +147,17 @@ def test_progress_and_the_files_of_a_result(saved, tmp_path):
     write_report(out)
 
 
+@pytest.mark.parametrize("border", ["unknown", "circular"])
+def test_the_last_residual_that_progress_hears_is_the_verdict_s(border):
+    heard: list[Progress] = []
+    settings = {"operator.border": border, "operator.kernel_size": 9}
+    given = {"prior": {"image": "gaussian", "kernel": "gaussian"}, "steps": 3, "effort": 1, "noise": 0.02}
+    found = ipt.restore(photograph(32), progress=heard.append, settings=settings, **given)
+    record = found.details.record
+    assert heard[-1].residual == pytest.approx(record["residual_inside"] / found.details.noise, rel=1e-5)
+    assert f"{heard[-1].residual:.2f} times" in record["verdict"]
+
+
 def test_what_is_believed_can_be_seen_on_the_way_and_an_exception_ends_the_solve():
     class Enough(Exception):
         pass
