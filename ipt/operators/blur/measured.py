@@ -1,4 +1,4 @@
-"""A measurement where the steps of `blur` and `turbulence` need it: on the periodic grid, decorrelated, double."""
+"""A measurement where the steps of `blur` and `turbulence` need it: on the periodic grid, decorrelated."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ipt.core.abilities import Belief
 from ipt.core.observation import Observation
 from ipt.linalg.spectra import to_luma_chroma
 from ipt.operators.blur.padded_frame import PaddedFrame
 
+SINGLE = 0.1
+"""Noise level of the image, of 0..1, from which on steps in single precision agree with double (docs/method.md)."""
 _TAPER = 8
 """Pixels."""
 
@@ -69,6 +72,9 @@ def squared(spectrum: Tensor) -> Tensor:
     return spectrum.real.square() + spectrum.imag.square()
 
 
-def double(like: Tensor) -> torch.dtype:
-    """Double precision, but on Apple's GPUs, which have none."""
-    return like.dtype if like.device.type == "mps" else torch.float64
+def arithmetic(image: Belief) -> torch.dtype:
+    """Double precision while the image's noise is high, and the steps' systems badly conditioned; then the image's own.
+
+    Apple's GPUs have no double.
+    """
+    return image.mean.dtype if image.mean.device.type == "mps" or image.sigma <= SINGLE else torch.float64

@@ -34,7 +34,7 @@ from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators.blur.centring import doubled, moved, moved_kernel, off_centre, rescaled
 from ipt.operators.blur.evidence import assessments, evidence
 from ipt.operators.blur.locality import LEAST, locality
-from ipt.operators.blur.measured import Measured, double
+from ipt.operators.blur.measured import Measured, arithmetic
 from ipt.operators.blur.padded_frame import PaddedFrame
 from ipt.operators.blur.steps import solve_image, solve_kernel
 
@@ -243,8 +243,7 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         if without_whole_pixels(observation):
             return None
         padded = self.padded(image.mean, parameters["kernel"])
-        # Many iterations enlarge every digit's error: in single precision an image would depend on its batch.
-        measured = Measured.on(padded, observation, double(image.mean))
+        measured = Measured.on(padded, observation, arithmetic(image))
         return solve_image(padded, measured, image, parameters["kernel"], beliefs.get("kernel"))
 
     def parameter_step(
@@ -253,7 +252,7 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         if without_whole_pixels(observation):
             return None
         padded = self.padded(image.mean, parameters["kernel"].mean)
-        measured = Measured.on(padded, observation, double(image.mean))
+        measured = Measured.on(padded, observation, arithmetic(image))
         return {"kernel": solve_kernel(padded, measured, image, parameters["kernel"])}
 
 

@@ -20,7 +20,7 @@ from ipt.core.abilities import Belief, Framed, Linear, MultiFrame, Resizable
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import IMAGE, Known, ParameterSpec, ParametricOperator, Unknowns
-from ipt.operators.blur.measured import Measured, double
+from ipt.operators.blur.measured import Measured, arithmetic
 from ipt.operators.blur.operator import Blur
 from ipt.operators.blur.steps import solve_kernel
 from ipt.operators.turbulence.optics import Optics
@@ -150,7 +150,7 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Init
         if "kernel" in parameters:
             seen = replace(image, mean=self.warp(each, tilt))
             padded = self.blur.padded(each, parameters["kernel"].mean)
-            measured = Measured.on(padded, observation, double(each))
+            measured = Measured.on(padded, observation, arithmetic(seen))
             found["kernel"] = solve_kernel(padded, measured, seen, parameters["kernel"])
         if "tilt" in parameters:
             kernel = self.constrain({**given, **found})["kernel"]

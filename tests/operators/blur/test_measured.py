@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ipt.core.abilities import Belief
 from ipt.core.observation import Observation
+from ipt.linalg.covariances import Isotropic
 from ipt.linalg.spectra import to_luma_chroma
-from ipt.operators.blur.measured import Measured, double, squared
+from ipt.operators.blur.measured import SINGLE, Measured, arithmetic, squared
+from ipt.operators.blur.operator import Blur
 from ipt.operators.blur.padded_frame import PaddedFrame
 
 NOISE = torch.full((2, 1, 1, 1), 0.02)
@@ -54,6 +57,29 @@ def test_a_mask_that_is_all_edge_still_counts_somewhere():
     assert found.taper().amax((-2, -1)).flatten().tolist() == pytest.approx([1, 1])
 
 
-def test_powers_and_precision():
-    spectrum = torch.tensor([3 + 4j, -2j])
-    assert squared(spectrum).tolist() == [25, 4] and double(torch.zeros(1)) == torch.float64
+def test_powers():
+    assert squared(torch.tensor([3 + 4j, -2j])).tolist() == [25, 4]
+
+
+def believed(values: torch.Tensor, sigma: float) -> Belief:
+    return Belief(values, Isotropic.like(values, sigma), sigma)
+
+
+@pytest.mark.parametrize("sigma", [SINGLE, SINGLE / 4])
+def test_single_precision_is_enough_where_the_image_is_fine(sigma):
+    generator = torch.Generator().manual_seed(0)
+    operator, truth = Blur(9), torch.rand(1, 3, 56, 60, generator=generator)
+    kernel = torch.rand(1, 1, 9, 9, generator=generator)
+    kernel /= kernel.sum()
+    observation = Observation.checked(operator.forward(truth, kernel), torch.full((1, 1, 1, 1), 0.01))
+    near = truth + sigma * torch.randn(truth.shape, generator=generator)
+    found = []
+    for kind in (torch.float32, torch.float64):
+        image = believed(near.to(kind), sigma)
+        assert arithmetic(image) == kind
+        beliefs = {"kernel": believed(kernel / kernel.max(), sigma)}
+        solved = operator.parameter_step(observation, image, beliefs, {})["kernel"]
+        found.append((solved, operator.image_step(observation, image, {"kernel": kernel}, beliefs)))
+    for one, other in zip(*found, strict=True):
+        assert (one - other).abs().max() < 1e-4
+    assert arithmetic(believed(near, 2 * SINGLE)) == torch.float64
