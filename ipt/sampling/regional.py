@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
 from ipt.core.abilities import Belief, CoarseToFine, ExactSteps, Framed, Resizable, ability, framed_shape
@@ -147,16 +148,35 @@ def _explaining(problem: Problem, parameters: Unknowns) -> Tensor:
 
 
 def _measured(problem: Problem) -> Tensor:
-    """The measurement as an image (B, C, H, W), its outermost pixels going on around it; or its mean, as one."""
-    measurement, shape = problem.observation.measurement, problem.normalizations[IMAGE].physical_shape
+    """The measurement as an image (B, C, H, W); or its mean, as one.
+
+    Around it, and where nothing was measured, is the nearest pixel that was.
+    """
+    observation, shape = problem.observation, problem.normalizations[IMAGE].physical_shape
+    measurement = observation.measurement
     if measurement.shape[1:] != framed_shape(problem.operator, shape):
         return measurement.mean((1, 2, 3), keepdim=True).expand(-1, *shape)
+    if observation.mask is not None:
+        measurement = _filled(measurement, (observation.mask > 0).expand_as(measurement))
     framed = ability(problem.operator, Framed)
     if framed is None:
         return measurement
     rows, columns = framed.frame(shape)
     around = columns.start, shape[-1] - columns.stop, rows.start, shape[-2] - rows.stop
     return F.pad(measurement, around, mode="replicate")
+
+
+def _filled(values: Tensor, measured: Tensor) -> Tensor:
+    """Values (B, C, H, W), those that were not measured replaced by the nearest of their channel that was."""
+    filled = values.clone()
+    for index in (~measured).flatten(2).any(2).nonzero().tolist():
+        place = tuple(index)
+        if measured[place].any():
+            unknown = (~measured[place]).numpy(force=True)
+            nearest = ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True)
+            row, column = torch.from_numpy(nearest).to(values.device).long()
+            filled[place] = values[place][row, column]
+    return filled
 
 
 def operator_of(solver: Solver, region: tuple[int, ...], whole: tuple[int, ...]) -> ParametricOperator:

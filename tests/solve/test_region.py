@@ -154,3 +154,18 @@ def test_tiles_before_another_part_have_a_region_s_kernel_too():
     level = regional.remainder(solver, torch.zeros(1, 3, 90, 120), torch.tensor(0.01), None, found)
     assert level.problem.specs["kernel"].shape == (4, 9, 9)
     assert regional.first_state(level, [0], found).noisy["kernel"].shape == (1, 4, 9, 9)
+
+
+def test_what_was_not_measured_begins_as_what_is_around_it():
+    given = np.full((90, 120, 3), 0.6, np.float32)
+    mask = np.ones((90, 120))
+    mask[40:60, 70:100] = 0
+    given[40:60, 70:100] = 0
+    solver = ipt.build("blur", "gaussian", parameters={"kernel": "gaussian"}, settings=SIZE).solver
+    measurement, trusted = torch.from_numpy(given).permute(2, 0, 1)[None], torch.from_numpy(mask).float()[None, None]
+    level = regional.remainder(
+        solver, measurement, torch.full((1, 1, 1, 1), 0.01), trusted, {"kernel": torch.ones(1, 1, 9, 9) / 81}
+    )
+    state = regional.first_state(level, [0], {"kernel": torch.ones(1, 1, 9, 9)})
+    image = level.problem.normalizations["image"].physical(state.clean["image"])
+    assert image.shape == (1, 3, 98, 128) and (image - 0.6).abs().max() < 0.01
