@@ -13,7 +13,6 @@ from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
 from torch import Tensor
 
 from ipt.core.abilities import Belief, CoarseToFine, ExactSteps, Framed, Resizable, ability, framed_shape
@@ -150,7 +149,7 @@ def _explaining(problem: Problem, parameters: Unknowns) -> Tensor:
 def _measured(problem: Problem) -> Tensor:
     """The measurement as an image (B, C, H, W); or its mean, as one.
 
-    Around it, and where nothing was measured, is the nearest pixel that was.
+    Around it is its nearest pixel, and where nothing was measured the mean of the nearest that were.
     """
     observation, shape = problem.observation, problem.normalizations[IMAGE].physical_shape
     measurement = observation.measurement
@@ -167,15 +166,14 @@ def _measured(problem: Problem) -> Tensor:
 
 
 def _filled(values: Tensor, measured: Tensor) -> Tensor:
-    """Values (B, C, H, W), those that were not measured replaced by the nearest of their channel that was."""
-    filled = values.clone()
-    for index in (~measured).flatten(2).any(2).nonzero().tolist():
-        place = tuple(index)
-        if measured[place].any():
-            unknown = (~measured[place]).numpy(force=True)
-            nearest = ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True)
-            row, column = torch.from_numpy(nearest).to(values.device).long()
-            filled[place] = values[place][row, column]
+    """Values (B, C, H, W), those that were not measured replaced by the mean of the nearest that were."""
+    seen = measured.to(values)
+    filled, unknown, reach = values * seen, measured.flatten(2).any(2)[..., None, None] & ~measured, 1
+    while unknown.any():
+        near, total = (F.avg_pool2d(each, 2 * reach + 1, 1, reach) for each in (seen, filled))
+        found = unknown & (near > 0)
+        filled, seen = torch.where(found, total / near.clamp(min=1e-12), filled), torch.where(found, 1.0, seen)
+        unknown, reach = unknown & ~found, 2 * reach
     return filled
 
 
