@@ -96,6 +96,8 @@ def solve(options: argparse.Namespace, ratio: float, rows: list[dict]) -> None:
     import ipt
     from ipt.cli.kinds import settings
     from ipt.operators.frames import Frames
+    from ipt.solve.draws import SamplingTask
+    from ipt.solve.weighing import weighed
 
     paths = sorted(options.pictures.glob("*.jpg"))
     chosen = [paths[index * len(paths) // options.count] for index in range(options.count)]
@@ -105,11 +107,14 @@ def solve(options: argparse.Namespace, ratio: float, rows: list[dict]) -> None:
     )  # fmt: skip
     solver = ipt.Multiscale(replace(built.solver, operator=Frames(built.solver.operator, options.frames)))
     for index, path in enumerate(chosen):
+        if options.only is not None and index not in options.only:
+            continue
         true = burst(path, index, options.frames, ratio)
         measured = true["measured"].flatten(0, 1)[None].to(options.device)
         known = {"kernel": true["kernel"][None].to(options.device)} if options.kernel else {}
         began = time.perf_counter()
-        solution = solver.solve(measured, NOISE, known, seeds=[index])
+        task = weighed(SamplingTask(solver.solver, measured, NOISE, known, (index,)))
+        solution = solver.solve(measured, task.noise, known, task.seeds, task.mask)
         found = {"image": solution.image[0], **{name: value[0] for name, value in solution.parameters.items()}}
         numbers = row({name: value.cpu() for name, value in found.items()}, true)
         rows.append({"picture": path.name, "d_over_r0": ratio, "seconds": time.perf_counter() - began, **numbers})
@@ -136,6 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--only", type=int, nargs="+", help="numbers of the pictures, from 0; others are left out")
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--d-over-r0", type=float, nargs="+", default=[2.0, 4.0])
     parser.add_argument("--prior", default="natural")

@@ -72,16 +72,11 @@ def blind_deblurring() -> str:
 
 def turbulence() -> str:
     files = (
-        ("patches_proximal", "all, `proximal`, 100 steps"),
-        ("patches_proximal_50_steps", "all, `proximal`, 50 steps"),
-        ("patches_blur_alone", "tilt ignored, `proximal`, 100 steps"),
-        ("patches_dps", "all, `dps`, 1000 steps"),
-        ("patches_1_frame", "all, `proximal`, 50 steps"),
-        ("patches_8_frames", "all, `proximal`, 50 steps"),
-        ("kolmogorov_default", "all, `proximal`, 100 steps"),
-        ("kolmogorov_blur_alone", "tilt ignored, `proximal`, 100 steps"),
-        ("kolmogorov_1_frame", "all, `proximal`, 50 steps"),
-        ("kolmogorov_8_frames", "all, `proximal`, 50 steps"),
+        ("patches_told", "all, the kind of field told"),
+        ("patches", "all"),
+        ("patches_ignored", "tilt ignored"),
+        ("kolmogorov", "all"),
+        ("kolmogorov_ignored", "tilt ignored"),
     )
     rows = []
     for name, by in files:
@@ -92,7 +87,7 @@ def turbulence() -> str:
         scores = [mean(each, key, 1) for key in ("psnr_measurement", "psnr", "psnr_registered")]
         rows.append([fields, str(options["frames"]), by, str(len(each)), *scores, *tilt])
     return lines(
-        ["fields", "frames", "solved for, by", "faces", "measured", "PSNR", "registered", "tilt", "zeros"], rows
+        ["fields", "frames", "solved for", "faces", "measured", "PSNR", "registered", "tilt", "zeros"], rows
     )
 
 

@@ -24,7 +24,6 @@ from torch import Tensor
 from ipt.core.abilities import Belief
 from ipt.core.observation import Observation
 from ipt.linalg.conjugate_gradients import conjugate_gradients
-from ipt.linalg.covariances import Isotropic
 from ipt.linalg.fields import cosines
 from ipt.linalg.spectra import from_luma_chroma, to_luma_chroma
 from ipt.operators.blur.measured import Measured, squared
@@ -123,17 +122,6 @@ def _own(tilts: Tensor, frames: int) -> Tensor:
     return down.T @ (rough * (down @ tilts @ right.T)) @ right
 
 
-def _unexplained(belief: Belief, frames: int) -> Tensor:
-    """Variance of what the tilt may do to a picture that is not the picture's own shape, (B F, 1, 1, 1)."""
-    variance = belief.covariance.variance.mean((-3, -2, -1), keepdim=True)
-    if frames > 1 or isinstance(belief.covariance, Isotropic):
-        return variance
-    # Coefficients of one size, the basis being orthonormal, have the energy that random ones have on average.
-    whole = belief.covariance.root(torch.ones_like(belief.mean))
-    share = _own(whole, frames).square().mean((-3, -2, -1), keepdim=True)
-    return variance * share / whole.square().mean((-3, -2, -1), keepdim=True)
-
-
 def solve_image(
     optics: Optics, observation: Observation, belief: Belief, kernel_belief: Belief | None, tilt_belief: Belief | None
 ) -> Tensor:
@@ -165,10 +153,11 @@ def solve_image(
         remaining = sharing * known.remaining(padded).repeat_interleave(sharing, 0)
         noise = noise + power * LOCKED * remaining
     disturbance: Tensor | float = 0.0
-    if tilt_belief is not None:
+    # Of a single exposure what a tilt does is the picture's own shape: doubting its edges would only blur them.
+    if tilt_belief is not None and frames > 1:
         slope = optics.blurred(optics.warped(each(start))[:, :1])
         slope = torch.stack(torch.gradient(slope, dim=(-2, -1))).square().sum(0)
-        disturbance = _unexplained(tilt_belief, frames) * slope
+        disturbance = tilt_belief.covariance.variance.mean((-3, -2, -1), keepdim=True) * slope
     weight = Weight.of(optics, observation, noise, disturbance)
     seen = weight.confidence.square().mean((-2, -1), keepdim=True) * squared(optics.transfer) / noise
     total = added(seen, frames)
