@@ -86,9 +86,7 @@ def turbulence() -> str:
         tilt = ["", ""] if options["solve"] == "blur" else [mean(each, "epe", 3), mean(each, "epe_zero", 3)]
         scores = [mean(each, key, 1) for key in ("psnr_measurement", "psnr", "psnr_registered")]
         rows.append([fields, str(options["frames"]), by, str(len(each)), *scores, *tilt])
-    return lines(
-        ["fields", "frames", "solved for", "faces", "measured", "PSNR", "registered", "tilt", "zeros"], rows
-    )
+    return lines(["fields", "frames", "solved for", "faces", "measured", "PSNR", "registered", "tilt", "zeros"], rows)
 
 
 def known_kernel() -> str:
