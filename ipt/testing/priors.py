@@ -115,9 +115,8 @@ def _conditional_mean(bench: PriorBench) -> None:
     """
     if bench.samples is None:
         _forgets(bench)
-        skip(
-            "no samples of what it describes were given, nor a generator: behind much noise it says little, as it should"
-        )
+        reason = "no samples of what it describes were given, nor a generator"
+        skip(f"{reason}; behind much noise it says little, as it should")
     require(len(bench.samples) >= 32, f"{len(bench.samples)} samples are too few to tell")
     for sigma in (0.1, 0.5, 2.0):
         noisy = bench.noisy(sigma)
