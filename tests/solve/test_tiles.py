@@ -13,6 +13,7 @@ from ipt.core.solver import Solution
 from ipt.operators.blur import Blur
 from ipt.solve import batches, tiles
 from ipt.solve import region as regions
+from ipt.solve.draws import Batch, SamplingTask
 from ipt.solve.tiles import Spans, Tiling
 from tests.solve.test_region import PRIORS, SIZE, blurred
 
@@ -77,6 +78,19 @@ def test_a_picture_in_tiles_from_a_region(monkeypatch):
     assert shares == sorted(shares) and shares[-1] == 1
     gradients = [np.abs(np.diff(one, axis=1)).mean() for one in (measured, found.picture)]
     assert gradients[1] > 1.2 * gradients[0]
+
+
+def test_tiles_go_on_where_they_were(monkeypatch):
+    monkeypatch.setattr(batches, "SIDE", 90)
+    solver = ipt.build("blur", "gaussian", parameters={"kernel": "gaussian"}, settings=SIZE, steps=6).solver
+    measurement = torch.from_numpy(blurred(90, 120)).permute(2, 0, 1)[None]
+    task = SamplingTask(solver, measurement, 0.01, {}, (3, 4), region=(slice(10, 70), slice(20, 80)))
+    saved: list[list[Batch]] = []
+    (whole,) = batches.solve_tasks([task], batches.BatchSizer(2), save=lambda found, last: saved.append(list(found)))
+    assert whole.image.shape == (2, 3, 90, 120) and max(map(len, saved)) == 2
+    for begun in (saved[0], saved[len(saved) // 2], saved[-2]):
+        (again,) = batches.solve_tasks([task], batches.BatchSizer(2), begun=begun)
+        assert torch.equal(again.image, whole.image)
 
 
 def test_a_large_picture_has_a_region_by_itself_and_may_be_solved_together(monkeypatch):
