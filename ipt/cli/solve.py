@@ -29,7 +29,7 @@ from ipt.cli.options import (
 )
 from ipt.folder.options import ExecutionOptions
 from ipt.folder.shards import Shard, under_torchrun
-from ipt.images.choices import FIT_CHOICES, FORMAT_CHOICES, LIGHT_CHOICES
+from ipt.images.choices import DOUBTFUL_CHOICES, FIT_CHOICES, FORMAT_CHOICES, LIGHT_CHOICES
 from ipt.images.noise import NoiseOption
 from ipt.priors.precision import PRECISIONS
 from ipt.solve.options import AUTO, SolveOptions
@@ -132,6 +132,13 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
     None,
     "Solve the picture's light (sRGB undone) or its values; auto: light of raw files, else values.",
 )
+@option(
+    SolveOptions,
+    "--doubtful",
+    click.Choice(DOUBTFUL_CHOICES),
+    None,
+    "A result that is likely wrong is mixed with the input, by how likely it is right, or shown as it is.",
+)
 @option(SolveOptions, "--format", click.Choice(FORMAT_CHOICES), None, "Of the results; same: each as its input.")
 @option(SolveOptions, "--device", kinds.text, "NAME", "auto, cpu, cuda ...")
 @option(
@@ -185,6 +192,7 @@ def solve(
     region: tuple[int, int, int, int] | str,
     fit: str,
     light: str,
+    doubtful: str,
     format: str,
     device: str,
     precision: str,
@@ -226,6 +234,7 @@ def solve(
         region=region,
         fit=fit,
         light=light,
+        doubtful=doubtful,
         format=format,
         origins=origins(),
     )

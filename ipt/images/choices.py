@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 FIT_CHOICES = ("error", "resize", "crop", "tile")
 LIGHT_CHOICES = ("auto", "linear", "display")
+DOUBTFUL_CHOICES = ("mix", "show")
 FORMAT_CHOICES = ("png", "same", "tiff", "jpeg", "npy", "npz")
 RAW_SUFFIXES = tuple(
     ".dng .nef .nrw .cr2 .cr3 .crw .arw .sr2 .srf .raf .orf .rw2 .pef .srw .3fr .iiq .erf .kdc .mrw .x3f".split()

@@ -13,6 +13,7 @@ from ipt.plugins.run_options import RunOptions
 
 AUTO = "auto"
 NONE = "none"
+MIX = "mix"
 LINEAR = "linear"
 PINNED = "pinned"
 """What a run.yaml says besides its options (`ipt.folder.pins`)."""
@@ -48,6 +49,8 @@ class SolveOptions(RunOptions):
         fit: what happens to a picture that the prior does not take: one of `ipt.images.choices.FIT_CHOICES`.
         light: in what a picture is solved: "linear" (its light, of which the values are the sRGB encoding), "display"
             (its values), "auto": linear for what a camera's raw file holds, else display.
+        doubtful: what is written of a result that is likely wrong: "mix", of it as much as is likely right, and of the
+            input the rest, or "show", all of it.
         format: of the results, one of `ipt.images.choices.FORMAT_CHOICES`.
         recursive: whether the subfolders of a folder are taken too.
     """
@@ -74,6 +77,7 @@ class SolveOptions(RunOptions):
     region: tuple[int, int, int, int] | str = AUTO
     fit: str = "error"
     light: str = AUTO
+    doubtful: str = MIX
     format: str = "png"
     recursive: bool = False
     origins: Mapping[str, str] = field(default_factory=dict)

@@ -57,6 +57,7 @@ class ImageTask:
         region: as of `SolveOptions`.
         fit: what happens to a picture that the prior does not take, one of `ipt.images.choices.FIT_CHOICES`.
         light: as of `SolveOptions`.
+        doubtful: as of `SolveOptions`.
         format: of the result, as of `SolveOptions`.
         effort: draws at most, if one sample is asked for and the operator can tell that it is likely wrong.
         motions: of the camera, one of each exposure, where these were brought onto the first.
@@ -74,6 +75,7 @@ class ImageTask:
     region: Region | str = SolveOptions.region
     fit: str = SolveOptions.fit
     light: str = SolveOptions.light
+    doubtful: str = SolveOptions.doubtful
     effort: int = SolveOptions.effort
     format: str = SolveOptions.format
     motions: tuple[Motion, ...] = ()
@@ -103,6 +105,7 @@ class ImageTask:
             region=options.region,
             fit=options.fit,
             light=options.light,
+            doubtful=options.doubtful,
             effort=options.effort,
             format=options.format,
         )

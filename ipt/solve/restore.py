@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ipt.core.errors import Misuse
 from ipt.core.operator import IMAGE
-from ipt.images.choices import FIT_CHOICES, LIGHT_CHOICES
+from ipt.images.choices import DOUBTFUL_CHOICES, FIT_CHOICES, LIGHT_CHOICES
 from ipt.images.measurements import measured
 from ipt.images.noise import Poisson
 from ipt.images.outcomes import Progress
@@ -117,6 +117,7 @@ def restore(
     region: Region | str = SolveOptions.region,
     fit: str = SolveOptions.fit,
     light: str = SolveOptions.light,
+    doubtful: str = SolveOptions.doubtful,
     device: str = AUTO,
     precision: str = AUTO,
     name: str | None = None,
@@ -148,6 +149,8 @@ def restore(
         clipped: highlights from this value on are not trusted; "auto" finds it, "none" trusts all.
         light: what is solved: "linear" (the light whose sRGB encoding the picture is), "display" (its values),
             or "auto" (light of cameras' raw files, else values).
+        doubtful: what is returned where it is likely wrong: "mix", as much of it as is likely to be right, and of the
+            input the rest, or "show", all of it. The draws are never mixed.
         region: (x, y, width, height) in pixels: the parameters are found there, and all of the picture is solved with
             them, which corrects them; "auto": a region is chosen in a large picture; "none": all is solved together.
         fit: what happens to a picture of a size that the prior does not take: "error", "resize", "crop" or "tile".
@@ -161,7 +164,7 @@ def restore(
     Raises:
         IptError: an argument that cannot be, a file that cannot be read, a picture that cannot be solved.
     """
-    _check(noise, samples, effort, fit, light, precision)
+    _check(noise, samples, effort, fit, light, precision, doubtful)
     priors = prior if isinstance(prior, Mapping) else {} if prior is None else {IMAGE: prior}
     parameters = {unknown: parameter_of(unknown, value) for unknown, value in (known or {}).items()}
     options = SolveOptions(
@@ -183,6 +186,7 @@ def restore(
         region=region,
         fit=fit,
         light=light,
+        doubtful=doubtful,
     )
     if name is None:
         name = options.input[0].name if options.input else "image"
@@ -208,7 +212,7 @@ def restore(
     )
 
 
-def _check(noise: object, samples: int, effort: int, fit: str, light: str, precision: str) -> None:
+def _check(noise: object, samples: int, effort: int, fit: str, light: str, precision: str, doubtful: str) -> None:
     if isinstance(noise, float | int) and not noise > 0:
         raise Misuse(f"noise= is a standard deviation above 0 of pictures in 0..1, or None, not {noise!r}")
     for name, number in (("samples", samples), ("effort", effort)):
@@ -217,6 +221,7 @@ def _check(noise: object, samples: int, effort: int, fit: str, light: str, preci
     for name, word, words in (
         ("fit", fit, FIT_CHOICES),
         ("light", light, LIGHT_CHOICES),
+        ("doubtful", doubtful, DOUBTFUL_CHOICES),
         ("precision", precision, PRECISIONS),
     ):
         if word not in words:

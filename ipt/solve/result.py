@@ -21,7 +21,7 @@ from ipt.operators.frames import Frames
 from ipt.solve.choice import chosen
 from ipt.solve.draws import SamplingTask
 from ipt.solve.metrics import against_truth
-from ipt.solve.options import LINEAR
+from ipt.solve.options import LINEAR, MIX
 from ipt.solve.prepare import ImageTask, PreparedImage
 from ipt.solve.verdict import LIKELY, residual_rms, verdict
 
@@ -92,7 +92,9 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
     drawn = torch.stack([as_it_came(fitted.restore(one), prepared.channels) for one in solution.image.cpu()])
     if prepared.linear:
         drawn = encoded(drawn)
-    result = prepared.measured.with_pixels(drawn[list(shown.draws)].mean(0))
+    pixels, measured = drawn[list(shown.draws)].mean(0), prepared.measured.pixels
+    share = _share(prepared, shown.probability) if pixels.shape == measured.shape else 1.0
+    result = prepared.measured.with_pixels(share * pixels + (1 - share) * measured)
     parameters = {name: value[0].cpu() for name, value in shown.parameters.items()}
     inside = residual_rms(operator, residual, trusted, parameters, shown.whole.shape[1:])
     metrics: dict[str, float] = {}
@@ -103,7 +105,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         truth = prepared.reference.pixels
         unknown = {name: value.repeat(frames if name in shared else 1, 1, 1) for name, value in unknown.items()}
         metrics = against_truth(result.pixels, truth, others, unknown, task.truth.parameters, frames)
-    judged = verdict(inside / prepared.noise, prepared.noise, shown.probability, shown.doubt)
+    judged = verdict(inside / prepared.noise, prepared.noise, shown.probability, shown.doubt, share)
     record = {
         "input": task.name,
         "source": task.frames[0].source,
@@ -128,6 +130,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         "verdict": str(judged),
         "advice": list(judged.advice),
         "probability": shown.probability,
+        "share": share,
         "likely": None if shown.probability is None else shown.probability >= LIKELY,
         "shown": [draw + 1 for draw in shown.draws],
         "draws": [
@@ -171,6 +174,17 @@ def _exposures(sampling: SamplingTask, frames: int) -> list[dict[str, float]]:
     levels = torch.as_tensor(sampling.noise).to(like).expand(1, *like.shape)[0]
     each = (one.unflatten(0, (frames, -1)).flatten(1) for one in (trusted, levels.square()))
     return [{"trusted": float(a.mean()), "noise": float(b.mean().sqrt())} for a, b in zip(*each, strict=True)]
+
+
+def _share(prepared: PreparedImage, probability: float | None) -> float:
+    """Of a result in the picture that shows it; the rest is the input.
+
+    Where it is likely wrong it is its probability: of a picture that is x if the kernel is right, and of which no more
+    than the input y is known if it is wrong, p x + (1 - p) y is the mean.
+    """
+    if probability is None or probability >= LIKELY or prepared.task.doubtful != MIX:
+        return 1.0
+    return probability if prepared.spec is None and len(prepared.task.frames) == 1 else 1.0
 
 
 def _corners(region: tuple[slice, slice] | None) -> list[int] | None:

@@ -38,7 +38,9 @@ class Verdict:
         return f"{self.headline}: {'; '.join((*self.findings, *self.advice))}"
 
 
-def verdict(ratio: float, noise: float, probability: float | None = None, doubt: str = "") -> Verdict:
+def verdict(
+    ratio: float, noise: float, probability: float | None = None, doubt: str = "", share: float = 1.0
+) -> Verdict:
     """What is to be thought of a result.
 
     Args:
@@ -46,6 +48,7 @@ def verdict(ratio: float, noise: float, probability: float | None = None, doubt:
         noise: that level, in 0..1.
         probability: that the parameters are right, where the operator can tell; None: the residual alone speaks.
         doubt: what seems to be wrong.
+        share: of the result in what is shown; the rest is the input.
     """
     found = f"the residual is {ratio:.2f} times the noise level"
     if probability is not None:
@@ -53,9 +56,13 @@ def verdict(ratio: float, noise: float, probability: float | None = None, doubt:
         findings = (doubt, found) if doubt else (found,)
         if probability >= LIKELY:
             return Verdict(f"likely right ({percent})", findings)
-        return Verdict(
-            f"likely wrong ({percent} that it is right)", findings, ("try another seed=, or more draws (effort=)",)
+        mixed = (
+            ("it is mixed with the input, so that nothing is ruined; doubtful=show shows it as it is",)
+            if share < 1
+            else ()
         )
+        advice = ("try another seed=, or more draws (effort=)", *mixed)
+        return Verdict(f"likely wrong ({percent} that it is right)", findings, advice)
     if ratio > _TOO_LARGE:
         return Verdict(
             "does not fit",

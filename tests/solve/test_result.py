@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ipt.core.abilities import Assessment
 from ipt.core.errors import IptError
 from ipt.core.solver import Solution, Solver
 from ipt.guidance.proximal import Proximal
@@ -62,6 +63,19 @@ def test_what_is_not_trusted_has_no_residual():
     result = image_result(ready, solution(ready.sampling.measurement, (LEVEL,)), 0.0)
     assert result.residual[:, :8].abs().max() == 0 and result.record["residual_inside"] == pytest.approx(LEVEL)
     assert result.record["trusted"] == pytest.approx(0.5) and torch.equal(result.mask, mask)
+
+
+@pytest.mark.parametrize(
+    ("probability", "doubtful", "share"), [(0.3, "mix", 0.3), (0.5, "mix", 1.0), (0.3, "show", 1.0)]
+)
+def test_what_is_likely_wrong_is_mixed_with_the_input(probability, doubtful, share):
+    ready = prepared(doubtful=doubtful)
+    found = replace(solution(ready.sampling.measurement, (LEVEL,)), assessments=[Assessment(probability, "rings")])
+    result = image_result(ready, found, 0.0)
+    torch.testing.assert_close(result.picture.pixels, ready.sampling.measurement[0] + share * LEVEL)
+    # The residual is that of what was found.
+    torch.testing.assert_close(result.residual, torch.full((3, 16, 20), -LEVEL))
+    assert result.record["share"] == share and ("doubtful=show" in result.record["verdict"]) == (share < 1)
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), 1e4])
