@@ -94,7 +94,9 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         drawn = encoded(drawn)
     pixels, measured = drawn[list(shown.draws)].mean(0), prepared.measured.pixels
     share = _share(prepared, shown.probability) if pixels.shape == measured.shape else 1.0
-    result = prepared.measured.with_pixels(share * pixels + (1 - share) * measured)
+    if share < 1:
+        pixels = share * pixels + (1 - share) * measured
+    result = prepared.measured.with_pixels(pixels)
     parameters = {name: value[0].cpu() for name, value in shown.parameters.items()}
     inside = residual_rms(operator, residual, trusted, parameters, shown.whole.shape[1:])
     metrics: dict[str, float] = {}
