@@ -245,7 +245,7 @@ def test_example_of_the_readme(tmp_path):
 
 def test_two_samples(tmp_path):
     out = tmp_path / "out"
-    solve("-o", out, "--steps", 6, "--samples", 2, *another())
+    solve("-o", out, "--steps", 6, "--samples", 2, "--doubtful", "show", *another())
     written("samples", out, "astronaut", "spread")
     first, second = (pixels(out / f"astronaut.sample{number}.png") for number in (1, 2))
     assert np.abs(first - second).mean() > PICTURE
