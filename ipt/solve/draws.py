@@ -181,9 +181,10 @@ class Draws:
         seeds = [seed for _, seed in self.all[start:stop]]
         # As many batches as there would be if all to come were of this one's size.
         count = len(before) + math.ceil((len(self) - start) / (stop - start))
+        done_before = batch is not None and batch.state.finished
         try:
             problem = self._problem(start, stop)
-            if batch is None or not batch.state.finished:
+            if not done_before:
                 resume = self._beginning(problem, start, stop) if batch is None else batch.state
                 for state in self.solver.steps(problem, seeds, resume):
                     batch = Batch(start, stop, state, (*(batch.trace if batch else ()), state.residual))
@@ -197,7 +198,7 @@ class Draws:
         if batch is None:
             raise IptError("the schedule has no steps; set steps=")
         solution = self.solver.solution(problem, batch.state, batch.trace)
-        if progress is not None:
+        if progress is not None and not done_before:
             progress(
                 self._progress(problem, batch.state, self._residuals(problem, solution, start), len(before), count)
             )
