@@ -122,7 +122,7 @@ def at_once(task: SamplingTask) -> int:
     """Pixels of what is in memory together of a draw: of its pictures that compete, or of a tile."""
     if task.region is None:
         return Draws([task]).largest
-    return max(Draws([task.within(*task.region)]).largest, math.prod(_tiling(task).tasks(task)[0].shape[1:]))
+    return max(Draws([task.of_region()]).largest, math.prod(_tiling(task).tasks(task)[0].shape[1:]))
 
 
 def _tiling(task: SamplingTask) -> Tiling:

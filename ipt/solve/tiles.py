@@ -87,8 +87,14 @@ class Tiling:
         places = list(self)
         if len(places) == 1:
             return [replace(task, region=None, reserve=())]
-        seeds = [tuple(image_seed(seed, f"tile {number}") for seed in task.seeds) for number in range(len(places))]
-        return [replace(task.within(*place), reserve=(), seeds=own) for place, own in zip(places, seeds, strict=True)]
+        found = []
+        for number, place in enumerate(places):
+            tile, seeds = task.within(*place), tuple(image_seed(seed, f"tile {number}") for seed in task.seeds)
+            if tile.mask is not None and not bool(tile.mask.any()):
+                # Nothing else is known of it.
+                tile = replace(tile, mask=torch.ones_like(tile.mask))
+            found.append(replace(tile, reserve=(), seeds=seeds))
+        return found
 
     def joined(self, solutions: Sequence[Solution]) -> Solution:
         """The tiles' solutions as one: images pass into each other, parameters are their means."""

@@ -93,6 +93,15 @@ def test_tiles_go_on_where_they_were(monkeypatch):
         assert torch.equal(again.image, whole.image)
 
 
+def test_a_tile_in_which_nothing_is_trusted_is_solved_as_it_is(monkeypatch):
+    monkeypatch.setattr(batches, "SIDE", 90)
+    mask = np.ones((90, 200))
+    mask[:, 100:] = 0
+    found = ipt.restore(blurred(90, 200), mask=mask, region=(20, 10, 60, 60), **QUICK)
+    assert found.picture.shape == (90, 200, 3) and np.isfinite(found.picture).all()
+    assert found.details.record["trusted"] == pytest.approx(0.5)
+
+
 def test_a_large_picture_has_a_region_by_itself_and_may_be_solved_together(monkeypatch):
     monkeypatch.setattr(regions, "CHOSEN_SIDE", 60)
     given = blurred(90, 120)
