@@ -159,9 +159,9 @@ def _noise_of(pixels: Tensor, pictures: bool, axes: Sequence[int]) -> float:
 def _strips(pixels: Tensor) -> list[Tensor]:
     """Evenly spaced strips of a large picture (C, H, W), of `_ENOUGH` pixels together."""
     height, width = pixels.shape[1:]
-    count = max(1, _ENOUGH // (_STRIP * width))
-    starts = np.linspace(0, height - _STRIP, count).round().astype(int)
-    return [pixels[:, start : start + _STRIP] for start in starts]
+    rows = min(_STRIP, height)
+    starts = np.linspace(0, height - rows, max(1, _ENOUGH // (rows * width))).round().astype(int)
+    return [pixels[:, start : start + rows] for start in starts]
 
 
 def estimate_poisson(pixels: Tensor) -> tuple[float, float]:

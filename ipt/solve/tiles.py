@@ -76,8 +76,8 @@ class Tiling:
         side: pixels of a tile, at most.
         """
         framed, (height, width) = ability(operator, Framed), shape[-2:]
-        rows, columns = (slice(0), slice(0)) if framed is None else framed.frame(operator.image_shape(shape))
-        return cls(Spans(height, rows.start or 0, side), Spans(width, columns.start or 0, side))
+        rows, columns = (slice(0, 0), slice(0, 0)) if framed is None else framed.frame(operator.image_shape(shape))
+        return cls(Spans(height, rows.start, side), Spans(width, columns.start, side))
 
     def __iter__(self) -> Iterator[tuple[slice, slice]]:
         return product(self.rows, self.columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.sampling.schedules import VP, Karras
+from ipt.sampling.schedules import VP, Karras, Tail
 
 
 def _abar(schedule):
@@ -84,3 +84,11 @@ def test_karras_follows_equation_5():
 def test_what_makes_no_sense_is_refused(make):
     with pytest.raises(ValueError, match=r"schedule needs|betas is"):
         make()
+
+
+def test_a_tail_of_few_steps_keeps_both_ends():
+    whole, few = Tail(Karras(60, 10.0, 0.03), 0.5), Tail(Karras(60, 10.0, 0.03), 0.5, 8)
+    levels, kept = whole.sigmas().tolist(), few.sigmas().tolist()
+    assert len(kept) == 9 and set(kept) <= set(levels) and kept == sorted(kept, reverse=True)
+    assert kept[0] == levels[0] and kept[-2:] == levels[-2:]
+    assert Tail(Karras(60, 10.0, 0.03), 0.5, 100).sigmas().tolist() == levels

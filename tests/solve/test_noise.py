@@ -49,3 +49,11 @@ def test_there_is_a_floor():
 def test_too_small_a_picture_is_refused():
     with pytest.raises(ValueError, match="4 x 9 px"):
         estimate_noise(torch.zeros(1, 9, 4))
+
+
+@pytest.mark.parametrize("size", [(1500, 1500), (40, 60000)])
+def test_the_noise_of_a_large_picture_is_that_of_its_strips(size):
+    generator = torch.Generator().manual_seed(0)
+    ramp = torch.linspace(0.3, 0.7, size[1]).expand(1, *size)
+    noisy = ramp + 0.01 * torch.randn(1, *size, generator=generator)
+    assert estimate_noise(noisy) == pytest.approx(0.01, rel=0.02)
