@@ -135,7 +135,7 @@ class Page:
         given = {name: field.value for name, field in self.values.items() if field.value not in ("", None)}
         given |= {name: int(given[name]) for name in ("samples", "effort", "steps", "seed") if name in given}
         settings = {name: field.value for name, field in self.settings.items() if field.value}
-        marked = {"mask": shot.marks.mask(), "region": shot.marks.region or "none"}
+        marked = {"mask": shot.marks.mask(), "region": shot.marks.region or "auto"}
         return {**given, **marked, "operator": self.operator.value, "settings": settings, "name": shot.path.name}
 
     async def start(self, another: bool = False) -> None:

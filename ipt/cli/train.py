@@ -112,7 +112,7 @@ def train(
         return _exported(out, about, as_json)
     if bool(pictures) == bool(generator):
         raise click.UsageError("give either --from PATH or --generator NAME (or --export)")
-    from ipt.images.atomic import check_folder
+    from ipt.images.atomic import output_folders
     from ipt.training.interrupts import caught
     from ipt.training.job import trainer as trainer_of
 
@@ -139,18 +139,18 @@ def train(
         "start": start,
         "refine": refine,
     }
-    folder = check_folder(out)
     console = notes()
-    trainer = trainer_of(job, change, lambda line: console.print(line, soft_wrap=True), {"width": width})
-    with caught(trainer.stop) as signal, _display() as display:
-        for report in trainer.steps():
-            display.show(report)
+    with output_folders(out):
+        trainer = trainer_of(job, change, lambda line: console.print(line, soft_wrap=True), {"width": width})
+        with caught(trainer.stop) as signal, _display() as display:
+            for report in trainer.steps():
+                display.show(report)
     if signal.number is not None:
         console.print(
             f"Stopped and saved at {trainer.images:,} images. Run the same command again to continue.", soft_wrap=True
         )
         return signal.exit_code
-    console.print(f"Done: use it with --prior {folder}", soft_wrap=True)
+    console.print(f"Done: use it with --prior {out}", soft_wrap=True)
     return _exported(out, about, as_json, trainer)
 
 

@@ -14,6 +14,8 @@ from ipt.solve.options import SolveOptions
 
 _RESULTS = ("run.yaml", "report.html")
 """A folder with both is the result of a run, not pictures to solve."""
+_SIMULATED = ("run.yaml", "truth")
+"""What `ipt simulate` writes beside the pictures."""
 _NAMED = 3
 """So many names in a note; of the others it has the count."""
 
@@ -72,6 +74,8 @@ def _of(
         here = Path(folder)
         relative = here.relative_to(place)
         below.sort()
+        if {*_SIMULATED} <= {*names, *below}:
+            names, below[:] = ([name for name in each if name not in _SIMULATED] for each in (names, below))
         for name in list(below):
             if name[0] != "." and options.recursive and not _is_passed_over(here / name, out):
                 continue

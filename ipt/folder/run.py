@@ -27,7 +27,7 @@ from ipt.folder.serial import SerialBackend
 from ipt.folder.shards import Shard, shard_from
 from ipt.folder.workers.choosing import choose_pool
 from ipt.folder.workers.pool import PoolBackend, WorkerPool
-from ipt.images.atomic import check_folder
+from ipt.images.atomic import output_folders
 from ipt.images.outcomes import Outcome, ProgressListener
 from ipt.solve.defaults import ANY, UsualPrior
 from ipt.solve.options import SolveOptions
@@ -63,8 +63,7 @@ class Run:
 
     def __iter__(self) -> Iterator[Outcome]:
         out, own, listener, folder = self.out, self.own, self.listener, self.pipeline.of_folder
-        check_folder(out)
-        with Log(out, self.shard, len(self.inputs), len(own)) if folder else nullcontext() as log:
+        with output_folders(out), Log(out, self.shard, len(self.inputs), len(own)) if folder else nullcontext() as log:
             # Alone, this run wrote whatever an earlier one left unfinished; else only what is of its own pictures.
             alone = folder and self.shard.count == 1
             settle(out, [image.stem for image in own], pages=alone)

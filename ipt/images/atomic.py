@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -65,6 +65,21 @@ def check_folder(out: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise write_error(folder, error) from error
     return folder
+
+
+@contextmanager
+def output_folders(*folders: str | os.PathLike[str]) -> Iterator[None]:
+    """Output folders, each made by `check_folder`; what was made, and holds nothing at the end, is removed."""
+    above = {each for folder in map(Path, folders) for each in (folder, *folder.parents)}
+    made = [each for each in above if not os.path.lexists(each)]
+    try:
+        for folder in folders:
+            check_folder(folder)
+        yield
+    finally:
+        for each in sorted(made, key=lambda each: len(each.parts), reverse=True):
+            with suppress(OSError):
+                each.rmdir()
 
 
 @contextmanager

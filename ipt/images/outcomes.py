@@ -20,7 +20,8 @@ class Progress:
         residual: root mean square, over the noise level.
         share: of all work, 0..1; steps of a smaller picture are less of it. None: not known.
         estimate: what is believed now, made when it is called: "image" (C, H, W) in about 0..1, of a smaller size while
-            the solve is at one, and every parameter by name, (C, H, W). None: it is in another process.
+            the solve is at one, and every parameter by name, (C, H, W). Of a large picture that is solved in parts all
+            of it, reduced, the measurement where nothing is solved yet. None: it is in another process.
     """
 
     done: int

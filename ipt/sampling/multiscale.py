@@ -137,14 +137,14 @@ class Multiscale:
         )
 
     def estimate(self, problem: Sequence[Level], state: State) -> Unknowns:
-        """What is believed of the first measurement: its image in the frame, and parameters, physical, (1, C, H, W).
+        """What is believed of each measurement: its image in the frame, and parameters, physical, (B, C, H, W).
 
         Of a smaller size while the solve is at one, and there of the first of its draws.
         """
-        level = problem[self._at(problem, state)[0]].problem
+        level = problem[self._at(problem, state)[0]]
         with torch.no_grad():
-            found = {name: value[:1] for name, value in level.physical(state.clean).items()}
-        framed = ability(level.operator, Framed)
+            found = {name: value[:: level.draws] for name, value in level.problem.physical(state.clean).items()}
+        framed = ability(level.problem.operator, Framed)
         if framed is not None:
             found[IMAGE] = found[IMAGE][(..., *framed.frame(tuple(found[IMAGE].shape[1:])))]
         return found

@@ -20,7 +20,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -33,7 +33,7 @@ from ipt.core.abilities import MeasurementSpec
 from ipt.core.errors import IptError, Misuse
 from ipt.core.operator import Generator, ParametricOperator
 from ipt.images import files, measurements
-from ipt.images.atomic import atomic, check_folder, undone_on_error
+from ipt.images.atomic import atomic, output_folders, undone_on_error
 from ipt.images.choices import ARRAY_SUFFIXES
 from ipt.images.fields import parameter_picture
 from ipt.images.files import ROUNDING_NOISE, Picture
@@ -97,9 +97,9 @@ def simulate_all(options: SimulateOptions, out: str, force: bool, listener: Prog
         options = replace(options, noise=NOISE if usual is None else usual)
     names = generator_names(options.generator, nominal_parameters(operator))
     generators = generators_for(names, settings)
-    with _removed_if_empty(Path(out), Path(out, "truth")):
-        folder = check_folder(out)
-        dataset = _Dataset(options, operator, names, generators, camera, folder, check_folder(folder / "truth"), spec)
+    folder, truth = Path(out), Path(out, "truth")
+    with output_folders(folder, truth):
+        dataset = _Dataset(options, operator, names, generators, camera, folder, truth, spec)
         for path in paths:
             dataset.check_place(path, force)
         for number, path in enumerate(paths, 1):
@@ -272,15 +272,3 @@ def _frames_folder(place: Path) -> Iterator[Path]:
         fresh.rename(place)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-
-
-@contextmanager
-def _removed_if_empty(*folders: Path) -> Iterator[None]:
-    """Folders, a folder before what is in it, that are removed if they were not there before and hold nothing."""
-    fresh = [folder for folder in folders if not folder.exists()]
-    try:
-        yield
-    finally:
-        for folder in reversed(fresh):
-            with suppress(OSError):
-                folder.rmdir()

@@ -81,8 +81,9 @@ def simulate(
         scene: Of several frames of a picture, the seed of what they share; None: it is the only one.
 
     Raises:
-        IptError: A parameter without a generator, a generator without a parameter, a picture that the operator does not
-            take; a cut where nothing lies around the frame; a camera that turns with another operator than `Blur`.
+        IptError: A parameter without a generator, a generator without a parameter or of values that it cannot have, a
+            picture that the operator does not take; a cut where nothing lies around the frame; a camera that turns with
+            another operator than `Blur`.
     """
     own, given = camera or Camera(), known or {}
     check_camera(operator, own, cut)
@@ -238,6 +239,9 @@ def _drawn(name: str, spec: ParameterSpec, generator: Generator | None, seed: in
     if tuple(value.shape[1:]) != spec.shape:
         shapes = f"{tuple(value.shape[1:])} where {name!r} is {spec.shape}"
         raise IptError(f"{type(generator).__name__} draws {shapes}; {_name_one(name)}")
+    if spec.range is not None and not torch.allclose(value, value.clamp(*spec.range), atol=1e-6):
+        found = f"{value.min():.3g} to {value.max():.3g} where {name!r} is {spec.range[0]:g} to {spec.range[1]:g}"
+        raise IptError(f"{type(generator).__name__} draws {found}; {_name_one(name)}")
     return value
 
 

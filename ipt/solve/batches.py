@@ -18,6 +18,7 @@ from ipt.core.solver import Solution
 from ipt.images.outcomes import Progress
 from ipt.sampling import regional
 from ipt.solve.draws import Batch, Draws, SamplingTask, SaveState
+from ipt.solve.parts import Part, Preview
 from ipt.solve.tiles import SIDE, Tiling
 
 _CPU_PIXELS = 2**15
@@ -93,8 +94,12 @@ def solve_tasks(
         draws = Draws(tasks)
         return draws.by_task(*_solved(draws, sizer, progress, save, begun))
     # The region's state is not saved: it is small, and comes out the same again.
-    region, tiling = Draws([task.of_region() for task in tasks]), _tiling(tasks[0])
-    tiles = [tiling.tasks(task) for task in tasks]
+    tiling, previews = _tiling(tasks[0]), [Preview(task.measurement[0]) for task in tasks]
+    region = Draws([_shown(task.of_region(), one, task.region) for task, one in zip(tasks, previews, strict=True)])
+    tiles = [
+        [_shown(tile, one, place) for tile, place in zip(tiling.tasks(task), tiling, strict=True)]
+        for task, one in zip(tasks, previews, strict=True)
+    ]
     steps, work = len(regional.schedule(tasks[0].solver).sigmas()) - 1, work_of(tasks)
     later, share = steps * math.ceil(sum(map(len, tiles)) / sizer.size(tiles[0][0].shape)), work[0] / sum(work)
     batches, solutions = _solved(region, sizer, _part(progress, 0, later, 0.0, share))
@@ -106,6 +111,12 @@ def solve_tasks(
     solved = iter(draws.by_task(*_solved(draws, sizer, _part(progress, before, 0, share, 1.0), save, begun)))
     whole = [tiling.joined(list(islice(solved, len(own)))) for own in tiles]
     return [one.continued(solution) for one, solution in zip(found, whole, strict=True)]
+
+
+def _shown(task: SamplingTask, preview: Preview, place: tuple[slice, slice] | None) -> SamplingTask:
+    """A task that is a part of what is previewed, there."""
+    assert place is not None
+    return replace(task, part=Part(preview, *place))
 
 
 def work_of(tasks: Sequence[SamplingTask]) -> tuple[int, int]:

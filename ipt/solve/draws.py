@@ -18,6 +18,7 @@ from ipt.images.outcomes import Progress
 from ipt.plugins.faults import place
 from ipt.sampling import regional
 from ipt.sampling.multiscale import Level, Multiscale
+from ipt.solve.parts import Part, in_whole
 from ipt.solve.verdict import LIKELY, residual_rms
 
 
@@ -38,6 +39,7 @@ class SamplingTask:
         region: rows and columns of the measurement in which the parameters are found first; the picture is solved from
             there (`ipt.sampling.regional`). None: all is solved together.
         gain: variance of the noise for each unit of the signal.
+        part: which part of a larger picture it is, for previews; None: all of one.
     """
 
     solver: Solver
@@ -49,6 +51,7 @@ class SamplingTask:
     reserve: tuple[int, ...] = ()
     region: tuple[slice, slice] | None = None
     gain: float = 0.0
+    part: Part | None = None
 
     @property
     def observation(self) -> Observation:
@@ -191,17 +194,14 @@ class Draws:
                     if save is not None:
                         save([*before, batch], stop == len(self) and state.finished)
                     if progress is not None and not state.finished:
-                        residual = state.residual.cpu()
-                        progress(self._progress(problem, state, residual, len(before), count))
+                        progress(self._progress(problem, batch, state.residual.cpu(), len(before), count))
         except ValueError as error:
             raise error if isinstance(error, IptError) else IptError(f"{error}{place(error)}") from error
         if batch is None:
             raise IptError("the schedule has no steps; set steps=")
         solution = self.solver.solution(problem, batch.state, batch.trace)
         if progress is not None and not done_before:
-            progress(
-                self._progress(problem, batch.state, self._residuals(problem, solution, start), len(before), count)
-            )
+            progress(self._progress(problem, batch, self._residuals(problem, solution, start), len(before), count))
         return batch, solution
 
     def _residuals(self, problem: tuple[Level, ...], solution: Solution, start: int) -> Tensor:
@@ -217,12 +217,14 @@ class Draws:
         return torch.tensor(found)
 
     def _progress(
-        self, problem: tuple[Level, ...], state: State, residual: Tensor, before: int, count: int
+        self, problem: tuple[Level, ...], batch: Batch, residual: Tensor, before: int, count: int
     ) -> Progress:
-        """How far the draws are, with these residuals, after `before` of `count` batches."""
+        """How far a batch is, with these residuals, after `before` of `count` batches."""
+        state, parts = batch.state, [task.part for task, _ in self.all[batch.start : batch.stop]]
 
         def estimate() -> dict[str, Tensor]:
-            return {name: value[0].cpu() for name, value in self.solver.estimate(problem, state).items()}
+            found = self.solver.estimate(problem, state)
+            return {name: value[0].cpu() for name, value in {**found, IMAGE: in_whole(parts, found[IMAGE])}.items()}
 
         noise = problem[-1].problem.observation.noise.flatten().cpu()
         return Progress(

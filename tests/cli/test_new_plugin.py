@@ -64,7 +64,7 @@ def test_one_installed_for_real(workplace, monkeypatch):
     assert re.search(r"^operator +haze +a white haze of unknown strength +ipt-haze$", call("ipt", "list"), re.MULTILINE)
     assert re.search(r"\d+ passed", call("pytest", "-q", "-p", "no:cacheprovider", "ipt-haze"))
     files.write("face.png", torch.rand(3, 16, 16))
-    call("ipt", "simulate", "face.png", "-o", "hazy", "--operator", "haze", "--generator", "haze")
+    call("ipt", "simulate", "face.png", "-o", "hazy", "--operator", "haze", "--generator", "strength=haze")
     call("ipt", "solve", "hazy", "-o", "out", "--operator", "haze", "--prior", "gaussian", "--steps", "3")
     strength = np.load("out/face.strength.npy")
     assert strength.shape == (1, 1, 1) and 0 <= strength <= 1

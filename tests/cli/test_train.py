@@ -252,6 +252,7 @@ def test_wrong_commands_are_told_so(tmp_path, monkeypatch, arguments, code, told
     done = run("-o", tmp_path / "out", *arguments)
     assert done.exit_code == code, done.stderr
     assert told in done.stderr and done.stdout == "" and "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
     if code == 1:
         assert len(done.stderr.splitlines()) <= 3
 

@@ -86,6 +86,17 @@ def test_what_is_passed_over_is_said(tree):
     assert notes(tree / "trip" / "day") == [] and names(tree, recursive=True, out=tree / "trip")[2:] == []
 
 
+@pytest.mark.parametrize("recursive", [False, True])
+def test_what_a_simulation_leaves_beside_its_pictures_is_neither_taken_nor_spoken_of(tmp_path, recursive):
+    (tmp_path / "truth").mkdir()
+    for place in (tmp_path / "a.png", tmp_path / "truth" / "a.png"):
+        Image.new("RGB", (32, 32)).save(place)
+    (tmp_path / "run.yaml").touch()
+    notes: list[str] = []
+    options = SolveOptions(input=(tmp_path,), recursive=recursive)
+    assert [one.name for one in find_inputs(options, None, notes.append)] == ["a.png"] and not notes
+
+
 def test_what_takes_a_package_that_is_missing_is_said_with_its_name(tree, monkeypatch):
     (tree / "raw.NEF").touch()
     (tree / "sky.fits").touch()

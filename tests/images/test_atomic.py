@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ipt.core.errors import IptError
-from ipt.images.atomic import atomic, check_folder
+from ipt.images.atomic import atomic, check_folder, output_folders
 
 
 def test_the_file_is_there_whole(tmp_path: Path) -> None:
@@ -41,3 +41,14 @@ def test_check_folder(tmp_path: Path) -> None:
         check_folder(tmp_path / "file" / "below")
     with pytest.raises(IptError, match="cannot be written"):
         check_folder("/proc/nothing")
+
+
+def test_output_folders_that_hold_nothing_go_again(tmp_path: Path) -> None:
+    old, new, full = tmp_path / "old", tmp_path / "new" / "below", tmp_path / "full"
+    old.mkdir()
+    with output_folders(old, new, full, full / "within"):
+        (full / "file").touch()
+    with pytest.raises(IptError), output_folders(tmp_path / "other", "/proc/nothing"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["full", "old"]
+    assert [path.name for path in full.iterdir()] == ["file"]

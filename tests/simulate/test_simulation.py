@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+import ipt
 from ipt.core.errors import IptError, Misuse
 from ipt.operators.blur import Blur
 from ipt.operators.blur.kernels import GaussianKernels
 from ipt.operators.compose import compose
 from ipt.operators.downscale import Downscale
+from ipt.operators.numbers import UniformNumbers
 from ipt.operators.shake import Shake
 from ipt.operators.shake.trajectories import CameraShake
 from ipt.operators.turbulence import Turbulence
@@ -97,6 +99,19 @@ def test_a_generator_of_other_shapes(clean):
 
     with pytest.raises(IptError, match=r"Wide draws \(1, 3, 3\) where 'kernel' is \(1, 9, 9\)"):
         simulate(clean, Blur(9), {"kernel": Wide()}, 0, 0)
+
+
+def test_a_generator_of_values_that_the_parameter_cannot_have(clean):
+    class Dimmed(ipt.ParametricOperator):
+        def parameters(self, image_shape):
+            return {"share": ipt.ParameterSpec((1, 1, 1), "light that is left", range=(0, 1))}
+
+        def forward(self, image, share):
+            return share * image
+
+    assert 0 <= float(simulate(clean, Dimmed(), {"share": UniformNumbers(0, 1)}, 0, 0).parameters["share"]) <= 1
+    with pytest.raises(IptError, match=r"draws 3(\.\d+)? to 3(\.\d+)? where 'share' is 0 to 1; name one"):
+        simulate(clean, Dimmed(), {"share": UniformNumbers(3, 3.01)}, 0, 0)
 
 
 def test_a_generator_knows_the_size_of_the_picture():

@@ -10,10 +10,12 @@ import torch
 
 import ipt
 from ipt.core.solver import Solution
+from ipt.images.outcomes import Progress
 from ipt.operators.blur import Blur
 from ipt.solve import batches, tiles
 from ipt.solve import region as regions
 from ipt.solve.draws import Batch, SamplingTask
+from ipt.solve.parts import Part, Preview, in_whole
 from ipt.solve.tiles import Spans, Tiling
 from tests.solve.test_region import PRIORS, SIZE, blurred
 
@@ -66,9 +68,15 @@ def test_tiles_are_joined_without_their_rims(monkeypatch):
 
 
 def test_a_picture_in_tiles_from_a_region(monkeypatch):
-    measured, region, heard = blurred(90, 120), (20, 10, 60, 60), []
+    measured, region, heard, seen = blurred(90, 120), (20, 10, 60, 60), [], []
     monkeypatch.setattr(batches, "SIDE", 90)
-    found = ipt.restore(measured, region=region, progress=heard.append, **QUICK)
+
+    def watch(step: Progress) -> None:
+        heard.append(step)
+        assert step.estimate is not None
+        seen.append(step.estimate()["image"].numpy().transpose(1, 2, 0))
+
+    found = ipt.restore(measured, region=region, progress=watch, **QUICK)
     assert len(list(Tiling.of(Blur(9), (3, 90, 120), 90))) == 2
     assert found.picture.shape == (90, 120, 3) and np.isfinite(found.picture).all()
     alone = ipt.restore(measured[10:70, 20:80], **QUICK)
@@ -78,6 +86,12 @@ def test_a_picture_in_tiles_from_a_region(monkeypatch):
     assert shares == sorted(shares) and shares[-1] == 1
     gradients = [np.abs(np.diff(one, axis=1)).mean() for one in (measured, found.picture)]
     assert gradients[1] > 1.2 * gradients[0]
+    # All of the picture is seen: at first but the region is another, at last each tile is what is written.
+    changed = [np.abs(one - measured).max(-1) > 1e-6 for one in (seen[0], seen[-1])]
+    inside = np.zeros((90, 120), bool)
+    inside[10:70, 20:80] = True
+    assert changed[0][inside].mean() > 0.9 and not changed[0][~inside].any() and changed[1].mean() > 0.9
+    assert np.abs(seen[-1] - found.picture)[:, [*range(40), *range(80, 120)]].mean() < 0.02
 
 
 def test_tiles_go_on_where_they_were(monkeypatch):
@@ -114,3 +128,11 @@ def test_a_large_picture_has_a_region_by_itself_and_may_be_solved_together(monke
     assert ipt.restore(given, **known).details.record["region"] is None
     circular = {**SIZE, "operator.border": "circular"}
     assert ipt.restore(given, **{**QUICK, "settings": circular}).details.record["region"] is None
+
+
+def test_a_preview_is_small_and_has_the_channels_of_what_is_solved():
+    preview = Preview(torch.zeros(6, 1500, 2400))
+    parts = [Part(preview, slice(0, 1500), slice(1200, 2400)), Part(Preview(torch.zeros(3, 9, 9)), *2 * [slice(0, 9)])]
+    shown = in_whole(parts, torch.ones(2, 3, 100, 80))
+    assert shown.shape == (1, 3, 750, 1200)
+    assert float(shown[..., :600].max()) == 0 and float(shown[..., 600:].min()) == 1
