@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -70,7 +70,7 @@ class Protocol:
         noise: Standard deviation, of 0..1; None: as the recipe has it, of which solvers are told nothing.
         operator: That makes the measurements; of a recipe, what solvers take for it.
         generators: Of the operator's parameters, by name.
-        pictures: A folder of clean ones, or SHIPPED; "": to be named for each run.
+        pictures: A folder of clean ones (in a file, beside it), or SHIPPED; "": to be named for each run.
         seed: Of the test kernels, fields and noise.
         priors: Of all solvers by unknown; a parameter that is not named has its usual one.
         recipe: One of RECIPES, which makes the data by itself; "": operator, generators, noise and seed do.
@@ -187,7 +187,9 @@ def load(spec: str) -> Protocol:
         raise IptError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise IptError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    return parsed(values, path.stem, str(path))
+    found = parsed(values, path.stem, str(path))
+    place = path.parent / Path(found.pictures).expanduser()
+    return found if found.pictures in ("", SHIPPED) else found.changed(pictures=str(place))
 
 
 def parsed(values: object, name: str, where: str) -> Protocol:
@@ -244,14 +246,13 @@ def _solver(name: str, values: object, where: str) -> SolverSpec:
     known = given.get("known") or []
     if not isinstance(known, list) or not all(isinstance(item, str) for item in known):
         raise IptError(f"{where}.known is a list of parameters, as in [kernel], not {known!r}")
-    steps = given.get("steps")
     operator = _mapping(given.get("operator"), f"{where}.operator")
     _text(operator.get("name", ""), f"{where}.operator.name")
     return SolverSpec(
         name=name,
         baseline=baseline,
         guidance=_text(given.get("guidance", "proximal"), f"{where}.guidance"),
-        steps=None if steps is None else _whole(steps, f"{where}.steps", 1),
+        steps=None if given.get("steps") is None else _whole(given["steps"], f"{where}.steps", 1),
         known=tuple(known),
         operator=operator,
         priors=_texts(given.get("priors"), f"{where}.priors"),
@@ -271,16 +272,15 @@ def _flat(spec: ComponentSpec) -> dict[str, Any]:
     return {"name": spec.name, **spec.options}
 
 
-def _mapping(values: object, where: str, known: Iterable[str] = ()) -> dict[str, Any]:
+def _mapping(values: object, where: str, known: Sequence[str] = ()) -> dict[str, Any]:
     """A mapping with text for keys, of those known where some are named; none is empty."""
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise IptError(f"{where} holds names and values (name: value), not {values!r}")
-    names = list(known)
     for key in values:
-        if names and key not in names:
-            raise Misuse(f"{where} has an unknown key {key!r}{advice(key, names, 'keys')}")
+        if known and key not in known:
+            raise Misuse(f"{where} has an unknown key {key!r}{advice(key, known, 'keys')}")
     return values
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -109,6 +110,8 @@ def _meant(registry: Registry, name: str, kind: str | None = None) -> tuple[list
         # Under a name that is another's, another's would be checked; `names-free` says so.
         return plugins, [(entry.kind, entry.name) for entry in entries if not registry.rivals(entry)]
     kinds = [each for each in KINDS if registry.has(each, name)]
+    if not kinds and Path(name, "pyproject.toml").is_file():
+        raise IptError(f"{name} is a folder, and no such package is installed: pip install -e {Path(name).absolute()}")
     if not kinds:
         known = [entry.name for entry in registry.entries if entry.kind in KINDS]
         names = [*known, *(plugin.distribution for plugin in registry.plugins)]

@@ -72,7 +72,7 @@ class Entry:
         except (Exception, SystemExit) as error:
             raise IptError(
                 f"{self.kind} {self.name!r} of {self.owner} cannot be imported from {factory}: {one_line(error)}\n"
-                f"Reinstall or update {self.owner}, or remove it."
+                f"Correct it, where it is yours; else update {self.owner}, or remove it."
             ) from error
         if callable(found):
             return cast("Callable[..., Any]", found)

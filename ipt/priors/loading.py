@@ -153,8 +153,8 @@ def _schedule(config: Mapping[str, Any]) -> VP:
     name, length = config.get("schedule"), config.get("length", _LENGTH)
     if name is None:
         raise IptError(
-            "nothing says with which noise schedule this ADM network was trained: choose schedule=linear, as most "
-            "published ones, or schedule=cosine, with length= where it had not 1000 steps"
+            "nothing says with which noise schedule this ADM network was trained: set prior.schedule=linear, as of "
+            "most published ones, or cosine, and prior.length where it had not 1000 steps"
         )
     if name not in SCHEDULES or not isinstance(length, int) or length < 2:
         raise IptError(f"schedule is linear or cosine, and length a number of steps, not {name!r} and {length!r}")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ipt.bench.protocol import BASELINES, ComponentSpec, built_in, load, parsed
 from ipt.core.errors import IptError
 from ipt.plugins.building import build_component
 from ipt.plugins.discovery import discover
+from ipt.plugins.scalars import dump_yaml
 
 from .conftest import VALUES
 
@@ -140,3 +142,14 @@ def test_a_solvers_operator(tiny):
     )
     (spec,) = tiny.changed(solvers=["known"]).solvers
     assert tiny.operator_of(spec) == ComponentSpec("blur", {"kernel_size": 7, "border": "unknown"})
+
+
+@pytest.mark.parametrize(
+    ("said", "found"), [("faces", "{beside}/faces"), ("/x/y", "/x/y"), ("shipped", "shipped"), ("", "")]
+)
+def test_the_pictures_of_a_file_are_beside_it(tiny, tmp_path, monkeypatch, said, found):
+    path = tmp_path / "own" / "mine.yaml"
+    path.parent.mkdir()
+    path.write_text(dump_yaml(replace(tiny, pictures=said).plain()))
+    monkeypatch.chdir(tmp_path)
+    assert load("own/mine.yaml").pictures == found.format(beside=path.parent)

@@ -120,6 +120,15 @@ def test_a_slip_gets_one_message(arguments, code, said):
     assert result.exit_code == code and said in result.stderr and not result.stdout
 
 
+def test_a_package_that_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "pyproject.toml").touch()
+    for name in ("own", "./own/"):
+        result = run(name)
+        assert result.exit_code == 1 and f"pip install -e {tmp_path}/own\n" in result.stderr
+
+
 def test_an_operator_made_of_two():
     result = run("operator", "blur+downscale", "--set", "operator.blur.kernel_size=5", "--json")
     assert result.exit_code == 0 and statuses(result)["operator blur+downscale", "linear"] == "ok"

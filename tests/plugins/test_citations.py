@@ -103,3 +103,10 @@ def test_every_reference_is_used_and_whole():
 
 def test_entries_by_key():
     assert works_of(f"\n{GIVEN}\n{DPS}") == {"howard1803": GIVEN.strip(), "chung2023diffusion": DPS}
+
+
+def test_every_work_of_the_built_ins_has_its_year_and_where_it_is():
+    works = entries_of(bibliography(discover().entries))
+    assert all("  year = {" in text for text in works.values())
+    # Of the software there is no page, and of one work none that was found.
+    assert {key for key, text in works.items() if "url = {https://" not in text} == {"ipt", "gavant2011physiological"}
