@@ -70,7 +70,7 @@ def test_a_stored_schedule_of_another_kind_is_refused(checkpoint):
 
 def test_the_schedule_is_asked_for_where_nothing_says(checkpoint):
     file, _ = checkpoint(KERNEL)
-    with pytest.raises(IptError, match=r"checkpoint.pt: nothing says .* choose schedule=linear, .* schedule=cosine"):
+    with pytest.raises(IptError, match=r"checkpoint.pt: nothing says .* set prior.schedule=linear, .* cosine"):
         load(file, head_channels=32)
     # The step at noise level 1, where abar is a half: of cos^2 about the middle.
     steps = {
