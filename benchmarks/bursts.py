@@ -96,7 +96,7 @@ def solve(options: argparse.Namespace, ratio: float, rows: list[dict]) -> None:
     import ipt
     from ipt.cli.kinds import settings
     from ipt.operators.frames import Frames
-    from ipt.solve.draws import SamplingTask
+    from ipt.solve.task import SamplingTask
     from ipt.solve.weighing import weighed
 
     paths = sorted(options.pictures.glob("*.jpg"))

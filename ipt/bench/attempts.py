@@ -22,8 +22,8 @@ from ipt.images.outcomes import Progress
 from ipt.plugins.building import build
 from ipt.solve.batches import BatchSizer, solve_tasks
 from ipt.solve.choice import chosen
-from ipt.solve.draws import SamplingTask
 from ipt.solve.prepare import ImageTask, prepare, sample_seeds
+from ipt.solve.task import SamplingTask
 from ipt.solve.verdict import interior_rms
 
 _DIVERGED = 100.0

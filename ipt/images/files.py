@@ -117,13 +117,16 @@ class Picture:
         Raises:
             IptError: Values that are NaN or infinite.
         """
-        planes = [self.pixels] if self.alpha is None else [self.pixels, self.alpha.to(self.pixels)]
-        values = torch.cat(planes).detach().cpu().numpy().transpose(1, 2, 0)
-        if not np.isfinite(values).all():
-            raise IptError(f"{name} has NaN or infinite values and was not written; try another seed or guidance")
-        # float64: in float32 a 16-bit value could round to its neighbour.
-        whole = np.rint(np.clip(values.astype(np.float64), 0, 1) * self.largest)
-        return whole.astype(np.uint16 if self.depth == 16 else np.uint8)
+        planes = [*self.pixels] if self.alpha is None else [*self.pixels, *self.alpha.to(self.pixels)]
+        whole = np.empty((*self.shape[1:], len(planes)), np.uint16 if self.depth == 16 else np.uint8)
+        # One after the other: a picture of many megapixels is large in float64.
+        for number, plane in enumerate(planes):
+            values = plane.detach().cpu().numpy()
+            if not np.isfinite(values).all():
+                raise IptError(f"{name} has NaN or infinite values and was not written; try another seed or guidance")
+            # float64: in float32 a 16-bit value could round to its neighbour.
+            whole[..., number] = np.rint(np.clip(values.astype(np.float64), 0, 1) * self.largest)
+        return whole
 
     def with_pixels(self, pixels: Tensor) -> Picture:
         """Other pixels (C, H, W) with this picture's depth, alpha (where the size is the same) and metadata.

@@ -67,8 +67,9 @@ def residual_picture(residual: Tensor, noise: float, reach: float = 4.0) -> np.n
         raise ValueError(
             f"a residual is (channels, height, width) with a noise level above 0, not {values.shape}, {noise}"
         )
-    grey = np.rint(127.5 + 127.5 * np.clip(values / (reach * noise), -1, 1)).astype(np.uint8)
-    return grey[0] if len(grey) < 3 else np.ascontiguousarray(grey[:3].transpose(1, 2, 0))
+    shown = values[: 1 if len(values) < 3 else 3]
+    grey = [np.rint(127.5 + 127.5 * np.clip(one / (reach * noise), -1, 1)).astype(np.uint8) for one in shown]
+    return grey[0] if len(grey) == 1 else np.stack(grey, axis=-1)
 
 
 def spread_picture(spread: Tensor, top: float | None = None) -> np.ndarray:

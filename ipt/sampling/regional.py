@@ -7,6 +7,7 @@ outside its frame.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from ipt.core.abilities import Belief, CoarseToFine, ExactSteps, Framed, Resizable, ability, framed_shape
 from ipt.core.errors import IptError
-from ipt.core.operator import IMAGE, ParametricOperator, Unknowns
+from ipt.core.operator import IMAGE, Known, ParametricOperator, Unknowns
 from ipt.core.problem import Problem
 from ipt.core.solver import Solver, State
 from ipt.linalg.covariances import Isotropic
@@ -27,9 +28,9 @@ from ipt.sampling.schedules import Tail
 
 _DOUBLING = 2
 """Of a solve from coarse to fine, the one whose noise level the whole picture begins with (`CoarseToFine.restart`)."""
-_STEPS = 8
+_STEPS = 6
 """At most, where parameters need not part: docs/method.md, Coarse to fine."""
-_USUAL_DEVIATION, _UNSEEN = 0.25, 10.0
+_USUAL_DEVIATION, _UNSEEN = 0.25, math.inf
 """Of an image about what is known of it, in 0..1, and the level of the noise it was seen through."""
 
 
@@ -90,21 +91,23 @@ def remainder(
     mask: Tensor | None,
     parameters: Mapping[str, Tensor],
     gain: float | Tensor = 0.0,
+    known: Known = None,
 ) -> Level:
-    """What is left to solve when the parameters of a region are found.
+    """What is left to solve when the parameters are given, or those of a region are found.
 
     Args:
         solver: of the picture; its rule goes from coarse to fine.
         measurement: (B, C, H, W), all of the picture.
         noise: its standard deviation, as of `Solver.problem`.
         mask: as of `Solver.problem`.
-        parameters: that were found, (draws, C, h, w), of whose sizes the picture's are.
+        parameters: that were found or are given, (draws, C, h, w), of whose sizes the picture's are.
         gain: as of `Solver.problem`.
+        known: those that are given.
     """
     shapes = {name: tuple(value.shape[1:]) for name, value in parameters.items()}
     operator = _for_shapes(solver.operator, shapes, tuple(measurement.shape[1:]))
     solver = replace(solver, operator=operator, schedule=schedule(solver))
-    return Level(solver, solver.problem(measurement, noise, None, mask, gain), dict)
+    return Level(solver, solver.problem(measurement, noise, known, mask, gain), dict)
 
 
 def schedule(solver: Solver) -> Tail:
@@ -123,7 +126,7 @@ def first_state(level: Level, seeds: Sequence[int], normalized: Unknowns) -> Sta
     Args:
         level: of all of the picture.
         seeds: one an image.
-        normalized: the region's parameters, as their priors have them, (B, C, h, w).
+        normalized: the region's parameters, as their priors have them, (B, C, h, w); none where they are given.
     """
     problem = level.problem
     normalized = _spread(problem.operator, normalized, tuple(problem.observation.measurement.shape[1:]))

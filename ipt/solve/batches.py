@@ -17,8 +17,9 @@ from ipt.core.abilities import ability
 from ipt.core.solver import Solution
 from ipt.images.outcomes import Progress
 from ipt.sampling import regional
-from ipt.solve.draws import Batch, Draws, SamplingTask, SaveState
+from ipt.solve.draws import Batch, Draws, SaveState
 from ipt.solve.parts import Part, Preview
+from ipt.solve.task import SamplingTask
 from ipt.solve.tiles import SIDE, Tiling
 
 _CPU_PIXELS = 2**15
@@ -90,27 +91,27 @@ def solve_tasks(
         IptError: what the solver refuses.
         MemoryError, RuntimeError: not even one draw fits into memory.
     """
-    if tasks[0].region is None:
+    if not _from_known(tasks[0]):
         draws = Draws(tasks)
         return draws.by_task(*_solved(draws, sizer, progress, save, begun))
-    # The region's state is not saved: it is small, and comes out the same again.
-    tiling, previews = _tiling(tasks[0]), [Preview(task.measurement[0]) for task in tasks]
-    region = Draws([_shown(task.of_region(), one, task.region) for task, one in zip(tasks, previews, strict=True)])
+    tiling, found, before, share = _tiling(tasks[0]), [], 0, 0.0
+    previews = [Preview(task.measurement[0]) for task in tasks]
     tiles = [
         [_shown(tile, one, place) for tile, place in zip(tiling.tasks(task), tiling, strict=True)]
         for task, one in zip(tasks, previews, strict=True)
     ]
-    steps, work = len(regional.schedule(tasks[0].solver).sigmas()) - 1, work_of(tasks)
-    later, share = steps * math.ceil(sum(map(len, tiles)) / sizer.size(tiles[0][0].shape)), work[0] / sum(work)
-    batches, solutions = _solved(region, sizer, _part(progress, 0, later, 0.0, share))
-    found = region.best(batches, solutions)
-    before = batches[-1].state.total * len(batches)
-    draws = Draws(
-        [tile for own in tiles for tile in own], [one for one, own in zip(found, tiles, strict=True) for _ in own]
-    )
+    if tasks[0].region is not None:
+        # The region's state is not saved: it is small, and comes out the same again.
+        region = Draws([_shown(task.of_region(), one, task.region) for task, one in zip(tasks, previews, strict=True)])
+        steps, work = len(regional.schedule(tasks[0].solver).sigmas()) - 1, work_of(tasks)
+        later, share = steps * math.ceil(sum(map(len, tiles)) / sizer.size(tiles[0][0].shape)), work[0] / sum(work)
+        batches, solutions = _solved(region, sizer, _part(progress, 0, later, 0.0, share))
+        found, before = region.best(batches, solutions), batches[-1].state.total * len(batches)
+    each = [one for one, own in zip(found, tiles, strict=True) for _ in own] if found else ()
+    draws = Draws([tile for own in tiles for tile in own], each)
     solved = iter(draws.by_task(*_solved(draws, sizer, _part(progress, before, 0, share, 1.0), save, begun)))
     whole = [tiling.joined(list(islice(solved, len(own)))) for own in tiles]
-    return [one.continued(solution) for one, solution in zip(found, whole, strict=True)]
+    return [one.continued(solution) for one, solution in zip(found, whole, strict=True)] if found else whole
 
 
 def _shown(task: SamplingTask, preview: Preview, place: tuple[slice, slice] | None) -> SamplingTask:
@@ -122,25 +123,33 @@ def _shown(task: SamplingTask, preview: Preview, place: tuple[slice, slice] | No
 def work_of(tasks: Sequence[SamplingTask]) -> tuple[int, int]:
     """Pixels of all steps and draws, without the reserve: in the tasks' regions, and in all of their pictures."""
     first = tasks[0]
-    if first.region is None:
+    if not _from_known(first):
         return 0, Draws(tasks).work
     steps, tiles = len(regional.schedule(first.solver).sigmas()) - 1, _tiling(first).tasks(first)
     whole = sum(math.prod(tile.shape[1:]) for tile in tiles) * steps * sum(len(task.seeds) for task in tasks)
-    return Draws([task.of_region() for task in tasks]).work, whole
+    return 0 if first.region is None else Draws([task.of_region() for task in tasks]).work, whole
 
 
 def at_once(task: SamplingTask) -> int:
     """Pixels of what is in memory together of a draw: of its pictures that compete, or of a tile."""
-    if task.region is None:
+    if not _from_known(task):
         return Draws([task]).largest
-    return max(Draws([task.of_region()]).largest, math.prod(_tiling(task).tasks(task)[0].shape[1:]))
+    tile = math.prod(_tiling(task).tasks(task)[0].shape[1:])
+    return tile if task.region is None else max(Draws([task.of_region()]).largest, tile)
+
+
+def _from_known(task: SamplingTask) -> bool:
+    """Whether all of the picture is solved from parameters that are given, or were found in a region."""
+    return task.begun or task.region is not None
 
 
 def _tiling(task: SamplingTask) -> Tiling:
-    """The tiles of a picture that has a region; parameters that have places in the frame are of all of it."""
-    operator = regional.operator_of(task.solver, task.of_region().shape, task.shape)
+    """The tiles of a picture; parameters that have places in the frame are of all of it."""
+    operator = task.solver.operator
+    if task.region is not None:
+        operator = regional.operator_of(task.solver, task.of_region().shape, task.shape)
     whole = ability(operator, regional.Regional) is not None
-    return Tiling.of(operator, task.shape, max(task.shape[1:]) if whole else SIDE)
+    return Tiling.of(operator, task.shape, max(operator.image_shape(task.shape)[1:]) if whole else SIDE)
 
 
 def _part(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from ipt.core.operator import Unknowns, constrained
 from ipt.core.solver import Solution
-from ipt.solve.draws import SamplingTask
+from ipt.solve.task import SamplingTask
 from ipt.solve.verdict import LIKELY
 
 
@@ -31,6 +32,11 @@ class Chosen:
     doubt: str = ""
 
 
+def mean_of(draws: Tensor, chosen: Sequence[int]) -> Tensor:
+    """The mean of some draws (K, ...); a single one is not copied, since it may be large."""
+    return draws[chosen[0]] if len(chosen) == 1 else draws[list(chosen)].mean(0)
+
+
 def chosen(task: SamplingTask, solution: Solution) -> Chosen:
     """The mean of the draws that are likely right, or where none is the likeliest; of all, where nothing tells.
 
@@ -43,7 +49,7 @@ def chosen(task: SamplingTask, solution: Solution) -> Chosen:
         draws = likely if len(task.seeds) > 1 and likely else (best,)
     own = list(draws)
     means = {name: value[own].mean(0, keepdim=True) for name, value in solution.parameters.items()}
-    whole, operator = solution.whole[own].mean(0, keepdim=True), task.solver.operator
+    whole, operator = mean_of(solution.whole, own)[None], task.solver.operator
     found = Chosen(draws, whole, constrained(operator, operator.parameters(tuple(whole.shape[1:])), means))
     if not assessments:
         return found

@@ -6,8 +6,8 @@ import math
 import time
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
 from typing import Any
 
 from torch import Tensor
@@ -15,8 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ipt.core.operator import IMAGE
+from ipt.core.solver import Solver
+from ipt.sampling import regional
 from ipt.solve.batches import at_once, work_of
-from ipt.solve.draws import SamplingTask
+from ipt.solve.task import SamplingTask
 
 LARGE = 2**18
 """Pixels of a picture, 512x512, from which on it is worth a second to know what is to come."""
@@ -52,32 +54,42 @@ class Cost:
 def cost_of(tasks: Sequence[SamplingTask]) -> Cost | None:
     """What tasks that are solved together will take, one draw after the other; None: the prior takes no small part."""
     task = tasks[0]
-    if (found := _measured(task)) is None:
+    region, whole = work_of(tasks)
+    from_known = bool(task.begun or task.region)
+    found = _measured(
+        replace(task.solver, schedule=regional.schedule(task.solver)) if from_known else task.solver, task
+    )
+    if found is None:
         return None
-    seconds, memory = found
+    seconds, memory = found[0] * whole, found[1]
+    if task.region and (of_region := _measured(task.solver, task)) is not None:
+        # Its first steps are at higher noise levels, and in double precision.
+        seconds, memory = seconds + of_region[0] * region, max(memory, of_region[1])
     surrounded = math.prod(task.solver.operator.image_shape(task.shape)[-2:]) / math.prod(task.shape[-2:])
-    bytes_of_all = _KEPT * math.prod(task.shape) if task.region else 0
+    bytes_of_all = _KEPT * math.prod(task.shape) if from_known else 0
     return Cost(
-        seconds * sum(work_of(tasks)) * surrounded,
+        seconds * surrounded,
         memory * at_once(task) * surrounded + bytes_of_all,
         1 + len(task.reserve),
     )
 
 
-def _measured(task: SamplingTask) -> tuple[float, float] | None:
-    """Seconds a step, and bytes, of a pixel of the image."""
+def _measured(solver: Solver, task: SamplingTask) -> tuple[float, float] | None:
+    """Seconds a step, and bytes, of a pixel of the image; in the first steps of a solver."""
     part = task.measurement[..., :_SIDE, :_SIDE].clone()
     try:
-        problem = task.solver.problem(part, task.noise, task.known)
+        problem = solver.problem(part, task.noise, task.known)
     except ValueError:
         return None
-    steps = task.solver.steps(problem, [0])
+    steps = solver.steps(problem, [0])
     with _LiveMemory() as memory:
         next(steps)
-    started = time.perf_counter()
-    count = len(list(islice(steps, _STEPS)))
+    times = [time.perf_counter()]
+    times.extend(time.perf_counter() for _ in islice(steps, _STEPS))
+    # The quickest: others may use the processor meanwhile.
+    seconds = min((after - before for before, after in pairwise(times)), default=0.0)
     pixels = math.prod(problem.normalizations[IMAGE].physical_shape[-2:])
-    return (time.perf_counter() - started) / max(1, count) / pixels, _SCRATCH * memory.peak / pixels
+    return seconds / pixels, _SCRATCH * memory.peak / pixels
 
 
 class _LiveMemory(TorchDispatchMode):

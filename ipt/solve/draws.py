@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,82 +11,15 @@ from torch import Tensor
 
 from ipt.core.abilities import Assessment
 from ipt.core.errors import IptError
-from ipt.core.observation import Observation
 from ipt.core.operator import IMAGE, Unknowns
-from ipt.core.solver import Solution, Solver, State
+from ipt.core.solver import Solution, State
 from ipt.images.outcomes import Progress
 from ipt.plugins.faults import place
 from ipt.sampling import regional
 from ipt.sampling.multiscale import Level, Multiscale
-from ipt.solve.parts import Part, in_whole
+from ipt.solve.parts import in_whole
+from ipt.solve.task import SamplingTask
 from ipt.solve.verdict import LIKELY, residual_rms
-
-
-@dataclass(frozen=True)
-class SamplingTask:
-    """A measurement to draw from the posterior of.
-
-    Tasks that are solved together are of one `kind` and have equal solvers.
-
-    Attributes:
-        solver: the first task's is used for all.
-        measurement: (1, C, H, W) in 0..1.
-        noise: its standard deviation, or a map of it, (1, 1 or C, H, W).
-        known: parameters that are given, (1, C, H, W) each, by name.
-        seeds: one a draw.
-        mask: 1 where it was measured, 0 elsewhere, (1, 1 or C, H, W); None: everywhere.
-        reserve: seeds of further draws, made one after the other as long as none so far is likely right.
-        region: rows and columns of the measurement in which the parameters are found first; the picture is solved from
-            there (`ipt.sampling.regional`). None: all is solved together.
-        gain: variance of the noise for each unit of the signal.
-        part: which part of a larger picture it is, for previews; None: all of one.
-    """
-
-    solver: Solver
-    measurement: Tensor
-    noise: float | Tensor
-    known: Mapping[str, Tensor]
-    seeds: tuple[int, ...]
-    mask: Tensor | None = None
-    reserve: tuple[int, ...] = ()
-    region: tuple[slice, slice] | None = None
-    gain: float = 0.0
-    part: Part | None = None
-
-    @property
-    def observation(self) -> Observation:
-        """What was measured, with the weights that it has."""
-        return Observation.checked(self.measurement, self.noise, self.mask, self.gain)
-
-    @property
-    def level(self) -> float:
-        """Standard deviation of the noise where the weight is 1."""
-        even = isinstance(self.noise, float) and not self.gain
-        return float(self.noise if even else self.observation.noise)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(C, H, W)."""
-        return tuple(self.measurement.shape[1:])
-
-    @property
-    def kind(self) -> tuple[object, ...]:
-        """What tasks that are solved together share: shape, whether all was measured, the map's and region's shapes."""
-        sides = () if self.region is None else tuple(each.stop - each.start for each in self.region)
-        levels = () if isinstance(self.noise, float) else tuple(self.noise.shape)
-        return self.shape, self.mask is None, levels, sides
-
-    def within(self, rows: slice, columns: slice) -> SamplingTask:
-        """The same of a part of the measurement alone."""
-        place = (..., rows, columns)
-        mask = None if self.mask is None else self.mask[place]
-        noise = self.noise if isinstance(self.noise, float) else self.noise[place]
-        return replace(self, measurement=self.measurement[place], noise=noise, mask=mask, region=None)
-
-    def of_region(self) -> SamplingTask:
-        """The same of the region alone."""
-        assert self.region is not None
-        return replace(self.within(*self.region), solver=regional.of_region(self.solver))
 
 
 @dataclass(frozen=True)
@@ -240,8 +173,8 @@ class Draws:
         calls = [
             made.calls for batch, made in zip(batches, solutions, strict=True) for _ in range(batch.start, batch.stop)
         ]
-        image = torch.cat([made.image for made in solutions])
-        whole = torch.cat([made.whole for made in solutions])
+        images = [image for made in solutions for image in made.image.split(1)]
+        wholes = [whole for made in solutions for whole in made.whole.split(1)]
         names = solutions[0].parameters
         parameters = {name: torch.cat([made.parameters[name] for made in solutions]) for name in names}
         residual = torch.cat([made.residual for made in solutions])
@@ -253,8 +186,8 @@ class Draws:
             found.append(
                 replace(
                     solutions[0],
-                    image=image[own],
-                    whole=whole[own],
+                    image=_one([images[number] for number in own]),
+                    whole=_one([wholes[number] for number in own]),
                     parameters={name: value[own] for name, value in parameters.items()},
                     residual=residual[own],
                     trace=trace[:, own],
@@ -273,16 +206,17 @@ class Draws:
         known = {name: torch.cat([task.known[name] for task in tasks]) for name in tasks[0].known}
         masks = [task.mask for task in tasks if task.mask is not None]
         mask = torch.cat(masks) if masks else None
-        if self.found:
-            return (regional.remainder(self.solver.solver, measurement, noise, mask, self.found[0].parameters, gain),)
+        if tasks[0].begun:
+            parameters = self.found[0].parameters if self.found else known
+            return (regional.remainder(self.solver.solver, measurement, noise, mask, parameters, gain, known),)
         return self.solver.problem(measurement, noise, known, mask, gain)
 
     def _beginning(self, problem: tuple[Level, ...], start: int, stop: int) -> State | None:
-        """The first state of draws that go on from what was found in a region; None: of others."""
-        if not self.found:
+        """The first state of draws that begin where the parameters are known already; None: of others."""
+        if not self.tasks[0].begun:
             return None
-        each = {id(task): one.normalized for task, one in zip(self.tasks, self.found, strict=True)}
-        of_each = [each[id(task)] for task, _ in self.all[start:stop]]
+        each = {id(task): one.normalized for task, one in zip(self.tasks, self.found, strict=False)}
+        of_each = [each.get(id(task), {}) for task, _ in self.all[start:stop]]
         normalized = {name: torch.cat([one[name] for one in of_each]) for name in of_each[0]}
         return regional.first_state(problem[0], [seed for _, seed in self.all[start:stop]], normalized)
 
@@ -298,3 +232,8 @@ class Draws:
             normalized = {name: value[own] for name, value in batch.state.clean.items() if name != IMAGE}
             found.append(Found(solution, draw, normalized))
         return found
+
+
+def _one(parts: Sequence[Tensor]) -> Tensor:
+    """Tensors one after the other; a single one is not copied, since a tile's is one of many."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))

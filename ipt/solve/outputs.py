@@ -12,6 +12,7 @@ written last: where it is, all is there.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
@@ -82,12 +83,12 @@ def write_result(out: Path, stem: str, result: ImageResult) -> Path:
         IptError: the disk is full, the folder is not writable, the result has NaN.
     """
     with _prepared(out, stem) as folder:
-        files = _write_files(folder, stem, result)
+        files, residual = _write_files(folder, stem, result), result.residual.detach()
         record = {
             **result.record,
             "status": "done",
             "noise": result.noise,
-            "residual": float(result.residual.detach().double().square().mean().sqrt()),
+            "residual": math.sqrt(sum(float(one.double().square().mean()) for one in residual) / len(residual)),
             "spread_top": None if result.spread is None else float(result.spread.mean(0).max()),
             "trace": [float(value) for value in result.trace],
             "shape": list(result.picture.shape),

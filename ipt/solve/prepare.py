@@ -26,7 +26,6 @@ from ipt.images.steadying import Motion
 from ipt.linalg.random import image_seed
 from ipt.operators.frames import Frames
 from ipt.sampling.initial import Initializable
-from ipt.solve.draws import SamplingTask
 from ipt.solve.fitting import fitted_to, prior_for, solved_values
 from ipt.solve.held_still import held_still
 from ipt.solve.known import checked, scaled
@@ -34,6 +33,7 @@ from ipt.solve.masks import unclipped
 from ipt.solve.noise import assumed_noise
 from ipt.solve.options import AUTO, LINEAR, NONE, SolveOptions
 from ipt.solve.region import Region, with_region
+from ipt.solve.task import SamplingTask
 from ipt.solve.truth import Truth
 from ipt.solve.weighing import weighed
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -10,11 +12,13 @@ from torch import Tensor
 
 from ipt.core.abilities import Assessable, ability
 from ipt.core.errors import IptError, Misuse
+from ipt.core.operator import ParameterSpec
 from ipt.images.fit import Fitted
 from ipt.linalg.resampling import halved
 from ipt.sampling import regional
-from ipt.solve.draws import SamplingTask
 from ipt.solve.options import AUTO, NONE
+from ipt.solve.task import SamplingTask
+from ipt.solve.tiles import SIDE
 
 Region = tuple[int, int, int, int]
 """(x, y, width, height) in pixels, x and y of its upper left corner."""
@@ -23,7 +27,7 @@ CHOSEN_SIDE = 384
 
 
 def with_region(task: SamplingTask, region: Region | str, fitted: Fitted) -> SamplingTask:
-    """A task whose parameters are found in a region first.
+    """A task whose parameters are found in a region first, if they are not known.
 
     Args:
         task: the whole picture.
@@ -39,7 +43,11 @@ def with_region(task: SamplingTask, region: Region | str, fitted: Fitted) -> Sam
     if isinstance(region, str):
         if region not in (AUTO, NONE):
             raise Misuse(f"region= is auto, none or (x, y, width, height) in pixels, not {region!r}")
-        if region == NONE or fitted.side or not _has_use_for_one(task):
+        if region == NONE or fitted.side:
+            return task
+        if task.known:
+            return _begun(task)
+        if not _has_use_for_one(task):
             return task
         region = textured(task.measurement[0], None if task.mask is None else task.mask[0], CHOSEN_SIDE)
     left, top, across, down = _checked(region, width, height)
@@ -48,9 +56,12 @@ def with_region(task: SamplingTask, region: Region | str, fitted: Fitted) -> Sam
     if fitted.side:
         raise IptError("region= is for a picture that is solved at its own size: leave it out, or choose fit=tile")
     if task.known:
-        raise IptError(
-            f"with {', '.join(task.known)} known there is nothing to be found in a region: leave out region="
-        )
+        if unknown := set(_parameters(task)) - set(task.known):
+            raise IptError(
+                f"with {', '.join(task.known)} known, {', '.join(sorted(unknown))} cannot be found in a region: "
+                f"leave out region="
+            )
+        return _begun(task)
     regional.check(task.solver, (task.shape[0], down, across), task.shape)
     found = replace(task, region=(slice(top, top + down), slice(left, left + across)))
     of_region = found.of_region()
@@ -68,13 +79,29 @@ def _has_use_for_one(task: SamplingTask) -> bool:
     _, height, width = shape = task.shape
     if min(height, width) < CHOSEN_SIDE or height * width < 2 * CHOSEN_SIDE**2:
         return False
-    if task.known or ability(task.solver.operator, Assessable) is None:
+    if ability(task.solver.operator, Assessable) is None:
         return False
     try:
         regional.check(task.solver, (shape[0], CHOSEN_SIDE, CHOSEN_SIDE), shape)
     except IptError:
         return False
     return True
+
+
+def _begun(task: SamplingTask) -> SamplingTask:
+    """A task whose parameters are known, which is solved from there where it is larger than a tile and may be."""
+    _, *sides = task.shape
+    if set(_parameters(task)) - set(task.known) or math.prod(sides) <= SIDE**2:
+        return task
+    try:
+        regional.check(task.solver, (task.shape[0], *(min(side, SIDE) for side in sides)), task.shape)
+    except IptError:
+        return task
+    return replace(task, begun=True)
+
+
+def _parameters(task: SamplingTask) -> Mapping[str, ParameterSpec]:
+    return task.solver.operator.parameters(task.solver.operator.image_shape(task.shape))
 
 
 def textured(pixels: Tensor, mask: Tensor | None, side: int) -> Region:

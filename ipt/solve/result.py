@@ -18,11 +18,11 @@ from ipt.images.light import encoded
 from ipt.images.noise import Poisson
 from ipt.images.records import versions, weight_hashes
 from ipt.operators.frames import Frames
-from ipt.solve.choice import chosen
-from ipt.solve.draws import SamplingTask
+from ipt.solve.choice import chosen, mean_of
 from ipt.solve.metrics import against_truth
 from ipt.solve.options import LINEAR, MIX
 from ipt.solve.prepare import ImageTask, PreparedImage
+from ipt.solve.task import SamplingTask
 from ipt.solve.verdict import LIKELY, residual_rms, verdict
 
 _DIVERGED = 100.0
@@ -89,10 +89,11 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
     trusted = None if sampling.mask is None else sampling.mask[0].cpu().expand_as(residual)
     frames = len(task.frames)
     shared = operator.shared if isinstance(operator, Frames) else frozenset()
-    drawn = torch.stack([as_it_came(fitted.restore(one), prepared.channels) for one in solution.image.cpu()])
+    each = [as_it_came(fitted.restore(one), prepared.channels) for one in solution.image.cpu()]
+    drawn = torch.stack(each) if len(each) > 1 else each[0][None]
     if prepared.linear:
         drawn = encoded(drawn)
-    pixels, measured = drawn[list(shown.draws)].mean(0), prepared.measured.pixels
+    pixels, measured = mean_of(drawn, shown.draws), prepared.measured.pixels
     share = _share(prepared, shown.probability) if pixels.shape == measured.shape else 1.0
     if share < 1:
         pixels = share * pixels + (1 - share) * measured

@@ -18,22 +18,27 @@ from ipt.core.abilities import Framed, ability
 from ipt.core.operator import ParametricOperator
 from ipt.core.solver import Solution
 from ipt.linalg.random import image_seed
-from ipt.solve.draws import SamplingTask
+from ipt.solve.task import SamplingTask
 
-SIDE = 1024
-"""Pixels of a tile, at most, by which memory is bounded; smaller pictures are one tile."""
+SIDE = 1152
+"""Pixels of a tile with its margins, at most, by which memory is bounded; smaller pictures are one tile."""
 _RAMP = 32
 """Pixels over which one tile passes into the next."""
+_STEP, _LARGEST_PRIME = 16, 7
+"""Sides of a tile are multiples of so many pixels, as networks take them, and of no larger prime: Fourier transforms of
+1088 = 17 x 64 pixels take twice as long a pixel as those of 1152, those of 1149 five times."""
 
 
 @dataclass(frozen=True)
 class Spans:
     """The fewest spans of one length that cover a side of a picture and overlap enough.
 
+    Their length is one that is computed with quickly.
+
     Attributes:
         length: pixels of the side.
         margin: pixels that the image is longer at each end.
-        most: pixels of a span.
+        most: pixels of a span with its margins.
     """
 
     length: int
@@ -41,10 +46,13 @@ class Spans:
     most: int
 
     def __iter__(self) -> Iterator[slice]:
-        overlap = 2 * self.margin + _RAMP
-        most = max(self.most, 2 * overlap)
+        around, overlap = 2 * self.margin, 2 * self.margin + _RAMP
+        most = max(self.most - around, 2 * overlap)
         count = max(1, -(-(self.length - overlap) // (most - overlap)))
-        side = min(self.length, -(-(self.length + (count - 1) * overlap) // count))
+        side = (
+            self.length if count == 1 else _fast(-(-(self.length + (count - 1) * overlap) // count) + around) - around
+        )
+        side = min(self.length, side)
         for number in range(count):
             start = round(number * (self.length - side) / max(1, count - 1))
             yield slice(start, start + side)
@@ -73,10 +81,13 @@ class Tiling:
     def of(cls, operator: ParametricOperator, shape: tuple[int, ...], side: int) -> Tiling:
         """Of a measurement (C, H, W) by an operator with parameters of the sizes that they were found in.
 
-        side: pixels of a tile, at most.
+        side: pixels of a tile with its margins, at most.
         """
-        framed, (height, width) = ability(operator, Framed), shape[-2:]
-        rows, columns = (slice(0, 0), slice(0, 0)) if framed is None else framed.frame(operator.image_shape(shape))
+        framed, (height, width), image = ability(operator, Framed), shape[-2:], operator.image_shape(shape)
+        rows, columns = (slice(0, 0), slice(0, 0)) if framed is None else framed.frame(image)
+        if image[-2:] != (height + 2 * rows.start, width + 2 * columns.start):
+            # Of other pixels than the measurement's.
+            side = max(image[-2:])
         return cls(Spans(height, rows.start, side), Spans(width, columns.start, side))
 
     def __iter__(self) -> Iterator[tuple[slice, slice]]:
@@ -86,14 +97,14 @@ class Tiling:
         """The tiles of a task as tasks, each with random numbers of its own."""
         places = list(self)
         if len(places) == 1:
-            return [replace(task, region=None, reserve=())]
+            return [replace(task, region=None, reserve=(), begun=True)]
         found = []
         for number, place in enumerate(places):
             tile, seeds = task.within(*place), tuple(image_seed(seed, f"tile {number}") for seed in task.seeds)
             if tile.mask is not None and not bool(tile.mask.any()):
                 # Nothing else is known of it.
                 tile = replace(tile, mask=torch.ones_like(tile.mask))
-            found.append(replace(tile, reserve=(), seeds=seeds))
+            found.append(replace(tile, reserve=(), seeds=seeds, begun=True))
         return found
 
     def joined(self, solutions: Sequence[Solution]) -> Solution:
@@ -122,6 +133,24 @@ class Tiling:
             sizes=[(self.rows.length, self.columns.length, first.sizes[-1][2])],
             calls={name: sum(each.calls[name] for each in solutions) for name in first.calls},
         )
+
+
+def _fast(length: int) -> int:
+    """The next length that networks and transforms take fast."""
+    found = -(-length // _STEP) * _STEP
+    while _largest_prime(found) > _LARGEST_PRIME:
+        found += _STEP
+    return found
+
+
+def _largest_prime(number: int) -> int:
+    prime = 2
+    while prime * prime <= number:
+        if number % prime:
+            prime += 1
+        else:
+            number //= prime
+    return number
 
 
 def _root_mean(values: Sequence[Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from ipt.core.abilities import ability
 from ipt.operators.frames import Frames
 from ipt.sampling.initial import Initializable
-from ipt.solve.draws import SamplingTask
+from ipt.solve.task import SamplingTask
 
 
 def weighed(sampling: SamplingTask) -> SamplingTask:

@@ -17,7 +17,8 @@ from ipt.operators.blur import Blur
 from ipt.priors.analytic import GaussianPrior
 from ipt.sampling.schedules import Karras
 from ipt.solve.batches import BatchSizer, out_of_memory, solve_tasks
-from ipt.solve.draws import Batch, SamplingTask
+from ipt.solve.draws import Batch
+from ipt.solve.task import SamplingTask
 
 PRIORS = {"image": GaussianPrior(), "kernel": GaussianPrior()}
 SOLVER = Solver(Blur(5, border="circular"), PRIORS, Proximal(), Karras(4))

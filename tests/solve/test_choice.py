@@ -11,7 +11,7 @@ from ipt.guidance.proximal import Proximal
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import GaussianPrior
 from ipt.solve.choice import chosen
-from ipt.solve.draws import SamplingTask
+from ipt.solve.task import SamplingTask
 
 SOLVER = Solver(Blur(3, "circular"), {"image": GaussianPrior(), "kernel": GaussianPrior()}, Proximal())
 

@@ -14,8 +14,8 @@ from ipt.folder.options import ExecutionOptions
 from ipt.folder.run import solve_all
 from ipt.images import files
 from ipt.solve.cost import Cost, _LiveMemory, cost_of
-from ipt.solve.draws import SamplingTask
 from ipt.solve.options import SolveOptions
+from ipt.solve.task import SamplingTask
 
 SETTINGS = {"operator.kernel_size": 9}
 SOLVER = ipt.build("blur", "gaussian", parameters={"kernel": "gaussian"}, settings=SETTINGS, steps=6).solver

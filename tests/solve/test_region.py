@@ -90,17 +90,14 @@ def test_a_region_leaves_a_picture_sharper_and_the_same_by_command(tmp_path):
         ((0, 0, 12, 40), {}, r"12 x 40 px is too small for a kernel of 9 x 9: give region= at least 18 x 18 px"),
         ((0, 0, 40, 40), {"border": "circular"}, "border=unknown"),
         ((0, 0, 40, 40), {"fit": "resize", "prior": {**PRIORS, "image": "faces"}}, "own size"),
-        ((0, 0, 40, 40), {"known": {"kernel": np.full((3, 3), 1 / 9)}}, "leave out region="),
         ((0, 0, 40, 40), {"guidance": "dps"}, "guidance=proximal"),
         ((0, 0, 64, 64), {"operator": "turbulence", "prior": {"image": "gaussian"}}, "'tilt' is a map"),
         ((0, 0, 40, 40), {"mask": np.indices((90, 120)).sum(0) > 90}, "nothing in the region is trusted"),
     ],
 )
 def test_a_region_that_cannot_be_is_one_clear_message(region, more, message):
-    known = more.get("known")
-    prior = {"image": "gaussian"} if known else PRIORS
     with pytest.raises(IptError, match=message):
-        ipt.restore(blurred(), region=region, settings=SIZE, **{**QUICK, "prior": prior, **more})
+        ipt.restore(blurred(), region=region, settings=SIZE, **{**QUICK, **more})
 
 
 def test_all_of_the_picture_is_no_region():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from ipt.images.outcomes import Progress
 from ipt.operators.blur import Blur
 from ipt.solve import batches, tiles
 from ipt.solve import region as regions
-from ipt.solve.draws import Batch, SamplingTask
+from ipt.solve.draws import Batch
 from ipt.solve.parts import Part, Preview, in_whole
+from ipt.solve.task import SamplingTask
 from ipt.solve.tiles import Spans, Tiling
 from tests.solve.test_region import PRIORS, SIZE, blurred
 
@@ -29,7 +31,7 @@ def test_spans_cover_a_side_and_their_weights_pass_into_each_other(monkeypatch, 
     sides = Spans(length, margin, 64)
     spans = list(sides)
     assert spans[0].start == 0 and spans[-1].stop == length and {s.stop - s.start for s in spans} == {len_of(spans)}
-    assert len_of(spans) <= 64 and (len(spans) == 1) == (length <= 64)
+    assert len_of(spans) + 2 * margin <= 64 and (len(spans) == 1) == (length + 2 * margin <= 64)
     total = torch.zeros(length + 2 * margin)
     for span in spans:
         weight = sides.weight(span)
@@ -69,7 +71,7 @@ def test_tiles_are_joined_without_their_rims(monkeypatch):
 
 def test_a_picture_in_tiles_from_a_region(monkeypatch):
     measured, region, heard, seen = blurred(90, 120), (20, 10, 60, 60), [], []
-    monkeypatch.setattr(batches, "SIDE", 90)
+    monkeypatch.setattr(batches, "SIDE", 98)
 
     def watch(step: Progress) -> None:
         heard.append(step)
@@ -77,7 +79,7 @@ def test_a_picture_in_tiles_from_a_region(monkeypatch):
         seen.append(step.estimate()["image"].numpy().transpose(1, 2, 0))
 
     found = ipt.restore(measured, region=region, progress=watch, **QUICK)
-    assert len(list(Tiling.of(Blur(9), (3, 90, 120), 90))) == 2
+    assert len(list(Tiling.of(Blur(9), (3, 90, 120), 98))) == 2
     assert found.picture.shape == (90, 120, 3) and np.isfinite(found.picture).all()
     alone = ipt.restore(measured[10:70, 20:80], **QUICK)
     assert found.probability == alone.probability
@@ -95,7 +97,7 @@ def test_a_picture_in_tiles_from_a_region(monkeypatch):
 
 
 def test_tiles_go_on_where_they_were(monkeypatch):
-    monkeypatch.setattr(batches, "SIDE", 90)
+    monkeypatch.setattr(batches, "SIDE", 98)
     solver = ipt.build("blur", "gaussian", parameters={"kernel": "gaussian"}, settings=SIZE, steps=6).solver
     measurement = torch.from_numpy(blurred(90, 120)).permute(2, 0, 1)[None]
     task = SamplingTask(solver, measurement, 0.01, {}, (3, 4), region=(slice(10, 70), slice(20, 80)))
@@ -108,7 +110,7 @@ def test_tiles_go_on_where_they_were(monkeypatch):
 
 
 def test_a_tile_in_which_nothing_is_trusted_is_solved_as_it_is(monkeypatch):
-    monkeypatch.setattr(batches, "SIDE", 90)
+    monkeypatch.setattr(batches, "SIDE", 98)
     mask = np.ones((90, 200))
     mask[:, 100:] = 0
     found = ipt.restore(blurred(90, 200), mask=mask, region=(20, 10, 60, 60), **QUICK)
@@ -136,3 +138,34 @@ def test_a_preview_is_small_and_has_the_channels_of_what_is_solved():
     shown = in_whole(parts, torch.ones(2, 3, 100, 80))
     assert shown.shape == (1, 3, 750, 1200)
     assert float(shown[..., :600].max()) == 0 and float(shown[..., 600:].min()) == 1
+
+
+def test_a_known_kernel_is_solved_in_tiles_and_is_searched_for_nowhere(monkeypatch):
+    line = np.zeros((9, 9))
+    line[4, 1:8] = 1 / 7
+    given, known = blurred(90, 120), {**QUICK, "prior": {"image": "gaussian"}, "known": {"kernel": line}}
+    together = ipt.restore(given, **known)
+    for module in (batches, regions):
+        monkeypatch.setattr(module, "SIDE", 98)
+    found = ipt.restore(given, region=(20, 10, 60, 60), **known)
+    assert found.details.record["region"] is None and np.allclose(found.parameters["kernel"][0], line)
+    assert found.details.record["solved_sizes"] == [[90, 120, len(found.details.trace)]]
+    assert len(found.details.trace) < len(together.details.trace)
+    gradients = [np.abs(np.diff(one, axis=1)).mean() for one in (given, found.picture)]
+    assert gradients[1] > 1.2 * gradients[0] and np.abs(found.residual).max() < 0.05
+    assert np.array_equal(found.picture, ipt.restore(given, **known).picture)
+    # Together, as asked for.
+    assert np.array_equal(ipt.restore(given, region="none", **known).picture, together.picture)
+
+
+def test_tiles_of_a_known_kernel_go_on_where_they_were(monkeypatch):
+    monkeypatch.setattr(batches, "SIDE", 98)
+    kernel = torch.full((1, 1, 3, 3), 1 / 9)
+    solver = ipt.build("blur", "gaussian", settings=SIZE, steps=6, known={"kernel": kernel[0]}).solver
+    measurement = torch.from_numpy(blurred(90, 120)).permute(2, 0, 1)[None]
+    task = SamplingTask(solver, measurement, 0.01, {"kernel": kernel}, (3,), begun=True)
+    assert batches.at_once(task) < 90 * 120 == batches.at_once(replace(task, begun=False))
+    saved: list[list[Batch]] = []
+    (whole,) = batches.solve_tasks([task], batches.BatchSizer(1), save=lambda found, last: saved.append(list(found)))
+    (again,) = batches.solve_tasks([task], batches.BatchSizer(1), begun=saved[-2])
+    assert len(saved[-2]) == 2 and torch.equal(again.image, whole.image)

@@ -13,7 +13,7 @@ from ipt.core.observation import Observation
 from ipt.linalg.spectra import to_luma_chroma
 from ipt.operators.blur.padded_frame import PaddedFrame
 
-SINGLE = 0.1
+SINGLE = 0.25
 """Noise level of the image, of 0..1, from which on steps in single precision agree with double (docs/method.md)."""
 _TAPER = 8
 """Pixels."""

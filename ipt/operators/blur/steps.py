@@ -42,7 +42,7 @@ _MASKED_KERNEL_ITERATIONS = 3
 """Each with `_INNER_ITERATIONS` of the system without mask."""
 _INNER_ITERATIONS = 4
 _IMAGE_ITERATIONS = (8, 64)
-"""At most, with an unknown kernel and with a known one, which is worth solving for exactly."""
+"""At most, with an unknown kernel and with a known one, which is worth solving for exactly once the image was seen."""
 _TOLERANCE = 0.0002
 """Residual of the image step's system, as a share of what it was, at which it is solved."""
 
@@ -150,7 +150,7 @@ def solve_image(
         )
         return found
 
-    iterations = _IMAGE_ITERATIONS[kernel_belief is None]
+    iterations = _IMAGE_ITERATIONS[kernel_belief is None and math.isfinite(belief.sigma)]
     if padded.size == padded.image:
         # Image and grid are one, so all but the mask is a product of spectra.
         scale = padded.columns(mean).sqrt()

@@ -1,0 +1,85 @@
+"""A measurement to draw from the posterior of. Here are no files, pictures or options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from ipt.core.observation import Observation
+from ipt.core.solver import Solver
+from ipt.sampling import regional
+from ipt.solve.parts import Part
+
+
+@dataclass(frozen=True)
+class SamplingTask:
+    """A measurement to draw from the posterior of.
+
+    Tasks that are solved together are of one `kind` and have equal solvers.
+
+    Attributes:
+        solver: the first task's is used for all.
+        measurement: (1, C, H, W) in 0..1.
+        noise: its standard deviation, or a map of it, (1, 1 or C, H, W).
+        known: parameters that are given, (1, C, H, W) each, by name.
+        seeds: one a draw.
+        mask: 1 where it was measured, 0 elsewhere, (1, 1 or C, H, W); None: everywhere.
+        reserve: seeds of further draws, made one after the other as long as none so far is likely right.
+        region: rows and columns of the measurement in which the parameters are found first; the picture is solved from
+            there (`ipt.sampling.regional`). None: all is solved together.
+        gain: variance of the noise for each unit of the signal.
+        part: which part of a larger picture it is, for previews; None: all of one.
+        begun: whether it begins where all parameters are known already: given, or found in a region.
+    """
+
+    solver: Solver
+    measurement: Tensor
+    noise: float | Tensor
+    known: Mapping[str, Tensor]
+    seeds: tuple[int, ...]
+    mask: Tensor | None = None
+    reserve: tuple[int, ...] = ()
+    region: tuple[slice, slice] | None = None
+    gain: float = 0.0
+    part: Part | None = None
+    begun: bool = False
+
+    @property
+    def observation(self) -> Observation:
+        """What was measured, with the weights that it has."""
+        return Observation.checked(self.measurement, self.noise, self.mask, self.gain)
+
+    @property
+    def level(self) -> float:
+        """Standard deviation of the noise where the weight is 1."""
+        even = isinstance(self.noise, float) and not self.gain
+        return float(self.noise if even else self.observation.noise)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W)."""
+        return tuple(self.measurement.shape[1:])
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What tasks that are solved together share.
+
+        Shape, whether all was measured, the map's and region's shapes, where it begins.
+        """
+        sides = () if self.region is None else tuple(each.stop - each.start for each in self.region)
+        levels = () if isinstance(self.noise, float) else tuple(self.noise.shape)
+        return self.shape, self.mask is None, levels, sides, self.begun
+
+    def within(self, rows: slice, columns: slice) -> SamplingTask:
+        """The same of a part of the measurement alone."""
+        place = (..., rows, columns)
+        mask = None if self.mask is None else self.mask[place]
+        noise = self.noise if isinstance(self.noise, float) else self.noise[place]
+        return replace(self, measurement=self.measurement[place], noise=noise, mask=mask, region=None)
+
+    def of_region(self) -> SamplingTask:
+        """The same of the region alone."""
+        assert self.region is not None
+        return replace(self.within(*self.region), solver=regional.of_region(self.solver), begun=False)
