@@ -131,6 +131,7 @@ class Diagonalized(Covariance):
         forward: T, from tensors to coefficients.
         inverse: T'.
         variance: mean variance of an entry, (B, 1, 1, 1); None: the mean of `power`.
+        gain: of the variable, over one with that power.
     """
 
     def __init__(
@@ -139,22 +140,24 @@ class Diagonalized(Covariance):
         forward: Callable[[Tensor], Tensor],
         inverse: Callable[[Tensor], Tensor],
         variance: Tensor | None = None,
+        gain: float = 1.0,
     ):
-        self.power, self.forward, self.inverse = power, forward, inverse
-        self._variance = power.mean((1, 2, 3), keepdim=True) if variance is None else variance
+        self.power, self.forward, self.inverse, self.gain = power, forward, inverse, gain
+        self._variance = gain**2 * power.mean((1, 2, 3), keepdim=True) if variance is None else variance
 
     @property
     def variance(self) -> Tensor:
         return self._variance
 
     def root(self, white: Tensor) -> Tensor:
-        return self.inverse(self.power.sqrt() * white)
+        return self.gain * self.inverse(self.power.sqrt() * white)
 
     def root_transposed(self, vector: Tensor) -> Tensor:
-        return self.power.sqrt() * self.forward(vector)
+        return self.power.sqrt() * self.forward(self.gain * vector)
 
     def solve(self, vector: Tensor) -> Tensor:
-        return self.inverse(self.forward(vector) / self.power)
+        return self.inverse(self.forward(vector) / (self.gain**2 * self.power))
 
     def scaled(self, factor: float) -> Diagonalized:
-        return Diagonalized(factor**2 * self.power, self.forward, self.inverse, factor**2 * self._variance)
+        variance = factor**2 * self._variance
+        return Diagonalized(self.power, self.forward, self.inverse, variance, abs(factor) * self.gain)

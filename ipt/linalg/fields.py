@@ -115,7 +115,8 @@ def cosine_covariance(power: Tensor, variance: Tensor | None = None) -> Diagonal
 @lru_cache(maxsize=64)
 def _embedding(field: StationaryField, frame: tuple[int, int]) -> Tensor:
     transform: Tensor = torch.fft.rfft2(_doubled_covariance(field, frame))
-    return transform.real
+    # A copy: the part of a complex tensor holds all of it.
+    return transform.real.clone()
 
 
 @lru_cache(maxsize=64)

@@ -22,11 +22,14 @@ from ipt.core.errors import IptError
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.conjugate_gradients import conjugate_gradients
 from ipt.linalg.fields import StationaryField, cosine_covariance, cosines, doubled, filtered
+from ipt.linalg.parts import in_parts
 
 _NEGLIGIBLE = 1e-4
 """Weight below which a component is left out."""
 _NOMINAL = (64, 64)
 """The frame whose error stands for that of any."""
+_WIDE = 2**17
+"""Pixels of a frame whose edges, where the cosine basis errs, are so little of it that it is left at that."""
 
 
 class FieldPrior(Prior):
@@ -34,7 +37,8 @@ class FieldPrior(Prior):
 
     Args:
         components: considered, of fields with the same n; all alike beforehand.
-        iterations: of conjugate gradients at most, for the exact mean on the frame.
+        iterations: of conjugate gradients at most, for the exact mean on the frame; none on frames of 2^17 pixels and
+            more.
     """
 
     def __init__(self, components: Sequence[Component], iterations: int):
@@ -45,16 +49,21 @@ class FieldPrior(Prior):
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
         each = self._each(noisy)
-        return self._mean(each, sigma, self.weights(each, sigma)).reshape(noisy.shape)
+
+        def mean(rows: slice) -> Tensor:
+            return self._mean(each[rows], sigma, self.weights(each[rows], sigma))
+
+        return in_parts(mean, each.shape).reshape(noisy.shape)
 
     def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
         """With covariances in the cosine basis, the components as likely as they are."""
         each = self._each(noisy)
-        weights = self.weights(each, sigma)
+        weights = in_parts(lambda rows: self.weights(each[rows], sigma), each.shape)
+        mean = in_parts(lambda rows: self._mean(each[rows], sigma, weights[rows]), each.shape)
         power = self._power(each.detach(), weights.detach()).reshape(noisy.shape)
         left = noisy.new_full((len(noisy), 1, 1, 1), self._variance(sigma))
         return Posterior(
-            self._mean(each, sigma, weights).reshape(noisy.shape),
+            mean.reshape(noisy.shape),
             cosine_covariance(power * sigma**2 / (power + sigma**2), left),
             prior_covariance=cosine_covariance(power),
         )
@@ -101,8 +110,11 @@ class FieldPrior(Prior):
 
     def _power(self, noisy: Tensor, weights: Tensor) -> Tensor:
         """Variance of the cosine coefficients, (B, n, H, W): the components' mean, as likely as they are."""
-        powers = zip(weights[..., None, None, None].unbind(1), self.components, strict=True)
-        return torch.stack([weight * component.cosine_power(noisy).to(noisy) for weight, component in powers]).sum(0)
+        total = torch.zeros_like(noisy)
+        for component, weight in zip(self.components, weights.unbind(1), strict=True):
+            if (weight > 0).any():
+                total += weight[:, None, None, None] * component.cosine_power(noisy).to(noisy)
+        return total
 
 
 @dataclass(frozen=True)
@@ -149,7 +161,7 @@ def _wiener(noisy: Tensor, component: Component, sigma: float, iterations: int) 
         return down.T @ (down @ field @ across.T / (power + sigma**2)) @ across
 
     start = precondition(right)
-    if iterations:
+    if iterations and power[0].numel() < _WIDE:
         spectrum = component.gain**2 * component.field.embedding((right.shape[-2], right.shape[-1]))
         size = doubled(right.shape)
 

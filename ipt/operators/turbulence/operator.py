@@ -36,6 +36,8 @@ KERNEL_NOISE_RATIO = 0.03
 """As of `blur`; less, for what the spectrum tells of the kernel beforehand is to be kept."""
 _MOST = 17
 """Of a kernel's side, in pixels, where none is given."""
+_SIDE = 256
+"""Of the part of a frame, in pixels, that its kernel is found in."""
 
 
 @dataclass(frozen=True)
@@ -148,9 +150,10 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Init
         each = _each(image.mean, len(observation))
         found: Unknowns = {}
         if "kernel" in parameters:
-            seen = replace(image, mean=self.warp(each, tilt))
-            padded = self.blur.padded(each, parameters["kernel"].mean)
-            measured = Measured.on(padded, observation, arithmetic(seen))
+            part, mean = self._detailed(observation, self.warp(each, tilt))
+            blur = replace(self.blur, margin=self.frame(tuple(each.shape[1:]))[0].start)
+            seen, padded = replace(image, mean=mean), blur.padded(mean, parameters["kernel"].mean)
+            measured = Measured.on(padded, part, arithmetic(seen))
             found["kernel"] = solve_kernel(padded, measured, seen, parameters["kernel"])
         if "tilt" in parameters:
             kernel = self.constrain({**given, **found})["kernel"]
@@ -163,6 +166,31 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Init
     ) -> Tensor | None:
         optics = self._optics(image.mean, parameters["kernel"], parameters["tilt"])
         return solve_image(optics, observation, image, beliefs.get("kernel"), beliefs.get("tilt"))
+
+    def _detailed(self, observation: Observation, seen: Tensor) -> tuple[Observation, Tensor]:
+        """The part of large frames that shows the kernel best, where edges are most, and what of the image it sees."""
+        size = (observation.measurement.shape[-2], observation.measurement.shape[-1])
+        sides = (min(size[0], _SIDE), min(size[1], _SIDE))
+        if sides == size or self.border != "unknown":
+            return observation, seen
+        rows, columns = self.frame(tuple(seen.shape[1:]))
+        slope = (
+            torch.stack(torch.gradient(seen[..., rows, columns].mean(1, keepdim=True), dim=(-2, -1))).square().sum(0)
+        )
+        if observation.mask is not None:
+            slope = slope * observation.mask.amin(1, keepdim=True)
+        detail = F.avg_pool2d(slope, sides, _SIDE // 8)
+        places = [divmod(int(place), detail.shape[-1]) for place in detail.flatten(1).argmax(1)]
+
+        def cut(values: Tensor, around: tuple[int, int]) -> Tensor:
+            height, width = (side + 2 * margin for side, margin in zip(sides, around, strict=True))
+            starts = [(_SIDE // 8 * down, _SIDE // 8 * right) for down, right in places]
+            each = zip(values, starts, strict=True)
+            return torch.stack([one[..., top : top + height, left : left + width] for one, (top, left) in each])
+
+        mask = None if observation.mask is None else cut(observation.mask, (0, 0))
+        part = replace(observation, measurement=cut(observation.measurement, (0, 0)), mask=mask)
+        return part, cut(seen, (rows.start, columns.start))
 
     def _optics(self, image: Tensor, kernel: Tensor, tilt: Tensor) -> Optics:
         padded = self.blur.padded(image, kernel)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -31,6 +31,10 @@ class Optics:
     tilt: Tensor
     first: bool
     interpolation: str
+
+    def part(self, rows: slice) -> Optics:
+        """Of some of the pictures."""
+        return replace(self, transfer=self.transfer[rows], tilt=self.tilt[rows])
 
     def warped(self, picture: Tensor) -> Tensor:
         """By the tilt."""
@@ -101,6 +105,10 @@ class Weight:
         inside = torch.ones_like(optics.tilt[:, :1]) if measured is None else padded.crop(measured)
         level = 1 / (1 / noise).mean((-3, -2, -1), keepdim=True)
         return cls(padded, noise, inside * (level / (level + disturbance)).sqrt())
+
+    def part(self, rows: slice) -> Weight:
+        """Of some of the frames."""
+        return replace(self, noise=self.noise[rows], confidence=self.confidence[rows])
 
     def __call__(self, residual: Tensor) -> Tensor:
         weighed = self.padded.filtered(self.padded.uncrop(self.confidence * residual), 1 / self.noise)

@@ -16,6 +16,7 @@ not measured, as what lies outside the frame, has no weight.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -25,6 +26,7 @@ from ipt.core.abilities import Belief
 from ipt.core.observation import Observation
 from ipt.linalg.conjugate_gradients import conjugate_gradients
 from ipt.linalg.fields import cosines
+from ipt.linalg.parts import parts
 from ipt.linalg.spectra import from_luma_chroma, to_luma_chroma
 from ipt.operators.blur.measured import Measured, squared
 from ipt.operators.blur.padded_frame import PaddedFrame
@@ -36,6 +38,8 @@ _TILT_ITERATIONS = 16
 _IMAGE_ITERATIONS = 10
 _TRIALS = 4
 """Of a step: whole, a half, a quarter, an eighth."""
+_USUAL_AWAY = 0.25
+"""Square pixels by which edges are away from where they are predicted in usual bursts, and no reason to doubt them."""
 _SMOOTH = 16.0
 """Wavelength in pixels from which on a single frame's tilt cannot be told from the image's own shape."""
 
@@ -52,11 +56,12 @@ def solve_tilt(optics: Optics, observation: Observation, image: Belief, belief: 
         image: what is believed of the image.
         belief: what is believed of the tilt.
     """
-    padded, measurement = optics.padded, _on_image(optics.padded, observation)
+    padded, measurement = optics.padded, _on_image(optics.padded, observation)[:, :1]
     frames = len(observation) // len(image.mean)
-    picture = to_luma_chroma(image.mean).repeat_interleave(frames, 0)
+    # Luminance alone, which nearly all of the detail is in.
+    picture = to_luma_chroma(image.mean)[:, :1].repeat_interleave(frames, 0)
     # The image's error was made with the last step's tilts: it is of one mind with them, unless many frames shared it.
-    error = error_spectrum(padded, image, picture)
+    error = error_spectrum(padded, image, picture)[:, :1]
     noise = observation.noise_variance + (1 + LOCKED / frames) * error * squared(optics.transfer)
     weight = Weight.of(optics, observation, noise)
     along, back = optics.derivative(picture)
@@ -153,26 +158,74 @@ def solve_image(
         remaining = sharing * known.remaining(padded).repeat_interleave(sharing, 0)
         noise = noise + power * LOCKED * remaining
     disturbance: Tensor | float = 0.0
+    # In video that was compressed and sharpened, edges are further away than the tilts' belief says.
     # Of a single exposure what a tilt does is the picture's own shape: doubting its edges would only blur them.
     if tilt_belief is not None and frames > 1:
-        slope = optics.blurred(optics.warped(each(start))[:, :1])
-        slope = torch.stack(torch.gradient(slope, dim=(-2, -1))).square().sum(0)
-        disturbance = tilt_belief.covariance.variance.mean((-3, -2, -1), keepdim=True) * slope
+        seen = optics.forward(each(start[:, :1]))
+        slope = torch.stack(torch.gradient(seen, dim=(-2, -1))).square().sum(0)
+        inside = (Weight.of(optics, observation, noise).confidence > 0).to(slope)
+        usual = noise + error * squared(optics.transfer)
+        away = _away(optics, measurement[:, :1] - seen, inside, slope, usual[:, :1], frames)
+        believed = tilt_belief.covariance.variance.mean((-3, -2, -1), keepdim=True)
+        disturbance = torch.maximum(believed, away - _USUAL_AWAY) * slope
     weight = Weight.of(optics, observation, noise, disturbance)
     seen = weight.confidence.square().mean((-2, -1), keepdim=True) * squared(optics.transfer) / noise
     total = added(seen, frames)
     solve = 1 / (total + 1 / error)
 
+    def explained(residual: Callable[[slice], Tensor]) -> Tensor:
+        """What weighed residuals, of some rows of frames each, say of the image."""
+
+        def adjoint(rows: slice) -> Tensor:
+            return optics.part(rows).adjoint(weight.part(rows)(residual(rows)))
+
+        return _added(adjoint, measurement.shape, frames)
+
+    def predicted(picture: Tensor, rows: slice) -> Tensor:
+        return optics.part(rows).forward(picture[torch.arange(rows.start, rows.stop, device=picture.device) // frames])
+
     def apply(change: Tensor) -> Tensor:
         pull = padded.fold(padded.filtered(padded.extend(change), 1 / error))
-        return added(optics.adjoint(weight(optics.forward(each(change)))), frames) + pull
+        return explained(lambda rows: predicted(change, rows)) + pull
 
     def precondition(residual: Tensor) -> Tensor:
         return padded.crop(padded.filtered(padded.uncrop(residual), solve))
 
-    right = added(optics.adjoint(weight(measurement - optics.forward(each(start)))), frames)
+    right = explained(lambda rows: measurement[rows] - predicted(start, rows))
     change = conjugate_gradients(apply, right, None, _IMAGE_ITERATIONS, precondition)
     return from_luma_chroma(start + change)
+
+
+def _away(optics: Optics, residual: Tensor, inside: Tensor, slope: Tensor, usual: Tensor, frames: int) -> Tensor:
+    """How far edges are from where they are predicted, in pixels, squared, that noise does not explain, (B F, 1, 1, 1).
+
+    What the residuals have in common, once they are moved back, is an error of the picture, and none of the tilts.
+
+    Args:
+        optics: of the frames.
+        residual: measurement less prediction, luminance, (B F, 1, H, W).
+        inside: 1 where something was measured, likewise.
+        slope: squared gradient of the prediction.
+        usual: variance a frequency of the residual otherwise.
+        frames: of an image, F, one after the other.
+    """
+    total, count = (added(optics.unwarped(one), frames) for one in (inside * residual, inside))
+    common = (total / count.clamp(min=1)).repeat_interleave(frames, 0)
+    own = (residual - optics.warped(common)).square() * (frames / (frames - 1))
+    rest = (inside * (own - usual.mean((-2, -1), keepdim=True))).sum((-2, -1), keepdim=True)
+    return (rest / (inside * slope).sum((-2, -1), keepdim=True).clamp(min=1e-12)).clamp(min=0)
+
+
+def _added(each: Callable[[slice], Tensor], shape: Sequence[int], frames: int) -> Tensor:
+    """The sums over the frames of each image of what `each` makes of rows of them; shape: of all, (B F, ..., H, W)."""
+    if len(parts(shape)) == 1:
+        return added(each(slice(0, shape[0])), frames)
+    sums = []
+    for first in range(0, shape[0], frames):
+        inside = parts((frames, *shape[1:]))
+        made = (each(slice(first + rows.start, first + rows.stop)).sum(0, keepdim=True) for rows in inside)
+        sums.append(sum(made, torch.zeros(())))
+    return torch.cat(sums)
 
 
 def _on_image(padded: PaddedFrame, observation: Observation) -> Tensor:

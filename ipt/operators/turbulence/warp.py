@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
+from ipt.linalg.parts import in_parts
 
 INTERPOLATIONS = ("bicubic", "bilinear")
 
@@ -38,33 +39,45 @@ def warp(image: Tensor, tilt: Tensor, interpolation: str = "bicubic", border: st
         IptError: the sizes differ.
     """
     _check(image, tilt)
-    flat = image.flatten(2)
-    total = torch.zeros_like(flat)
-    for index, down, right in _taps(tilt, interpolation, border):
-        total = total + (down[0] * right[0]) * flat.gather(2, index.expand_as(flat))
-    return total.reshape(image.shape)
+
+    def fetched(rows: slice) -> Tensor:
+        flat = image[rows].flatten(2)
+        total = torch.zeros_like(flat)
+        for index, down, right in _taps(tilt[rows], interpolation, border):
+            total = total + (down[0] * right[0]) * flat.gather(2, index.expand_as(flat))
+        return total.reshape(image[rows].shape)
+
+    return in_parts(fetched, image.shape)
 
 
 def warp_adjoint(residual: Tensor, tilt: Tensor, interpolation: str = "bicubic", border: str = "unknown") -> Tensor:
     """W_u' r, (B, C, H, W): <W_u x, r> = <x, W_u' r> for every x; differentiable in r and in the tilt."""
     _check(residual, tilt)
-    flat = residual.flatten(2)
-    total = torch.zeros_like(flat)
-    for index, down, right in _taps(tilt, interpolation, border):
-        total = total.scatter_add(2, index.expand_as(flat), (down[0] * right[0]) * flat)
-    return total.reshape(residual.shape)
+
+    def returned(rows: slice) -> Tensor:
+        flat = residual[rows].flatten(2)
+        total = torch.zeros_like(flat)
+        for index, down, right in _taps(tilt[rows], interpolation, border):
+            total = total.scatter_add(2, index.expand_as(flat), (down[0] * right[0]) * flat)
+        return total.reshape(residual[rows].shape)
+
+    return in_parts(returned, residual.shape)
 
 
 def warp_gradient(image: Tensor, tilt: Tensor, interpolation: str = "bicubic", border: str = "unknown") -> Tensor:
     """The derivative of the warped picture's pixel p in u(p), vertical then horizontal, (B, C, 2, H, W)."""
     _check(image, tilt)
-    flat = image.flatten(2)
-    vertical, horizontal = torch.zeros_like(flat), torch.zeros_like(flat)
-    for index, down, right in _taps(tilt, interpolation, border):
-        fetched = flat.gather(2, index.expand_as(flat))
-        vertical = vertical + (down[1] * right[0]) * fetched
-        horizontal = horizontal + (down[0] * right[1]) * fetched
-    return torch.stack([vertical, horizontal], 2).reshape(*image.shape[:2], 2, *image.shape[2:])
+
+    def slopes(rows: slice) -> Tensor:
+        flat = image[rows].flatten(2)
+        vertical, horizontal = torch.zeros_like(flat), torch.zeros_like(flat)
+        for index, down, right in _taps(tilt[rows], interpolation, border):
+            fetched = flat.gather(2, index.expand_as(flat))
+            vertical = vertical + (down[1] * right[0]) * fetched
+            horizontal = horizontal + (down[0] * right[1]) * fetched
+        return torch.stack([vertical, horizontal], 2).reshape(*flat.shape[:2], 2, *image.shape[2:])
+
+    return in_parts(slopes, image.shape)
 
 
 _Weight = tuple[Tensor, Tensor]

@@ -10,12 +10,14 @@ import torch
 from ipt.core.abilities import Belief
 from ipt.core.observation import Observation
 from ipt.core.solver import Solver
+from ipt.linalg import parts
 from ipt.linalg.covariances import Isotropic
 from ipt.operators.blur import Blur
 from ipt.operators.blur import steps as blur_steps
 from ipt.operators.blur.uncertainty import error_spectrum
 from ipt.operators.frames import Frames
 from ipt.operators.turbulence import ORDERS, Turbulence
+from ipt.operators.turbulence import operator as turbulence_operator
 from ipt.operators.turbulence import steps as turbulence_steps
 from ipt.priors.tilt import TiltPrior
 
@@ -146,6 +148,58 @@ def test_equal_frames_are_one_frame_of_less_noise():
         observed(measured.repeat(1, 4, 1, 1), constant(0.0016, 1)), belief, stacked, {}
     )
     torch.testing.assert_close(together, alone, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("frames_at_once", [1, 2])
+def test_frames_of_an_image_are_the_same_in_parts(frames_at_once, monkeypatch):
+    operator, shape = Turbulence(5), Turbulence(5).image_shape((3, 16, 18))
+    tilts = smooth(6, 2, *shape[1:], seed=4)
+    measured = smooth(6, 3, 16, 18, seed=2) / 4 + 0.5
+    belief = gaussian(smooth(2, *shape, seed=1) / 4 + 0.5, constant(0.01, 2), 0.2)
+    beliefs = {"kernel": gaussian(kernel(2), constant(0.01, 2), 0.1), "tilt": believed(6, tilts)}
+    valid = {"kernel": kernel(2), "tilt": tilts}
+    whole = operator.image_step(observed(measured, constant(0.01, 6)), belief, valid, beliefs)
+    monkeypatch.setattr(parts, "_AT_ONCE", frames_at_once * shape[1] * shape[2])
+    found = operator.image_step(observed(measured, constant(0.01, 6)), belief, valid, beliefs)
+    torch.testing.assert_close(found, whole)
+
+
+def test_the_kernel_of_large_frames_is_found_where_edges_are_most(monkeypatch):
+    """What is changed elsewhere has no influence, what is changed there has."""
+    monkeypatch.setattr(turbulence_operator, "_SIDE", 32)
+    operator = Turbulence(5)
+    shape = operator.image_shape((1, 48, 64))
+    picture = 0.5 + 0.02 * smooth(1, *shape, seed=1, width=1.0)
+    picture[..., 20:, 36:] += smooth(1, 1, shape[1] - 20, shape[2] - 36, seed=2, width=1.0) / 4
+    flat, given = torch.zeros(3, 2, *shape[1:], dtype=torch.float64), kernel(3)
+    measured = operator.forward(picture.expand(3, -1, -1, -1), given, flat) + 0.002 * noise(3, 1, 48, 64)
+    beliefs = {"kernel": gaussian(torch.full_like(kernel(), 0.3), constant(0.1, 1), 0.3)}
+
+    def step(seen):
+        observation = observed(seen, constant(4e-6, 3))
+        image = gaussian(picture, constant(1e-4, 1), 0.01)
+        return operator.constrain(operator.parameter_step(observation, image, beliefs, {"tilt": flat}))["kernel"]
+
+    expected = step(measured)
+    torch.testing.assert_close(expected, kernel(), rtol=0, atol=0.02)
+    for columns, same in ((slice(0, 24), True), (slice(40, 64), False)):
+        changed = measured.clone()
+        changed[..., columns] += 0.1 * noise(3, 1, 48, columns.stop - columns.start, seed=3)
+        assert torch.allclose(step(changed), expected) == same
+
+
+def test_edges_out_of_place_are_told_from_an_error_of_the_picture():
+    picture = smooth(1, 1, 64, 64, seed=1, width=2.0) / 4 + 0.5
+    operator, flat = Turbulence(5, "circular"), torch.zeros(8, 2, 64, 64, dtype=torch.float64)
+    inside, usual = torch.ones(8, 1, 64, 64, dtype=torch.float64), torch.full((8, 1, 1, 1), 1e-6, dtype=torch.float64)
+    optics = operator._optics(picture, kernel(), flat)
+    seen = optics.forward(picture.expand(8, -1, -1, -1))
+    slope = torch.stack(torch.gradient(seen, dim=(-2, -1))).square().sum(0)
+    error = 0.1 * smooth(1, 1, 64, 64, seed=5, width=2.0).expand(8, -1, -1, -1)
+    moved = operator.forward(picture.expand(8, -1, -1, -1), kernel(8), 0.7 * smooth(8, 2, 64, 64, seed=3, width=8.0))
+    for residual, least, most in ((error, -1, 0.01), (moved - seen, 0.3, 0.7), (moved - seen + error, 0.3, 0.7)):
+        away = turbulence_steps._away(optics, residual, inside, slope, usual, 8)
+        assert least < float(away.mean()) < most
 
 
 def truth(frames: int):
