@@ -3,6 +3,9 @@
     python benchmarks/verdict.py solve --pictures bsds500/train --start 0 --stop 100 --rows rows.json
     python benchmarks/verdict.py fit --rows rows.json --out ipt/operators/blur/evidence.json --diagram diagram.png
     python benchmarks/verdict.py score --rows other.json --diagram diagram.png
+    python benchmarks/verdict.py draws --pictures bsds500/train --stop 40 --rows pairs.json
+    python benchmarks/verdict.py fit-draws --rows pairs.json --out ipt/operators/blur/evidence.json
+    python benchmarks/verdict.py score-draws --rows other.json
 
 `solve`: blind solves of photographs as cameras take them (`ipt.bench.photographs`, with kernels, sizes and cuts of its
 own); a row a solve, with its evidence and what the truth says: the kernel's MNC, and the error over that of the same
@@ -102,7 +105,111 @@ def fit(options: argparse.Namespace) -> None:
         fitted[told] = {"intercept": round(float(regression.intercept_[0]), 5), "weights": weights}
     report(rows, predicted, options)
     if options.out:
-        options.out.write_text(json.dumps(fitted, indent=1) + "\n")
+        before = json.loads(options.out.read_text()) if options.out.is_file() else {}
+        options.out.write_text(json.dumps(before | fitted, indent=1) + "\n")
+
+
+def solve_draws(options: argparse.Namespace) -> None:
+    """Two draws of pictures start to stop, added to those that are there."""
+    import ipt
+    from ipt.bench import photographs
+    from ipt.images import files
+    from ipt.operators.blur.kernels import DefocusKernels, MotionKernels, ShakeKernels
+    from ipt.solve import metrics
+
+    torch.set_num_threads(1)
+    paths = files.inputs(options.pictures)
+    rows: dict[str, dict[str, Any]] = json.loads(options.rows.read_text()) if options.rows.is_file() else {}
+    blind, known = (
+        ipt.build(operator="blur", prior="natural", known=given, precision=options.precision)
+        for given in ((), ("kernel",))
+    )
+    for index in range(options.start, options.stop):
+        if str(index) in rows:
+            continue
+        side, path = (160 if index % 2 else 128), photographs.source(paths, index, 40)
+        if options.wide:
+            rng = np.random.default_rng([88, index])
+            side = int(rng.choice([128, 160]))
+            reach = int(side // 4 * rng.uniform(1.25, 2.2)) | 1
+            motion, shake = MotionKernels((0.2, 1.0), (0.8 * reach, reach)), ShakeKernels(extent=(0.8 * reach, reach))
+            part = (motion, motion, shake, DefocusKernels((reach / 3, reach / 2.1)))[index % 4]
+            kernel = part.sample([7000 + index], (1, reach, reach))[0]
+            path = paths[rng.integers(len(paths))]
+            photographs.draw_kernel = lambda _, kernel=kernel: (kernel, "wide")
+        taken = photographs.photograph(path, 5000 + index if options.wide else index, side)
+        measured = taken.measurement[None]
+        found = [blind.solve(measured, options.noise, seeds=[index + 100000 * draw]) for draw in range(2)]
+        images = [one.image for one in found]
+        if not options.wide:
+            images.append(known.solve(measured, options.noise, {"kernel": taken.kernel[None]}, [index]).image)
+        psnr = [
+            metrics.against_reference(one[0].clamp(0, 1), taken.truth, max_shift=4)["psnr_registered"] for one in images
+        ]
+        kernels = [one.parameters["kernel"][0] for one in found]
+        draws = []
+        for one, kernel, reached in zip(found, kernels, psnr, strict=False):
+            # A kernel that the window does not hold is wrong whatever the error.
+            ratio = math.inf if options.wide else 10 ** ((psnr[-1] - reached) / 10)
+            evidence = {name: round(value, 5) for name, value in one.assessments[0].evidence.items()}
+            mnc = float(metrics.kernel_mnc(kernel, taken.kernel))
+            draws.append({"evidence": evidence, "mnc": round(mnc, 4), "error_ratio": round(min(ratio, 1e3), 4)})
+        agreement = round(float(metrics.kernel_mnc(*kernels)), 5)
+        rows[str(index)] = {"picture": index, "agreement": agreement, "draws": draws}
+        options.rows.write_text(json.dumps(rows))
+        print(index, side, taken.kind, *(f"{value:.2f}" for value in psnr), f"{agreement:.3f}", flush=True)
+
+
+def _pairs(rows: dict[str, dict[str, Any]]) -> tuple[np.ndarray, list[dict[str, Any]], list[Any], np.ndarray]:
+    """What the regression sees of each draw, the draw, its picture, and its weight: pictures count alike."""
+    from ipt.operators.blur import evidence
+
+    values, draws, pictures = [], [], []
+    for row in rows.values():
+        for draw in row["draws"]:
+            seen, radius = draw["evidence"], draw["evidence"]["kernel_radius"]
+            values.append([*evidence.beside(evidence.probability(seen), row["agreement"], radius).values()])
+            draws.append(draw)
+            pictures.append(row["picture"])
+    counts = {picture: pictures.count(picture) for picture in pictures}
+    return np.array(values), draws, pictures, np.array([1 / counts[picture] for picture in pictures])
+
+
+def fit_draws(options: argparse.Namespace) -> None:
+    """The weights of two draws beside each other, and what such weights do on pictures left out."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold
+
+    values, draws, pictures, weights = _pairs(json.loads(options.rows.read_text()))
+    right = np.logical_and(*_truths(draws).values())
+    predicted = np.zeros(len(right))
+    for train, test in GroupKFold(6).split(values, right, pictures):
+        model = LogisticRegression(C=1.0).fit(values[train], right[train], weights[train])
+        predicted[test] = model.predict_proba(values[test])[:, 1]
+    report(draws, predicted, options)
+    model = LogisticRegression(C=1.0).fit(values, right, weights)
+    fitted = [round(float(value), 5) for value in (*model.intercept_, *model.coef_[0])]
+    print(fitted)
+    if options.out:
+        whole = json.loads(options.out.read_text()) | {
+            "draws": dict(zip(("intercept", "alone", "agreement"), fitted, strict=True))
+        }
+        options.out.write_text(json.dumps(whole, indent=1) + "\n")
+
+
+def score_draws(options: argparse.Namespace) -> None:
+    """What the shipped weights make of pairs, and of each of their draws alone."""
+    from ipt.operators.blur.evidence import _models, probability
+
+    values, draws, _, _ = _pairs(json.loads(options.rows.read_text()))
+    model = _models()["draws"]
+    total = model["intercept"] + values @ np.array([model["alone"], model["agreement"]])
+    for words, predicted in (
+        ("alone", np.array([probability(draw["evidence"]) for draw in draws])),
+        ("beside each other", 1 / (1 + np.exp(-total))),
+    ):
+        print(words)
+        report(draws, predicted, options)
 
 
 def score(options: argparse.Namespace) -> None:
@@ -161,21 +268,25 @@ def main() -> None:
     """See the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    for name, run in (("solve", solve), ("fit", fit), ("score", score)):
+    for name, run in (
+        ("solve", solve), ("fit", fit), ("score", score),
+        ("draws", solve_draws), ("fit-draws", fit_draws), ("score-draws", score_draws),
+    ):  # fmt: skip
         command = commands.add_parser(name)
         command.set_defaults(run=run)
         command.add_argument("--rows", type=Path, required=True)
-        if name == "solve":
+        if name in ("solve", "draws"):
             command.add_argument("--pictures", type=Path, required=True)
             command.add_argument("--start", type=int, default=0)
             command.add_argument("--stop", type=int, default=100)
             command.add_argument("--noise", type=float, default=0.007)
             command.add_argument("--steps", type=int)
             command.add_argument("--precision", default="bf16")
+            command.add_argument("--wide", action="store_true")
         else:
             command.add_argument("--diagram", type=Path)
             command.add_argument("--summary", type=Path, help="a .json for what is printed")
-        if name == "fit":
+        if name in ("fit", "fit-draws"):
             command.add_argument("--out", type=Path)
     options = parser.parse_args()
     options.run(options)

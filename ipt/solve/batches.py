@@ -187,7 +187,7 @@ def _solved(
             complete.append(batch)
             solutions.append(solution)
             if batch.stop == len(draws):
-                draws.extend([one for made in solutions for one in made.assessments])
+                draws.extend(complete, solutions)
             continue
         except (MemoryError, RuntimeError) as error:
             if stop - start == 1 or not out_of_memory(error):

@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Assessment
 from ipt.core.errors import IptError
 from ipt.core.operator import IMAGE, Unknowns
 from ipt.core.solver import Solution, State
 from ipt.images.outcomes import Progress
 from ipt.plugins.faults import place
 from ipt.sampling import regional
+from ipt.sampling.comparable import beside_each_other
 from ipt.sampling.multiscale import Level, Multiscale
 from ipt.solve.parts import in_whole
 from ipt.solve.task import SamplingTask
-from ipt.solve.verdict import LIKELY, residual_rms
+from ipt.solve.verdict import LIKELY, SURE, residual_rms
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,14 @@ class Draws:
     def __len__(self) -> int:
         return len(self.all)
 
-    def extend(self, assessments: Sequence[Assessment]) -> None:
-        """One draw more of each task that has some in reserve and none that is likely right; assessments: of all."""
-        if not assessments:
+    def extend(self, batches: Sequence[Batch], solutions: Sequence[Solution]) -> None:
+        """One draw more of tasks that have some in reserve, and one so far that is not sure, or none likely right."""
+        if not any(task.reserve for task in self.tasks):
             return
-        for task in self.tasks:
-            own = [number for number, (other, _) in enumerate(self.all) if other is task]
-            left = task.reserve[len(own) - len(task.seeds) :]
-            if left and all(assessments[number].probability < LIKELY for number in own):
+        for task, found in zip(self.tasks, self.by_task(batches, solutions), strict=True):
+            left = task.reserve[len(found.image) - len(task.seeds) :]
+            enough = SURE if len(found.image) == 1 else LIKELY
+            if left and found.assessments and all(one.probability < enough for one in found.assessments):
                 self.all.append((task, left[0]))
 
     def solve(
@@ -169,7 +169,7 @@ class Draws:
         )
 
     def by_task(self, batches: Sequence[Batch], solutions: Sequence[Solution]) -> list[Solution]:
-        """The solutions of all batches, divided anew; each task's calls are those of its draws."""
+        """The solutions of all batches, divided anew: each task's draws, beside each other, and their calls."""
         calls = [
             made.calls for batch, made in zip(batches, solutions, strict=True) for _ in range(batch.start, batch.stop)
         ]
@@ -183,6 +183,8 @@ class Draws:
         found = []
         for task in self.tasks:
             own = [number for number, (other, _) in enumerate(self.all) if other is task]
+            of_own = {name: value[own] for name, value in parameters.items()}
+            judged = [assessments[number] for number in own] if assessments else ()
             found.append(
                 replace(
                     solutions[0],
@@ -192,7 +194,7 @@ class Draws:
                     residual=residual[own],
                     trace=trace[:, own],
                     calls={name: sum(calls[number][name] for number in own) for name in calls[0]},
-                    assessments=[assessments[number] for number in own] if assessments else (),
+                    assessments=beside_each_other(task.solver.operator, judged, of_own),
                 )
             )
         return found

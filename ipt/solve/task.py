@@ -26,7 +26,8 @@ class SamplingTask:
         known: parameters that are given, (1, C, H, W) each, by name.
         seeds: one a draw.
         mask: 1 where it was measured, 0 elsewhere, (1, 1 or C, H, W); None: everywhere.
-        reserve: seeds of further draws, made one after the other as long as none so far is likely right.
+        reserve: seeds of further draws, one after the other: the second where the first is not sure, others while none
+            is likely right.
         region: rows and columns of the measurement in which the parameters are found first; the picture is solved from
             there (`ipt.sampling.regional`). None: all is solved together.
         gain: variance of the noise for each unit of the signal.

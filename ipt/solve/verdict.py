@@ -14,6 +14,8 @@ from ipt.linalg.norms import rms
 
 LIKELY = 0.5
 """Probability from which a solution counts as right."""
+SURE = 0.6
+"""Probability from which a single draw needs no other one to agree with it."""
 _TOO_LARGE, _TOO_SMALL = 1.5, 0.5
 """Times the noise level: docs/method.md, "Constants"."""
 _NEGLIGIBLE = 1e-3

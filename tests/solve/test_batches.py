@@ -131,6 +131,10 @@ class Judged(Blur, Assessable):
         assert len(found) == len(image) == len(parameters["kernel"])
         return found
 
+    def compared(self, assessments, parameters):
+        assert len(assessments) == len(parameters["kernel"]) > 1
+        return list(assessments)
+
 
 def judged(number: int, right_at: int, reserve: int = 3) -> SamplingTask:
     made = task(number, solver=replace(SOLVER, operator=Judged(5, border="circular")))
@@ -156,6 +160,30 @@ def test_another_draw_is_made_while_none_is_likely_right(size):
         for one, count in zip(tasks, (1, 3, 4, 1), strict=True)
     ]
     assert equal(solve_tasks(plain, BatchSizer(1)), found, 1e-4)
+
+
+class Agreeing(Judged):
+    """Its draws are likely right as soon as there are two."""
+
+    alone: ClassVar[float] = 0.1
+
+    def assess(self, observation, image, parameters, rivals, denoise):
+        return [Assessment(self.alone)] * len(image)
+
+    def compared(self, assessments, parameters):
+        assert len(assessments) == len(parameters["kernel"]) > 1
+        assert (parameters["kernel"][0] != parameters["kernel"][1]).any()
+        return [Assessment(0.6)] * len(assessments)
+
+
+@pytest.mark.parametrize(("alone", "count"), [(0.1, 2), (0.55, 2), (0.65, 1)])
+def test_draws_are_judged_beside_each_other(alone, count, monkeypatch):
+    monkeypatch.setattr(Agreeing, "alone", alone)
+    made = replace(task(0), solver=replace(SOLVER, operator=Agreeing(5, border="circular")), reserve=(1, 2, 3))
+    (found,) = solve_tasks([made], BatchSizer(1))
+    assert [one.probability for one in found.assessments] == ([0.6] * 2 if count == 2 else [alone])
+    (several,) = solve_tasks([replace(made, seeds=(0, 1, 2), reserve=())], BatchSizer(2))
+    assert [one.probability for one in several.assessments] == [0.6] * 3
 
 
 def test_what_cannot_be_judged_is_drawn_once():

@@ -5,13 +5,16 @@ likely the kernel is right, the other how likely the image is about as good as i
 apart (a kernel that the draws agree on may leave more than noise unexplained), so a solution is right as likely as both
 together. They were fitted by scikit-learn to solves of photographs whose truth was known (`benchmarks/verdict.py`);
 their weights are in evidence.json.
+
+Draws that went astray did so each in its way, so that where two agree both are most likely right: a third regression
+weighs what is thought of a draw for itself and how far its kernel is like that of another.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -31,6 +34,10 @@ _LEVEL = 0.05
 _NEAR = 3
 """Pixels: nearer entries of an autocorrelation are the picture's own."""
 _FAR = 24
+_ALIKE = 0.005
+"""Short of 1: kernels that correlate better are alike."""
+_NARROW = 0.05
+"""Radius, as a share of the window's side, below which kernels agree the less, since all narrow ones are alike."""
 
 
 def assessments(numbers: Mapping[str, Tensor]) -> list[Assessment]:
@@ -41,6 +48,35 @@ def assessments(numbers: Mapping[str, Tensor]) -> list[Assessment]:
         right = probability(one)
         found.append(Assessment(right, _doubt(one, right), one))
     return found
+
+
+def compared(assessments: Sequence[Assessment], kernels: Tensor) -> list[Assessment]:
+    """Assessments of independent draws, two or more, beside each other; kernels: (draws, 1, h, w).
+
+    The evidence gets `draws_agreement`: the normalized cross-correlation with the kernel that is most like it.
+    """
+    model, found, count = _models()["draws"], [], len(kernels)
+    for number, one in enumerate(assessments):
+        others = kernels[[other for other in range(count) if other != number]][:, 0]
+        agreement = float(_likeness(kernels[number].expand_as(others), others).amax().clamp(max=1))
+        values = beside(one.probability, agreement, one.evidence["kernel_radius"])
+        total = model["intercept"] + sum(model[name] * value for name, value in values.items())
+        right, numbers = 1 / (1 + math.exp(-total)), {**one.evidence, "draws_agreement": agreement}
+        found.append(Assessment(right, _doubt(numbers, right), numbers))
+    return found
+
+
+def beside(probability: float, agreement: float, radius: float) -> dict[str, float]:
+    """What the regression for draws beside each other sees of one.
+
+    Args:
+        probability: what is thought of it alone.
+        agreement: of its kernel with another, at most 1.
+        radius: of its kernel, as a share of the window's side.
+    """
+    alone = min(max(probability, 1e-3), 1 - 1e-3)
+    likeness = -math.log(1 + _ALIKE - agreement) * min(1.0, radius / _NARROW)
+    return {"alone": math.log(alone / (1 - alone)), "agreement": likeness}
 
 
 def evidence(
@@ -126,7 +162,7 @@ def evidence(
 def probability(numbers: Mapping[str, float]) -> float:
     """That a solution with this evidence has the right kernel, and an image that is as good as that allows, 0..1."""
     found = 1.0
-    for model in _models().values():
+    for model in (_models()[told] for told in ("kernel", "image")):
         total = float(model["intercept"])
         for name, (mean, scale, weight) in model["weights"].items():
             # What lies far outside of what the model was fitted to says no more in favour than what lies at its edge.

@@ -10,7 +10,7 @@ measurement is the valid part of the convolution, and what lies outside is solve
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -32,11 +32,12 @@ from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators.blur.centring import doubled, moved, moved_kernel, off_centre, rescaled
-from ipt.operators.blur.evidence import assessments, evidence
+from ipt.operators.blur.evidence import assessments, compared, evidence
 from ipt.operators.blur.locality import LEAST, locality
 from ipt.operators.blur.measured import Measured, arithmetic
 from ipt.operators.blur.padded_frame import PaddedFrame
 from ipt.operators.blur.steps import solve_image, solve_kernel
+from ipt.sampling.comparable import Comparable
 
 KERNEL_NOISE_RATIO = 0.3
 """Noise level of kernels as a share of the image's, for `ParameterSpec`: docs/method.md."""
@@ -46,7 +47,9 @@ BORDERS = ("circular", "zero", "reflect", "replicate", "unknown")
 
 
 @dataclass(frozen=True)
-class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Canonicalizable, Assessable):
+class Blur(
+    ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Canonicalizable, Assessable, Comparable
+):
     """Convolution of every channel with one kernel (1, h, w) that is non-negative and sums to 1.
 
     Args:
@@ -220,6 +223,10 @@ class Blur(ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenabl
         if min(residual.shape[-2:]) >= LEAST:
             found["locality"] = locality(observation, residual, image.clamp(0, 1), frame)
         return assessments(found)
+
+    def compared(self, assessments: Sequence[Assessment], parameters: Mapping[str, Tensor]) -> list[Assessment]:
+        """By how far the kernels agree."""
+        return compared(assessments, parameters["kernel"])
 
     def evidence(
         self,

@@ -8,11 +8,11 @@ import pytest
 import torch
 from skimage import data
 
-from ipt.core.abilities import Assessable, ability
+from ipt.core.abilities import Assessable, Assessment, ability
 from ipt.core.observation import Observation
 from ipt.operators.blur import Blur
 from ipt.operators.blur import evidence as module
-from ipt.operators.blur.evidence import evidence, probability
+from ipt.operators.blur.evidence import compared, evidence, probability
 from ipt.operators.blur.locality import LEAST
 
 MARGIN, SIDE = 4, 64
@@ -164,3 +164,49 @@ def test_doubts_are_said_in_words(changed, words):
     assert words in module._doubt({**usual, **changed}, 0.2)
     # Of a kernel that is likely right only that it does not hold everywhere.
     assert bool(module._doubt({**usual, **changed}, 0.9)) == ("locality" in changed)
+
+
+# ---- Draws beside each other.
+
+
+def track(angle):
+    """A line (1, 21, 21) of 15 pixels through the centre."""
+    places = torch.linspace(-7, 7, 61)
+    found = torch.zeros(1, 21, 21)
+    turn = math.radians(angle)
+    found[0, (10 + places * math.sin(turn)).round().long(), (10 + places * math.cos(turn)).round().long()] = 1
+    return found / found.sum()
+
+
+def judged(angles, alone, radius=0.2):
+    numbers = dict.fromkeys(("kernel_border", "sharpening", "residual", "residual_structure", "ringing"), 0.2)
+    one = Assessment(alone, "the kernel was not found", {**numbers, "kernel_border": 0.0, "kernel_radius": radius})
+    return compared([one] * len(angles), torch.stack([track(angle) for angle in angles]))
+
+
+@pytest.mark.parametrize("alone", [0.15, 0.5, 0.85])
+def test_draws_that_agree_are_likely_right_and_others_are_not(alone):
+    alike, apart = judged((20, 20), alone), judged((20, 110), alone)
+    assert all(one.probability > 0.5 and not one.doubt for one in alike)
+    assert all(one.probability < 0.5 and one.doubt for one in apart)
+    assert all(one.evidence["draws_agreement"] == pytest.approx(1, abs=1e-5) for one in alike)
+    assert all(one.evidence["draws_agreement"] < 0.5 for one in apart)
+
+
+def test_a_draw_needs_one_other_like_it_wherever_it_lies():
+    found = judged((20, 110, 20), 0.4)
+    assert [one.probability > 0.5 for one in found] == [True, False, True]
+    moved = torch.stack([track(20), track(20).roll((2, 3), (-2, -1))])
+    numbers = found[0].evidence
+    near = compared([Assessment(0.4, "", numbers)] * 2, moved)
+    assert near[0].probability == pytest.approx(found[0].probability, abs=1e-4)
+
+
+def test_what_is_thought_of_a_draw_alone_counts_on():
+    chances = [judged((20, 20), alone)[0].probability for alone in (0.0, 0.2, 0.8, 1.0)]
+    assert chances == sorted(chances) and 0 < chances[0] < chances[3] < 1
+
+
+def test_that_narrow_kernels_agree_says_little():
+    wide, narrow = (judged((20, 20), 0.15, radius)[0].probability for radius in (0.2, 0.02))
+    assert narrow < 0.4 < 0.8 < wide
