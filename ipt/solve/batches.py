@@ -93,7 +93,7 @@ def solve_tasks(
     """
     if not _from_known(tasks[0]):
         draws = Draws(tasks)
-        return draws.by_task(*_solved(draws, sizer, progress, save, begun))
+        return draws.by_task(_solved(draws, sizer, progress, save, begun)[1])
     tiling, found, before, share = _tiling(tasks[0]), [], 0, 0.0
     previews = [Preview(task.measurement[0]) for task in tasks]
     tiles = [
@@ -109,7 +109,7 @@ def solve_tasks(
         found, before = region.best(batches, solutions), batches[-1].state.total * len(batches)
     each = [one for one, own in zip(found, tiles, strict=True) for _ in own] if found else ()
     draws = Draws([tile for own in tiles for tile in own], each)
-    solved = iter(draws.by_task(*_solved(draws, sizer, _part(progress, before, 0, share, 1.0), save, begun)))
+    solved = iter(draws.by_task(_solved(draws, sizer, _part(progress, before, 0, share, 1.0), save, begun)[1]))
     whole = [tiling.joined(list(islice(solved, len(own)))) for own in tiles]
     return [one.continued(solution) for one, solution in zip(found, whole, strict=True)] if found else whole
 
@@ -187,7 +187,7 @@ def _solved(
             complete.append(batch)
             solutions.append(solution)
             if batch.stop == len(draws):
-                draws.extend(complete, solutions)
+                draws.extend(solutions)
             continue
         except (MemoryError, RuntimeError) as error:
             if stop - start == 1 or not out_of_memory(error):

@@ -94,11 +94,10 @@ class Draws:
     def __len__(self) -> int:
         return len(self.all)
 
-    def extend(self, batches: Sequence[Batch], solutions: Sequence[Solution]) -> None:
+    def extend(self, solutions: Sequence[Solution]) -> None:
         """One draw more of tasks that have some in reserve, and one so far that is not sure, or none likely right."""
-        if not any(task.reserve for task in self.tasks):
-            return
-        for task, found in zip(self.tasks, self.by_task(batches, solutions), strict=True):
+        draws = self.by_task(solutions) if any(task.reserve for task in self.tasks) else []
+        for task, found in zip(self.tasks, draws, strict=False):
             left = task.reserve[len(found.image) - len(task.seeds) :]
             enough = SURE if len(found.image) == 1 else LIKELY
             if left and found.assessments and all(one.probability < enough for one in found.assessments):
@@ -168,11 +167,9 @@ class Draws:
             estimate=estimate,
         )
 
-    def by_task(self, batches: Sequence[Batch], solutions: Sequence[Solution]) -> list[Solution]:
+    def by_task(self, solutions: Sequence[Solution]) -> list[Solution]:
         """The solutions of all batches, divided anew: each task's draws, beside each other, and their calls."""
-        calls = [
-            made.calls for batch, made in zip(batches, solutions, strict=True) for _ in range(batch.start, batch.stop)
-        ]
+        calls = [made.calls for made in solutions for _ in made.image]
         images = [image for made in solutions for image in made.image.split(1)]
         wholes = [whole for made in solutions for whole in made.whole.split(1)]
         names = solutions[0].parameters
@@ -183,8 +180,8 @@ class Draws:
         found = []
         for task in self.tasks:
             own = [number for number, (other, _) in enumerate(self.all) if other is task]
-            of_own = {name: value[own] for name, value in parameters.items()}
             judged = [assessments[number] for number in own] if assessments else ()
+            of_own = {name: value[own] for name, value in parameters.items()}
             found.append(
                 replace(
                     solutions[0],
@@ -225,7 +222,7 @@ class Draws:
     def best(self, batches: Sequence[Batch], solutions: Sequence[Solution]) -> list[Found]:
         """Of each task the draw that is likeliest right; of all batches, as `by_task`."""
         found = []
-        for task, solution in zip(self.tasks, self.by_task(batches, solutions), strict=True):
+        for task, solution in zip(self.tasks, self.by_task(solutions), strict=True):
             chances = [one.probability for one in solution.assessments] or [0.0]
             draw = max(range(len(chances)), key=chances.__getitem__)
             number = [number for number, (other, _) in enumerate(self.all) if other is task][draw]
