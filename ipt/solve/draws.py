@@ -187,7 +187,7 @@ class Draws:
                     solutions[0],
                     image=_one([images[number] for number in own]),
                     whole=_one([wholes[number] for number in own]),
-                    parameters={name: value[own] for name, value in parameters.items()},
+                    parameters=of_own,
                     residual=residual[own],
                     trace=trace[:, own],
                     calls={name: sum(calls[number][name] for number in own) for name in calls[0]},
