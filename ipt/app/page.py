@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ from ipt.plugins.discovery import discover
 from ipt.plugins.documentation import documentation_of
 from ipt.plugins.faults import located
 from ipt.plugins.options import signature_of
+from ipt.report.embedding import data_uri
 from ipt.solve.verdict import is_good
 
 COMPARE = """<div class="compare"><img src="{result}" alt="result"><img class="before" src="{input}" alt="input">
@@ -115,16 +117,16 @@ class Page:
 
     async def add(self, event: events.UploadEventArguments) -> None:
         """A picture was dropped."""
-        path = self.folder / str(len(self.shots)) / Path(event.file.name).name
-        path.parent.mkdir(exist_ok=True)
+        path = Path(mkdtemp(dir=self.folder)) / Path(event.file.name).name
         await event.file.save(path)
         try:
             frames = read_any(path)
         except IptError as error:
             return self.complain(str(error).replace(f"{path.parent}/", ""))
         size = (frames[0].shape[2], frames[0].shape[1])
-        self.shots.append(Shot(path, screen_picture(frames[0].pixels), len(frames) > 1, Marks(size)))
-        return self.show(self.shots[-1])
+        shot = Shot(path, screen_picture(frames[0].pixels), len(frames) > 1, Marks(size))
+        self.shots = sorted([*self.shots, shot], key=lambda each: each.path.name)  # they come in any order
+        return self.show(shot)
 
     def complain(self, message: str) -> None:
         """A message that stays until it is closed."""
@@ -166,8 +168,7 @@ class Page:
         """How far a solve is."""
         if self.solve is not None:
             self.bar.value, self.status.text = self.solve.share, self.solve.text
-            if self.solve.preview is not None:
-                self.preview.set_source(self.solve.preview)
+            self.preview.set_source(self.solve.preview or self.preview.source)
 
     def show(self, shot: Shot | None = None, result: Result | None = None) -> None:
         """A picture: at work, or with its results and to be marked."""
@@ -175,7 +176,7 @@ class Page:
         self.shelf.clear()
         with self.shelf:
             for each in self.shots:
-                thumb = ui.image(each.shown.resize((64, 64))).classes("chosen" if each is shot else "")
+                thumb = ui.image(data_uri(each.shown.resize((64, 64)), 64)).classes("chosen" if each is shot else "")
                 thumb.tooltip(each.path.name).on("click", lambda _, each=each: self.show(each))
         self.burst.set_visibility(len(self.shots) > 1 or any(each.several for each in self.shots))
         self.work.clear()
@@ -184,7 +185,7 @@ class Page:
                 ui.html("<p class='empty'>A picture that you drop is shown here.</p>")
             elif self.solve is not None:
                 self.bar, self.status = ui.linear_progress(show_value=False), ui.label().props("role=status")
-                self.preview = ui.image(shot.shown)
+                self.preview = ui.image(data_uri(shot.shown))
             else:
                 if shot.results:
                     self.results(shot, result or shot.results[0])
@@ -201,7 +202,7 @@ class Page:
                 board.content = shot.marks.svg(scale)
 
         with ui.element("div").classes("marking"):
-            board = ui.interactive_image(shot.shown, events=["pointerdown", "pointermove"], sanitize=False)
+            board = ui.interactive_image(data_uri(shot.shown), events=["pointerdown", "pointermove"], sanitize=False)
             board.on_mouse(touched).content = shot.marks.svg(scale)
             with ui.row():
                 ui.toggle(TOOLS).bind_value(self, "tool").props("no-caps unelevated")

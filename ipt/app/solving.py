@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL.Image import Image
-
 import ipt
 from ipt.images.outcomes import Progress
 from ipt.images.pictures import screen_picture
+from ipt.report.embedding import data_uri
 from ipt.report.report import write_report
 
 
@@ -36,7 +35,7 @@ class Solve:
 
     def __init__(self) -> None:
         self.share, self.text, self.stop, self._started = 0.0, "Preparing", threading.Event(), time.monotonic()
-        self.preview: Image | None = None
+        self.preview: str | None = None
         self._shown = 0.0
 
     def hear(self, progress: Progress) -> None:
@@ -47,7 +46,7 @@ class Solve:
         minutes, seconds = divmod(round((now - self._started) * (1 - self.share) / self.share), 60)
         self.text = f"Step {progress.done} of {progress.total}, about {minutes} min {seconds} s left"
         if progress.estimate is not None and now - self._shown > 0.7:
-            self._shown, self.preview = now, screen_picture(progress.estimate()["image"])
+            self._shown, self.preview = now, data_uri(screen_picture(progress.estimate()["image"]))
 
     def expect(self, cost: object) -> None:
         """About what it takes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import tempfile
 import warnings
@@ -50,8 +51,9 @@ def _serve(port: int) -> None:
     with tempfile.TemporaryDirectory(prefix="ipt-app-") as folder:
         server = FastAPI(openapi_url=None)
         ui.page("/")(lambda: Page(Path(tempfile.mkdtemp(dir=folder))))
-        with warnings.catch_warnings():
-            # It looks for a server among all objects that there are, and torch warns of some of its own.
-            warnings.simplefilter("ignore", FutureWarning)
-            ui.run_with(server, title="ipt", dark=None, show_welcome_message=False)
+        # It looks for a server among all objects that there are, when it starts, and torch warns of some of its own.
+        warnings.filterwarnings("ignore", category=FutureWarning, module="nicegui")
+        # And it tells of slow moments of a busy machine.
+        logging.getLogger("nicegui").setLevel(logging.ERROR)
+        ui.run_with(server, title="ipt", dark=None, show_welcome_message=False)
         uvicorn.run(server, host=_HOST, port=port, log_level="warning")

@@ -62,7 +62,7 @@ class ResultFiles:
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
         pixelated = "few" if max(image.size) <= _PIXELATED else ""
         joined = " ".join(filter(None, (classes, pixelated)))
-        return EmbeddedImage(_data_uri(image, side), image.width, image.height, alt, joined, caption)
+        return EmbeddedImage(data_uri(image, side), image.width, image.height, alt, joined, caption)
 
 
 def _eight_bits(path: Path) -> Image.Image:
@@ -81,7 +81,7 @@ def _converted(file: Image.Image) -> Image.Image:
     return file.copy() if file.mode in ("L", "LA", "RGB", "RGBA") else file.convert("RGB")
 
 
-def _data_uri(image: Image.Image, side: int) -> str:
+def data_uri(image: Image.Image, side: int = 1200) -> str:
     """Lossless where it is small, else JPEG, unless it has alpha; where it is one of very many (`side`), WebP."""
     packed = io.BytesIO()
     if side <= _ONE_OF_MANY:

@@ -91,20 +91,25 @@ def parameter_of(name: str, value: Source) -> Tensor:
     """A known parameter, (C, H, W) or of several frames (F, C, H, W); IptError: it is none."""
     if isinstance(value, str | os.PathLike):
         return read_parameter(value)
-    return parameter(torch.as_tensor(value).detach().cpu().float(), f"known {name}")
+    return parameter(_tensor(value).float(), f"known {name}")
 
 
 def mask_from(mask: Source, size: tuple[int, int]) -> Tensor | None:
     """(1, H, W) of 0 and 1 from a file or an array; None: all is to be trusted. IptError: it is none of this size."""
     if isinstance(mask, str | os.PathLike):
         return read_mask(Path(mask), size)
-    values = torch.as_tensor(mask).detach().cpu()
+    values = _tensor(mask)
     if values.ndim != 2:
         raise Misuse(f"mask= is a file or an array (height, width), not of shape {tuple(values.shape)}")
     whole = values.dtype != torch.bool and not values.is_floating_point()
     light = values.float()[None] / (torch.iinfo(values.dtype).max if whole else 1)
     # A program's mask may well leave out nothing.
     return None if light.min() >= 0.5 and light.shape[1:] == size else mask_of(light, size)
+
+
+def _tensor(array: np.ndarray | Tensor) -> Tensor:
+    """On the CPU; numbers of numpy are copied, since torch warns of those that cannot be written to."""
+    return array.detach().cpu() if isinstance(array, Tensor) else torch.from_numpy(np.array(array))
 
 
 def values_like(tensor: Tensor, given: np.ndarray | Tensor) -> Any:

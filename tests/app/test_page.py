@@ -71,6 +71,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 time.sleep(0.1)
         yield f"http://127.0.0.1:{port}/"
         server.terminate()
+        # But where the page is, nothing is said.
+        assert server.communicate()[1].splitlines() == [f"The page is at http://127.0.0.1:{port}; Ctrl-C ends it."]
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +166,8 @@ def test_a_picture_is_solved_compared_drawn_again_and_saved(page, photograph, tm
     assert page.get_by_label("Seed").input_value() == "1"
     report = saved(page, "Save report", tmp_path).read_text(encoding="utf-8")
     assert "a face #1-1" in report and "a face #1-2" in report
+    # Where nothing is marked, the region of a large picture is chosen as by the command.
+    assert ">region</th><td>auto</td>" in report
 
 
 def test_a_region_and_a_mask_reach_the_solve(page, photograph, tmp_path):
@@ -197,12 +201,16 @@ def test_the_options_of_a_plugin_s_operator_are_there(page, photograph, tmp_path
 
 
 def test_several_pictures_are_solved_each_or_as_one_burst(page, photograph, tmp_path):
-    other = tmp_path / "b.png"
+    other = tmp_path / "other" / photograph.name
+    other.parent.mkdir()
     Image.open(photograph).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(other)
     drop(page, photograph, other)
+    # Of the same name, and yet two.
+    assert len(set(page.locator(".shelf img").evaluate_all("all => all.map(one => one.src)"))) == 2
     solve(page)
     page.get_by_role("button", name="Stop").wait_for(state="hidden")
-    assert {"a face #1-1", "b-2"} <= set(saved(page, "Save report", tmp_path).read_text(encoding="utf-8").split('"'))
+    report = saved(page, "Save report", tmp_path).read_text(encoding="utf-8")
+    assert {"a face #1-1", "a face #1-2"} <= set(report.split('"'))
     page.get_by_text("They are exposures of one scene").click()
     page.get_by_role("button", name="Start").click()
     page.locator(".draws figure").nth(1).wait_for()
@@ -226,8 +234,12 @@ def test_an_error_is_a_message_and_the_page_goes_on(page, photograph, tmp_path):
     solve(page)
 
 
-def test_a_solve_shows_how_far_it_is_and_stops(page, photograph):
+def test_a_solve_shows_how_far_it_is_and_stops(page, photograph, tmp_path):
+    drop(page, shutil.copy(photograph, tmp_path / "b.png"))
     drop(page, photograph)
+    # By name, whichever came first.
+    page.locator(".shelf .q-img").nth(1).wait_for()
+    assert "chosen" in page.locator(".shelf .q-img").nth(0).get_attribute("class")
     page.get_by_label("Steps").fill("5000")
     page.get_by_role("button", name="Start").click()
     page.locator("[role=status]", has_text="of 5000").wait_for()
