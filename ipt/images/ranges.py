@@ -30,7 +30,7 @@ def check_range(values: np.ndarray, noise: float = 0.0) -> None:
     if low < -far or high > 1 + far or beyond > _MOST_BEYOND:
         raise ValueError(
             f"its floats run from {low:.4g} to {high:.4g}, and pictures from 0 (black) to 1 (white); scale them to "
-            f"0..1, as by (x - {low:.4g}) / {high - low:.4g}"
+            f"0..1, as by (x {'+' if low < 0 else '-'} {abs(low):.4g}) / {high - low:.4g}"
         )
 
 

@@ -446,7 +446,7 @@ def test_a_mask_of_nothing_or_of_everything(picture, tmp_path, value, said):
 def test_floats_of_another_range(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.linspace(-0.5, 0.6, 1024, dtype=np.float32).reshape(32, 32))
     result = run("solve", tmp_path / "a.tif", "-o", tmp_path / "out", *QUICK)
-    assert result.exit_code == 1 and "scale them to 0..1, as by (x - -0.5) / 1.1" in result.stderr
+    assert result.exit_code == 1 and "scale them to 0..1, as by (x + 0.5) / 1.1" in result.stderr
 
 
 @pytest.mark.parametrize(("clipped", "share"), [("auto", 0.9), ("none", 1.0), ("0.5", 0.9)])

@@ -89,7 +89,7 @@ def test_a_picture_in_the_range_of_another() -> None:
 
 @pytest.mark.parametrize(
     ("gain", "offset", "said"),
-    [(1.9, 0.0, r"from 0\.\d+ to 1\.\d+, and pictures from 0"), (1.0, -0.5, r"scale them to 0\.\.1, as by \(x - -0\.")],
+    [(1.9, 0.0, r"from 0\.\d+ to 1\.\d+, and pictures from 0"), (1.0, -0.5, r"scale them to 0\.\.1, as by \(x \+ 0\.")],
 )
 def test_floats_of_another_range(gain: float, offset: float, said: str, tmp_path: Path) -> None:
     values = np.random.default_rng(0).random(SHAPE).astype(np.float32)
