@@ -108,11 +108,19 @@ def region(value: Any) -> tuple[int, int, int, int] | str:
     """A rectangle of a picture, or auto, or none."""
     if value in (AUTO, NONE):
         return str(value)
-    numbers = str(value).split(",") if isinstance(value, str) else value
+    return _rectangle(value, f"{AUTO}, {NONE}, or X,Y,WIDTH,HEIGHT in pixels, as in 400,300,256,256")
+
+
+def streak(value: Any) -> tuple[int, int, int, int]:
+    """A rectangle of a picture."""
+    return _rectangle(value, "X,Y,WIDTH,HEIGHT in pixels, as in 400,300,60,40")
+
+
+def _rectangle(value: Any, wanted: str) -> tuple[int, int, int, int]:
     try:
-        x, y, width, height = map(int, numbers)
+        x, y, width, height = map(int, value.split(",") if isinstance(value, str) else value)
     except (TypeError, ValueError):
-        return _refuse(f"{AUTO}, {NONE}, or X,Y,WIDTH,HEIGHT in pixels, as in 400,300,256,256", value)
+        return _refuse(wanted, value)
     return x, y, width, height
 
 

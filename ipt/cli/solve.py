@@ -124,6 +124,13 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
     "X,Y,WIDTH,HEIGHT|auto|none",
     "Find the kernel there, in pixels from the upper left, then solve all of the picture with it; auto chooses.",
 )
+@option(
+    SolveOptions,
+    "--streak",
+    kinds.streak,
+    "X,Y,WIDTH,HEIGHT",
+    "A rectangle about a small light, or dark spot, that is blurred to a streak: the kernel begins as that.",
+)
 @option(SolveOptions, "--fit", click.Choice(FIT_CHOICES), None, "A picture of a size that the prior does not take.")
 @option(
     SolveOptions,
@@ -190,6 +197,7 @@ def solve(
     mask: Path | None,
     clipped: float | str,
     region: tuple[int, int, int, int] | str,
+    streak: tuple[int, int, int, int] | None,
     fit: str,
     light: str,
     doubtful: str,
@@ -232,6 +240,7 @@ def solve(
         mask=mask,
         clipped=clipped,
         region=region,
+        streak=streak,
         fit=fit,
         light=light,
         doubtful=doubtful,

@@ -168,6 +168,9 @@ def _description(record: Record) -> str:
     if record.get("region"):
         x, y, across, down = record["region"]
         parts.append(f"parameters found in the {across} \u00d7 {down} px at {x}, {y} first")
+    if record.get("streak"):
+        x, y, across, down = record["streak"]
+        parts.append(f"the kernel begun as the streak of {across} \u00d7 {down} px at {x}, {y}")
     return " \u00b7 ".join(parts)
 
 

@@ -206,7 +206,7 @@ class Draws:
         masks = [task.mask for task in tasks if task.mask is not None]
         mask = torch.cat(masks) if masks else None
         if tasks[0].begun:
-            parameters = self.found[0].parameters if self.found else known
+            parameters = self.found[0].parameters if self.found else {**known, **tasks[0].start}
             return (regional.remainder(self.solver.solver, measurement, noise, mask, parameters, gain, known),)
         return self.solver.problem(measurement, noise, known, mask, gain)
 
@@ -215,9 +215,13 @@ class Draws:
         if not self.tasks[0].begun:
             return None
         each = {id(task): one.normalized for task, one in zip(self.tasks, self.found, strict=False)}
-        of_each = [each.get(id(task), {}) for task, _ in self.all[start:stop]]
-        normalized = {name: torch.cat([one[name] for one in of_each]) for name in of_each[0]}
-        return regional.first_state(problem[0], [seed for _, seed in self.all[start:stop]], normalized)
+        normalized = problem[0].problem.normalizations
+        of_each = [
+            each.get(id(task), {name: normalized[name].normalized(value) for name, value in task.start.items()})
+            for task, _ in self.all[start:stop]
+        ]
+        together = {name: torch.cat([one[name] for one in of_each]) for name in of_each[0]}
+        return regional.first_state(problem[0], [seed for _, seed in self.all[start:stop]], together)
 
     def best(self, batches: Sequence[Batch], solutions: Sequence[Solution]) -> list[Found]:
         """Of each task the draw that is likeliest right; of all batches, as `by_task`."""

@@ -46,6 +46,8 @@ class SolveOptions(RunOptions):
             "none": there are none.
         region: (x, y, width, height) in pixels, where the parameters are found before all of the picture is solved with
             them; "auto": chosen, in a large picture (`ipt.solve.region`); "none": all is solved together.
+        streak: (x, y, width, height) in pixels, a rectangle about a small light or dark spot that is blurred to a
+            streak, as which the kernel begins; None: there is none.
         fit: what happens to a picture that the prior does not take: one of `ipt.images.choices.FIT_CHOICES`.
         light: in what a picture is solved: "linear" (its light, of which the values are the sRGB encoding), "display"
             (its values), "auto": linear for what a camera's raw file holds, else display.
@@ -75,6 +77,7 @@ class SolveOptions(RunOptions):
     mask: Path | None = None
     clipped: float | str = AUTO
     region: tuple[int, int, int, int] | str = AUTO
+    streak: tuple[int, int, int, int] | None = None
     fit: str = "error"
     light: str = AUTO
     doubtful: str = MIX
@@ -89,4 +92,5 @@ class SolveOptions(RunOptions):
             "input": given if len(given) > 1 else given[0] if given else None,
             "noise": plain(self.noise),
             "region": self.region if isinstance(self.region, str) else ",".join(map(str, self.region)),
+            "streak": None if self.streak is None else ",".join(map(str, self.streak)),
         }

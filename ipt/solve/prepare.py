@@ -32,9 +32,9 @@ from ipt.solve.known import checked, scaled
 from ipt.solve.masks import unclipped
 from ipt.solve.noise import assumed_noise
 from ipt.solve.options import AUTO, LINEAR, NONE, SolveOptions
-from ipt.solve.region import Region, with_region
+from ipt.solve.region import Region, with_region, with_streak
 from ipt.solve.task import SamplingTask
-from ipt.solve.truth import Truth
+from ipt.solve.truth import Truth, reference_of, window_of
 from ipt.solve.weighing import weighed
 
 
@@ -55,6 +55,7 @@ class ImageTask:
         mask: (1, H, W), 1 where the picture is to be trusted, 0 where it is not.
         clipped: as of `SolveOptions`.
         region: as of `SolveOptions`.
+        streak: as of `SolveOptions`.
         fit: what happens to a picture that the prior does not take, one of `ipt.images.choices.FIT_CHOICES`.
         light: as of `SolveOptions`.
         doubtful: as of `SolveOptions`.
@@ -73,6 +74,7 @@ class ImageTask:
     mask: Tensor | None = None
     clipped: float | str = SolveOptions.clipped
     region: Region | str = SolveOptions.region
+    streak: Region | None = None
     fit: str = SolveOptions.fit
     light: str = SolveOptions.light
     doubtful: str = SolveOptions.doubtful
@@ -103,6 +105,7 @@ class ImageTask:
             mask=mask,
             clipped=options.clipped,
             region=options.region,
+            streak=options.streak,
             fit=options.fit,
             light=options.light,
             doubtful=options.doubtful,
@@ -217,11 +220,11 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
     own, reference = len(first.pixels) if shape[0] == channels else shape[0], None
     if task.truth is not None:
         _, *sides = framed_shape(operator, operator.image_shape((channels, *first.shape[1:])))
-        reference = _reference(task.truth, first, (own, *sides), fitted)
-    shown = tuple(_window(frame, fitted) for frame in frames)
+        reference = reference_of(task.truth, first, (own, *sides), fitted)
+    shown = tuple(window_of(frame, fitted) for frame in frames)
     return PreparedImage(
         task=task,
-        sampling=with_region(sampling, NONE if spec is not None and task.region == AUTO else task.region, fitted),
+        sampling=_begun(task, sampling, fitted, spec is None),
         exposures=shown,
         channels=own,
         combined=combined(shown) if count > 1 else {},
@@ -234,6 +237,13 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
         suffix=suffix_for(task.format, first, own),
         spec=spec,
     )
+
+
+def _begun(task: ImageTask, sampling: SamplingTask, fitted: Fitted, pictures: bool) -> SamplingTask:
+    """With where the parameters are found first."""
+    if task.streak is not None:
+        return with_streak(sampling, task.streak, task.region, fitted)
+    return with_region(sampling, task.region if pictures or task.region != AUTO else NONE, fitted)
 
 
 def sample_seeds(run_seed: int, image_id: str, samples: int) -> tuple[int, ...]:
@@ -276,24 +286,3 @@ def _mask(
     # A frame's mask holds for all of its channels.
     channels = len(each[0].pixels) if len(masks) > 1 else 1
     return torch.cat([mask.expand(channels, *mask.shape[1:]) for mask in masks])[None]
-
-
-def _window(picture: Picture, fitted: Fitted) -> Picture:
-    """The part of a picture that the result shows."""
-    top, left, height, width = fitted.window
-    return picture.with_pixels(picture.pixels[:, top : top + height, left : left + width])
-
-
-def _reference(truth: Truth, measured: Picture, shape: tuple[int, ...], fitted: Fitted) -> Picture:
-    """The part of the true picture that the result shows, with the image's channels; IptError: it does not fit."""
-    picture = truth.picture.in_range_of(measured)
-    if picture.shape[1:] != shape[1:]:
-        raise IptError(
-            f"the reference is {picture.shape[2]} x {picture.shape[1]} px and the picture {shape[2]} x {shape[1]}; "
-            f"give a reference of the same size"
-        )
-    if len(picture.pixels) != shape[0]:
-        if len(picture.pixels) != 1:
-            raise IptError("the reference is in colour and the image is grey; give a grey reference")
-        picture = picture.with_pixels(as_colour(picture.pixels, shape[0]))
-    return _window(picture, fitted) if shape[1:] == measured.shape[1:] else picture

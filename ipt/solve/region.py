@@ -12,11 +12,12 @@ from torch import Tensor
 
 from ipt.core.abilities import Assessable, ability
 from ipt.core.errors import IptError, Misuse
-from ipt.core.operator import ParameterSpec
+from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.images.fit import Fitted
 from ipt.linalg.resampling import halved
 from ipt.sampling import regional
 from ipt.solve.options import AUTO, NONE
+from ipt.solve.streak import kernel_of
 from ipt.solve.task import SamplingTask
 from ipt.solve.tiles import SIDE
 
@@ -56,7 +57,7 @@ def with_region(task: SamplingTask, region: Region | str, fitted: Fitted) -> Sam
     if fitted.side:
         raise IptError("region= is for a picture that is solved at its own size: leave it out, or choose fit=tile")
     if task.known:
-        if unknown := set(_parameters(task)) - set(task.known):
+        if unknown := set(_parameters(task, task.solver.operator)) - set(task.known):
             raise IptError(
                 f"with {', '.join(task.known)} known, {', '.join(sorted(unknown))} cannot be found in a region: "
                 f"leave out region="
@@ -72,6 +73,42 @@ def with_region(task: SamplingTask, region: Region | str, fitted: Fitted) -> Sam
     except ValueError as error:
         raise IptError(f"the region of {across} x {down} px cannot be solved: {error}") from error
     return found
+
+
+def with_streak(task: SamplingTask, streak: Region, region: Region | str, fitted: Fitted) -> SamplingTask:
+    """A task whose kernel begins as a streak in the picture shows it.
+
+    Args:
+        task: the whole picture.
+        streak: a rectangle about it, in pixels of the picture.
+        region: as of `with_region`; a chosen one is not needed.
+        fitted: how the picture was fitted to the prior.
+
+    Raises:
+        IptError: the rectangle is not within the picture, or shows no kernel; the picture is resized; a kernel is not
+            the one thing that is unknown besides the picture, or what lies around the picture is known.
+    """
+    (channels, height, width), solver = task.shape, task.solver
+    left, top, across, down = _checked(streak, width, height, "streak")
+    if not isinstance(region, str):
+        raise IptError("streak= and region= both say where the kernel is found: leave out one of them")
+    if fitted.side:
+        raise IptError("streak= is for a picture that is solved at its own size: leave it out, or choose fit=tile")
+    one = regional.of_region(solver).operator
+    unknown = {name: spec for name, spec in _parameters(task, one).items() if name not in task.known}
+    if set(unknown) != {"kernel"} or unknown["kernel"].shape[0] != 1:
+        raise IptError("streak= is for one picture of which only a kernel is unknown besides: leave it out")
+    patch = task.measurement[0, :, top : top + down, left : left + across]
+    _, *sides = unknown["kernel"].shape
+    kernel = kernel_of(patch, (sides[0], sides[1]))
+    try:
+        regional.check(solver, (channels, min(height, SIDE), min(width, SIDE)), task.shape)
+    except IptError as error:
+        raise IptError(
+            "streak= needs guidance=proximal and an operator that leaves open what lies around the picture "
+            "(border=unknown), of a picture of at least twice the kernel's sides"
+        ) from error
+    return replace(task, begun=True, start={"kernel": kernel.to(task.measurement)})
 
 
 def _has_use_for_one(task: SamplingTask) -> bool:
@@ -91,7 +128,7 @@ def _has_use_for_one(task: SamplingTask) -> bool:
 def _begun(task: SamplingTask) -> SamplingTask:
     """A task whose parameters are known, which is solved from there where it is larger than a tile and may be."""
     _, *sides = task.shape
-    if set(_parameters(task)) - set(task.known) or math.prod(sides) <= SIDE**2:
+    if set(_parameters(task, task.solver.operator)) - set(task.known) or math.prod(sides) <= SIDE**2:
         return task
     try:
         regional.check(task.solver, (task.shape[0], *(min(side, SIDE) for side in sides)), task.shape)
@@ -100,8 +137,8 @@ def _begun(task: SamplingTask) -> SamplingTask:
     return replace(task, begun=True)
 
 
-def _parameters(task: SamplingTask) -> Mapping[str, ParameterSpec]:
-    return task.solver.operator.parameters(task.solver.operator.image_shape(task.shape))
+def _parameters(task: SamplingTask, operator: ParametricOperator) -> Mapping[str, ParameterSpec]:
+    return operator.parameters(operator.image_shape(task.shape))
 
 
 def textured(pixels: Tensor, mask: Tensor | None, side: int) -> Region:
@@ -129,14 +166,14 @@ def textured(pixels: Tensor, mask: Tensor | None, side: int) -> Region:
     return min(column * stride, pixels.shape[2] - side), min(row * stride, pixels.shape[1] - side), side, side
 
 
-def _checked(region: Region, width: int, height: int) -> Region:
+def _checked(region: Region, width: int, height: int, name: str = "region") -> Region:
     """Four whole numbers within the picture."""
     if len(region) != 4 or not all(isinstance(value, int) for value in region):
-        raise Misuse(f"region= is (x, y, width, height) in whole pixels, not {region!r}")
+        raise Misuse(f"{name}= is (x, y, width, height) in whole pixels, not {region!r}")
     left, top, across, down = region
     if across < 1 or down < 1 or left < 0 or top < 0 or left + across > width or top + down > height:
         raise IptError(
-            f"the region of {across} x {down} px at {left},{top} is not within the picture of {width} x {height} px: "
-            f"give region= as x, y, width, height, the corner from the upper left"
+            f"the {name} of {across} x {down} px at {left},{top} is not within the picture of {width} x {height} px: "
+            f"give {name}= as x, y, width, height, the corner from the upper left"
         )
     return left, top, across, down

@@ -115,6 +115,7 @@ def restore(
     mask: Source | None = None,
     clipped: float | str = AUTO,
     region: Region | str = SolveOptions.region,
+    streak: Region | None = None,
     fit: str = SolveOptions.fit,
     light: str = SolveOptions.light,
     doubtful: str = SolveOptions.doubtful,
@@ -153,6 +154,8 @@ def restore(
             input the rest, or "show", all of it. The draws are never mixed.
         region: (x, y, width, height) in pixels: the parameters are found there, and all of the picture is solved with
             them, which corrects them; "auto": a region is chosen in a large picture; "none": all is solved together.
+        streak: (x, y, width, height) in pixels, a rectangle about a small light, or dark spot, that is blurred to a
+            streak: the kernel begins as that, and is corrected by all of the picture.
         fit: what happens to a picture of a size that the prior does not take: "error", "resize", "crop" or "tile".
         device: a torch device, or "auto".
         precision: of the networks: "auto", "fp32", "bf16" or "fp16".
@@ -184,6 +187,7 @@ def restore(
         frames=frames or isinstance(picture, list | tuple),
         clipped=clipped,
         region=region,
+        streak=streak,
         fit=fit,
         light=light,
         doubtful=doubtful,

@@ -121,6 +121,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         "noise_model": prepared.noise_model,
         "fit": {"choice": task.fit, "window": list(fitted.window), "solved_at": list(fitted.pixels.shape)},
         "region": _corners(sampling.region),
+        "streak": task.streak,
         "device": str(sampling.measurement.device),
         "seconds": seconds,
         "calls": dict(solution.calls),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -32,7 +32,8 @@ class SamplingTask:
             there (`ipt.sampling.regional`). None: all is solved together.
         gain: variance of the noise for each unit of the signal.
         part: which part of a larger picture it is, for previews; None: all of one.
-        begun: whether it begins where all parameters are known already: given, or found in a region.
+        begun: whether it begins where all parameters are known already: given, or found before.
+        start: parameters that were found before, as `known`; they are corrected.
     """
 
     solver: Solver
@@ -46,6 +47,7 @@ class SamplingTask:
     gain: float = 0.0
     part: Part | None = None
     begun: bool = False
+    start: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def observation(self) -> Observation:
