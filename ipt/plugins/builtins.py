@@ -28,7 +28,7 @@ _NATURAL = _cite("karras2022elucidating", "arbelaez2011contour", "liu2015deep")
 @hookimpl
 def ipt_operators() -> Iterable[Component]:
     """Operators."""
-    yield Component("blur", "ipt.operators.blur:Blur", "blur by one unknown kernel an image", _BLIND_DPS)
+    yield Component("blur", "ipt.operators.blur:Blur", "one blur for all of the picture, of unknown kernel", _BLIND_DPS)
     yield Component(
         "shake",
         "ipt.operators.shake:Shake",
