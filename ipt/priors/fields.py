@@ -152,8 +152,9 @@ class _Wiener(torch.autograd.Function):
 
 
 def _wiener(noisy: Tensor, component: Component, sigma: float, iterations: int) -> Tensor:
+    wide = noisy.shape[-2] * noisy.shape[-1] >= _WIDE
     # What is certain and what is free in a smooth field lie six decades apart.
-    right = noisy if noisy.device.type == "mps" else noisy.double()
+    right = noisy if wide or noisy.device.type == "mps" else noisy.double()
     down, across = (cosines(side).to(right) for side in right.shape[-2:])
     power = component.cosine_power(right).to(right)
 
@@ -161,7 +162,7 @@ def _wiener(noisy: Tensor, component: Component, sigma: float, iterations: int) 
         return down.T @ (down @ field @ across.T / (power + sigma**2)) @ across
 
     start = precondition(right)
-    if iterations and power[0].numel() < _WIDE:
+    if iterations and not wide:
         spectrum = component.gain**2 * component.field.embedding((right.shape[-2], right.shape[-1]))
         size = doubled(right.shape)
 

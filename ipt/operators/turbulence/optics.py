@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ipt.core.observation import Observation
+from ipt.linalg.parts import in_parts
 from ipt.operators.blur.measured import Measured
 from ipt.operators.blur.padded_frame import PaddedFrame
 from ipt.operators.turbulence.warp import warp, warp_adjoint, warp_gradient
@@ -46,11 +47,18 @@ class Optics:
 
     def blurred(self, picture: Tensor) -> Tensor:
         """By the kernel."""
-        return self.padded.crop(self.padded.filtered(self.padded.extend(picture), self.transfer))
+        padded, transfer = self.padded, self.transfer.expand(len(picture), -1, -1, -1)
+        return in_parts(
+            lambda rows: padded.crop(padded.filtered(padded.extend(picture[rows]), transfer[rows])), picture.shape
+        )
 
     def unblurred(self, picture: Tensor) -> Tensor:
         """The adjoint of `blurred`."""
-        return self.padded.fold(self.padded.filtered(self.padded.uncrop(picture), self.transfer.conj()))
+        padded, transfer = self.padded, self.transfer.expand(len(picture), -1, -1, -1)
+        return in_parts(
+            lambda rows: padded.fold(padded.filtered(padded.uncrop(picture[rows]), transfer[rows].conj())),
+            picture.shape,
+        )
 
     def forward(self, picture: Tensor) -> Tensor:
         """M x."""
@@ -66,12 +74,12 @@ class Optics:
         slope = warp_gradient(seen, self.tilt, self.interpolation, self.padded.border)
 
         def along(change: Tensor) -> Tensor:
-            moved = (slope * change[:, None]).sum(2)
+            moved = in_parts(lambda rows: (slope[rows] * change[rows, None]).sum(2), change.shape)
             return self.blurred(moved) if self.first else moved
 
         def back(residual: Tensor) -> Tensor:
             seen = self.unblurred(residual) if self.first else residual
-            return (slope * seen[:, :, None]).sum(1)
+            return in_parts(lambda rows: (slope[rows] * seen[rows, :, None]).sum(1), seen.shape)
 
         return along, back
 
@@ -111,5 +119,10 @@ class Weight:
         return replace(self, noise=self.noise[rows], confidence=self.confidence[rows])
 
     def __call__(self, residual: Tensor) -> Tensor:
-        weighed = self.padded.filtered(self.padded.uncrop(self.confidence * residual), 1 / self.noise)
-        return self.confidence * self.padded.crop(weighed)
+        padded, confidence, noise = self.padded, self.confidence, self.noise
+
+        def weighed(rows: slice) -> Tensor:
+            spread = padded.uncrop(confidence[rows] * residual[rows])
+            return confidence[rows] * padded.crop(padded.filtered(spread, 1 / noise[rows]))
+
+        return in_parts(weighed, residual.shape)

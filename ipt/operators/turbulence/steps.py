@@ -56,7 +56,7 @@ def solve_tilt(optics: Optics, observation: Observation, image: Belief, belief: 
         image: what is believed of the image.
         belief: what is believed of the tilt.
     """
-    padded, measurement = optics.padded, _on_image(optics.padded, observation)[:, :1]
+    padded, measurement = optics.padded, _on_image(optics.padded, observation, slice(0, 1))
     frames = len(observation) // len(image.mean)
     # Luminance alone, which nearly all of the detail is in.
     picture = to_luma_chroma(image.mean)[:, :1].repeat_interleave(frames, 0)
@@ -228,6 +228,6 @@ def _added(each: Callable[[slice], Tensor], shape: Sequence[int], frames: int) -
     return torch.cat(sums)
 
 
-def _on_image(padded: PaddedFrame, observation: Observation) -> Tensor:
+def _on_image(padded: PaddedFrame, observation: Observation, channels: slice = slice(None)) -> Tensor:
     """The measurement in luminance and chrominance in its place in the image, and 0 around it."""
-    return padded.crop(padded.embed(to_luma_chroma(observation.measurement)))
+    return padded.crop(padded.embed(to_luma_chroma(observation.measurement)[:, channels]))
