@@ -185,7 +185,7 @@ class Page:
                 ui.html("<p class='empty'>A picture that you drop is shown here.</p>")
             elif self.solve is not None:
                 self.bar, self.status = ui.linear_progress(show_value=False), ui.label().props("role=status")
-                self.preview = ui.image(data_uri(shot.shown))
+                self.preview = ui.image(data_uri(shot.shown)).props("no-transition no-spinner")
             else:
                 if shot.results:
                     self.results(shot, result or shot.results[0])

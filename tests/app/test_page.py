@@ -243,6 +243,9 @@ def test_a_solve_shows_how_far_it_is_and_stops(page, photograph, tmp_path):
     page.get_by_label("Steps").fill("5000")
     page.get_by_role("button", name="Start").click()
     page.locator("[role=status]", has_text="of 5000").wait_for()
+    # A new preview takes the place of the last at once: the picture does not fade in and out.
+    page.locator("section .q-img__image--without-transition").first.wait_for()
+    assert not page.locator("section .q-img__image--with-transition").count()
     page.locator("button[disabled]", has_text="Start").wait_for()
     page.get_by_role("button", name="Stop").click()
     page.locator(".marking img").wait_for()
