@@ -6,8 +6,10 @@ other. No draw depends on those beside it. Here are no files, pictures or option
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
@@ -186,6 +188,8 @@ def _solved(
             batch, solution = draws.solve(start, stop, first, complete, progress, save)
             complete.append(batch)
             solutions.append(solution)
+            if draws.tasks[0].begun:
+                _give_back_memory()
             if batch.stop == len(draws):
                 draws.extend(solutions)
             continue
@@ -195,3 +199,14 @@ def _solved(
         # Only here, where the error and with it the tensors of the attempt are gone.
         sizer.halve(draws.shape, stop - start)
     return complete, solutions
+
+
+def _give_back_memory() -> None:
+    """What was freed goes back to the system.
+
+    glibc keeps what lies between what is still in use, and what is kept of a tile lies amid what its solve needed: of a
+    picture of 24 megapixels in 24 tiles 1.2 GB more were held at the end than were used.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        # Not in other C libraries.
+        ctypes.CDLL(None).malloc_trim(0)
