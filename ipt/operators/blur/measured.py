@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -75,6 +76,7 @@ def squared(spectrum: Tensor) -> Tensor:
 def arithmetic(image: Belief) -> torch.dtype:
     """Double precision while the image's noise is high, and the steps' systems badly conditioned; then the image's own.
 
-    Apple's GPUs have no double.
+    So where it was not seen at all, since what is found then is only a start. Apple's GPUs have no double.
     """
-    return image.mean.dtype if image.mean.device.type == "mps" or image.sigma <= SINGLE else torch.float64
+    fine = image.sigma <= SINGLE or math.isinf(image.sigma)
+    return image.mean.dtype if fine or image.mean.device.type == "mps" else torch.float64

@@ -83,3 +83,4 @@ def test_single_precision_is_enough_where_the_image_is_fine(sigma):
     for one, other in zip(*found, strict=True):
         assert (one - other).abs().max() < 1e-4
     assert arithmetic(believed(near, 2 * SINGLE)) == torch.float64
+    assert arithmetic(believed(near, torch.inf)) == torch.float32
