@@ -142,9 +142,9 @@ def example_plugins() -> str:
 
 
 def shake() -> str:
-    found = result("shake")["rows"]
+    found, larger = result("shake")["rows"], result("shake_384")["rows"]
 
-    def score(operator: str, data: str, known: bool, tiles: int) -> str:
+    def score(operator: str, data: str, known: bool, tiles: int, found: list[dict[str, Any]] = found) -> str:
         case = {"operator": operator, "data": data, "known": known, "tiles": tiles}
         rows = [row for row in found if case.items() <= row.items()]
         return f"{np.mean([row['psnr_registered'] for row in rows]):.2f}" if rows else ""
@@ -156,6 +156,10 @@ def shake() -> str:
         ("shifted alone, true kernel", "shifted", True),
     )
     rows = [[name, score("blur", data, known, 1), score("shake", data, known, 4)] for name, data, known in cases]
+    rows += [
+        [f"{name}, blind, 384x384", score("blur", data, False, 1, larger), score("shake", data, False, 6, larger)]
+        for name, data in (("turned", "turned"), ("shifted alone", "shifted"))
+    ]
     return lines(["", "`blur`", "`shake`"], rows)
 
 
