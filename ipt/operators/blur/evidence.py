@@ -188,7 +188,7 @@ def _doubt(numbers: Mapping[str, float], right: float) -> str:
         )
     if numbers["ringing"] > 0.6:
         return "the picture repeats itself as ringing does, so the kernel was not found"
-    return "the kernel was not found"
+    return "the kernel was not found; if it may be wider than its window, give a larger operator.kernel_size"
 
 
 def _shape(kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
