@@ -16,6 +16,8 @@ from ipt.operators.blur.padded_frame import PaddedFrame
 
 SINGLE = 0.25
 """Noise level of the image, of 0..1, from which on steps in single precision agree with double (docs/method.md)."""
+SINGLE_KERNEL = 0.1
+"""The same for kernels: those of dark or flat pictures are badly conditioned for longer."""
 _TAPER = 8
 """Pixels."""
 
@@ -73,10 +75,10 @@ def squared(spectrum: Tensor) -> Tensor:
     return spectrum.real.square() + spectrum.imag.square()
 
 
-def arithmetic(image: Belief) -> torch.dtype:
+def arithmetic(image: Belief, single: float = SINGLE) -> torch.dtype:
     """Double precision while the image's noise is high, and the steps' systems badly conditioned; then the image's own.
 
     So where it was not seen at all, since what is found then is only a start. Apple's GPUs have no double.
     """
-    fine = image.sigma <= SINGLE or math.isinf(image.sigma)
+    fine = image.sigma <= single or math.isinf(image.sigma)
     return image.mean.dtype if fine or image.mean.device.type == "mps" else torch.float64

@@ -34,7 +34,7 @@ from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators.blur.centring import doubled, moved, moved_kernel, off_centre, rescaled
 from ipt.operators.blur.evidence import assessments, compared, evidence
 from ipt.operators.blur.locality import LEAST, locality
-from ipt.operators.blur.measured import Measured, arithmetic
+from ipt.operators.blur.measured import SINGLE_KERNEL, Measured, arithmetic
 from ipt.operators.blur.padded_frame import PaddedFrame
 from ipt.operators.blur.steps import solve_image, solve_kernel
 from ipt.sampling.comparable import Comparable
@@ -259,7 +259,7 @@ class Blur(
         if without_whole_pixels(observation):
             return None
         padded = self.padded(image.mean, parameters["kernel"].mean)
-        measured = Measured.on(padded, observation, arithmetic(image))
+        measured = Measured.on(padded, observation, arithmetic(image, SINGLE_KERNEL))
         return {"kernel": solve_kernel(padded, measured, image, parameters["kernel"])}
 
 

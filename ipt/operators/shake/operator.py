@@ -32,7 +32,7 @@ from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators.blur.centring import moved, moved_kernel, off_centre
 from ipt.operators.blur.evidence import assessments
-from ipt.operators.blur.measured import Measured, arithmetic
+from ipt.operators.blur.measured import SINGLE_KERNEL, Measured, arithmetic
 from ipt.operators.blur.operator import Blur, without_whole_pixels
 from ipt.operators.draws import positive
 from ipt.operators.shake.steps import solve_image, solve_kernels
@@ -198,7 +198,7 @@ class Shake(
         if without_whole_pixels(observation):
             return None
         tiles = self.grid(image.mean, parameters["kernel"].mean)
-        measured = Measured.on(tiles.padded, observation, arithmetic(image))
+        measured = Measured.on(tiles.padded, observation, arithmetic(image, SINGLE_KERNEL))
         return {"kernel": solve_kernels(tiles, measured, image, parameters["kernel"], self.prior_weight)}
 
 

@@ -20,7 +20,7 @@ from ipt.core.abilities import Belief, Framed, Linear, MultiFrame, Resizable
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import IMAGE, Known, ParameterSpec, ParametricOperator, Unknowns
-from ipt.operators.blur.measured import Measured, arithmetic
+from ipt.operators.blur.measured import SINGLE_KERNEL, Measured, arithmetic
 from ipt.operators.blur.operator import Blur
 from ipt.operators.blur.steps import solve_kernel
 from ipt.operators.turbulence.optics import Optics
@@ -153,7 +153,7 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Init
             part, mean = self._detailed(observation, self.warp(each, tilt))
             blur = replace(self.blur, margin=self.frame(tuple(each.shape[1:]))[0].start)
             seen, padded = replace(image, mean=mean), blur.padded(mean, parameters["kernel"].mean)
-            measured = Measured.on(padded, part, arithmetic(seen))
+            measured = Measured.on(padded, part, arithmetic(seen, SINGLE_KERNEL))
             found["kernel"] = solve_kernel(padded, measured, seen, parameters["kernel"])
         if "tilt" in parameters:
             kernel = self.constrain({**given, **found})["kernel"]

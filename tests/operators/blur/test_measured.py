@@ -9,7 +9,7 @@ from ipt.core.abilities import Belief
 from ipt.core.observation import Observation
 from ipt.linalg.covariances import Isotropic
 from ipt.linalg.spectra import to_luma_chroma
-from ipt.operators.blur.measured import SINGLE, Measured, arithmetic, squared
+from ipt.operators.blur.measured import SINGLE, SINGLE_KERNEL, Measured, arithmetic, squared
 from ipt.operators.blur.operator import Blur
 from ipt.operators.blur.padded_frame import PaddedFrame
 
@@ -84,3 +84,4 @@ def test_single_precision_is_enough_where_the_image_is_fine(sigma):
         assert (one - other).abs().max() < 1e-4
     assert arithmetic(believed(near, 2 * SINGLE)) == torch.float64
     assert arithmetic(believed(near, torch.inf)) == torch.float32
+    assert arithmetic(believed(near, SINGLE), SINGLE_KERNEL) == torch.float64
