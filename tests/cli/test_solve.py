@@ -296,7 +296,7 @@ def test_a_full_disk(picture, tmp_path, monkeypatch):
         result = run("solve", place, "-o", out, *QUICK)
         assert result.exit_code == 1, result.stderr
         assert "no space left on the disk" in result.stderr and len(result.stderr.splitlines()) == 1
-        assert names(out) <= ({"log"} if place.is_dir() else set())
+        assert (names(out) if out.exists() else set()) <= ({"log"} if place.is_dir() else set())
 
 
 def test_ctrl_c_in_the_middle(picture, tmp_path):
@@ -316,14 +316,14 @@ def test_ctrl_c_in_the_middle(picture, tmp_path):
     assert process.returncode == 130, stderr
     # On a terminal click's empty line ends the one with ^C in it.
     assert stderr.strip() == "Interrupted. The same command goes on from what is done and saved." and stdout == ""
-    assert names(tmp_path / "out") == set()
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_solve_that_diverges(picture, tmp_path):
     guidance = ("--guidance", "dps", "--set", "guidance.scale=1e30", "--steps", "10")
     result = run("solve", picture, "-o", tmp_path / "out", *PRIORS, *guidance)
     assert result.exit_code == 1 and "the solve diverged" in result.stderr
-    assert names(tmp_path / "out") == set()
+    assert not (tmp_path / "out").exists()
 
 
 def test_help_imports_no_torch():

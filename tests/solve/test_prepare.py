@@ -78,7 +78,7 @@ def test_a_mask_of_nothing_and_one_of_everything() -> None:
 @pytest.mark.parametrize(("gain", "offset"), [(255.0, 0.0), (1.9, 0.0), (1.0, -0.5), (1e-3, -7.0)])
 def test_floats_of_another_range(gain: float, offset: float) -> None:
     solver = Solver(Blur(5), {"image": GaussianPrior()}, Proximal())
-    with pytest.raises(IptError, match=r"its floats run from .* scale them to 0\.\.1, as by \(x - "):
+    with pytest.raises(IptError, match=r"its floats run from .* scale them to 0\.\.1, as by \(x [-+] "):
         prepare(solver, ImageTask(Picture(gain * picture(32).pixels + offset), noise=0.01))
     # What much noise reaches is nothing of the kind.
     noisy = picture(32).pixels + 0.3 * torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(1))
