@@ -150,10 +150,10 @@ class Diagonalized(Covariance):
         return self._variance
 
     def root(self, white: Tensor) -> Tensor:
-        return self.gain * self.inverse(self.power.sqrt() * white)
+        return self.inverse((self.gain**2 * self.power).sqrt() * white)
 
     def root_transposed(self, vector: Tensor) -> Tensor:
-        return self.power.sqrt() * self.forward(self.gain * vector)
+        return (self.gain**2 * self.power).sqrt() * self.forward(vector)
 
     def solve(self, vector: Tensor) -> Tensor:
         return self.inverse(self.forward(vector) / (self.gain**2 * self.power))

@@ -21,6 +21,9 @@ class Comparable(ABC):
         Args:
             assessments: of each for itself, two or more.
             parameters: of the draws, physical and valid, (draws, C, H, W) by name.
+
+        Returns:
+            One of each draw, in their order.
         """
 
 

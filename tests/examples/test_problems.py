@@ -62,7 +62,7 @@ def test_fog_is_lifted(place):
     record, _ = solved("Fog", 30)
     true = np.load(next(place.glob("*/truth/*.transmission.npy")))
     assert record["metrics"]["transmission_error"] < 0.55 * true.std()
-    assert record["metrics"]["psnr"] > record["metrics"]["psnr_input"] + 3
+    assert record["metrics"]["psnr"] > record["metrics"]["psnr_input"] + 4
 
 
 def test_a_plane_out_of_focus_is_found(place):
