@@ -1,14 +1,14 @@
-"""The tables of figures on the pages, made from the files in benchmarks/results.
+"""The tables and figures on the pages, made from the files in benchmarks/results.
 
     python benchmarks/tables.py
 
-On a page, a table stands between `<!-- table NAME -->` and `<!-- end of table -->`; NAME is one of TABLES. A test fails
-where a page says something else than the files.
+On a page, a table stands between `<!-- table NAME -->` and `<!-- end of table -->`; NAME is one of TABLES. A figure
+in a sentence is followed by its name, `29.4<!-- coarse to fine.psnr -->` (figures.py). Tests fail where a page says
+something else than the files, and where a figure that looks measured has no name.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,25 +16,17 @@ from typing import Any
 
 import numpy as np
 from common import interval
+from figures import figures, mean, result, short
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples" / "plugins" / "README.md"]
-
-
-def result(name: str) -> Any:
-    """A file of results, by its name without suffix."""
-    return json.loads((Path(__file__).with_name("results") / f"{name}.json").read_text(encoding="utf-8"))
-
-
-def short(number: float | str, digits: int | None = None) -> str:
-    """With so many digits after the point, and no 0 before it."""
-    text = str(number) if digits is None else f"{number:.{digits}f}"
-    return re.sub(r"(?<![\d.])0(?=\.\d)", "", text)
-
-
-def mean(rows: Iterable[dict[str, Any]], key: str, digits: int) -> str:
-    """Of a column."""
-    return short(float(np.mean([row[key] for row in rows])), digits)
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "examples" / "plugins").rglob("README.md")),
+    *sorted((ROOT / "ipt" / "priors" / "weights").rglob("card.md")),
+]
+FIGURE = re.compile(r"([\w.,-]+)(<!-- ([\w -]+\.[\w .-]+) -->)")
+"""What a figure is, its mark, and in it its name."""
 
 
 def lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -171,11 +163,33 @@ def linear_light() -> str:
     return lines(["blurred were", "measured", "`--light display`", "`--light linear`"], rows)
 
 
+def denoising() -> str:
+    found = result("denoising")["results"]
+    levels = list(dict.fromkeys(row["level"] for row in found))
+    rows = []
+    for name, method in (("`natural`", "natural"), ("FFDNet", "ffdnet")):
+        of = {row["level"]: row["psnr"] for row in found if row["method"] == method}
+        rows.append([name, *(f"{np.mean(of[level]):.2f}" for level in levels)])
+    return lines(["noise, of 255", *map(str, levels)], rows)
+
+
+def kernel_prior() -> str:
+    found = result("kernel_prior")["rows"]
+    levels, kinds = (list(dict.fromkeys(row[key] for row in found)) for key in ("sigma", "generator"))
+    rows = []
+    for kind in kinds:
+        of = ([row for row in found if row["generator"] == kind and row["sigma"] == level] for level in levels)
+        rows.append([kind, *(mean(each, "mnc", 3) for each in of)])
+    return lines(["kernels", *(f"sigma {short(f'{level:g}')}" for level in levels)], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "blind deblurring": blind_deblurring,
     "turbulence": turbulence,
     "known kernel": known_kernel,
     "linear light": linear_light,
+    "denoising": denoising,
+    "kernel prior": kernel_prior,
     "shake": shake,
     "verdict": verdict,
     "example plugins": example_plugins,
@@ -183,13 +197,14 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def filled(page: str) -> str:
-    """A page with its tables as the files have them."""
-    return re.sub(
+    """A page with its tables and figures as the files have them."""
+    page = re.sub(
         r"(<!-- table ([\w ]+) -->\n).*?(?=<!-- end of table -->)",
         lambda match: f"{match[1]}\n{TABLES[match[2]]()}\n",
         page,
         flags=re.DOTALL,
     )
+    return FIGURE.sub(lambda match: f"{FIGURES[match[3]]}{match[2]}", page)
 
 
 def main() -> None:
@@ -198,5 +213,6 @@ def main() -> None:
         page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
+FIGURES = figures()
 if __name__ == "__main__":
     main()

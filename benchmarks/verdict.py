@@ -69,7 +69,7 @@ def solve(options: argparse.Namespace) -> None:
         print(index, taken.kind, *(f"{value:.2f}" for value in psnr), f"{rows[str(index)]['mnc']:.3f}", flush=True)
 
 
-def _truths(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+def truths(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """What each regression is to tell."""
     return {
         "kernel": np.array([row["mnc"] > RIGHT for row in rows]),
@@ -90,7 +90,7 @@ def fit(options: argparse.Namespace) -> None:
     model = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=5000))
     folds = [StratifiedGroupKFold(6, shuffle=True, random_state=seed) for seed in range(5)]
     predicted, fitted = np.ones(len(rows)), {}
-    for told, truth in _truths(rows).items():
+    for told, truth in truths(rows).items():
         used = [name for name in names if told == "kernel" or name not in OF_KERNEL]
         values = np.array([[row["evidence"][name] for name in used] for row in rows])
         each = [
@@ -160,7 +160,7 @@ def solve_draws(options: argparse.Namespace) -> None:
         print(index, side, taken.kind, *(f"{value:.2f}" for value in psnr), f"{agreement:.3f}", flush=True)
 
 
-def _pairs(rows: dict[str, dict[str, Any]]) -> tuple[np.ndarray, list[dict[str, Any]], list[Any], np.ndarray]:
+def pairs(rows: dict[str, dict[str, Any]]) -> tuple[np.ndarray, list[dict[str, Any]], list[Any], np.ndarray]:
     """What the regression sees of each draw, the draw, its picture, and its weight: pictures count alike."""
     from ipt.operators.blur import evidence
 
@@ -180,8 +180,8 @@ def fit_draws(options: argparse.Namespace) -> None:
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold
 
-    values, draws, pictures, weights = _pairs(json.loads(options.rows.read_text()))
-    right = np.logical_and(*_truths(draws).values())
+    values, draws, pictures, weights = pairs(json.loads(options.rows.read_text()))
+    right = np.logical_and(*truths(draws).values())
     predicted = np.zeros(len(right))
     for train, test in GroupKFold(6).split(values, right, pictures):
         model = LogisticRegression(C=1.0).fit(values[train], right[train], weights[train])
@@ -197,17 +197,20 @@ def fit_draws(options: argparse.Namespace) -> None:
         options.out.write_text(json.dumps(whole, indent=1) + "\n")
 
 
-def score_draws(options: argparse.Namespace) -> None:
-    """What the shipped weights make of pairs, and of each of their draws alone."""
+def judged(rows: dict[str, dict[str, Any]]) -> tuple[list[dict[str, Any]], np.ndarray, np.ndarray]:
+    """Draws of pairs, and what the shipped weights make of each alone and beside the other."""
     from ipt.operators.blur.evidence import _models, probability
 
-    values, draws, _, _ = _pairs(json.loads(options.rows.read_text()))
+    values, draws, _, _ = pairs(rows)
     model = _models()["draws"]
     total = model["intercept"] + values @ np.array([model["alone"], model["agreement"]])
-    for words, predicted in (
-        ("alone", np.array([probability(draw["evidence"]) for draw in draws])),
-        ("beside each other", 1 / (1 + np.exp(-total))),
-    ):
+    return draws, np.array([probability(draw["evidence"]) for draw in draws]), 1 / (1 + np.exp(-total))
+
+
+def score_draws(options: argparse.Namespace) -> None:
+    """What the shipped weights make of pairs, and of each of their draws alone."""
+    draws, alone, together = judged(json.loads(options.rows.read_text()))
+    for words, predicted in (("alone", alone), ("beside each other", together)):
         print(words)
         report(draws, predicted, options)
 
@@ -224,10 +227,10 @@ def report(rows: list[dict[str, Any]], predicted: np.ndarray, options: argparse.
     """Areas under the curve, and how often solves are right by what was predicted: printed, written and drawn."""
     from sklearn.metrics import roc_auc_score
 
-    truths = _truths(rows)
-    right = truths["kernel"] & truths["image"]
-    print(f"{len(rows)} solves; right: " + ", ".join(f"{name} {truth.mean():.2f}" for name, truth in truths.items()))
-    areas = {name: float(roc_auc_score(truth, predicted)) for name, truth in {**truths, "both": right}.items()}
+    told = truths(rows)
+    right = told["kernel"] & told["image"]
+    print(f"{len(rows)} solves; right: " + ", ".join(f"{name} {truth.mean():.2f}" for name, truth in told.items()))
+    areas = {name: float(roc_auc_score(truth, predicted)) for name, truth in {**told, "both": right}.items()}
     for name, area in areas.items():
         print(f"area under the curve, {name}: {area:.3f}")
     edges, points, bins = np.linspace(0, 1, 6).round(1).tolist(), [], []

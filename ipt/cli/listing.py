@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -116,7 +117,10 @@ def card_of(entry: Entry) -> str | None:
     module = sys.modules.get(entry.factory_name.partition(":")[0])
     source = getattr(module, "__file__", None)
     card = Path(source).parent / "weights" / entry.name / "card.md" if source else None
-    return card.read_text(encoding="utf-8") if card and card.is_file() else None
+    if card is None or not card.is_file():
+        return None
+    # The marks are for benchmarks/tables.py.
+    return re.sub(r"<!-- .*? -->\n*", "", card.read_text(encoding="utf-8"))
 
 
 def _summary(registry: Registry, entry: Entry) -> dict[str, Any]:

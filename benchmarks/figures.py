@@ -1,0 +1,210 @@
+"""The figures in the sentences of the pages, made from the files in benchmarks/results; tables.py writes them.
+
+    python benchmarks/figures.py    # lists them all
+
+On a page a figure is followed by a mark that no reader sees, `29.4<!-- coarse to fine.psnr -->`: the group and the
+figure of it. A group is a function here, or an entry of benchmarks/results/recorded.json: figures of commands that keep
+no rows, with the command, the commit and the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import verdict
+
+Row = dict[str, Any]
+
+
+def result(name: str) -> Any:
+    """A file of results, by its name without suffix."""
+    return json.loads((Path(__file__).with_name("results") / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def short(number: float | str, digits: int | None = None) -> str:
+    """With so many digits after the point, and no 0 before it."""
+    text = str(number) if digits is None else f"{number:.{digits}f}"
+    return re.sub(r"(?<![\d.])0(?=\.\d)", "", text)
+
+
+def mean(rows: Iterable[Row], key: str, digits: int) -> str:
+    """Of a column."""
+    return short(float(np.mean([row[key] for row in rows])), digits)
+
+
+def counted(number: int) -> str:
+    """A small number as a word."""
+    words = "none one two three four five six seven eight nine ten eleven twelve".split()
+    return words[number] if number < len(words) else str(number)
+
+
+def blind_faces() -> dict[str, str]:
+    circular, unknown = result("prox_motion_circular"), result("prox_motion_reflect_unknown")
+    dps, beside = result("dps_motion_circular"), result("prox_motion_circular_20")
+    return {
+        "circular": mean(circular["rows"], "psnr", 1),
+        "circular MNC": mean(circular["rows"], "mnc", 3),
+        "unknown": mean(unknown["rows"], "psnr", 1),
+        "unknown MNC": mean(unknown["rows"], "mnc", 3),
+        "registered": mean(unknown["rows"], "psnr_registered", 1),
+        "faces": str(len(unknown["rows"])),
+        "worse": counted(sum(row["psnr"] < row["psnr_measurement"] for row in unknown["rows"])),
+        "times dps": f"{dps['seconds'] / beside['seconds']:.0f}",
+    }
+
+
+def known_kernel() -> dict[str, str]:
+    rows = result("known_kernel")["rows"]
+    return {
+        "worse": counted(sum(row["cut"] < row["measured"] for row in rows)),
+        "border costs": counted(sum(row["whole"] - row["cut"] > 0.3001 for row in rows)),
+    }
+
+
+def coarse_to_fine() -> dict[str, str]:
+    whole, one = result("faces256")["rows"], result("faces256_at_one_size")["rows"]
+    times = np.mean([row["seconds"] for row in whole]) / np.mean([row["seconds"] for row in one])
+    return {"psnr": mean(whole, "psnr", 1), "one size": mean(one, "psnr", 1), "time": short(float(times), 2)}
+
+
+def least_noise() -> dict[str, str]:
+    found = {}
+    for name, file in (("blind", "noise_.002"), ("blind .004", "noise_.004"), ("known", "known_noise_.002")):
+        for told, suffix in (("true", ""), ("least", "_told_.007")):
+            rows = result(f"photographs_{file}{suffix}")["rows"]
+            found[f"{name} {told}"] = mean(rows, "psnr", 1)
+            found[f"{name} {told} registered"] = mean(rows, "psnr_registered", 1)
+    return found
+
+
+def steps() -> dict[str, str]:
+    return {str(count): mean(result(f"photographs_train_{count}")["rows"], "psnr_registered", 1) for count in (60, 100)}
+
+
+def shake() -> dict[str, str]:
+    """Pictures of 256x256 (`turned`, `shifted`) and of 384x384."""
+    found = {}
+    for suffix, file, tiles in (("", "shake", 4), (" 384", "shake_384", 6)):
+        rows = result(file)["rows"]
+        for data in ("turned", "shifted"):
+            blur, tiled = (
+                {row["index"]: row for row in rows if case.items() <= row.items()}
+                for operator, count in (("blur", 1), ("shake", tiles))
+                for case in [{"operator": operator, "tiles": count, "data": data, "known": False}]
+            )
+            gains = np.array([row["psnr_registered"] - blur[index]["psnr_registered"] for index, row in tiled.items()])
+            found |= {
+                f"{data}{suffix} blur": mean(blur.values(), "psnr_registered", 1),
+                f"{data}{suffix} gain": short(float(gains.mean()), 1),
+                f"{data}{suffix} most": short(float(gains.max()), 1),
+                f"{data}{suffix} least": short(float(gains.min()), 1).replace("-", ""),
+                f"{data}{suffix} better": counted(int((gains > 0).sum())),
+                f"{data}{suffix} worse": counted(int((gains < 0).sum())),
+                f"{data}{suffix} pictures": counted(len(gains)),
+            }
+            if suffix:
+                times = [row["seconds"] / blur[index]["seconds"] for index, row in tiled.items()]
+                found[f"{data}{suffix} time"] = short(float(np.mean(times)), 1)
+    true = [row for row in result("shake")["rows"] if row["known"] and row["data"] == "shifted"]
+    return {**found, "true kernel": mean(true, "psnr_registered", 1)}
+
+
+def denoising() -> dict[str, str]:
+    found = result("denoising")
+    seconds = [row["seconds"] for row in found["results"] if row["method"] == "natural"]
+    return {"seconds": short(min(seconds) / len(found["pictures"]), 2)}
+
+
+def _areas(rows: list[Row], predicted: np.ndarray) -> dict[str, str]:
+    """Areas under the curve, and how many are right."""
+    kernel, image = verdict.truths(rows).values()
+    found = {"solves": str(len(rows)), "said": short(float(predicted.mean()), 2)}
+    for name, right in (("kernel", kernel), ("image", image), ("both", kernel & image)):
+        above, below = predicted[right][:, None], predicted[~right][None]
+        found[name] = short(float(((above > below) + 0.5 * (above == below)).mean()), 2)
+    return {**found, "right": str((kernel & image).sum()), "share right": short(float((kernel & image).mean()), 2)}
+
+
+def verdict_fit() -> dict[str, str]:
+    found = result("verdict_fit")
+    return {name: short(area, 2) for name, area in found["areas"].items()} | {
+        "solves": str(sum(each["solves"] for each in found["bins"]))
+    }
+
+
+def verdict_validation() -> dict[str, str]:
+    from ipt.operators.blur.evidence import probability
+
+    rows = list(result("verdict_rows_val").values())
+    return _areas(rows, np.array([probability(row["evidence"]) for row in rows]))
+
+
+def verdict_draws() -> dict[str, str]:
+    """Draws of validation pictures beside each other, and alone."""
+    rows = result("verdict_draws_val")
+    draws, alone, together = verdict.judged(rows)
+    single = {f"alone {name}": area for name, area in _areas(draws, alone).items()}
+    return {"pictures": str(len(rows)), **_areas(draws, together), **single}
+
+
+def verdict_of_shake() -> dict[str, str]:
+    rows = [row for row in result("shake")["rows"] if row["operator"] == "shake" and not row["known"]]
+    return {"said": mean(rows, "probability", 2), "pictures": counted(len(rows))}
+
+
+def examples() -> dict[str, str]:
+    """Of each package: errors of a solve's root mean square, over all solves, in 40 steps."""
+    found = {}
+    for package, (run, *_) in result("examples")["runs"].items():
+        rows, name = run["rows"], package.removeprefix("ipt-")
+        found[f"{name} seconds"] = f"{run['seconds']:.0f}"
+        for key in ("psnr", "psnr_known"):
+            found[f"{name} {key}"] = mean(rows, key, 1)
+        for each in run["parameters"]:
+            errors = np.array([row[f"{each}_rms"] for row in rows])
+            found |= {
+                f"{name} {each}": short(float(f"{np.median(errors):.2g}")),
+                f"{name} {each} worst": short(float(f"{errors.max():.2g}")),
+                f"{name} {each} small by": short(-float(np.mean([row[f"{each}_mean"] for row in rows])), 2),
+            }
+    return found
+
+
+def recorded() -> dict[str, dict[str, str]]:
+    """Figures that were written down, by group."""
+    return {
+        name: {key: short(value) for key, value in entry["figures"].items()}
+        for name, entry in result("recorded").items()
+    }
+
+
+GROUPS: dict[str, Callable[[], dict[str, str]]] = {
+    "blind faces": blind_faces,
+    "known kernel": known_kernel,
+    "coarse to fine": coarse_to_fine,
+    "least noise": least_noise,
+    "steps": steps,
+    "shake": shake,
+    "denoising": denoising,
+    "verdict fit": verdict_fit,
+    "verdict validation": verdict_validation,
+    "verdict draws": verdict_draws,
+    "verdict of shake": verdict_of_shake,
+    "examples": examples,
+}
+
+
+def figures() -> dict[str, str]:
+    """All, as `group.figure`."""
+    groups = {name: group() for name, group in GROUPS.items()} | recorded()
+    return {f"{group}.{name}": value for group, found in groups.items() for name, value in found.items()}
+
+
+if __name__ == "__main__":
+    for name, value in figures().items():
+        print(f"{value:8} {name}")
