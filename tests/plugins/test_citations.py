@@ -109,4 +109,4 @@ def test_every_work_of_the_built_ins_has_its_year_and_where_it_is():
     works = entries_of(bibliography(discover().entries))
     assert all("  year = {" in text for text in works.values())
     # Of the software there is no page, and of one work none that was found.
-    assert {key for key, text in works.items() if "url = {https://" not in text} == {"ipt", "gavant2011physiological"}
+    assert {key for key, text in works.items() if "url = {http" not in text} == {"ipt"}
