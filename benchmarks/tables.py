@@ -183,6 +183,18 @@ def kernel_prior() -> str:
     return lines(["kernels", *(f"sigma {short(f'{level:g}')}" for level in levels)], rows)
 
 
+def smooth_prior() -> str:
+    rows = [
+        [
+            f"{row['length']:g} px",
+            short(f"{row['level']:g}"),
+            *(short(row[key], 3) for key in ("smooth", "given", "box")),
+        ]
+        for row in result("smooth_prior")["rows"]
+    ]
+    return lines(["correlation length", "sigma", "`smooth`", "length and deviation given", "`box`"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "blind deblurring": blind_deblurring,
     "turbulence": turbulence,
@@ -190,6 +202,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "linear light": linear_light,
     "denoising": denoising,
     "kernel prior": kernel_prior,
+    "smooth prior": smooth_prior,
     "shake": shake,
     "verdict": verdict,
     "example plugins": example_plugins,

@@ -53,8 +53,8 @@ def baseline(name: str, case: Case, operator: ParametricOperator) -> tuple[Tenso
 def _padded(measurement: Array, kernel: Tensor, border: str) -> tuple[Array, tuple[int, int]]:
     """The measurement (C, H, W) as it may go on behind its frame, and by how many pixels.
 
-    Periodic, where the border is circular; falling to black over half a kernel, where black lies outside (in four
-    trials .7 to 4 dB above mirroring); else mirrored.
+    Periodic, where the border is circular; falling to black over half a kernel, where black lies outside, which
+    is better there than mirroring; else mirrored.
     """
     height, width = kernel.shape[1:]
     reach = (height // 2 + 1, width // 2 + 1) if border == "zero" else (height, width)

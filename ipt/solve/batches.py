@@ -205,7 +205,7 @@ def _give_back_memory() -> None:
     """What was freed goes back to the system.
 
     glibc keeps what lies between what is still in use, and what is kept of a tile lies amid what its solve needed: of a
-    picture of 24 megapixels in 24 tiles 1.2 GB more were held at the end than were used.
+    picture in many tiles much more was held at the end than was used.
     """
     with suppress(AttributeError, OSError, TypeError):
         # Not in other C libraries.
