@@ -44,7 +44,7 @@ def main() -> None:
     spectrum = radial(faces - mean)
     print("f (cycles in 64 px)", SHOWN)
     print("S (-1..1; a quarter of it in 0..1)", np.round(spectrum, 4))
-    prior = ipt.build(operator="blur", prior="faces").priors["image"]
+    prior = ipt.build(operator="blur", prior="faces").solver.priors["image"]
     for sigma in (0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0):
         noise = torch.randn(faces.shape, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():

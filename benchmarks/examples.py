@@ -43,15 +43,14 @@ def solved(operator: str, settings: dict, steps: int, options: argparse.Namespac
     clean = faces(options.faces, options.count)
     if operator == "mri-motion":
         clean = clean.mean(1, keepdim=True)
-    specs = blind.solver.operator.parameters(tuple(clean.shape[1:]))
+    problem = blind.solver.operator
+    specs = problem.parameters(tuple(clean.shape[1:]))
     non_blind = ipt.build(**common, known=tuple(specs))
     generators = generators_for(generator_names({}, specs), {})
     rows = []
     for draw in range(options.draws):
         seeds = [image_seed(draw, f"face{index}") for index in range(options.count)]
-        made = [
-            simulate(each, blind.solver.operator, generators, NOISE, seed) for each, seed in zip(clean, seeds, strict=True)
-        ]
+        made = [simulate(each, problem, generators, NOISE, seed) for each, seed in zip(clean, seeds, strict=True)]
         measured = torch.stack([each.measurement.clamp(0, 1) for each in made])
         noise = NOISE
         if len(clean[0]) == 1:

@@ -110,7 +110,7 @@ def loop(calls: int) -> tuple[float, float]:
     import ipt
 
     torch.set_num_threads(1)
-    network = ipt.build(operator="blur", prior="faces").priors["image"]
+    network = ipt.build(operator="blur", prior="faces").solver.priors["image"]
     noisy = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         for _ in range(5):

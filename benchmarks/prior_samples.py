@@ -55,7 +55,7 @@ def draw(options: argparse.Namespace) -> None:
     from ipt.linalg.random import Noise
     from ipt.sampling.schedules import Karras
 
-    prior = ipt.build(operator="blur", prior=options.prior, precision=options.precision).priors["image"]
+    prior = ipt.build(operator="blur", prior=options.prior, precision=options.precision).solver.priors["image"]
     sigmas = Karras(options.steps, 80.0, 0.002).sigmas().tolist()
     options.out.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
@@ -156,7 +156,7 @@ def denoise(options: argparse.Namespace) -> None:
     """PSNR on held-out pictures, of half and of full precision."""
     import ipt
 
-    prior = ipt.build(operator="blur", prior=options.prior).priors["image"]
+    prior = ipt.build(operator="blur", prior=options.prior).solver.priors["image"]
     clean = torch.from_numpy(np.load(options.pictures, mmap_mode="r")[: options.held_out].copy())
     clean = clean.permute(0, 3, 1, 2).float() / 127.5 - 1
     result: dict = {"pictures": len(clean), "psnr": {}}

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+import ipt
 
 SCRIPTS = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
 
@@ -24,6 +27,20 @@ def test_what_a_script_imports_is_there(script):
             names = [name.name for name in node.names]
             missing = [name for name in names if not hasattr(module, name) and not find_spec(f"{node.module}.{name}")]
             assert not missing, f"{script.name}: {node.module} has no {missing}"
+
+
+def is_build(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func) == "ipt.build"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_what_a_script_asks_of_a_solver_is_there(script):
+    nodes = list(ast.walk(ast.parse(script.read_text(encoding="utf-8"))))
+    built = {ast.unparse(node.targets[0]) for node in nodes if isinstance(node, ast.Assign) and is_build(node.value)}
+    asked = [node for node in nodes if isinstance(node, ast.Attribute)]
+    asked = [node for node in asked if is_build(node.value) or ast.unparse(node.value) in built]
+    there = {*dir(ipt.Multiscale), *(field.name for field in fields(ipt.Multiscale))}
+    assert {node.attr for node in asked} <= there
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
