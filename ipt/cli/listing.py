@@ -120,7 +120,7 @@ def card_of(entry: Entry) -> str | None:
     if card is None or not card.is_file():
         return None
     # The marks are for benchmarks/tables.py.
-    return re.sub(r"<!-- .*? -->\n*", "", card.read_text(encoding="utf-8"))
+    return re.sub(r"\n<!-- .*? -->\n|<!-- .*? -->", "", card.read_text(encoding="utf-8"))
 
 
 def _summary(registry: Registry, entry: Entry) -> dict[str, Any]:

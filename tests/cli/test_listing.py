@@ -212,6 +212,8 @@ def test_show_a_model_card(install):
     card.write_text("# Clouds\n\nTrained on [skies].\n", encoding="utf-8")
     assert json.loads(run("show", "prior", "clouds", "--json").stdout)["card"] == card.read_text()
     assert "Trained on [skies]." in run("show", "prior", "clouds").stdout
+    card.write_text("12<!-- clouds.seen -->\nskies\n\n<!-- table clouds -->\n\n| a |\n", encoding="utf-8")
+    assert json.loads(run("show", "prior", "clouds", "--json").stdout)["card"] == "12\nskies\n\n| a |\n"
 
 
 BUILT_IN = [(kind, component.name) for kind, hook in KINDS.items() for component in getattr(builtins, hook)()]
