@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +39,11 @@ class Measured:
 
     @classmethod
     def on(cls, padded: PaddedFrame, observation: Observation, dtype: torch.dtype) -> Measured:
-        """An observation on the frame, in the arithmetic of a step."""
+        """An observation on the frame, in the arithmetic of a step; the same object for the same arguments."""
+        return _measured_on(padded, observation, dtype)
+
+    @classmethod
+    def _on(cls, padded: PaddedFrame, observation: Observation, dtype: torch.dtype) -> Measured:
         values, noise_variance = to_luma_chroma(observation.measurement.to(dtype)), observation.noise_variance.to(dtype)
         if observation.mask is None and padded.closed:
             return cls(values, None, noise_variance)
@@ -68,6 +73,12 @@ class Measured:
         if self.mask is None:
             return float(self.values[0, 0].numel())
         return self.mask.square().sum((-3, -2, -1), keepdim=True).clamp(min=1)
+
+
+@lru_cache(maxsize=2)
+def _measured_on(padded: PaddedFrame, observation: Observation, dtype: torch.dtype) -> Measured:
+    """For all steps of a problem: of one kind of arithmetic first, then of the other."""
+    return Measured._on(padded, observation, dtype)
 
 
 def squared(spectrum: Tensor) -> Tensor:

@@ -136,8 +136,8 @@ class Blur(
         if self.border != "unknown":
             return 0
         height, width = image_shape[-2:]
-        # A larger frame has no smaller margin, so at most one frame fits.
-        for margin in range((min(height, width) + 1) // 2):
+        # A larger frame has no smaller margin, so at most one frame fits, and its margin is no more than the image's.
+        for margin in range(min(self._margin((height, width)), (min(height, width) - 1) // 2), -1, -1):
             if self._margin((height - 2 * margin, width - 2 * margin)) == margin:
                 return margin
         raise IptError(

@@ -19,6 +19,7 @@ this noise explains, the picture is not so usual, or the kernel wrong: all of th
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -59,8 +60,14 @@ def solve_kernel(padded: PaddedFrame, measured: Measured, image: Belief, belief:
         image: what is believed of the image.
         belief: what is believed of the kernel, (B, 1, h, w), or (B / F, 1, h, w) of one that F frames in a row share.
     """
-    solved = least_squares_kernel(padded, Innovation.of(padded, measured, image, belief))
+    solved = least_squares_kernel(padded, _innovation(padded, measured, image, belief))
     return peaked(recentred(sparse_kernel(solved, image.sigma))).to(belief.mean)
+
+
+@lru_cache(maxsize=1)
+def _innovation(padded: PaddedFrame, measured: Measured, image: Belief, belief: Belief) -> Innovation:
+    """What the kernel step and the image step after it have in common."""
+    return Innovation.of(padded, measured, image, belief)
 
 
 def least_squares_kernel(padded: PaddedFrame, known: Innovation) -> Tensor:
@@ -133,7 +140,8 @@ def solve_image(
     if kernel_belief is None:
         noise = lowered_noise(padded, measured, padded.inverse(picture * transfer), error * squared(transfer))
     else:
-        known = Innovation.of(padded, measured, belief, kernel_belief)
+        known = _innovation(padded, measured, belief, kernel_belief)
+        _innovation.cache_clear()
         power = squared(picture) / math.prod(padded.size) + error
         noise = measured.noise_variance + power * LOCKED * known.remaining(padded)
     gain = 1 / (squared(transfer) / noise + 1 / error)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 
 import torch
@@ -137,15 +138,21 @@ def discounted(padded: PaddedFrame, measured: Measured, kernel: Tensor, weight: 
     """
     if measured.mask is None:
         return measured
-    unmeasured = (padded.crop(measured.mask) == 0).to(measured.mask)
-    near = F.avg_pool2d(unmeasured, 2 * _PINNED + 1, 1, _PINNED, count_include_pad=False)
-    unmeasured = padded.extend(unmeasured * near)
-    unseen = padded.filtered(unmeasured, padded.transfer(kernel)).clamp(0, 1)
+    unseen = padded.inverse(_unmeasured(padded, measured.mask) * padded.transfer(kernel)).clamp(0, 1)
     change = DISCOUNT * picture_change(padded, measured.values, _radius(kernel))
     columns = padded.columns(weight)
     usual = ((1 / weight[:, :1]) * columns).sum((-2, -1), keepdim=True) / (columns.sum() * weight.shape[-2])
     extra = unseen.square() * change
     return replace(measured, mask=measured.mask * (usual / (usual + extra)).sqrt())
+
+
+@lru_cache(maxsize=2)
+def _unmeasured(padded: PaddedFrame, mask: Tensor) -> Tensor:
+    """Spectrum of what was not measured, and is not near what was, (B, 1, P, Q // 2 + 1)."""
+    unmeasured = (padded.crop(mask) == 0).to(mask)
+    near = F.avg_pool2d(unmeasured, 2 * _PINNED + 1, 1, _PINNED, count_include_pad=False)
+    spectrum: Tensor = torch.fft.rfft2(padded.extend(unmeasured * near))
+    return spectrum
 
 
 def picture_change(padded: PaddedFrame, like: Tensor, distance: Tensor) -> Tensor:
