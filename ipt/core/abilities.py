@@ -66,6 +66,7 @@ class Belief:
     covariance: Covariance  # of what is uncertain about it
     sigma: float = math.inf  # level of the noise through which a denoiser saw it, and could not see all; inf: nothing
     prior_covariance: Covariance | None = None  # as of `ipt.core.prior.Posterior`
+    white: Tensor | None = None  # noise: an image step that can draw with it from its Gaussian, does, not its mean
 
 
 class ExactSteps(ABC):

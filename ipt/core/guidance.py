@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ipt.core.operator import ParameterSpec, Unknowns
 from ipt.core.prior import Posterior
+from ipt.linalg.random import Noise
 
 if TYPE_CHECKING:
     from ipt.core.problem import Problem
@@ -26,6 +27,7 @@ class Step:
     sigma_next: float  # 0 <= sigma_next < sigma
     index: int  # from 0 to total - 1
     total: int
+    random: Noise | None = None  # the images' random streams
 
     @property
     def clean(self) -> Unknowns:

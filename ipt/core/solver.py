@@ -100,8 +100,7 @@ class Solver:
     def start(self, problem: Problem, noise: Noise, clean: Unknowns | None = None) -> State:
         """The state before the first step: noise about `clean`, normalized (None: about zero)."""
         like, sigmas = problem.observation.measurement, self.sigmas()
-        if clean is None:
-            clean = {name: like.new_zeros(len(like), *one.shape) for name, one in problem.normalizations.items()}
+        clean = clean or {name: like.new_zeros(len(like), *one.shape) for name, one in problem.normalizations.items()}
         levels, calls = self._levels(problem, sigmas[0]), dict.fromkeys(clean, 0)
         noisy = {name: value + levels[name] * noise.like(name, value) for name, value in clean.items()}
         return State(0, len(sigmas) - 1, sigmas[0], noisy, clean, like[:, 0, 0, 0], calls, noise.state())
@@ -124,7 +123,7 @@ class Solver:
         noise.restore(dict(state.noise))
         for index in range(state.index, total):
             levels, following = (self._levels(problem, sigma) for sigma in sigmas[index : index + 2])
-            posteriors, shift = self._corrected(problem, state, levels, sigmas[index + 1])
+            posteriors, shift = self._corrected(problem, state, levels, sigmas[index + 1], noise)
             noisy: Unknowns = {}
             for name, posterior in posteriors.items():
                 value, fresh = state.noisy[name], noise.like(name, state.noisy[name])
@@ -170,15 +169,13 @@ class Solver:
         return {name: sigma * ratios.get(name, 1.0) for name in problem.normalizations}
 
     def _corrected(
-        self, problem: Problem, state: State, levels: Mapping[str, float], following: float
+        self, problem: Problem, state: State, levels: Mapping[str, float], following: float, noise: Noise
     ) -> tuple[dict[str, Posterior], Unknowns]:
         """Every unknown's posterior, its mean corrected, and what is added after the transition; no graph survives."""
-        noisy = dict(state.noisy)
-        with torch.set_grad_enabled(self.rule.needs_gradients):
-            if self.rule.needs_gradients:
-                noisy = {name: value.detach().requires_grad_() for name, value in noisy.items()}
+        with torch.set_grad_enabled(gradients := self.rule.needs_gradients):
+            noisy = {name: value.detach().requires_grad_(gradients) for name, value in state.noisy.items()}
             found = {name: problem.priors[name].posterior(value, levels[name]) for name, value in noisy.items()}
-            step = Step(noisy, found, levels, levels[IMAGE], following, state.index, state.total)
+            step = Step(noisy, found, levels, levels[IMAGE], following, state.index, state.total, noise)
             correction = self.rule.correct(step, problem)
         for name, one in found.items():
             mean, place = correction.clean.get(name, one.mean).detach(), one.variance_interpolation

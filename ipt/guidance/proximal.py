@@ -15,6 +15,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -28,15 +29,18 @@ from ipt.core.problem import Problem
 from ipt.core.sampling import Schedule, Transition
 from ipt.guidance import gauss_newton
 from ipt.linalg.windows import windowed
+from ipt.sampling.refining import Refining
 from ipt.sampling.schedules import Karras
 from ipt.sampling.transitions import Renoise
 
 _RESTARTS = (1.0, 0.5)
 """Noise levels at which a solve goes on after the first doubling, and after others (docs/method.md, "Constants")."""
+_LEAST_SPREAD = 0.08
+"""Noise level from which on nothing is drawn: what is left would be grain in the result."""
 
 
 @dataclass(frozen=True)
-class Proximal(GuidanceRule, CoarseToFine):
+class Proximal(GuidanceRule, CoarseToFine, Refining):
     """Networks' estimates and the measurement weighed against each other, without gradients through a network.
 
     Attributes:
@@ -47,16 +51,23 @@ class Proximal(GuidanceRule, CoarseToFine):
         clip: keep the image within 0..1, as pictures are; a wrong kernel would drive it out, and an image out there
             proves it right.
         coarse_to_fine: begin with a picture of half the sides, or a quarter, where operator and priors allow it.
+        spread: share of the image's variance, given prior and measurement, with which it is drawn, 0..1: at 0 it is the
+            mean. With parameters unknown, where a smaller image was solved for before, and the operator can draw.
+        spread_from_start: likewise where none was.
     """
 
     zeta: float = 1.0
     parameter_noise: float | None = None
     clip: bool = True
     coarse_to_fine: bool = True
+    spread: float = 0.3
+    spread_from_start: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.zeta <= 1:
             raise IptError(f"guidance.zeta is within 0..1, not {self.zeta}")
+        if not 0 <= self.spread <= 1:
+            raise IptError(f"guidance.spread is within 0..1, not {self.spread}")
         if self.parameter_noise is not None and not 0 < self.parameter_noise <= 1:
             raise IptError(f"guidance.parameter_noise is above 0 and at most 1, not {self.parameter_noise}")
 
@@ -70,6 +81,12 @@ class Proximal(GuidanceRule, CoarseToFine):
     def restart(self, doubling: int) -> float | None:
         return _RESTARTS[min(doubling, len(_RESTARTS)) - 1] if self.coarse_to_fine else None
 
+    def _draws(self, step: Step) -> bool:
+        return self.spread_from_start and self.spread > 0 and step.sigma > _LEAST_SPREAD
+
+    def refined(self) -> GuidanceRule:
+        return replace(self, spread_from_start=True)
+
     def schedule(self, steps: int | None = None) -> Schedule:
         return Karras(60 if steps is None else steps, sigma_max=10.0, sigma_min=0.03)
 
@@ -82,6 +99,9 @@ class Proximal(GuidanceRule, CoarseToFine):
         beliefs = {name: _belief(name, step, problem) for name in step.posteriors}
         image = beliefs.pop(IMAGE)
         loose = _parameter_step(problem, image, beliefs) if beliefs else {}
+        if loose and self._draws(step) and step.random is not None:
+            white = step.random.like("image estimate", image.mean)
+            image = replace(image, white=math.sqrt(self.spread) * white)
         solved = _image_step(problem, image, problem.valid(loose), beliefs)
         found = {IMAGE: solved.clamp(0, 1) if self.clip else solved, **loose}
         return Correction(

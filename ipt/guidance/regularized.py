@@ -30,12 +30,13 @@ from ipt.core.operator import ParameterSpec
 from ipt.core.problem import Problem
 from ipt.core.sampling import Schedule, Transition
 from ipt.linalg.windows import windowed
+from ipt.sampling.refining import Refining
 
 PENALTIES = ("l0", "l1", "tv")
 
 
 @dataclass(frozen=True)
-class Regularized(GuidanceRule, CoarseToFine, Wrapper):
+class Regularized(GuidanceRule, CoarseToFine, Refining, Wrapper):
     """Any rule with penalties.
 
     Attributes:
@@ -63,6 +64,10 @@ class Regularized(GuidanceRule, CoarseToFine, Wrapper):
     def restart(self, doubling: int) -> float | None:
         rule = ability(self.rule, CoarseToFine)
         return None if rule is None else rule.restart(doubling)
+
+    def refined(self) -> GuidanceRule:
+        rule = ability(self.rule, Refining)
+        return self if rule is None else replace(self, rule=rule.refined())
 
     def schedule(self, steps: int | None = None) -> Schedule:
         return self.rule.schedule(steps)

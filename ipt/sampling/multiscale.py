@@ -28,6 +28,7 @@ from ipt.linalg.norms import rms
 from ipt.linalg.random import Noise, image_seed
 from ipt.linalg.resampling import doubled, halved
 from ipt.sampling.initial import Initializable
+from ipt.sampling.refining import Refining
 from ipt.sampling.schedules import Tail
 
 LIKELIHOOD_LEVEL = 0.1
@@ -92,9 +93,12 @@ class Multiscale:
         while (smaller := self._coarser(levels[0])) is not None:
             levels.insert(0, smaller)
         rule, schedule = ability(self.solver.rule, CoarseToFine), self.solver.schedule or self.solver.rule.schedule()
+        refining = ability(self.solver.rule, Refining)
+        refined = self.solver.rule if refining is None else refining.refined()
         for doubling, level in enumerate(levels):
-            start = rule.restart(doubling) if rule is not None and doubling else None
-            solver = level.solver if start is None else replace(level.solver, schedule=Tail(schedule, start))
+            start, solver = rule.restart(doubling) if rule is not None and doubling else None, level.solver
+            if start is not None:
+                solver = replace(solver, rule=refined, schedule=Tail(schedule, start))
             draws = max(1, self.draws >> doubling) if doubling + 1 < len(levels) else 1
             levels[doubling] = replace(level, solver=solver, problem=level.problem.repeated(draws), draws=draws)
         return tuple(levels) if len(levels) > 1 else (self._initialized(levels[0]),)

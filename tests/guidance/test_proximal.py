@@ -13,6 +13,7 @@ from ipt.core.guidance import Step
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.core.solver import Solver
 from ipt.guidance.proximal import Proximal
+from ipt.linalg.random import Noise
 from ipt.priors.analytic import GaussianPrior
 
 LEVEL = 0.25
@@ -95,6 +96,29 @@ def test_the_image_is_kept_within_0_and_1_unless_left(clip, least, most):
     assert (float(physical.min()), float(physical.max())) == (least, most)
 
 
+def asked_with(level=LEVEL, rule=None, known=None, random=True):
+    """The white noise that the image step is handed."""
+    operator = Solved(torch.zeros(2, 3, 6, 6), {"gain": torch.ones(2, 1, 1, 1)})
+    rule = rule or Proximal(spread=0.25, spread_from_start=True)
+    solver = Solver(operator, {"image": GaussianPrior(), "gain": GaussianPrior()}, rule)
+    problem = solver.problem(torch.zeros(2, 3, 6, 6), 0.05, known)
+    rule.correct(replace(step_of(problem), sigma=level, random=Noise([3, 4]) if random else None), problem)
+    return operator.asked[-1][0].white
+
+
+def test_the_image_is_drawn_with_its_share_of_noise_from_the_images_own_stream():
+    expected = 0.5 * Noise([3, 4]).like("image estimate", torch.zeros(2, 3, 6, 6))
+    torch.testing.assert_close(asked_with(), expected)
+    alone = Proximal().refined()
+    assert alone.spread == Proximal().spread > 0 and asked_with(rule=alone) is not None
+
+
+def test_the_image_is_its_mean_at_the_smallest_size_at_the_end_and_where_all_is_known():
+    assert asked_with(rule=Proximal()) is None and asked_with(rule=Proximal(spread=0).refined()) is None
+    assert asked_with(level=0.05) is None and asked_with(random=False) is None
+    assert asked_with(known={"gain": torch.ones(2, 1, 1, 1)}) is None
+
+
 def test_the_parameters_level_is_what_their_specification_says_unless_given():
     spec = ParameterSpec((1, 1, 1), "a factor", noise_ratio=0.5)
     assert (
@@ -107,7 +131,7 @@ def test_where_it_goes_on_after_a_doubling():
     assert Proximal(coarse_to_fine=False).restart(1) is None
 
 
-@pytest.mark.parametrize("wrong", [{"zeta": 1.5}, {"zeta": -0.1}, {"parameter_noise": 0}, {"parameter_noise": 1.5}])
+@pytest.mark.parametrize("wrong", [{"zeta": 1.5}, {"zeta": -0.1}, {"spread": 1.1}, {"parameter_noise": 0}, {"parameter_noise": 1.5}])
 def test_shares_outside_0_and_1_are_refused(wrong):
     with pytest.raises(IptError, match=f"guidance.{next(iter(wrong))} is"):
         replace(Proximal(), **wrong)

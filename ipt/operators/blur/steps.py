@@ -148,7 +148,7 @@ def solve_image(
     unexplained = measured.only(measured.values - padded.inverse(picture * transfer))
     if measured.mask is None:
         change = padded.filtered(unexplained, transfer.conj() / noise * gain)
-        return (belief.mean + from_luma_chroma(change)).to(belief.mean)
+        return _moved(padded, belief, change, gain)
     white, weight, pull = noise.shape[-1] == 1, 1 / noise, 1 / error
 
     def weighed(residual: Tensor) -> Tensor:
@@ -169,7 +169,7 @@ def solve_image(
 
         right = back * weighed(unexplained)
         found = conjugate_gradients(apply, right, None, iterations, lambda residual: residual * gain, _TOLERANCE)
-        return (belief.mean + from_luma_chroma(padded.inverse(found / scale))).to(belief.mean)
+        return _moved(padded, belief, padded.inverse(found / scale), gain)
 
     def apply_extended(change: Tensor) -> Tensor:
         spectrum = torch.fft.rfft2(padded.extend(change))
@@ -181,4 +181,12 @@ def solve_image(
 
     right = padded.fold(padded.inverse(weighed(unexplained) * transfer.conj()))
     change = conjugate_gradients(apply_extended, right, None, iterations, precondition, _TOLERANCE)
+    return _moved(padded, belief, change, gain)
+
+
+def _moved(padded: PaddedFrame, belief: Belief, change: Tensor, variance: Tensor) -> Tensor:
+    """The image changed by luminance and chrominance, and drawn with its variance a frequency where noise is given."""
+    if belief.white is not None:
+        white = padded.filtered(padded.uncrop(belief.white.to(change)), variance.sqrt())
+        change = change + padded.crop(white)
     return (belief.mean + from_luma_chroma(change)).to(belief.mean)

@@ -4,6 +4,7 @@ truth."""
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -349,3 +350,26 @@ def test_channels_that_were_measured_in_other_places_are_left_to_the_rule():
     belief, believed = gaussian(image, _ones(1, 0.01), 0.2), gaussian(kernel, _ones(1, 0.01), 0.3)
     assert operator.image_step(observation, belief, {"kernel": kernel}, {}) is None
     assert operator.parameter_step(observation, belief, {"kernel": believed}, {}) is None
+
+
+@pytest.mark.parametrize("border", ["circular", "unknown"])
+def test_given_noise_the_image_is_drawn_about_its_mean_as_widely_as_it_is_uncertain(border):
+    operator, batch = Blur(9, border), 40
+    image, kernel = _random(1, *operator.image_shape((3, 32, 32))), _kernels(1, (9, 9))
+    measured = operator.forward(image, kernel).expand(batch, -1, -1, -1)
+    means, kernels = (one.expand(batch, -1, -1, -1) for one in (image, kernel))
+    white, beliefs = _normal(*means.shape, seed=2), {"kernel": gaussian(kernels, _ones(batch, 1e-4), 0.02)}
+
+    def solved(noise, sigma):
+        belief = replace(gaussian(means, _ones(batch, sigma**2), sigma), white=noise)
+        return operator.image_step(observed(measured, _ones(batch, 1e-4)), belief, {"kernel": kernels}, beliefs)
+
+    spread = {}
+    for sigma in (0.05, 0.25):
+        mean = solved(None, sigma)
+        drawn = solved(white, sigma) - mean
+        torch.testing.assert_close(solved(0.5 * white, sigma) - mean, 0.5 * drawn, atol=1e-6, rtol=1e-4)
+        assert drawn.mean(0).std() < 2 * drawn.std() / batch**0.5
+        spread[sigma] = float(drawn.std())
+    # Less than the level of noise it was seen through, since the prior knew more before, and the measurement as well.
+    assert 0.005 < spread[0.05] < 0.05 and spread[0.05] < spread[0.25] < 0.25
