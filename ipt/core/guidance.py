@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from ipt.core.operator import ParameterSpec, Unknowns
 from ipt.core.prior import Posterior
-from ipt.linalg.random import Noise
 
 if TYPE_CHECKING:
     from ipt.core.problem import Problem
     from ipt.core.sampling import Schedule, Transition
+    from ipt.linalg.random import Noise
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,9 @@ def test_where_it_goes_on_after_a_doubling():
     assert Proximal(coarse_to_fine=False).restart(1) is None
 
 
-@pytest.mark.parametrize("wrong", [{"zeta": 1.5}, {"zeta": -0.1}, {"spread": 1.1}, {"parameter_noise": 0}, {"parameter_noise": 1.5}])
+@pytest.mark.parametrize(
+    "wrong", [{"zeta": 1.5}, {"zeta": -0.1}, {"spread": 1.1}, {"parameter_noise": 0}, {"parameter_noise": 1.5}]
+)
 def test_shares_outside_0_and_1_are_refused(wrong):
     with pytest.raises(IptError, match=f"guidance.{next(iter(wrong))} is"):
         replace(Proximal(), **wrong)
