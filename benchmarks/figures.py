@@ -175,6 +175,24 @@ def examples() -> dict[str, str]:
     return found
 
 
+def fog() -> dict[str, str]:
+    """Medians over the cases, of errors over the deviation of the true map."""
+    found = result("fog")
+    rows, draws = found["rows"], len(found["rows"][0]["draws"])
+    each = [error for row in rows for error in row["draws"]]
+    medians = {key: float(np.median([row[key] for row in rows])) for key in ("mean", "constant")}
+    return {
+        "cases": str(len(rows)),
+        "draws": counted(draws),
+        "draw": short(float(np.median(each)), 2),
+        "mean": short(medians["mean"], 2),
+        "constant": short(medians["constant"], 2),
+        "least": short(min(row["mean"] for row in rows), 2),
+        "most": short(max(row["mean"] for row in rows), 2),
+        "half": counted(sum(row["mean"] <= 0.5 for row in rows)),
+    }
+
+
 def recorded() -> dict[str, dict[str, str]]:
     """Figures that were written down, by group."""
     return {
@@ -196,6 +214,7 @@ GROUPS: dict[str, Callable[[], dict[str, str]]] = {
     "verdict draws": verdict_draws,
     "verdict of shake": verdict_of_shake,
     "examples": examples,
+    "fog": fog,
 }
 
 
