@@ -19,6 +19,7 @@ this noise explains, the picture is not so usual, or the kernel wrong: all of th
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -140,7 +141,8 @@ def solve_image(
     if kernel_belief is None:
         noise = lowered_noise(padded, measured, padded.inverse(picture * transfer), error * squared(transfer))
     else:
-        known = _innovation(padded, measured, belief, kernel_belief)
+        # The kernel step's belief was the same, without the noise to draw with.
+        known = _innovation(padded, measured, replace(belief, white=None), kernel_belief)
         _innovation.cache_clear()
         power = squared(picture) / math.prod(padded.size) + error
         noise = measured.noise_variance + power * LOCKED * known.remaining(padded)

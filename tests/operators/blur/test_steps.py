@@ -373,3 +373,18 @@ def test_given_noise_the_image_is_drawn_about_its_mean_as_widely_as_it_is_uncert
         spread[sigma] = float(drawn.std())
     # Less than the level of noise it was seen through, since the prior knew more before, and the measurement as well.
     assert 0.005 < spread[0.05] < 0.05 and spread[0.05] < spread[0.25] < 0.25
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_what_both_steps_of_a_level_have_in_common_is_computed_once(drawn, monkeypatch):
+    operator, calls, of = Blur(5), [], blur_steps.Innovation.of
+    monkeypatch.setattr(blur_steps.Innovation, "of", lambda *beliefs: calls.append(0) or of(*beliefs))
+    image, kernel = _random(1, *operator.image_shape((3, 16, 16))), _kernels(1, (5, 5))
+    observation = observed(operator.forward(image, kernel), _ones(1, 1e-4))
+    belief, beliefs = gaussian(image, _ones(1, 1e-2), 0.1), {"kernel": gaussian(kernel, _ones(1, 1e-4), 0.02)}
+    for level in (1, 2):
+        belief = replace(belief, sigma=0.1 / level)
+        found = operator.parameter_step(observation, belief, beliefs, {})
+        seen = replace(belief, white=_normal(*image.shape)) if drawn else belief
+        operator.image_step(observation, seen, operator.constrain(found), beliefs)
+        assert len(calls) == level
