@@ -6,15 +6,18 @@ A tilt u (B, 2, H, W) is in pixels, channel 0 vertical and channel 1 horizontal.
 lies below, so what is seen moves up; a positive horizontal tilt fetches what lies to the right, so it moves left.
 
 W_u is linear in the picture, and each pixel is a weighted sum of 4 (bilinear) or 16 (bicubic) pixels about p + u(p):
-x, the adjoint and the derivative in u are gathered and scattered with the same places and weights. Bicubic is Keys'
-kernel with a = -1/2, whose derivative is continuous; that of bilinear jumps wherever a tilt is a whole number, as in
-the field of zeros (Keys, "Cubic convolution interpolation for digital image processing", IEEE Transactions on
-Acoustics, Speech, and Signal Processing 29, 1981).
+x, the adjoint and the derivative in u are gathered and scattered with the same places and weights, in a picture that is
+continued as far as they reach: there the neighbours of every pixel lie about its first one in the same way.
+
+Bicubic is Keys' kernel with a = -1/2, whose derivative is continuous; that of bilinear jumps wherever a tilt is a whole
+number, as in the field of zeros (Keys, "Cubic convolution interpolation for digital image processing", IEEE
+Transactions on Acoustics, Speech, and Signal Processing 29, 1981).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,6 +26,8 @@ from ipt.core.errors import IptError
 from ipt.linalg.parts import in_parts
 
 INTERPOLATIONS = ("bicubic", "bilinear")
+_TAPS = {"bicubic": 4, "bilinear": 2}
+"""Neighbours along an axis."""
 
 
 def warp(image: Tensor, tilt: Tensor, interpolation: str = "bicubic", border: str = "unknown") -> Tensor:
@@ -41,11 +46,10 @@ def warp(image: Tensor, tilt: Tensor, interpolation: str = "bicubic", border: st
     _check(image, tilt)
 
     def fetched(rows: slice) -> Tensor:
-        flat = image[rows].flatten(2)
-        total = torch.zeros_like(flat)
-        for index, down, right in _taps(tilt[rows], interpolation, border):
-            total = total + (down[0] * right[0]) * flat.gather(2, index.expand_as(flat))
-        return total.reshape(image[rows].shape)
+        places = _Places.of(tilt[rows], interpolation, border)
+        across = places.right.weights()
+        lines = (_weighed(across, line) for line in places.neighbours(image[rows]))
+        return _weighed(places.down.weights(), lines).reshape(image[rows].shape)
 
     return in_parts(fetched, image.shape)
 
@@ -55,11 +59,14 @@ def warp_adjoint(residual: Tensor, tilt: Tensor, interpolation: str = "bicubic",
     _check(residual, tilt)
 
     def returned(rows: slice) -> Tensor:
-        flat = residual[rows].flatten(2)
-        total = torch.zeros_like(flat)
-        for index, down, right in _taps(tilt[rows], interpolation, border):
-            total = total.scatter_add(2, index.expand_as(flat), (down[0] * right[0]) * flat)
-        return total.reshape(residual[rows].shape)
+        places, flat = _Places.of(tilt[rows], interpolation, border), residual[rows].flatten(2)
+        wide = flat.new_zeros(*flat.shape[:2], places.down.length * places.right.length)
+        across = places.right.weights()
+        for row, weight in enumerate(places.down.weights()):
+            line = weight * flat
+            for column, one in enumerate(across):
+                places.shifted(wide, row, column).scatter_add_(2, places.first.expand_as(flat), one * line)
+        return places.folded(wide)
 
     return in_parts(returned, residual.shape)
 
@@ -69,68 +76,142 @@ def warp_gradient(image: Tensor, tilt: Tensor, interpolation: str = "bicubic", b
     _check(image, tilt)
 
     def slopes(rows: slice) -> Tensor:
-        flat = image[rows].flatten(2)
-        vertical, horizontal = torch.zeros_like(flat), torch.zeros_like(flat)
-        for index, down, right in _taps(tilt[rows], interpolation, border):
-            fetched = flat.gather(2, index.expand_as(flat))
-            vertical = vertical + (down[1] * right[0]) * fetched
-            horizontal = horizontal + (down[0] * right[1]) * fetched
-        return torch.stack([vertical, horizontal], 2).reshape(*flat.shape[:2], 2, *image.shape[2:])
+        places = _Places.of(tilt[rows], interpolation, border)
+        across, steeper = places.right.weights(), places.right.slopes()
+        lines = [(_weighed(across, line), _weighed(steeper, line)) for line in places.neighbours(image[rows])]
+        vertical = _weighed(places.down.slopes(), (values for values, _ in lines))
+        horizontal = _weighed(places.down.weights(), (rise for _, rise in lines))
+        return torch.stack([vertical, horizontal], 2).reshape(*vertical.shape[:2], 2, *image.shape[2:])
 
     return in_parts(slopes, image.shape)
 
 
-_Weight = tuple[Tensor, Tensor]
-"""A weight and its derivative, (B, 1, H W) each."""
+def _weighed(weights: Iterable[Tensor], values: Iterable[Tensor]) -> Tensor:
+    (weight, value), *others = zip(weights, values, strict=True)
+    total = weight * value
+    for weight, value in others:
+        total = torch.addcmul(total, weight, value)
+    return total
 
 
-def _taps(tilt: Tensor, interpolation: str, border: str) -> Iterator[tuple[Tensor, _Weight, _Weight]]:
-    """What each pixel is made of, one neighbour at a time.
+@dataclass(frozen=True)
+class _Axis:
+    """Where the neighbours of pixels lie along one axis, on a line that goes on beyond the frame as far as they do.
 
-    Its index in the flat picture (B, 1, H W), and the weights along the rows and along the columns.
+    Attributes:
+        sources: the place in the frame that each place of the line is filled from.
+        inside: 0 where it stays empty; None: nowhere.
+        first: of every pixel, the place of its first neighbour, (B, H, W).
+        part: how far the pixel is moved beyond a whole place, (B, 1, H W), 0..1.
+        interpolation: between the neighbours.
     """
-    if interpolation not in INTERPOLATIONS:
-        raise IptError(f"interpolation is one of {', '.join(INTERPOLATIONS)}, not {interpolation!r}")
-    if border not in _INSIDE:
-        raise IptError(f"a border is one of {', '.join(_INSIDE)}, not {border!r}")
-    height, width = tilt.shape[-2:]
-    rows = torch.arange(height, device=tilt.device)[:, None].expand(height, width)
-    columns = torch.arange(width, device=tilt.device).expand(height, width)
-    down = list(_along(rows, tilt[:, :1], height, interpolation, border))
-    right = list(_along(columns, tilt[:, 1:], width, interpolation, border))
-    for row, down_weight in down:
-        for column, right_weight in right:
-            yield row * width + column, down_weight, right_weight
+
+    sources: Tensor
+    inside: Tensor | None
+    first: Tensor
+    part: Tensor
+    interpolation: str
+
+    @classmethod
+    def of(cls, places: Tensor, tilt: Tensor, length: int, interpolation: str, border: str) -> _Axis:
+        """Of places (H, W) on a frame's axis of this length, moved by tilts (B, H, W)."""
+        whole = tilt.detach().floor()
+        taps = _TAPS[interpolation]
+        first = places + whole.long() - (taps // 2 - 1)
+        if int(first.min()) < -length or int(first.max()) >= 2 * length:
+            first = _near(first, length, border)
+        start = int(first.min())
+        line = torch.arange(start, int(first.max()) + taps, device=tilt.device)
+        inside = ((line >= 0) & (line < length)).to(tilt.dtype) if border == "zero" else None
+        part = (tilt - whole).flatten(1)[:, None]
+        return cls(_INSIDE[border](line, length), inside, first - start, part, interpolation)
+
+    @property
+    def length(self) -> int:
+        """Of the line."""
+        return len(self.sources)
+
+    def weights(self) -> tuple[Tensor, ...]:
+        """Of the neighbours, one after the other, (B, 1, H W) each."""
+        t = self.part
+        if self.interpolation != INTERPOLATIONS[0]:
+            return 1 - t, t
+        return (
+            ((1 - 0.5 * t) * t - 0.5) * t,
+            (1.5 * t - 2.5) * t * t + 1,
+            ((2 - 1.5 * t) * t + 0.5) * t,
+            (0.5 * t - 0.5) * t * t,
+        )
+
+    def slopes(self) -> tuple[Tensor, ...]:
+        """The derivatives of `weights` in the tilt; on the right where they jump."""
+        t = self.part
+        if self.interpolation != INTERPOLATIONS[0]:
+            return -torch.ones_like(t), torch.ones_like(t)
+        return (2 - 1.5 * t) * t - 0.5, (4.5 * t - 5) * t, (4 - 4.5 * t) * t + 0.5, (1.5 * t - 1) * t
 
 
-def _along(
-    place: Tensor, tilt: Tensor, length: int, interpolation: str, border: str
-) -> Iterator[tuple[Tensor, _Weight]]:
-    """Indices and weights of the neighbours, along one axis, of the places (H, W) moved by (B, 1, H, W)."""
-    whole = tilt.detach().floor()
-    first, part = (place + whole.long()).flatten(2), (tilt - whole).flatten(2)
-    kernel, reach = (_bicubic, 2) if interpolation == "bicubic" else (_bilinear, 1)
-    for step in range(1 - reach, reach + 1):
-        weight, slope = kernel(part - step)
-        index = first + step
-        if border == "zero":
-            inside = ((index >= 0) & (index < length)).to(tilt.dtype)
-            weight, slope = weight * inside, slope * inside
-        yield _INSIDE[border](index, length), (weight, slope)
+@dataclass(frozen=True)
+class _Places:
+    """Where the neighbours of pixels lie in a picture that goes on beyond its frame.
+
+    Attributes:
+        down: along the rows.
+        right: along the columns.
+        frame: (height, width) of the picture.
+        first: the index of each pixel's first neighbour in the continued picture, (B, 1, H W).
+    """
+
+    down: _Axis
+    right: _Axis
+    frame: tuple[int, int]
+    first: Tensor
+
+    @classmethod
+    def of(cls, tilt: Tensor, interpolation: str, border: str) -> _Places:
+        if interpolation not in INTERPOLATIONS:
+            raise IptError(f"interpolation is one of {', '.join(INTERPOLATIONS)}, not {interpolation!r}")
+        if border not in _INSIDE:
+            raise IptError(f"a border is one of {', '.join(_INSIDE)}, not {border!r}")
+        height, width = tilt.shape[-2:]
+        rows, columns = (torch.arange(side, device=tilt.device) for side in (height, width))
+        down = _Axis.of(rows[:, None], tilt[:, 0], height, interpolation, border)
+        right = _Axis.of(columns, tilt[:, 1], width, interpolation, border)
+        return cls(down, right, (height, width), (down.first * right.length + right.first).flatten(1)[:, None])
+
+    def shifted(self, wide: Tensor, row: int, column: int) -> Tensor:
+        """The continued picture (B, C, pixels) from so far on that `first` has the index of that neighbour."""
+        start = row * self.right.length + column
+        return wide[..., start:]
+
+    def neighbours(self, image: Tensor) -> Iterator[list[Tensor]]:
+        """Of all pixels, row by row, (B, C, H W) each."""
+        wide, taps = image, range(_TAPS[self.right.interpolation])
+        for axis, dim in ((self.down, -2), (self.right, -1)):
+            wide = wide.index_select(dim, axis.sources)
+            if axis.inside is not None:
+                wide = wide * (axis.inside if dim == -1 else axis.inside[:, None])
+        wide, index = wide.flatten(2), self.first.expand(-1, image.shape[1], -1)
+        for row in taps:
+            yield [self.shifted(wide, row, column).gather(2, index) for column in taps]
+
+    def folded(self, wide: Tensor) -> Tensor:
+        """The adjoint of continuing a picture: (B, C, pixels) -> (B, C, H, W)."""
+        picture = wide.unflatten(2, (self.down.length, self.right.length))
+        for axis, dim, side in ((self.down, -2, self.frame[0]), (self.right, -1, self.frame[1])):
+            if axis.inside is not None:
+                picture = picture * (axis.inside if dim == -1 else axis.inside[:, None])
+            shape = [*picture.shape]
+            shape[dim] = side
+            picture = picture.new_zeros(shape).index_add(dim, axis.sources, picture)
+        return picture
 
 
-def _bilinear(distance: Tensor) -> _Weight:
-    """1 - |t| and its derivative, on the right at whole numbers."""
-    ahead = distance.detach() < 0
-    return torch.where(ahead, 1 + distance, 1 - distance), torch.where(ahead, 1.0, -1.0).to(distance.dtype)
-
-
-def _bicubic(distance: Tensor) -> _Weight:
-    t, sign = distance.abs(), distance.detach().sign()
-    near = t.detach() <= 1
-    weight = torch.where(near, (1.5 * t - 2.5) * t * t + 1, ((-0.5 * t + 2.5) * t - 4) * t + 2)
-    slope = torch.where(near, (4.5 * t - 5) * t, (-1.5 * t + 5) * t - 4)
-    return weight, sign * slope
+def _near(first: Tensor, length: int, border: str) -> Tensor:
+    """First neighbours that see the same, however far they were, within two lengths of the frame's start."""
+    if border in ("zero", "replicate"):
+        return first.clamp(-max(_TAPS.values()), length)
+    return first.remainder(length if border == "circular" else max(1, 2 * (length - 1)))
 
 
 def _reflected(index: Tensor, length: int) -> Tensor:
@@ -142,8 +223,12 @@ def _clamped(index: Tensor, length: int) -> Tensor:
     return index.clamp(0, length - 1)
 
 
+def _circular(index: Tensor, length: int) -> Tensor:
+    return index.remainder(length)
+
+
 _INSIDE: dict[str, Callable[[Tensor, int], Tensor]] = {
-    "circular": lambda index, length: index.remainder(length),
+    "circular": _circular,
     "zero": _clamped,
     "replicate": _clamped,
     "reflect": _reflected,
