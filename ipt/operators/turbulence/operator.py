@@ -36,6 +36,10 @@ KERNEL_NOISE_RATIO = 0.03
 """As of `blur`; less, for what the spectrum tells of the kernel beforehand is to be kept."""
 _MOST = 17
 """Of a kernel's side, in pixels, where none is given."""
+_KEPT = 0.6
+"""Level of the image's noise, of 0..1, from which on the kernel that frames share is that of their spectrum. A denoised
+image is smoother than the true one, and many frames say so: each step would make the kernel narrower. docs/method.md,
+Constants."""
 _SIDE = 256
 """Of the part of a frame, in pixels, that its kernel is found in."""
 
@@ -144,12 +148,18 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Init
     def parameter_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Belief], known: Mapping[str, Tensor]
     ) -> Unknowns | None:
-        """The kernel with the tilt at its belief's mean, then the tilt with that kernel."""
+        """The kernel with the tilt at its belief's mean, then the tilt with that kernel.
+
+        The kernel that several frames share was told by their spectrum, and stays as its prior has it.
+        """
         given = dict(known)
         tilt = parameters["tilt"].mean if "tilt" in parameters else given["tilt"]
         each = _each(image.mean, len(observation))
         found: Unknowns = {}
-        if "kernel" in parameters:
+        several = len(observation) > len(image.mean) and self.kernels == KERNELS[0]
+        if "kernel" in parameters and several and image.sigma <= _KEPT:
+            found["kernel"] = parameters["kernel"].mean
+        elif "kernel" in parameters:
             part, mean = self._detailed(observation, self.warp(each, tilt))
             blur = replace(self.blur, margin=self.frame(tuple(each.shape[1:]))[0].start)
             seen, padded = replace(image, mean=mean), blur.padded(mean, parameters["kernel"].mean)

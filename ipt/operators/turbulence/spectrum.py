@@ -28,11 +28,15 @@ _LOWEST = 0.03
 """Cycles a pixel, from which on bands are looked at."""
 _AMPLITUDE = 6
 """The lowest bands, to which the amplitude is fitted."""
-_RATIOS, _CUTOFFS, _SLOPES = (0.3, 8.0, 25), (0.2, 0.6, 9), (1.4, 3.2, 13)
+_RATIOS, _CUTOFFS, _SLOPES = (0.3, 8.0, 25), (0.2, 0.6, 9), (1.4, 4.0, 14)
 """Lowest, highest and number of D/r0 and of cutoffs in cycles a pixel, evenly in their logarithms, and of slopes."""
-_SLOPE, _SPREAD = 2.1, 0.3
-"""Mean and standard deviation of s."""
-_DEVIATION = 0.15
+_LEAST = 1e-3
+"""Of a band's power, what is taken for the picture's at least."""
+_SLOPE, _SPREAD = 2.1, 0.5
+"""Mean and standard deviation of s. These and the next two: docs/method.md, Constants."""
+_RATIO, _FACTOR = 2.0, 0.5
+"""The usual D/r0, and the standard deviation of its logarithm."""
+_DEVIATION = 0.3
 """Standard deviation of the logarithm of a band of a picture about its power law."""
 _NEGLIGIBLE = 1e-3
 _NOTHING = 1e-12
@@ -59,10 +63,14 @@ def estimate_kernel(exposures: Tensor, noise: float, sides: tuple[int, int], sha
     # Of tiny pictures a cutoff may lie below the lowest bands.
     seen = transfer(frequency, ratio[:, None], cutoff[:, None]).square().clamp(min=_NOTHING)
     shape = frequency ** -slope[:, None] * seen
-    lowest = (power - level).clamp(min=1e-9).log() - shape.log()
-    model = lowest[:, :_AMPLITUDE].mean(1, keepdim=True).exp() * shape + level
+    # Of a picture with little in it even low bands are mostly noise: these say nothing of its amplitude.
+    share = (1 - level / power).clamp(min=_LEAST)[:_AMPLITUDE]
+    lowest = (share * power[:_AMPLITUDE]).log() - shape[:, :_AMPLITUDE].log()
+    counts = share.square()
+    model = (lowest @ counts / counts.sum()).exp()[:, None] * shape + level
     misfit = (power.log() - model.log()).square() / (_DEVIATION**2 + 1 / count)
-    score = -0.5 * misfit.sum(1) - 0.5 * ((slope - _SLOPE) / _SPREAD).square()
+    usual = ((slope - _SLOPE) / _SPREAD).square() + ((ratio / _RATIO).log() / _FACTOR).square()
+    score = -0.5 * (misfit.sum(1) + usual)
     weight = (score - score.max()).exp()
     likely = weight > _NEGLIGIBLE
     size = odd(sides)

@@ -36,6 +36,9 @@ from ipt.operators.turbulence.optics import Optics, Weight
 
 _TILT_ITERATIONS = 16
 _IMAGE_ITERATIONS = 10
+_TOLERANCE = 0.1
+"""Residual of the image step's system, as a share of what it was, from which on what is wrong is less than the noise
+that the step is followed by: docs/method.md, Constants."""
 _TRIALS = 4
 """Of a step: whole, a half, a quarter, an eighth."""
 _USUAL_AWAY = 0.25
@@ -192,7 +195,7 @@ def solve_image(
         return padded.crop(padded.filtered(padded.uncrop(residual), solve))
 
     right = explained(lambda rows: measurement[rows] - predicted(start, rows))
-    change = conjugate_gradients(apply, right, None, _IMAGE_ITERATIONS, precondition)
+    change = conjugate_gradients(apply, right, None, _IMAGE_ITERATIONS, precondition, _TOLERANCE)
     return from_luma_chroma(start + change)
 
 

@@ -197,7 +197,7 @@ class _Places:
 
     def folded(self, wide: Tensor) -> Tensor:
         """The adjoint of continuing a picture: (B, C, pixels) -> (B, C, H, W)."""
-        picture = wide.unflatten(2, (self.down.length, self.right.length))
+        picture: Tensor = wide.unflatten(2, (self.down.length, self.right.length))
         for axis, dim, side in ((self.down, -2, self.frame[0]), (self.right, -1, self.frame[1])):
             if axis.inside is not None:
                 picture = picture * (axis.inside if dim == -1 else axis.inside[:, None])
@@ -211,7 +211,7 @@ def _near(first: Tensor, length: int, border: str) -> Tensor:
     """First neighbours that see the same, however far they were, within two lengths of the frame's start."""
     if border in ("zero", "replicate"):
         return first.clamp(-max(_TAPS.values()), length)
-    return first.remainder(length if border == "circular" else max(1, 2 * (length - 1)))
+    return torch.remainder(first, length if border == "circular" else max(1, 2 * (length - 1)))
 
 
 def _reflected(index: Tensor, length: int) -> Tensor:

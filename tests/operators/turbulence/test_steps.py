@@ -71,6 +71,7 @@ def test_without_a_tilt_the_image_step_is_that_of_blur(border, holes, sure, monk
     monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", (100, 100))
     monkeypatch.setattr(blur_steps, "_TOLERANCE", 0.0)
     monkeypatch.setattr(turbulence_steps, "_IMAGE_ITERATIONS", 100)
+    monkeypatch.setattr(turbulence_steps, "_TOLERANCE", 0.0)
     expected = blur.image_step(seen, belief, {"kernel": kernel(2)}, beliefs)
     for order in ORDERS:
         found = Turbulence(5, border, order).image_step(seen, belief, {"kernel": kernel(2), "tilt": flat}, beliefs)
@@ -82,6 +83,7 @@ def test_without_a_tilt_the_image_step_is_that_of_blur(border, holes, sure, monk
 def test_the_image_step_solves_its_normal_equations(border, order, monkeypatch):
     """Of two frames with masks of their own, against dense matrices, luminance alone."""
     monkeypatch.setattr(turbulence_steps, "_IMAGE_ITERATIONS", 300)
+    monkeypatch.setattr(turbulence_steps, "_TOLERANCE", 0.0)
     operator = Turbulence((3, 4), border, order)
     shape = operator.image_shape((1, 9, 8))
     pixels = shape[1] * shape[2]
@@ -111,7 +113,7 @@ def test_the_image_step_solves_its_normal_equations(border, order, monkeypatch):
 @pytest.mark.parametrize("border", ["circular", "unknown"])
 @pytest.mark.parametrize("order", ORDERS)
 def test_what_was_not_measured_has_no_influence(order, border):
-    operator = Turbulence(5, border, order)
+    operator = Turbulence(5, border, order, kernels="each")
     shape = operator.image_shape((3, 16, 18))
     image, tilts = smooth(1, *shape, seed=1) / 4 + 0.5, smooth(2, 2, *shape[1:], seed=4)
     measured = operator.forward(image.expand(2, -1, -1, -1), kernel(2), tilts) + 0.01 * noise(2, 3, 16, 18, seed=2)
@@ -167,13 +169,13 @@ def test_frames_of_an_image_are_the_same_in_parts(frames_at_once, monkeypatch):
 def test_the_kernel_of_large_frames_is_found_where_edges_are_most(monkeypatch):
     """What is changed elsewhere has no influence, what is changed there has."""
     monkeypatch.setattr(turbulence_operator, "_SIDE", 32)
-    operator = Turbulence(5)
+    operator = Turbulence(5, kernels="each")
     shape = operator.image_shape((1, 48, 64))
     picture = 0.5 + 0.02 * smooth(1, *shape, seed=1, width=1.0)
     picture[..., 20:, 36:] += smooth(1, 1, shape[1] - 20, shape[2] - 36, seed=2, width=1.0) / 4
     flat, given = torch.zeros(3, 2, *shape[1:], dtype=torch.float64), kernel(3)
     measured = operator.forward(picture.expand(3, -1, -1, -1), given, flat) + 0.002 * noise(3, 1, 48, 64)
-    beliefs = {"kernel": gaussian(torch.full_like(kernel(), 0.3), constant(0.1, 1), 0.3)}
+    beliefs = {"kernel": gaussian(torch.full_like(kernel(3), 0.3), constant(0.1, 3), 0.3)}
 
     def step(seen):
         observation = observed(seen, constant(4e-6, 3))
@@ -181,11 +183,25 @@ def test_the_kernel_of_large_frames_is_found_where_edges_are_most(monkeypatch):
         return operator.constrain(operator.parameter_step(observation, image, beliefs, {"tilt": flat}))["kernel"]
 
     expected = step(measured)
-    torch.testing.assert_close(expected, kernel(), rtol=0, atol=0.02)
+    torch.testing.assert_close(expected, kernel(3), rtol=0, atol=0.02)
     for columns, same in ((slice(0, 24), True), (slice(40, 64), False)):
         changed = measured.clone()
         changed[..., columns] += 0.1 * noise(3, 1, 48, columns.stop - columns.start, seed=3)
         assert torch.allclose(step(changed), expected) == same
+
+
+@pytest.mark.parametrize(("level", "kept"), [(0.9, False), (0.5, True)])
+def test_the_kernel_that_frames_share_stays_as_their_spectrum_tells(level, kept):
+    """Images at higher levels belong to a solve that did not begin with a kernel."""
+    operator, shape = Turbulence(5), Turbulence(5).image_shape((1, 24, 24))
+    picture, flat = smooth(1, *shape, seed=1) / 4 + 0.5, torch.zeros(3, 2, *shape[1:], dtype=torch.float64)
+    measured = operator.forward(picture.expand(3, -1, -1, -1), kernel(3), flat)
+    told = kernel() + 0.05
+    beliefs = {"kernel": gaussian(told, constant(0.1, 1), 0.3)}
+    found = operator.parameter_step(
+        observed(measured, constant(1e-4, 3)), gaussian(picture, constant(0.01, 1), level), beliefs, {"tilt": flat}
+    )
+    assert torch.equal(found["kernel"], told) == kept
 
 
 def test_edges_out_of_place_are_told_from_an_error_of_the_picture():
