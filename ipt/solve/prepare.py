@@ -149,6 +149,7 @@ class PreparedImage:
         reference: the part of the truth that the result shows.
         suffix: of the result's file.
         spec: what was measured; None: a picture.
+        lamps: 1 where clipping alone left the measurement out, (1, frames or 1, H, W); None: nowhere.
     """
 
     task: ImageTask
@@ -164,6 +165,7 @@ class PreparedImage:
     reference: Picture | None
     suffix: str
     spec: MeasurementSpec | None
+    lamps: Tensor | None = None
 
     @property
     def measured(self) -> Picture:
@@ -201,6 +203,7 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
     noise = noise.resized(fitted.noise_gain, fitted.side)
     operator, known = scaled(operator, task.known, fitted)
     shape = operator.image_shape(tuple(fitted.pixels.shape))
+    mask, lamps = _mask(task, operator, prior, each, spec is None, linear)
     sampling = SamplingTask(
         solver=replace(
             solver,
@@ -210,7 +213,7 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
         measurement=torch.cat([one.pixels for one in each])[None].to(device),
         noise=noise.given(len(each[0].pixels), count, device),
         gain=noise.gain,
-        mask=_mask(task, operator, prior, each, spec is None, linear),
+        mask=mask,
         known={name: value.to(device) for name, value in checked(known, operator, shape, count).items()},
         seeds=task.seeds,
         reserve=task.reserve,
@@ -236,6 +239,7 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
         reference=reference,
         suffix=suffix_for(task.format, first, own),
         spec=spec,
+        lamps=lamps,
     )
 
 
@@ -259,8 +263,10 @@ def _mask(
     each: Sequence[Fitted],
     pictures: bool,
     linear: bool,
-) -> Tensor | None:
+) -> tuple[Tensor | None, Tensor | None]:
     """What was measured of the pixels that are solved, (1, frames, H, W) or (1, 1, H, W); None: everything.
+
+    And likewise what is left out because it is clipped; None: nothing.
 
     pictures: whether they may be clipped. linear: whether they are light.
     """
@@ -269,6 +275,7 @@ def _mask(
     reach = 0 if framed is None else framed.frame(shape)[0].start // 2
     values = [encoded(one.pixels) if linear else one.pixels for one in each]
     masks = [unclipped(one, task.clipped if pictures else NONE, reach) for one in values]
+    lamps = [1 - mask for mask in masks]
     if task.mask is not None:
         size = tuple(task.frames[0].shape[1:])
         if task.mask.shape != (1, *size) or not bool(((task.mask >= 0) & (task.mask <= 1)).all()):
@@ -278,11 +285,14 @@ def _mask(
             )
         given = task.mask.expand(len(each[0].pixels), *task.mask.shape[1:])
         trusted = (fitted_to(operator, prior, given, task.fit).pixels[:1] > 0.99).float()
-        masks = [mask * trusted for mask in masks]
+        masks, lamps = ([one * trusted for one in both] for both in (masks, lamps))
     if all(bool(mask.all()) for mask in masks):
-        return None
+        return None, None
     if not all(bool(mask.any()) for mask in masks):
         raise IptError("nothing of the picture is left to be trusted: give another mask=, or clipped=none")
     # A frame's mask holds for all of its channels.
     channels = len(each[0].pixels) if len(masks) > 1 else 1
-    return torch.cat([mask.expand(channels, *mask.shape[1:]) for mask in masks])[None]
+    whole, left_out = (
+        torch.cat([one.expand(channels, *one.shape[1:]) for one in both])[None] for both in (masks, lamps)
+    )
+    return whole, left_out if left_out.any() else None

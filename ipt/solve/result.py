@@ -19,6 +19,7 @@ from ipt.images.noise import Poisson
 from ipt.images.records import versions, weight_hashes
 from ipt.operators.frames import Frames
 from ipt.solve.choice import chosen, mean_of
+from ipt.solve.lamps import with_lamps
 from ipt.solve.metrics import against_truth
 from ipt.solve.options import LINEAR, MIX
 from ipt.solve.prepare import ImageTask, PreparedImage
@@ -82,6 +83,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
     """What the solution of `prepared.sampling` amounts to; IptError: the solve diverged."""
     task, sampling, fitted = prepared.task, prepared.sampling, prepared.fitted
     operator = sampling.solver.operator
+    solution = with_lamps(prepared, solution)
     shown = chosen(sampling, solution)
     _check_finite(shown.whole, shown.parameters)
     with torch.no_grad():
