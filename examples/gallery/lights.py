@@ -1,7 +1,8 @@
 """Lights at night.
 
 Lamps are brighter than white, and a camera clips them: there, the measurement is no blur of anything. What is clipped
-is left out of what was measured, by itself; with `clipped="none"` it is trusted, and rings.
+is left out of what was measured, by itself, and says in the end where so much light is, or more; with `clipped="none"`
+it is trusted, and rings.
 
 Left to right: what was measured, all of it trusted, the clipped part left out, the truth.
 

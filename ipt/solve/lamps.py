@@ -33,9 +33,12 @@ from ipt.sampling.regional import Regional
 from ipt.solve.masks import CLIPPED_FROM
 from ipt.solve.prepare import PreparedImage
 
-_ITERATIONS = 60
+_ITERATIONS = 100
 _UNSEEN = 0.5
 """Share of the light of a place that falls where the solve saw nothing, from which on it may be a lamp."""
+_STALLED = 0.98
+"""Of the misfit before, above which a step has gained too little: what is left is no light. Further steps would make it
+rough, where exposures disagree."""
 _SLACK = 1.2
 """Times the bound of a step: weights of interpolation may be negative."""
 
@@ -153,12 +156,16 @@ def _light(operator: ParametricOperator, parameters: Mapping[str, Tensor], unexp
         # The largest eigenvalue of a matrix without negative entries is at most its largest sum of a row.
         steepest = _SLACK * (places * back(seen.counted * spread(places))).amax().clamp(min=1e-6)
         light = moved = torch.zeros_like(places)
-        pace = 1.0
+        pace, before = 1.0, torch.tensor(torch.inf)
         for _ in range(_ITERATIONS):
             rest = unexplained - spread(moved)
             rest = seen.counted * torch.where(seen.clipped, rest.clamp(min=0), rest)
+            misfit = rest.square().sum().cpu()
+            if misfit > _STALLED * before:
+                break
+            before = misfit
             following = (places * (moved + back(rest) / steepest)).clamp(min=0)
             faster = (1 + (1 + 4 * pace**2) ** 0.5) / 2
-            moved = following + (pace - 1) / faster * (following - light)
-            light, pace = following, faster
+            change = following - light
+            moved, light, pace = following + (pace - 1) / faster * change, following, faster
     return light
