@@ -81,6 +81,22 @@ def turbulence() -> str:
     return lines(["fields", "frames", "solved for", "faces", "measured", "PSNR", "registered", "tilt", "zeros"], rows)
 
 
+def bursts() -> str:
+    found = result("bursts_val")["rows"]
+    rows = []
+    for row in sorted((row for row in found if row["code"] == "ff65086"), key=lambda row: row["d_over_r0"]):
+        same = {one["code"]: one for one in found if all(one[key] == row[key] for key in ("picture", "d_over_r0"))}
+        codes = ("14a9722", "ff65086", "24dd4cc")
+        each = [
+            [short(same[code][key], digits) if code in same else "" for code in codes]
+            for key, digits in (("psnr", 1), ("kernel", 2))
+        ]
+        known = [short(row[f"psnr_{name}"], 1) for name in ("mean", "median")]
+        rows.append([f"{row['d_over_r0']:g}", row["picture"].removesuffix(".jpg"), *known, *each[0], *each[1]])
+    codes = [f"{name}, {when}" for name in ("PSNR", "kernel") for when in ("before", "then", "now")]
+    return lines(["D/r0", "picture", "mean", "median", *codes], rows)
+
+
 def known_kernel() -> str:
     rows = []
     for row in result("known_kernel")["rows"]:
@@ -198,6 +214,7 @@ def smooth_prior() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "blind deblurring": blind_deblurring,
     "turbulence": turbulence,
+    "bursts": bursts,
     "known kernel": known_kernel,
     "linear light": linear_light,
     "denoising": denoising,
