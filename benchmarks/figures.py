@@ -201,7 +201,16 @@ def recorded() -> dict[str, dict[str, str]]:
     }
 
 
+def solve_time() -> dict[str, str]:
+    row = result("solve_time")["rows"][-1]
+    return {
+        "seconds": f"{row['seconds']:.0f}",
+        "of before": short(row["seconds"] / result("solve_time")["rows"][0]["seconds"], 2),
+    }
+
+
 GROUPS: dict[str, Callable[[], dict[str, str]]] = {
+    "solve time": solve_time,
     "blind faces": blind_faces,
     "known kernel": known_kernel,
     "coarse to fine": coarse_to_fine,

@@ -211,7 +211,18 @@ def smooth_prior() -> str:
     return lines(["correlation length", "sigma", "`smooth`", "length and deviation given", "`box`"], rows)
 
 
+def solve_time() -> str:
+    found, rows = result("solve_time")["rows"], []
+    for version in dict.fromkeys(row["version"] for row in found):
+        each = [row for row in found if row["version"] == version]
+        seconds, networks = (float(np.mean([row[key] for row in each])) for key in ("seconds", "networks"))
+        outside = f"{100 * (1 - networks / seconds):.0f} %"
+        rows.append([version, each[0]["precision"], f"{seconds:.1f}", outside, mean(each, "psnr_registered", 1)])
+    return lines(["version", "precision", "seconds", "outside the networks", "PSNR, registered"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "solve time": solve_time,
     "blind deblurring": blind_deblurring,
     "turbulence": turbulence,
     "bursts": bursts,
