@@ -195,7 +195,9 @@ def solve_image(
         return padded.crop(padded.filtered(padded.uncrop(residual), solve))
 
     right = explained(lambda rows: measurement[rows] - predicted(start, rows))
-    change = conjugate_gradients(apply, right, None, _IMAGE_ITERATIONS, precondition, _TOLERANCE)
+    # Of an image whose parameters are known nothing else is wrong.
+    tolerance = 0.0 if kernel_belief is None and tilt_belief is None else _TOLERANCE
+    change = conjugate_gradients(apply, right, None, _IMAGE_ITERATIONS, precondition, tolerance)
     return from_luma_chroma(start + change)
 
 
