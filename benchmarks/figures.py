@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import solved_photographs
 import verdict
 
 Row = dict[str, Any]
@@ -120,13 +121,18 @@ def denoising() -> dict[str, str]:
     return {"seconds": short(min(seconds) / len(found["pictures"]), 2)}
 
 
+def _area(right: np.ndarray, predicted: np.ndarray) -> str:
+    """Under the curve."""
+    above, below = predicted[right][:, None], predicted[~right][None]
+    return short(float(((above > below) + 0.5 * (above == below)).mean()), 2)
+
+
 def _areas(rows: list[Row], predicted: np.ndarray) -> dict[str, str]:
     """Areas under the curve, and how many are right."""
     kernel, image = verdict.truths(rows).values()
     found = {"solves": str(len(rows)), "said": short(float(predicted.mean()), 2)}
     for name, right in (("kernel", kernel), ("image", image), ("both", kernel & image)):
-        above, below = predicted[right][:, None], predicted[~right][None]
-        found[name] = short(float(((above > below) + 0.5 * (above == below)).mean()), 2)
+        found[name] = _area(right, predicted)
     return {**found, "right": str((kernel & image).sum()), "share right": short(float((kernel & image).mean()), 2)}
 
 
@@ -150,6 +156,32 @@ def verdict_draws() -> dict[str, str]:
     draws, alone, together = verdict.judged(rows)
     single = {f"alone {name}": area for name, area in _areas(draws, alone).items()}
     return {"pictures": str(len(rows)), **_areas(draws, together), **single}
+
+
+def photographs() -> dict[str, str]:
+    """Of whole solves with defaults; the area under the curve of what is said, for errors within twice."""
+    rows = result("photographs_256")["rows"]
+    right = np.array([row["new"] > row["known"] - solved_photographs.TWICE for row in rows])
+    said = np.array([row["new likely"] for row in rows])
+    gain = np.mean([row["new"] - row["old"] for row in rows])
+    return {
+        "area": _area(right, said),
+        "pictures": str(len(rows)),
+        "gain": short(float(gain), 1),
+        "said": short(float(said.mean()), 2),
+        "right": short(float(right.mean()), 2),
+    }
+
+
+def spread() -> dict[str, str]:
+    """Training photographs, with the image's mean and with draws of it."""
+    mean_, drawn = (result(f"photographs_train_spread_{share}")["rows"] for share in ("0", ".3"))
+    better = sum(two["psnr_registered"] > one["psnr_registered"] for one, two in zip(mean_, drawn, strict=True))
+    found = {"pictures": str(len(drawn)), "better": str(better)}
+    for name, rows in (("mean", mean_), ("drawn", drawn)):
+        found[f"{name} psnr"] = mean(rows, "psnr_registered", 1)
+        found[f"{name} mnc"] = mean(rows, "mnc", 2)
+    return found
 
 
 def verdict_of_shake() -> dict[str, str]:
@@ -221,6 +253,8 @@ GROUPS: dict[str, Callable[[], dict[str, str]]] = {
     "verdict fit": verdict_fit,
     "verdict validation": verdict_validation,
     "verdict draws": verdict_draws,
+    "photographs": photographs,
+    "spread": spread,
     "verdict of shake": verdict_of_shake,
     "examples": examples,
     "fog": fog,

@@ -98,10 +98,10 @@ class Proximal(GuidanceRule, CoarseToFine, Refining):
             problem = replace(problem, observation=problem.observation.at(problem.predict(step.clean)))
         beliefs = {name: _belief(name, step, problem) for name in step.posteriors}
         image = beliefs.pop(IMAGE)
+        loose = _parameter_step(problem, image, beliefs) if beliefs else {}
         if beliefs and self._draws(step) and step.random is not None:
             white = step.random.like("image estimate", image.mean)
             image = replace(image, white=math.sqrt(self.spread) * white)
-        loose = _parameter_step(problem, image, beliefs) if beliefs else {}
         solved = _image_step(problem, image, problem.valid(loose), beliefs)
         found = {IMAGE: solved.clamp(0, 1) if self.clip else solved, **loose}
         return Correction(
