@@ -15,6 +15,7 @@ from ipt.core.prior import Prior
 from ipt.core.solver import Solver
 from ipt.guidance.dps import DPS
 from ipt.guidance.proximal import Proximal
+from ipt.guidance.regularized import Regularized
 from ipt.linalg.normalization import Normalization
 from ipt.linalg.resampling import doubled, halved
 from ipt.operators.blur import Blur
@@ -333,3 +334,11 @@ def test_a_rule_that_differentiates_refuses_what_cannot_be_in_words():
     priors = {"image": GaussianPrior(), "kernel": GaussianPrior(-0.8, 0.3)}
     with pytest.raises(IptError, match="'kernel' goes in steps"):
         Multiscale(Solver(Stepped(5), priors, DPS())).problem(measurement)
+
+
+def test_finer_sizes_draw_the_image_and_the_smallest_takes_its_mean(blurred):
+    made, measurement, mask = blurred
+    wrapped = replace(made.solver, rule=Regularized(Proximal()))
+    for solver, rules in ((made.solver, lambda rule: rule), (wrapped, lambda rule: rule.rule)):
+        levels = replace(made, solver=solver).problem(measurement, 0.05, mask=mask)
+        assert [rules(level.solver.rule).spread_from_start for level in levels] == [False, True]
