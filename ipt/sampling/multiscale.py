@@ -196,8 +196,11 @@ class Multiscale:
                 clean[name] = one.normalized(found[name])
             else:
                 clean[name] = problem.priors[name].denoise(like.new_zeros(len(like), *one.shape), top)
-        schedule = self.solver.schedule or self.solver.rule.schedule()
-        return replace(level, solver=replace(self.solver, schedule=Tail(schedule, start)), initial=clean)
+        # What many exposures tell of an image is told with less noise than one tells it, and ends at a lower level.
+        shape = framed_shape(problem.operator, problem.normalizations[IMAGE].physical_shape)
+        exposures = max(1.0, like[0].numel() / math.prod(shape))
+        schedule = Tail(self.solver.schedule or self.solver.rule.schedule(), start, finer=math.sqrt(exposures))
+        return replace(level, solver=replace(self.solver, schedule=schedule), initial=clean)
 
     def _coarser(self, level: Level) -> Level | None:
         """The same with an image of half the sides; None where rule, operator or priors have no use for that."""

@@ -88,16 +88,19 @@ class Tail(Schedule):
         schedule: the other one.
         start: a noise level.
         most: steps at most, evenly chosen, the first and the last among them; None: all.
+        finer: what the last level above 0 is divided by, and those between it and the first by ever less.
     """
 
     schedule: Schedule
     start: float
     most: int | None = None
+    finer: float = 1.0
 
     def sigmas(self) -> Tensor:
         levels = self.schedule.sigmas()
         levels = levels[min(int((levels > self.start).sum()), len(levels) - 2) :]
         steps = len(levels) - 1
-        if self.most is None or steps <= self.most:
-            return levels
-        return levels[[*torch.linspace(0, steps - 1, self.most).round().long().tolist(), steps]]
+        if self.most is not None and steps > self.most:
+            levels = levels[[*torch.linspace(0, steps - 1, self.most).round().long().tolist(), steps]]
+        levels[:-1] /= self.finer ** torch.linspace(0, 1, len(levels) - 1, dtype=levels.dtype)
+        return levels

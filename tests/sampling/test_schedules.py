@@ -92,3 +92,11 @@ def test_a_tail_of_few_steps_keeps_both_ends():
     assert len(kept) == 9 and set(kept) <= set(levels) and kept == sorted(kept, reverse=True)
     assert kept[0] == levels[0] and kept[-2:] == levels[-2:]
     assert Tail(Karras(60, 10.0, 0.03), 0.5, 100).sigmas().tolist() == levels
+
+
+def test_a_finer_tail_begins_alike_and_ends_lower():
+    usual = Tail(Karras(60, 10.0, 0.03), 0.5).sigmas().tolist()
+    finer = Tail(Karras(60, 10.0, 0.03), 0.5, finer=4.0).sigmas().tolist()
+    assert finer[0] == usual[0] and finer[-1] == 0 and finer[-2] == pytest.approx(0.03 / 4)
+    shares = [a / b for a, b in zip(finer[:-1], usual[:-1], strict=True)]
+    assert shares == sorted(shares, reverse=True) and len(finer) == len(usual)

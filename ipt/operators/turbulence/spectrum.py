@@ -6,7 +6,8 @@ transfer function of aperture and air, which two numbers tell (`ipt.linalg.point
     P(f) = a f^-s |H(f; D/r0, cutoff)|^2 + noise
 
 Warping hardly changes a spectrum averaged over directions. Of all D/r0, cutoffs and slopes on a grid, each counts as it
-is likely; a is fitted to the lowest frequencies.
+is likely; a is fitted to the lowest frequencies. A kernel that is too wide makes up texture, one that is too narrow
+leaves a picture blurred: of what is likely, that kernel is taken whose inverse is wrong by least.
 
 References:
     Burton, Moorhead, "Color and spatial structure in natural scenes", Applied Optics 26, 1987 (f^-s).
@@ -36,8 +37,9 @@ _SLOPE, _SPREAD = 2.1, 0.5
 """Mean and standard deviation of s. These and the next two: docs/method.md, Constants."""
 _RATIO, _FACTOR = 2.0, 0.5
 """The usual D/r0, and the standard deviation of its logarithm."""
-_DEVIATION = 0.3
-"""Standard deviation of the logarithm of a band of a picture about its power law."""
+_DEVIATION = 0.6
+"""Standard deviation of the logarithm of a band of a picture about its power law, twice what it is: bands next to each
+other deviate together."""
 _NEGLIGIBLE = 1e-3
 _NOTHING = 1e-12
 
@@ -76,9 +78,22 @@ def estimate_kernel(exposures: Tensor, noise: float, sides: tuple[int, int], sha
     size = odd(sides)
     kernels = point_spread(ratio[likely], cutoff[likely], size).clamp(min=0)
     kernels = kernels / kernels.sum((-2, -1), keepdim=True)
-    mean = (weight[likely, None, None] * kernels).sum(0, keepdim=True) / weight[likely].sum()
-    mean = F.pad(mean, (sides[1] - size[1], 0, sides[0] - size[0], 0))
-    return mean.to(exposures)
+    best = _least_loss(kernels, weight[likely] / weight[likely].sum())
+    return F.pad(best, (sides[1] - size[1], 0, sides[0] - size[0], 0))[None].to(exposures)
+
+
+def _least_loss(kernels: Tensor, weights: Tensor) -> Tensor:
+    """Of kernels (K, h, w) that are symmetric, each likely by its weight: whose inverse is wrong by least, (h, w).
+
+    With transfer functions H, of all G the least of E (1 - G H)^2 has E[H] / E[H^2].
+    """
+    height, width = kernels.shape[-2:]
+    size = (2 * height, 2 * width)
+    seen = torch.fft.rfft2(kernels, s=size).abs()
+    mean, square = (torch.tensordot(weights, one, 1) for one in (seen, seen.square()))
+    kernel: Tensor = torch.fft.irfft2(square / mean.clamp(min=_NOTHING), s=size)
+    kernel = kernel.roll((height // 2, width // 2), (0, 1))[:height, :width].clamp(min=0)
+    return kernel / kernel.sum()
 
 
 def _radial(pictures: Tensor, shares: Tensor) -> tuple[Tensor, Tensor, Tensor]:

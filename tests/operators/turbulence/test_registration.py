@@ -62,6 +62,8 @@ def test_a_solve_begins_there_with_less_noise(rule):
         assert level.initial is None
         return
     assert level.solver.sigmas()[0] <= 1.0 < solver.solver.sigmas()[0]
+    # Four exposures have half the noise of one.
+    assert level.solver.sigmas()[-2] == pytest.approx(solver.solver.sigmas()[-2] / 2)
     solution = solver.solve(measurement, 0.01)
     tilt = solution.parameters["tilt"][0].unflatten(0, (4, 2))[..., 2:-2, 2:-2]
     wanted = true - true.mean(0)
