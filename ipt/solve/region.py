@@ -18,6 +18,7 @@ from ipt.linalg.resampling import halved
 from ipt.sampling import regional
 from ipt.solve.options import AUTO, NONE
 from ipt.solve.streak import kernel_of
+from ipt.solve.streaks import found_streak
 from ipt.solve.task import SamplingTask
 from ipt.solve.tiles import SIDE
 
@@ -94,13 +95,9 @@ def with_streak(task: SamplingTask, streak: Region, region: Region | str, fitted
         raise IptError("streak= and region= both say where the kernel is found: leave out one of them")
     if fitted.side:
         raise IptError("streak= is for a picture that is solved at its own size: leave it out, or choose fit=tile")
-    one = regional.of_region(solver).operator
-    unknown = {name: spec for name, spec in _parameters(task, one).items() if name not in task.known}
-    if set(unknown) != {"kernel"} or unknown["kernel"].shape[0] != 1:
+    if (sides := _sides(task)) is None:
         raise IptError("streak= is for one picture of which only a kernel is unknown besides: leave it out")
-    patch = task.measurement[0, :, top : top + down, left : left + across]
-    _, *sides = unknown["kernel"].shape
-    kernel = kernel_of(patch, (sides[0], sides[1]))
+    kernel = kernel_of(task.measurement[0, :, top : top + down, left : left + across], sides)
     try:
         regional.check(solver, (channels, min(height, SIDE), min(width, SIDE)), task.shape)
     except IptError as error:
@@ -109,6 +106,30 @@ def with_streak(task: SamplingTask, streak: Region, region: Region | str, fitted
             "(border=unknown), of a picture of at least twice the kernel's sides"
         ) from error
     return replace(task, begun=True, start={"kernel": kernel.to(task.measurement)})
+
+
+def suggested_streak(task: SamplingTask, fitted: Fitted) -> Region | None:
+    """A rectangle for `with_streak` about a streak that others in the picture are like; None: there is none."""
+    if fitted.side or (sides := _sides(task)) is None:
+        return None
+    if (streak := found_streak(task.measurement[0], sides)) is None:
+        return None
+    try:
+        with_streak(task, streak, AUTO, fitted)
+    except IptError:
+        # What lies around the picture is known, or the rule cannot begin there.
+        return None
+    return streak
+
+
+def _sides(task: SamplingTask) -> tuple[int, int] | None:
+    """Height and width of the one kernel that is all that is unknown besides the picture; None: it is not."""
+    one = regional.of_region(task.solver).operator
+    unknown = {name: spec for name, spec in _parameters(task, one).items() if name not in task.known}
+    if set(unknown) != {"kernel"} or unknown["kernel"].shape[0] != 1:
+        return None
+    _, height, width = unknown["kernel"].shape
+    return height, width
 
 
 def _has_use_for_one(task: SamplingTask) -> bool:

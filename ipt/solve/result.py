@@ -23,6 +23,7 @@ from ipt.solve.lamps import with_lamps
 from ipt.solve.metrics import against_truth
 from ipt.solve.options import LINEAR, MIX
 from ipt.solve.prepare import ImageTask, PreparedImage
+from ipt.solve.region import suggested_streak
 from ipt.solve.task import SamplingTask
 from ipt.solve.verdict import LIKELY, residual_rms, verdict
 
@@ -110,7 +111,9 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         truth = prepared.reference.pixels
         unknown = {name: value.repeat(frames if name in shared else 1, 1, 1) for name, value in unknown.items()}
         metrics = against_truth(result.pixels, truth, others, unknown, task.truth.parameters, frames)
-    judged = verdict(inside / prepared.noise, prepared.noise, shown.probability, shown.doubt, share)
+    doubtful = shown.probability is not None and shown.probability < LIKELY
+    streak = suggested_streak(sampling, fitted) if doubtful and prepared.spec is None else None
+    judged = verdict(inside / prepared.noise, prepared.noise, shown.probability, shown.doubt, share, streak)
     record = {
         "input": task.name,
         "source": task.frames[0].source,

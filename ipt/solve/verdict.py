@@ -41,7 +41,12 @@ class Verdict:
 
 
 def verdict(
-    ratio: float, noise: float, probability: float | None = None, doubt: str = "", share: float = 1.0
+    ratio: float,
+    noise: float,
+    probability: float | None = None,
+    doubt: str = "",
+    share: float = 1.0,
+    streak: Sequence[int] | None = None,
 ) -> Verdict:
     """What is to be thought of a result.
 
@@ -51,6 +56,7 @@ def verdict(
         probability: that the parameters are right, where the operator can tell; None: the residual alone speaks.
         doubt: what seems to be wrong.
         share: of the result in what is shown; the rest is the input.
+        streak: (x, y, width, height) of a light that may show the kernel.
     """
     found = f"the residual is {ratio:.2f} times the noise level"
     if probability is not None:
@@ -58,13 +64,13 @@ def verdict(
         findings = (doubt, found) if doubt else (found,)
         if probability >= LIKELY:
             return Verdict(f"likely right ({percent})", findings)
-        mixed = (
-            ("it is mixed with the input, so that nothing is ruined; doubtful=show shows it as it is",)
-            if share < 1
-            else ()
-        )
-        advice = ("try another seed=, or more draws (effort=)", *mixed)
-        return Verdict(f"likely wrong ({percent} that it is right)", findings, advice)
+        advice = ["try another seed=, or more draws (effort=)"]
+        if streak is not None:
+            place = ",".join(map(str, streak))
+            advice.insert(0, f"small lights are drawn to streaks that are alike: try streak={place}")
+        if share < 1:
+            advice.append("it is mixed with the input, so that nothing is ruined; doubtful=show shows it as it is")
+        return Verdict(f"likely wrong ({percent} that it is right)", findings, tuple(advice))
     if ratio > _TOO_LARGE:
         return Verdict(
             "does not fit",
