@@ -108,18 +108,20 @@ def with_streak(task: SamplingTask, streak: Region, region: Region | str, fitted
     return replace(task, begun=True, start={"kernel": kernel.to(task.measurement)})
 
 
-def suggested_streak(task: SamplingTask, fitted: Fitted) -> Region | None:
-    """A rectangle for `with_streak` about a streak that others in the picture are like; None: there is none."""
+def suggested_streak(task: SamplingTask, fitted: Fitted) -> tuple[Region, Tensor] | None:
+    """A rectangle for `with_streak` about a streak that others in the picture are like, and the kernel that it shows.
+
+    None: there is none.
+    """
     if fitted.side or (sides := _sides(task)) is None:
         return None
     if (streak := found_streak(task.measurement[0], sides)) is None:
         return None
     try:
-        with_streak(task, streak, AUTO, fitted)
+        return streak, with_streak(task, streak, AUTO, fitted).start["kernel"]
     except IptError:
         # What lies around the picture is known, or the rule cannot begin there.
         return None
-    return streak
 
 
 def _sides(task: SamplingTask) -> tuple[int, int] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,15 +18,18 @@ from ipt.images.light import encoded
 from ipt.images.noise import Poisson
 from ipt.images.records import versions, weight_hashes
 from ipt.operators.frames import Frames
-from ipt.solve.choice import chosen, mean_of
+from ipt.solve.choice import Chosen, chosen, mean_of
 from ipt.solve.lamps import with_lamps
 from ipt.solve.metrics import against_truth
 from ipt.solve.options import LINEAR, MIX
 from ipt.solve.prepare import ImageTask, PreparedImage
-from ipt.solve.region import suggested_streak
+from ipt.solve.region import Region, suggested_streak
+from ipt.solve.streaks import likeness
 from ipt.solve.task import SamplingTask
 from ipt.solve.verdict import LIKELY, residual_rms, verdict
 
+_UNLIKE, _CONTRADICTED = 0.4, 0.3
+"""Correlation of a kernel and the streaks in a picture below which they contradict it, and how likely it then is."""
 _DIVERGED = 100.0
 """A picture lies in 0..1; so far outside, what would be written is only its clipping."""
 
@@ -85,7 +88,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
     task, sampling, fitted = prepared.task, prepared.sampling, prepared.fitted
     operator = sampling.solver.operator
     solution = with_lamps(prepared, solution)
-    shown = chosen(sampling, solution)
+    shown, streak = _beside_streaks(prepared, chosen(sampling, solution))
     _check_finite(shown.whole, shown.parameters)
     with torch.no_grad():
         residual = sampling.observation.residual(operator.forward(shown.whole, **shown.parameters))[0].cpu()
@@ -111,8 +114,6 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         truth = prepared.reference.pixels
         unknown = {name: value.repeat(frames if name in shared else 1, 1, 1) for name, value in unknown.items()}
         metrics = against_truth(result.pixels, truth, others, unknown, task.truth.parameters, frames)
-    doubtful = shown.probability is not None and shown.probability < LIKELY
-    streak = suggested_streak(sampling, fitted) if doubtful and prepared.spec is None else None
     judged = verdict(inside / prepared.noise, prepared.noise, shown.probability, shown.doubt, share, streak)
     record = {
         "input": task.name,
@@ -183,6 +184,19 @@ def _exposures(sampling: SamplingTask, frames: int) -> list[dict[str, float]]:
     levels = torch.as_tensor(sampling.noise).to(like).expand(1, *like.shape)[0]
     each = (one.unflatten(0, (frames, -1)).flatten(1) for one in (trusted, levels.square()))
     return [{"trusted": float(a.mean()), "noise": float(b.mean().sqrt())} for a, b in zip(*each, strict=True)]
+
+
+def _beside_streaks(prepared: PreparedImage, shown: Chosen) -> tuple[Chosen, Region | None]:
+    """What is shown, held against streaks of light in the picture that are alike, and where one is."""
+    if shown.probability is None or prepared.spec is not None:
+        return shown, None
+    if (found := suggested_streak(prepared.sampling, prepared.fitted)) is None:
+        return shown, None
+    streak, kernel = found
+    if float(likeness(kernel, shown.parameters["kernel"].to(kernel))) < _UNLIKE:
+        doubt = "small lights are drawn to streaks, and the kernel is not like them"
+        shown = replace(shown, probability=min(shown.probability, _CONTRADICTED), doubt=doubt)
+    return shown, streak
 
 
 def _share(prepared: PreparedImage, probability: float | None) -> float:

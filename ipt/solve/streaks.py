@@ -26,8 +26,8 @@ _STRAY = 0.02
 _THIN, _WIDTH = 0.12, 3.5
 """Share of the square over its length that a camera's path fills at most, or its width in pixels where it is short: lit
 windows and discs fill more."""
-_MOST = 40
-"""Streaks that are compared."""
+_MOST, _STRIP = 40, 2**21
+"""Streaks that are compared, and pixels that are searched at a time: so little memory is held of a large picture."""
 _ALIKE, _LEAST, _SHARE = 0.65, 3, 0.4
 """Correlation of streaks of one kernel; how many there are at least, and which share of all."""
 
@@ -42,23 +42,35 @@ def found_streak(pixels: Tensor, sides: tuple[int, int]) -> Streak | None:
         pixels: (C, H, W) in 0..1.
         sides: (height, width) of the kernel's window.
     """
-    found = list(islice(_candidates(pixels, sides), _MOST))
+    found = list(_candidates(pixels, sides))
     if len(found) < _LEAST:
         return None
     boxes = [box for _, box, _ in found]
-    likeness = _likeness(torch.cat([kernel for *_, kernel in found]))
-    alike = [[boxes[other] for other in torch.nonzero(row > _ALIKE).flatten()] for row in likeness]
+    each = torch.cat([kernel for *_, kernel in found])
+    correlations = likeness(each, each)
+    alike = [[boxes[other] for other in torch.nonzero(row > _ALIKE).flatten()] for row in correlations]
     counts = torch.tensor([_apart(each) for each in alike])
     if int(counts.max()) < max(_LEAST, _SHARE * _apart(boxes)):
         return None
     # Of those with the most, what is bright shows its faint parts.
-    best = max(range(len(found)), key=lambda place: (int(counts[place]), float(likeness[place].sum())))
+    best = max(range(len(found)), key=lambda place: (int(counts[place]), float(correlations[place].sum())))
     return found[best][0]
 
 
 def _candidates(pixels: Tensor, sides: tuple[int, int]) -> Iterator[tuple[Streak, Streak, Tensor]]:
     """What stands alone in the dark and is thin: a rectangle about it, its own, and what it would be as a kernel."""
-    values = pixels.mean(0).double().numpy(force=True)
+    _, height, width = pixels.shape
+    rows = max(_STRIP // width, 4 * sides[0])
+    starts = range(0, max(1, height - 2 * sides[0]), rows)
+    for start in starts:
+        # What lies across two strips is whole in the first.
+        strip = pixels[:, start : start + rows + 2 * sides[0]]
+        for (left, top, *around), (x, y, *own), kernel in islice(_in_strip(strip, sides), _MOST // len(starts) + 3):
+            yield (left, start + top, around[0], around[1]), (x, start + y, own[0], own[1]), kernel
+
+
+def _in_strip(pixels: Tensor, sides: tuple[int, int]) -> Iterator[tuple[Streak, Streak, Tensor]]:
+    values = pixels.mean(0).numpy(force=True)
     for level in _LEVELS:
         labels, _ = ndimage.label(values > level, np.ones((3, 3)))
         for rows, columns in ndimage.find_objects(labels):
@@ -81,7 +93,7 @@ def _candidates(pixels: Tensor, sides: tuple[int, int]) -> Iterator[tuple[Streak
                 yield (left, top, right - left, bottom - top), (columns.start, rows.start, width, height), kernel
 
 
-def _stands_alone(patch: NDArray[np.float64]) -> bool:
+def _stands_alone(patch: NDArray[np.floating]) -> bool:
     inner = np.zeros(patch.shape, bool)
     inner[_AROUND:-_AROUND, _AROUND:-_AROUND] = True
     edge = patch[~inner]
@@ -96,13 +108,12 @@ def _is_thin(kernel: Tensor) -> bool:
     return bool(length >= _SHORTEST) and len(rows) <= float(length) * max(_THIN * float(length), _WIDTH)
 
 
-def _likeness(kernels: Tensor) -> Tensor:
-    """The largest correlation of each two kernels (B, 1, h, w) over all shifts, 0..1, (B, B)."""
-    flat = kernels[:, 0] / kernels.square().sum((-3, -2, -1)).sqrt()[:, None, None]
-    size = [2 * side for side in flat.shape[-2:]]
-    spectra = torch.fft.rfft2(flat, s=size)
-    each = [torch.fft.irfft2(one * spectra.conj(), s=size).amax((-2, -1)) for one in spectra]
-    return torch.stack(each)
+def likeness(kernels: Tensor, others: Tensor) -> Tensor:
+    """The largest correlation of kernels (A, 1, h, w) with others (B, 1, h, w) over all shifts, 0..1, (A, B)."""
+    size = [2 * side for side in kernels.shape[-2:]]
+    unit = (each[:, 0] / each.square().sum((-3, -2, -1)).sqrt()[:, None, None] for each in (kernels, others))
+    rows, columns = (torch.fft.rfft2(each, s=size) for each in unit)
+    return torch.stack([torch.fft.irfft2(one.conj() * columns, s=size).amax((-2, -1)) for one in rows])
 
 
 def _apart(boxes: Sequence[Streak]) -> int:

@@ -9,7 +9,7 @@ import torch
 import ipt
 from ipt.operators.blur.kernels import ShakeKernels
 from ipt.solve.streak import kernel_of
-from ipt.solve.streaks import found_streak
+from ipt.solve.streaks import found_streak, likeness
 from ipt.solve.verdict import verdict
 
 WINDOW = (32, 32)
@@ -62,20 +62,47 @@ def test_other_lights_show_none(pixels):
     assert found_streak(pixels, WINDOW) is None
 
 
-def test_a_doubtful_result_says_where_the_streak_is(monkeypatch):
-    monkeypatch.setattr("ipt.solve.result.LIKELY", 2.0)
-    monkeypatch.setattr("ipt.solve.verdict.LIKELY", 2.0)
+OPTIONS = {"prior": {"image": "gaussian", "kernel": "gaussian"}, "steps": 4, "noise": 0.01, "effort": 1}
+SETTINGS = {"operator.kernel_size": 24}
+
+
+def test_a_kernel_that_is_not_like_the_streaks_is_likely_wrong(monkeypatch):
+    monkeypatch.setattr("ipt.solve.result._UNLIKE", 1.1)
     pixels = scene([path(5)] * 4)
-    options = {"prior": {"image": "gaussian", "kernel": "gaussian"}, "steps": 4, "noise": 0.01, "effort": 1}
-    settings = {"operator.kernel_size": 24}
-    verdicts = [
-        ipt.restore(one, "blur", settings=settings, **options).verdict for one in (pixels, scene([path(5)] * 2))
-    ]
+    found = ipt.restore(pixels, "blur", settings=SETTINGS, **OPTIONS)
     x, y, across, down = found_streak(pixels, (24, 24)) or (0, 0, 0, 0)
-    assert across and f"try streak={x},{y},{across},{down}" in verdicts[0]
-    assert "streak" not in verdicts[1]
-    again = ipt.restore(pixels, "blur", streak=(x, y, across, down), settings=settings, **options)
-    assert again.details.record["streak"] == (x, y, across, down)
+    assert found.probability is not None and found.probability <= 0.3
+    assert "the kernel is not like them" in found.verdict and f"try streak={x},{y},{across},{down}" in found.verdict
+    again = ipt.restore(pixels, "blur", streak=(x, y, across, down), settings=SETTINGS, **OPTIONS)
+    assert again.details.record["streak"] == (x, y, across, down) and again.probability is None
+
+
+@pytest.mark.parametrize(("lights", "unlike"), [(4, 0.0), (2, 1.1)])
+def test_a_kernel_that_is_like_the_streaks_is_as_likely_as_before(monkeypatch, lights, unlike):
+    monkeypatch.setattr("ipt.solve.result._UNLIKE", unlike)
+    pixels = scene([path(5)] * lights)
+    found = ipt.restore(pixels, "blur", settings=SETTINGS, **OPTIONS)
+    monkeypatch.setattr("ipt.solve.result.suggested_streak", lambda *_: None)
+    without = ipt.restore(pixels, "blur", settings=SETTINGS, **OPTIONS)
+    assert found.probability == without.probability and "the kernel is not like them" not in found.verdict
+
+
+def test_the_likeness_of_kernels_does_not_depend_on_where_they_are():
+    kernel = torch.zeros(1, 1, 24, 24)
+    kernel[..., 4:12, 7] = 1
+    others = torch.cat([3 * kernel.roll(5, -2), kernel.mT, torch.rand(1, 1, 24, 24)])
+    (found,) = likeness(kernel, others)
+    assert float(found[0]) == pytest.approx(1, abs=1e-5)
+    assert float(found[1]) == pytest.approx(1 / 8, abs=1e-5) and float(found[2]) < 0.7
+
+
+def test_strips_of_a_large_picture_show_what_is_in_them(monkeypatch):
+    pixels = scene([path(5)] * 4)
+    whole = found_streak(pixels, WINDOW)
+    monkeypatch.setattr("ipt.solve.streaks._STRIP", 1)
+    large = torch.cat([torch.full((3, 300, 150), 0.04), pixels], 1)
+    found = found_streak(large, WINDOW)
+    assert whole is not None and found == (whole[0], whole[1] + 300, *whole[2:])
 
 
 def test_advice_on_a_streak_is_for_what_is_likely_wrong():
