@@ -67,7 +67,7 @@ def verdict(
         advice = ["try another seed=, or more draws (effort=)"]
         if streak is not None:
             place = ",".join(map(str, streak))
-            advice.insert(0, f"small lights are drawn to streaks that are alike: try streak={place}")
+            advice.insert(0, f"a streak of light may show the kernel: try streak={place}")
         if share < 1:
             advice.append("it is mixed with the input, so that nothing is ruined; doubtful=show shows it as it is")
         return Verdict(f"likely wrong ({percent} that it is right)", findings, tuple(advice))
