@@ -27,7 +27,7 @@ from torch import Tensor
 
 LETTERS = "ABCDEFGHKLMNPRSTUVXYZ2345679"
 """Without those that an OCR takes for others in any print."""
-LINES, LENGTH, SIZE, LEFT, TOP, APART = 3, 6, 24, 14, 12, 38
+LINES, LENGTH, SIZE, LEFT, TOP, APART = 3, 6, 14, 14, 12, 38
 
 
 def page(seed: int) -> tuple[Image.Image, list[str]]:

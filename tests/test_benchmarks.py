@@ -107,6 +107,7 @@ NO_MEASUREMENTS = {
         "more than 1.5 times the noise",
         "turns of .5 to 1.5 degrees",
         "a noise of .002",
+        "a correlation of .65",
     ),
     "docs/photo.md": ("(357 MB", "(2.2 GB)", "turned by .5 to 1.3 degrees"),
     "docs/verdict.md": ("MNC of .8",),
