@@ -208,10 +208,11 @@ def examples() -> dict[str, str]:
 
 
 def fog() -> dict[str, str]:
-    """Medians over the cases, of errors over the deviation of the true map."""
+    """Medians over the cases, of errors over the deviation of the true map, about its own mean or about that of all."""
     found = result("fog")
     rows, draws = found["rows"], len(found["rows"][0]["draws"])
     each = [error for row in rows for error in row["draws"]]
+    of_all = [row["mean"] / row["constant"] for row in rows]
     medians = {key: float(np.median([row[key] for row in rows])) for key in ("mean", "constant")}
     return {
         "cases": str(len(rows)),
@@ -222,6 +223,9 @@ def fog() -> dict[str, str]:
         "least": short(min(row["mean"] for row in rows), 2),
         "most": short(max(row["mean"] for row in rows), 2),
         "half": counted(sum(row["mean"] <= 0.5 for row in rows)),
+        "draw of all": short(float(np.median([error / row["constant"] for row in rows for error in row["draws"]])), 2),
+        "mean of all": short(float(np.median(of_all)), 2),
+        "half of all": counted(sum(ratio <= 0.5 for ratio in of_all)),
     }
 
 
