@@ -1,11 +1,15 @@
-"""A prior of images of a fixed size, for images that go on around their frame.
+"""A prior of images that go on around their frame: a network sees as much of the surroundings as it has to.
 
-What lies around it is Gaussian, with the spectrum of pictures: its estimate is a Wiener filter's, given the noisy
-surroundings and the prior's estimate of the frame, both as certain as they are,
+One of a fixed size sees the frame alone. What lies around it is Gaussian, with the spectrum of pictures: its estimate
+is a Wiener filter's, given the noisy surroundings and the prior's estimate of the frame, both as certain as they are,
 
     minimise over the surroundings   ||x - z||^2 / sigma^2  outside,  ||x - D(z)||^2 / v  inside  +  x' S^-1 x,
 
 solved by conjugate gradients. The spectrum S: `ipt.linalg.spectra`.
+
+One of any size sees half of the margin besides, for its time goes with the pixels that it sees, and further out only
+the rims of wide kernels reach. There the estimate is that filter's in one pass, of the noisy surroundings and the
+network's estimate.
 """
 
 from __future__ import annotations
@@ -24,8 +28,12 @@ from ipt.core.prior import Posterior, Prior
 from ipt.linalg.conjugate_gradients import conjugate_gradients
 from ipt.linalg.normalization import Normalization
 from ipt.linalg.spectra import SpectralCovariance, frequencies, from_luma_chroma, to_luma_chroma, wiener_error
+from ipt.priors.grey import Grey
+from ipt.priors.network import NetworkPrior
 
 _ITERATIONS = 6
+_SEEN, _LEAST = 0.5, 8
+"""Share of a margin that a network of any size sees, and pixels of it at least."""
 
 Frame = Callable[[tuple[int, ...]], tuple[slice, slice]]
 
@@ -38,10 +46,12 @@ class Surrounded(Prior, FrameAware):
         prior: of the image inside its frame.
         frame: from the shape (C, H, W) of an image to the rows and columns of its frame
             (`ipt.core.abilities.Framed.frame`).
+        any_size: whether the prior takes any size, and sees part of the margins too.
     """
 
     prior: Prior
     frame: Frame
+    any_size: bool = False
 
     def within(self, frame: Frame) -> Surrounded:
         return replace(self, frame=frame)
@@ -59,26 +69,50 @@ class Surrounded(Prior, FrameAware):
 
     def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
         shape = tuple(noisy.shape[1:])
-        window = (..., *self.frame(shape))
+        window = (..., *self._seen(shape))
         inside = self.prior.posterior(noisy[window], sigma)
+        if inside.mean.shape == noisy.shape:
+            return inside
         variance = inside.covariance.variance.mean((1, 2, 3), keepdim=True)
         scale = abs(self._inner(shape).scale)
-        mean = _surroundings(noisy, inside.mean, window, sigma, variance, scale).clone()
+        if self.any_size:
+            mean = noisy.clone()
+            mean[window] = inside.mean
+            mean = _smoothed(mean, sigma, scale)
+        else:
+            mean = _surroundings(noisy, inside.mean, window, sigma, variance, scale).clone()
         mean[window] = inside.mean
         return Posterior(mean, SpectralCovariance(scale * sigma, variance))
 
-    def _inner(self, shape: tuple[int, ...]) -> Normalization:
+    def _seen(self, shape: tuple[int, ...]) -> tuple[slice, slice]:
+        """Rows and columns of an image (C, H, W) that the prior sees."""
         rows, columns = self.frame(shape)
+        if not self.any_size:
+            return rows, columns
+        return _with_margin(rows, shape[-2]), _with_margin(columns, shape[-1])
+
+    def _inner(self, shape: tuple[int, ...]) -> Normalization:
+        rows, columns = self._seen(shape)
         return self.prior.normalization((shape[0], rows.stop - rows.start, columns.stop - columns.start))
 
 
 def surrounded(prior: Prior, operator: ParametricOperator) -> Prior:
     """A prior as an operator's images need it.
 
-    Surrounded, if these are larger than their frame and it takes some sizes alone; else itself.
+    Surrounded, if these are larger than their frame and it is a network, or takes some sizes alone; else itself.
     """
     framed = ability(operator, Framed)
-    return prior if framed is None or _takes_any_size(prior) else Surrounded(prior, framed.frame)
+    if framed is None:
+        return prior
+    any_size = _takes_any_size(prior)
+    exact = any_size and not isinstance(prior.prior if isinstance(prior, Grey) else prior, NetworkPrior)
+    return prior if exact else Surrounded(prior, framed.frame, any_size)
+
+
+def _with_margin(frame: slice, length: int) -> slice:
+    """The frame's rows or columns of so many, and part of what lies on each side."""
+    before, after = (min(side, max(_LEAST, round(_SEEN * side))) for side in (frame.start, length - frame.stop))
+    return slice(frame.start - before, frame.stop + after)
 
 
 def _takes_any_size(prior: Prior) -> bool:
@@ -90,6 +124,14 @@ def _takes_any_size(prior: Prior) -> bool:
             continue
         return all(one.shape == one.physical_shape for one in found)
     return False
+
+
+def _smoothed(image: Tensor, sigma: float, scale: float) -> Tensor:
+    """The Wiener filter's estimate of an image (B, C, H, W), normalized, seen through noise."""
+    size = (image.shape[-2], image.shape[-1])
+    spectrum = wiener_error(frequencies(size, image), image.shape[1], float("inf")) / scale**2
+    gain = spectrum / (spectrum + sigma**2)
+    return from_luma_chroma(torch.fft.irfft2(torch.fft.rfft2(to_luma_chroma(image)) * gain, s=size))
 
 
 def _surroundings(

@@ -142,15 +142,17 @@ def test_contract(check):
     check()
 
 
-def test_only_what_takes_some_sizes_alone_is_surrounded():
+def test_networks_and_what_takes_some_sizes_alone_are_surrounded():
     faces, natural = shipped.faces(), shipped.natural()
     for operator in (Blur(9), Turbulence(9)):
         made = as_needed(faces, operator)
         assert isinstance(made, Surrounded) and made.prior is faces
         shape = operator.image_shape((3, 64, 64))
         assert shape == (3, 72, 72) and made.normalization(shape).shape == shape
-        for prior in (natural, GaussianPrior()):
-            assert as_needed(prior, operator) is prior
+        exact = GaussianPrior()
+        assert as_needed(exact, operator) is exact
+        seen = as_needed(natural, operator)
+        assert isinstance(seen, Surrounded) and seen.prior is natural and seen.any_size
     for operator in (Blur(9, "circular"), Blur(9, "reflect"), Downscale(2)):
         shape = operator.image_shape((3, 64, 64))
         made = as_needed(faces, operator)
@@ -163,6 +165,42 @@ def test_a_frame_that_is_all_of_the_image_has_no_surroundings():
     noisy = normal(2, 3, SIDE, SIDE)
     prior = Surrounded(Square(), lambda shape: (slice(0, shape[-2]), slice(0, shape[-1])))
     torch.testing.assert_close(prior.denoise(noisy, 0.4), Square().denoise(noisy, 0.4))
+
+
+class AnySize(GaussianPrior):
+    """Independent entries; remembers what it was shown."""
+
+    shown: tuple[int, ...] = ()
+
+    def posterior(self, noisy, sigma):
+        object.__setattr__(self, "shown", tuple(noisy.shape[-2:]))
+        return super().posterior(noisy, sigma)
+
+
+@pytest.mark.parametrize(("margin", "seen"), [(0, 0), (5, 5), (8, 8), (12, 8), (40, 20)])
+def test_a_network_of_any_size_sees_half_of_a_margin_and_some_pixels_at_least(margin, seen):
+    inner = AnySize()
+    prior = Surrounded(inner, lambda shape: (slice(margin, margin + 24), slice(margin, margin + 16)), any_size=True)
+    noisy = normal(2, 3, 24 + 2 * margin, 16 + 2 * margin)
+    found, cut = prior.posterior(noisy, 0.5), margin - seen
+    assert inner.shown == (24 + 2 * seen, 16 + 2 * seen)
+    window = (..., slice(cut, 24 + 2 * margin - cut), slice(cut, 16 + 2 * margin - cut))
+    expected = inner.posterior(noisy[window], 0.5)
+    assert torch.equal(found.mean[window], expected.mean) and found.mean.shape == noisy.shape
+    assert found.covariance.variance.shape == (2, 1, 1, 1)
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1.0, 5.0])
+def test_what_a_network_of_any_size_does_not_see_is_estimated(sigma):
+    """Better than by the noisy picture, and than by nothing, which is grey."""
+    clean = 2 * face(64)[None].double() - 1
+    noisy = clean + sigma * normal(*clean.shape)
+    prior = Surrounded(shipped.natural(), lambda shape: (slice(20, 44), slice(20, 44)), any_size=True)
+    error = (prior.denoise(noisy, sigma) - clean).square()
+    error[..., 10:54, 10:54] = 0
+    around = clean.square()
+    around[..., 10:54, 10:54] = 0
+    assert error.sum() < 0.6 * min(around.sum(), sigma**2 * (64**2 - 44**2) * 3)
 
 
 def test_within_another_frame():

@@ -29,7 +29,7 @@ from ipt.core.abilities import Belief
 from ipt.linalg.conjugate_gradients import conjugate_gradients
 from ipt.linalg.spectra import from_luma_chroma, to_luma_chroma
 from ipt.operators.blur.centring import recentred
-from ipt.operators.blur.measured import Measured, squared
+from ipt.operators.blur.measured import SINGLE, Measured, squared
 from ipt.operators.blur.padded_frame import PaddedFrame
 from ipt.operators.blur.uncertainty import Innovation, added, error_spectrum, lowered_noise
 
@@ -47,6 +47,8 @@ _IMAGE_ITERATIONS = (8, 64)
 """At most, with an unknown kernel and with a known one, which is worth solving for exactly once the image was seen."""
 _TOLERANCE = 0.0002
 """Residual of the image step's system, as a share of what it was, at which it is solved."""
+_ENOUGH = 0.02
+"""The same with an unknown kernel at fine levels, where the noise that follows is a hundred times what is left."""
 
 
 def solve_kernel(padded: PaddedFrame, measured: Measured, image: Belief, belief: Belief) -> Tensor:
@@ -161,6 +163,7 @@ def solve_image(
         return found
 
     iterations = _IMAGE_ITERATIONS[kernel_belief is None and math.isfinite(belief.sigma)]
+    tolerance = _TOLERANCE if kernel_belief is None or belief.sigma > SINGLE else _ENOUGH
     if padded.size == padded.image:
         # Image and grid are one, so all but the mask is a product of spectra.
         scale = padded.columns(mean).sqrt()
@@ -170,7 +173,7 @@ def solve_image(
             return back * weighed(measured.only(padded.inverse(change * forward))) + change * pull
 
         right = back * weighed(unexplained)
-        found = conjugate_gradients(apply, right, None, iterations, lambda residual: residual * gain, _TOLERANCE)
+        found = conjugate_gradients(apply, right, None, iterations, lambda residual: residual * gain, tolerance)
         return _moved(padded, belief, padded.inverse(found / scale), gain)
 
     def apply_extended(change: Tensor) -> Tensor:
@@ -182,7 +185,7 @@ def solve_image(
         return padded.crop(padded.filtered(padded.uncrop(residual), gain))
 
     right = padded.fold(padded.inverse(weighed(unexplained) * transfer.conj()))
-    change = conjugate_gradients(apply_extended, right, None, iterations, precondition, _TOLERANCE)
+    change = conjugate_gradients(apply_extended, right, None, iterations, precondition, tolerance)
     return _moved(padded, belief, change, gain)
 
 

@@ -107,6 +107,7 @@ def test_single_precision_suffices(border, monkeypatch):
     # Iterations that end early enlarge rounding: it is what they come to that is compared, and how near they are.
     monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", (400, 400))
     monkeypatch.setattr(blur_steps, "_TOLERANCE", 0.0)
+    monkeypatch.setattr(blur_steps, "_ENOUGH", 0.0)
     exact = _steps(border, *problem)
     rounded = _steps(border, *_each(lambda value: value.float(), *problem))
     for precise, single in zip(exact, rounded, strict=True):

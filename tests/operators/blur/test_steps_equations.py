@@ -443,6 +443,7 @@ def test_the_image_step_counts_what_is_uncertain_in_the_kernel_as_noise(
     expected, _ = _solved(world, measured[0], belief.mean[0], kernel[0, 0], noise, error)
     monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", (150, 150))
     monkeypatch.setattr(blur_steps, "_TOLERANCE", 0.0)
+    monkeypatch.setattr(blur_steps, "_ENOUGH", 0.0)
     observation = observed(measured, _ones(1, NOISE**2), world.mask)
     found = world.operator.image_step(observation, belief, {"kernel": kernel}, {"kernel": believed})
     torch.testing.assert_close(found[0], expected, rtol=0, atol=1e-9 if world.whole else 1e-6)

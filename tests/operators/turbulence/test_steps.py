@@ -70,6 +70,7 @@ def test_without_a_tilt_the_image_step_is_that_of_blur(border, holes, sure, monk
     beliefs = {} if sure else {"kernel": gaussian(kernel(2), constant(0.01, 2), 0.1)}
     monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", (100, 100))
     monkeypatch.setattr(blur_steps, "_TOLERANCE", 0.0)
+    monkeypatch.setattr(blur_steps, "_ENOUGH", 0.0)
     monkeypatch.setattr(turbulence_steps, "_IMAGE_ITERATIONS", 100)
     monkeypatch.setattr(turbulence_steps, "_TOLERANCE", 0.0)
     expected = blur.image_step(seen, belief, {"kernel": kernel(2)}, beliefs)
