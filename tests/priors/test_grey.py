@@ -123,4 +123,5 @@ def test_a_grey_prior_of_fixed_sizes_is_surrounded():
     noisy = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))
     assert made.denoise(noisy, 1.0).shape == noisy.shape
     anywhere = Grey(shipped.natural())
-    assert surrounded(anywhere, operator) is anywhere
+    wide = surrounded(anywhere, operator)
+    assert isinstance(wide, Surrounded) and wide.prior is anywhere and wide.any_size
