@@ -237,6 +237,15 @@ def recorded() -> dict[str, dict[str, str]]:
     }
 
 
+def natural() -> dict[str, str]:
+    """Photographs by the prior `natural` as it was at 706ff69 and as it is, each by the present solver."""
+    return {
+        f"{told} {version}": mean(result(f"photographs_natural_{told}_{version}")["rows"], "psnr_registered", 2)
+        for told in ("known", "blind")
+        for version in ("old", "new")
+    }
+
+
 def solve_time() -> dict[str, str]:
     row = result("solve_time")["rows"][-1]
     return {
@@ -246,6 +255,7 @@ def solve_time() -> dict[str, str]:
 
 
 GROUPS: dict[str, Callable[[], dict[str, str]]] = {
+    "natural": natural,
     "solve time": solve_time,
     "blind faces": blind_faces,
     "known kernel": known_kernel,
