@@ -49,10 +49,10 @@ def found_streak(pixels: Tensor, sides: tuple[int, int]) -> Streak | None:
     each = torch.cat([kernel for *_, kernel in found])
     correlations = likeness(each, each)
     alike = [[boxes[other] for other in torch.nonzero(row > _ALIKE).flatten()] for row in correlations]
-    counts = torch.tensor([_apart(each) for each in alike])
+    counts = torch.tensor([_apart(near) for near in alike])
     if int(counts.max()) < max(_LEAST, _SHARE * _apart(boxes)):
         return None
-    # Of those with the most, what is bright shows its faint parts.
+    # Of those with the most, the one that all are most like.
     best = max(range(len(found)), key=lambda place: (int(counts[place]), float(correlations[place].sum())))
     return found[best][0]
 
