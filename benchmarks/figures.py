@@ -184,6 +184,17 @@ def spread() -> dict[str, str]:
     return found
 
 
+def pedestal() -> dict[str, str]:
+    """Training photographs, with the pedestal of estimated kernels and a smaller draw, and without."""
+    before, now = (result(f"photographs_train_pedestal{part}")["rows"] for part in ("", "_none"))
+    better = sum(two["psnr_registered"] > one["psnr_registered"] for one, two in zip(before, now, strict=True))
+    found = {"pictures": str(len(now)), "better": str(better)}
+    for name, rows in (("before ", before), ("", now)):
+        found[f"{name}psnr"] = mean(rows, "psnr_registered", 1)
+        found[f"{name}mnc"] = mean(rows, "mnc", 2)
+    return found
+
+
 def verdict_of_shake() -> dict[str, str]:
     rows = [row for row in result("shake")["rows"] if row["operator"] == "shake" and not row["known"]]
     return {"said": mean(rows, "probability", 2), "pictures": counted(len(rows))}
@@ -269,6 +280,7 @@ GROUPS: dict[str, Callable[[], dict[str, str]]] = {
     "verdict draws": verdict_draws,
     "photographs": photographs,
     "spread": spread,
+    "pedestal": pedestal,
     "verdict of shake": verdict_of_shake,
     "examples": examples,
     "fog": fog,

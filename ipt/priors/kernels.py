@@ -1,4 +1,4 @@
-"""What is known of the mean of any blur kernels: nowhere negative, its centroid on the centre pixel.
+"""What is known of the mean of any blur kernels: nowhere negative, its centroid on the centre pixel, no pedestal.
 
 A denoiser's estimate is the mean of the kernels that may lie behind the noise. Where each of them is non-negative and
 has its centroid on the centre pixel, so has their mean, whatever their masses: both are linear. A network errs in
@@ -15,6 +15,9 @@ from torch import Tensor
 _ROUNDS = 4
 _TOLERANCE = 1e-3
 """Of an entry, over the largest one."""
+_FAINT, _FINE = 0.003, 0.075
+"""Entries below this share of the largest are the network's error where the noise is below that level, of a peak of 1:
+docs/method.md, Constants. With more noise a mean is as faint where many kernels may be."""
 
 
 def centred(kernels: Tensor) -> Tensor:
@@ -41,9 +44,17 @@ def centred(kernels: Tensor) -> Tensor:
     return kept
 
 
-def non_negative(kernels: Tensor) -> Tensor:
-    """Kernels without their negative entries."""
-    return kernels.clamp(min=0)
+def without_pedestal(kernels: Tensor, level: float) -> Tensor:
+    """A network's estimates (B, 1, h, w) without negative entries, and without faint ones where the noise is low.
+
+    Args:
+        kernels: physical, of a peak of about 1.
+        level: of the noise that they were seen through, in the same units.
+    """
+    kept = kernels.clamp(min=0)
+    if level >= _FINE:
+        return kept
+    return torch.where(kept < _FAINT * kept.amax((-2, -1), keepdim=True), 0, kept)
 
 
 def are_kernels(examples: Sequence[Tensor]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import torch
@@ -19,7 +19,7 @@ from ipt.priors.compiling import compiled
 from ipt.priors.edm import EDMDenoiser
 from ipt.priors.error_curve import ErrorCurve
 from ipt.priors.kernels import centred as to_centre
-from ipt.priors.kernels import non_negative
+from ipt.priors.kernels import without_pedestal
 from ipt.priors.precision import check_range, checked, computing
 from ipt.priors.refined import RefinedConfig, RefinedDenoiser
 from ipt.priors.tiled import TiledPrior, continued
@@ -100,9 +100,8 @@ class NetworkPrior(Prior):
         if self.kind not in KINDS:
             raise IptError(f"{name} is of kind {self.kind!r}: its config.json has to say one of {', '.join(KINDS)}")
         compiled(self.denoiser.network, self.device, compile)
-        self._projection: Callable[[Tensor], Tensor] | None = None
-        if config.get("centred"):
-            self._projection = to_centre if centred else non_negative
+        # What the network learnt from were kernels about their centre, none of them negative.
+        self._of_kernels, self._centred = bool(config.get("centred")), centred
         self._errors = ErrorCurve.measured(levels)
 
     def normalization(self, shape: tuple[int, ...]) -> Normalization:
@@ -163,8 +162,9 @@ class NetworkPrior(Prior):
                 found, interpolation = self.denoiser(inputs, level), None
         check_range(found, inputs, self.precision, self.name)
         clean = _as(found, noisy)
-        if self._projection is not None:
-            clean = (self._projection(self.offset + self.scale * clean) - self.offset) / self.scale
+        if self._of_kernels:
+            kernels = without_pedestal(self.offset + self.scale * clean, abs(self.scale) * sigma)
+            clean = ((to_centre(kernels) if self._centred else kernels) - self.offset) / self.scale
         return clean, None if interpolation is None else _as(interpolation, noisy)
 
     def _curve(self, side: int) -> ErrorCurve:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ipt.operators.blur.centring import off_centre
-from ipt.operators.blur.kernels import MixedKernels
-from ipt.priors.kernels import are_kernels, centred
+from ipt.operators.blur.kernels import GaussianKernels, MixedKernels
+from ipt.priors.kernels import are_kernels, centred, without_pedestal
 from ipt.priors.shipped import kernel, kernel_uncentred
 
 
@@ -65,6 +65,31 @@ def test_each_kernel_for_itself(true):
 def test_gradients(true):
     kernels = (true[:2, :, 8:17, 8:17].double() + 0.01).requires_grad_()
     assert torch.autograd.gradcheck(lambda one: centred(one.roll(1, -1)), kernels, atol=1e-6)
+
+
+@pytest.mark.parametrize(("level", "faint"), [(0.07, 0.0), (0.08, 0.002)])
+def test_faint_entries_go_where_the_noise_is_low(level, faint):
+    estimate = torch.tensor([1.0, 0.004, 0.002, -0.1, 0.0]).expand(2, 1, 1, 5)
+    estimate = torch.stack([estimate[0], 10 * estimate[1]])
+    wanted = torch.tensor([1.0, 0.004, faint, 0.0, 0.0])
+    found = without_pedestal(estimate, level)
+    torch.testing.assert_close(found[:, 0, 0], torch.stack([wanted, 10 * wanted]))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(("level", "most"), [(0.01, 0.001), (0.035, 0.02), (0.07, 0.06)])
+def test_a_narrow_kernel_stays_narrow_behind_little_noise(precision, level, most):
+    """Of its mass 5 to 25 % were a pedestal all over the window."""
+    prior = kernel_uncentred(precision=precision)
+    chart = prior.normalization((1, 64, 64))
+    narrow = GaussianKernels((1.0, 1.0), (1.0, 1.0)).sample([0], (1, 64, 64))
+    noise = torch.randn(narrow.shape, generator=torch.Generator().manual_seed(1))
+    noisy = chart.normalized(narrow / narrow.max()) + 2 * level * noise
+    found = chart.physical(prior.denoise(noisy, 2 * level))
+    share = found / found.sum()
+    assert 1 - share[..., 20:45, 20:45].sum() < most
+    areas = [float(one.sum().square() / one.square().sum()) for one in (found, narrow)]
+    assert areas[0] == pytest.approx(areas[1], rel=0.3)
 
 
 def test_which_examples_are_kernels(true):
