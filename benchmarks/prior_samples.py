@@ -55,7 +55,9 @@ def draw(options: argparse.Namespace) -> None:
     from ipt.linalg.random import Noise
     from ipt.sampling.schedules import Karras
 
-    prior = ipt.build(operator="blur", prior=options.prior, precision=options.precision).solver.priors["image"]
+    # With an unknown border the prior would be surrounded.
+    built = ipt.build(operator="blur:border=circular", prior=options.prior, precision=options.precision)
+    prior = built.solver.priors["image"]
     sigmas = Karras(options.steps, 80.0, 0.002).sigmas().tolist()
     options.out.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()

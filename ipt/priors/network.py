@@ -20,7 +20,7 @@ from ipt.priors.edm import EDMDenoiser
 from ipt.priors.error_curve import ErrorCurve
 from ipt.priors.kernels import centred as to_centre
 from ipt.priors.kernels import without_pedestal
-from ipt.priors.precision import check_range, checked, computing
+from ipt.priors.precision import check_range, checked, computing, rounded
 from ipt.priors.refined import RefinedConfig, RefinedDenoiser
 from ipt.priors.tiled import TiledPrior, continued
 from ipt.priors.unet import UNetConfig
@@ -87,6 +87,7 @@ class NetworkPrior(Prior):
             self.precision = checked(precision, self.device)
             self.denoiser = denoiser.eval().requires_grad_(False).to(self.device)
             self.denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            rounded(self.denoiser, self.precision, self.device)
             levels = sorted((float(k), float(v)) for k, v in config.get("validation", {}).items())
             self.scale, self.offset = float(config.get("scale", 0.5)), float(config.get("offset", 0.5))
             self.sizes = tuple(sorted(int(side) for side in config.get("sizes") or ()))
@@ -152,9 +153,9 @@ class NetworkPrior(Prior):
         return self._local and not self.sizes and self.kind != "kernel"
 
     def _called(self, noisy: Tensor, sigma: float) -> tuple[Tensor, Tensor | None]:
-        weight = next(self.denoiser.parameters())
-        inputs = noisy.to(weight.dtype, memory_format=torch.channels_last)
-        level = torch.full((len(noisy),), sigma, dtype=weight.dtype, device=noisy.device)
+        dtype = torch.promote_types(next(self.denoiser.parameters()).dtype, torch.float32)
+        inputs = noisy.to(dtype, memory_format=torch.channels_last)
+        level = torch.full((len(noisy),), sigma, dtype=dtype, device=noisy.device)
         with computing(self.precision, noisy.device):
             if isinstance(self.denoiser, VPDenoiser):
                 found, interpolation = self.denoiser.estimate(inputs, level)

@@ -1,7 +1,7 @@
 """What arithmetic a network computes in: the names that users give, and torch's types behind them.
 
-A network's weights and all that surrounds it stay in float32: its input is scaled to about one there, and its output
-is combined with the noisy variable there. So a large or a small noise level leaves the range of no half-precision type,
+All that surrounds a network's layers stays in float32: its input is scaled to about one there, and its output is
+combined with the noisy variable there. So a large or a small noise level leaves the range of no half-precision type,
 and a noise level's own digits are never rounded.
 """
 
@@ -14,7 +14,7 @@ from ipt.core.errors import IptError
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
 AUTO = "auto"
 """bf16 where a device computes in it natively, else fp32."""
@@ -51,6 +51,17 @@ def computing(precision: str, device: torch.device) -> AbstractContextManager[No
 
     half = getattr(torch, _TYPES[checked(precision, device)])
     return torch.autocast(device.type, half if half != torch.float32 else torch.bfloat16, half != torch.float32)
+
+
+def rounded(network: nn.Module, precision: str, device: torch.device) -> None:
+    """Have layers keep their weights in the type that they compute in, in place: else each call rounds them to it."""
+    import torch
+    from torch import nn
+
+    kind = checked(precision, device)
+    for layer in network.modules():
+        if kind != "fp32" and isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear):
+            layer.to(getattr(torch, _TYPES[kind]))
 
 
 def check_range(found: Tensor, noisy: Tensor, precision: str, name: str) -> None:

@@ -29,7 +29,7 @@ from ipt.linalg.random import Noise, image_seed
 from ipt.linalg.resampling import doubled, halved
 from ipt.sampling.initial import Initializable
 from ipt.sampling.refining import Refining
-from ipt.sampling.schedules import Tail
+from ipt.sampling.schedules import Tail, cascade
 
 LIKELIHOOD_LEVEL = 0.1
 """Noise level, normalized, at which images are told apart by how likely they are."""
@@ -95,10 +95,10 @@ class Multiscale:
         rule, schedule = ability(self.solver.rule, CoarseToFine), self.solver.schedule or self.solver.rule.schedule()
         refining = ability(self.solver.rule, Refining)
         refined = self.solver.rule if refining is None else refining.refined()
-        for doubling, level in enumerate(levels):
-            start, solver = rule.restart(doubling) if rule is not None and doubling else None, level.solver
-            if start is not None:
-                solver = replace(solver, rule=refined, schedule=Tail(schedule, start))
+        starts = [rule.restart(doubling) if rule is not None and doubling else None for doubling in range(len(levels))]
+        for doubling, own in enumerate(cascade(schedule, starts)):
+            level = levels[doubling]
+            solver = replace(level.solver, rule=self.solver.rule if starts[doubling] is None else refined, schedule=own)
             draws = max(1, self.draws >> doubling) if doubling + 1 < len(levels) else 1
             levels[doubling] = replace(level, solver=solver, problem=level.problem.repeated(draws), draws=draws)
         return tuple(levels) if len(levels) > 1 else (self._initialized(levels[0]),)

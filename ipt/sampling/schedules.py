@@ -6,12 +6,17 @@ A variance-preserving process x_vp = sqrt(abar) z has sigma = sqrt((1 - abar) / 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from ipt.core.sampling import Schedule
+
+_LEFT = 0.1
+"""Of the noise level that a larger picture begins with: the smaller one ends there (docs/method.md, Constants)."""
 
 
 @dataclass(frozen=True)
@@ -89,18 +94,37 @@ class Tail(Schedule):
         start: a noise level.
         most: steps at most, evenly chosen, the first and the last among them; None: all.
         finer: what the last level above 0 is divided by, and those between it and the first by ever less.
+        end: a noise level; lower ones are left out, but for the first and the 0 at the end.
     """
 
     schedule: Schedule
     start: float
     most: int | None = None
     finer: float = 1.0
+    end: float = 0.0
 
     def sigmas(self) -> Tensor:
         levels = self.schedule.sigmas()
         levels = levels[min(int((levels > self.start).sum()), len(levels) - 2) :]
+        levels = levels[[*range(max(1, int((levels[:-1] >= self.end).sum()))), len(levels) - 1]]
         steps = len(levels) - 1
         if self.most is not None and steps > self.most:
             levels = levels[[*torch.linspace(0, steps - 1, self.most).round().long().tolist(), steps]]
         levels[:-1] /= self.finer ** torch.linspace(0, 1, len(levels) - 1, dtype=levels.dtype)
         return levels
+
+
+def cascade(schedule: Schedule, starts: Sequence[float | None]) -> list[Schedule]:
+    """A schedule's parts for pictures of several sizes, each of which begins with what the one before came to.
+
+    What is far below the noise that the next size begins with is not solved for.
+
+    Args:
+        schedule: the whole.
+        starts: the level that each size begins at, from the smallest picture up; None: the first of all.
+    """
+    found = []
+    for start, following in pairwise([*starts, None]):
+        end = 0.0 if following is None else _LEFT * following
+        found.append(Tail(schedule, math.inf if start is None else start, end=end) if start or end else schedule)
+    return found

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ipt.core.errors import IptError
-from ipt.priors.precision import PRECISIONS, check_range, checked, computing
+from ipt.priors.precision import PRECISIONS, check_range, checked, computing, rounded
 
 CPU = torch.device("cpu")
 
@@ -16,6 +16,17 @@ def test_layers_compute_in_it(name, kind):
     with computing(name, CPU):
         found = torch.nn.functional.linear(torch.ones(2, 3), torch.ones(4, 3))
     assert found.dtype == kind
+
+
+@pytest.mark.parametrize(("name", "kind"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_layers_have_their_weights_in_it_and_find_the_same(name, kind):
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.GroupNorm(2, 4))
+    images = torch.rand(2, 3, 8, 8)
+    with torch.no_grad(), computing("bf16", CPU):
+        expected = network(images)
+        rounded(network, name, CPU)
+        assert torch.equal(network(images), expected)
+    assert network[0].weight.dtype == network[0].bias.dtype == kind and network[1].weight.dtype == torch.float32
 
 
 def test_a_name_that_is_none_is_refused():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.sampling.schedules import VP, Karras, Tail
+from ipt.sampling.schedules import VP, Karras, Tail, cascade
 
 
 def _abar(schedule):
@@ -100,3 +100,20 @@ def test_a_finer_tail_begins_alike_and_ends_lower():
     assert finer[0] == usual[0] and finer[-1] == 0 and finer[-2] == pytest.approx(0.03 / 4)
     shares = [a / b for a, b in zip(finer[:-1], usual[:-1], strict=True)]
     assert shares == sorted(shares, reverse=True) and len(finer) == len(usual)
+
+
+def test_a_tail_may_end_earlier():
+    whole = Tail(Karras(60, 10.0, 0.03), 0.5).sigmas().tolist()
+    early = Tail(Karras(60, 10.0, 0.03), 0.5, end=0.1).sigmas().tolist()
+    assert early == [*(level for level in whole if level >= 0.1), 0] and 0.1 <= early[-2] < 0.11
+    assert Tail(Karras(60, 10.0, 0.03), 0.5, end=2.0).sigmas().tolist() == [whole[0], 0]
+
+
+def test_smaller_pictures_end_at_a_tenth_of_the_noise_that_follows():
+    schedule = Karras(60, 10.0, 0.03)
+    whole = schedule.sigmas().tolist()
+    smallest, middle, last = (part.sigmas().tolist() for part in cascade(schedule, [None, 1.0, 0.5]))
+    assert smallest == [*(level for level in whole if level >= 0.1), 0]
+    assert middle == [*(level for level in whole if 0.05 <= level <= 1), 0]
+    assert last == [level for level in whole if level <= 0.5]
+    assert cascade(schedule, [None]) == [schedule]
