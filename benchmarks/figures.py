@@ -267,8 +267,22 @@ def solve_time() -> dict[str, str]:
     return {"seconds": f"{now:.0f}", "of before": short(now / before, 2)}
 
 
+def faces_samples() -> dict[str, str]:
+    """Of unguided samples by `faces`."""
+    found = result("faces_samples")
+    return {
+        "samples": f"{found['samples']:,}",
+        "reference": f"{found['reference']:,}",
+        "fid": f"{found['fid']:.1f}",
+        "of real pictures": f"{found['fid_of_real_pictures']:.1f}",
+        "nearest": short(found["nearest_rms_median"]["samples"], 3),
+        "nearest held out": short(found["nearest_rms_median"]["held_out"], 3),
+    }
+
+
 GROUPS: dict[str, Callable[[], dict[str, str]]] = {
     "natural": natural,
+    "faces samples": faces_samples,
     "solve time": solve_time,
     "blind faces": blind_faces,
     "known kernel": known_kernel,
