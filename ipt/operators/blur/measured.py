@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -66,16 +66,6 @@ class Measured:
         # A small frame, and a mask of many holes, are all edge: what is furthest from it counts in full.
         near = near / near.amax((-2, -1), keepdim=True).clamp(min=1e-6)
         return (2 * near - 1).clamp(0, 1).sqrt()
-
-    @cached_property
-    def binary(self) -> bool:
-        """Whether what was measured counts alike."""
-        return self.mask is None or bool(((self.mask == 0) | (self.mask == 1)).all())
-
-    @cached_property
-    def elsewhere(self) -> Tensor:
-        """1 where nothing was measured, 0 where something was, (B, 1, P, Q)."""
-        return torch.zeros_like(self.values[:, :1]) if self.mask is None else (self.mask == 0).to(self.mask)
 
     @property
     def count(self) -> Tensor | float:

@@ -36,7 +36,7 @@ from ipt.operators.blur.evidence import assessments, compared, evidence
 from ipt.operators.blur.locality import LEAST, locality
 from ipt.operators.blur.measured import SINGLE_KERNEL, Measured, arithmetic
 from ipt.operators.blur.padded_frame import PaddedFrame
-from ipt.operators.blur.steps import continuable, innovation, solve_image, solve_kernel
+from ipt.operators.blur.steps import solve_image, solve_kernel
 from ipt.sampling.comparable import Comparable
 
 KERNEL_NOISE_RATIO = 0.3
@@ -250,13 +250,8 @@ class Blur(
         if without_whole_pixels(observation):
             return None
         padded = self.padded(image.mean, parameters["kernel"])
-        measured, known = Measured.on(padded, observation, arithmetic(image)), None
-        if "kernel" in beliefs:
-            of_kernel = Measured.on(padded, observation, arithmetic(image, SINGLE_KERNEL))
-            known = innovation(padded, of_kernel, image, beliefs["kernel"])
-            if continuable(padded, of_kernel):
-                measured = Measured.on(padded, observation, image.mean.dtype)
-        return solve_image(padded, measured, image, parameters["kernel"], known)
+        measured = Measured.on(padded, observation, arithmetic(image))
+        return solve_image(padded, measured, image, parameters["kernel"], beliefs.get("kernel"))
 
     def parameter_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Belief], known: Mapping[str, Tensor]

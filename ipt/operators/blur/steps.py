@@ -11,11 +11,6 @@ M is the frame, and within it the mask of what was measured; what lies outside M
 M both systems are diagonal in the Fourier basis (the kernel's but for its window). That solution is the preconditioner
 of the conjugate gradients that solve them with M.
 
-Where the kernel is unknown the image step's noise is far from white, and M is 0 or 1 nearly always. Then what the mean
-leaves unexplained is a stationary field of which a part was seen. It is continued over the grid (`continued`), and the
-image is found from all of it in the Fourier basis: fewer transforms an iteration, fewer iterations, and well
-conditioned at every level.
-
 E, V and V': `ipt.operators.blur.uncertainty`. Where the measurement is further from what the beliefs predict than all
 this noise explains, the picture is not so usual, or the kernel wrong: all of the noise is taken to be as much larger
 (`misfit_inflation`).
@@ -24,7 +19,6 @@ this noise explains, the picture is not so usual, or the kernel wrong: all of th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
@@ -50,10 +44,7 @@ _MASKED_KERNEL_ITERATIONS = 3
 """Each with `_INNER_ITERATIONS` of the system without mask."""
 _INNER_ITERATIONS = 4
 _IMAGE_ITERATIONS = (8, 64)
-"""At most, with an unknown kernel and with a known one, which is worth solving for exactly once the image was seen; the
-first only where the residual is no stationary field."""
-_CONTINUING_ITERATIONS = 3
-"""For what was not measured, with an unknown kernel."""
+"""At most, with an unknown kernel and with a known one, which is worth solving for exactly once the image was seen."""
 _TOLERANCE = 0.0002
 """Residual of the image step's system, as a share of what it was, at which it is solved."""
 _ENOUGH = 0.02
@@ -74,14 +65,6 @@ def solve_kernel(padded: PaddedFrame, measured: Measured, image: Belief, belief:
     """
     solved = least_squares_kernel(padded, _innovation(padded, measured, image, belief))
     return peaked(recentred(sparse_kernel(solved, image.sigma))).to(belief.mean)
-
-
-def innovation(padded: PaddedFrame, measured: Measured, image: Belief, belief: Belief) -> Innovation:
-    """For the image step; that of the kernel step before it, if it had the same beliefs. Arguments as of that."""
-    # There the noise to draw with plays no part.
-    found = _innovation(padded, measured, replace(image, white=None), belief)
-    _innovation.cache_clear()
-    return found
 
 
 @lru_cache(maxsize=1)
@@ -113,10 +96,10 @@ def least_squares_kernel(padded: PaddedFrame, known: Innovation) -> Tensor:
         right = explained(known.weight * torch.fft.rfft2(unexplained))
         change = conjugate_gradients(whole, right, None, _KERNEL_ITERATIONS, inverse)
     else:
-        pulled, filtered = padded.within(pull.expand_as(power), sides), padded.repeated_filter(known.weight)
+        pulled = padded.within(pull.expand_as(power), sides)
 
         def weighed(residual: Tensor) -> Tensor:
-            return explained(torch.fft.rfft2(measured.only(filtered(residual))))
+            return explained(torch.fft.rfft2(measured.only(padded.filtered(residual, known.weight))))
 
         def apply(change: Tensor) -> Tensor:
             transfer = padded.transfer(change).repeat_interleave(frames, 0)
@@ -142,7 +125,7 @@ def peaked(kernel: Tensor) -> Tensor:
 
 
 def solve_image(
-    padded: PaddedFrame, measured: Measured, belief: Belief, kernel: Tensor, known: Innovation | None
+    padded: PaddedFrame, measured: Measured, belief: Belief, kernel: Tensor, kernel_belief: Belief | None
 ) -> Tensor:
     """The image (B, C, H, W) given a valid kernel: minimiser of ||M (y - k * x)||^2 / noise + ||x - mean||^2 / E.
 
@@ -151,27 +134,22 @@ def solve_image(
         measured: the measurement on it.
         belief: what is believed of the image.
         kernel: non-negative, sum 1, (B, 1, h, w).
-        known: of this belief and that of the kernel before the kernel step; None if the kernel is known.
+        kernel_belief: what was believed of it before the kernel step; None if it is known.
     """
     mean = to_luma_chroma(belief.mean.to(measured.values))
     error = error_spectrum(padded, belief, mean)
     transfer = padded.transfer(kernel.to(mean))
-    if known is None:
-        picture = torch.fft.rfft2(padded.extend(mean))
+    picture = torch.fft.rfft2(padded.extend(mean))
+    if kernel_belief is None:
         noise = lowered_noise(padded, measured, padded.inverse(picture * transfer), error * squared(transfer))
     else:
-        picture = known.picture.to(transfer)
+        # The kernel step's belief was the same, without the noise to draw with.
+        known = _innovation(padded, measured, replace(belief, white=None), kernel_belief)
+        _innovation.cache_clear()
         power = squared(picture) / math.prod(padded.size) + error
-        noise = measured.noise_variance + power * LOCKED * known.remaining(padded).to(mean)
-    unexplained = measured.only(measured.values - padded.inverse(picture * transfer))
-    if known is not None and continuable(padded, measured):
-        total = noise + error * squared(transfer)
-        share = error / total
-        change = transfer.conj() * share * continued(padded, measured, unexplained, total)
-        if belief.white is not None:
-            change += torch.fft.rfft2(belief.white.to(mean)) * (share * noise).sqrt()
-        return (belief.mean + from_luma_chroma(padded.inverse(change))).to(belief.mean)
+        noise = measured.noise_variance + power * LOCKED * known.remaining(padded)
     gain = 1 / (squared(transfer) / noise + 1 / error)
+    unexplained = measured.only(measured.values - padded.inverse(picture * transfer))
     if measured.mask is None:
         change = padded.filtered(unexplained, transfer.conj() / noise * gain)
         return _moved(padded, belief, change, gain)
@@ -184,8 +162,8 @@ def solve_image(
         )
         return found
 
-    iterations = _IMAGE_ITERATIONS[known is None and math.isfinite(belief.sigma)]
-    tolerance = _TOLERANCE if known is None or belief.sigma > SINGLE else _ENOUGH
+    iterations = _IMAGE_ITERATIONS[kernel_belief is None and math.isfinite(belief.sigma)]
+    tolerance = _TOLERANCE if kernel_belief is None or belief.sigma > SINGLE else _ENOUGH
     if padded.size == padded.image:
         # Image and grid are one, so all but the mask is a product of spectra.
         scale = padded.columns(mean).sqrt()
@@ -209,40 +187,6 @@ def solve_image(
     right = padded.fold(padded.inverse(weighed(unexplained) * transfer.conj()))
     change = conjugate_gradients(apply_extended, right, None, iterations, precondition, tolerance)
     return _moved(padded, belief, change, gain)
-
-
-def continuable(padded: PaddedFrame, measured: Measured) -> bool:
-    """Whether the measurement is that of a stationary field: image and grid are one, and pixels count alike or not."""
-    return padded.size == padded.image and measured.mask is not None and measured.binary
-
-
-def continued(padded: PaddedFrame, measured: Measured, values: Tensor, power: Tensor) -> Tensor:
-    """The spectrum of a stationary Gaussian field on the grid, as it most likely is given where it was measured.
-
-    With the covariance C the most likely values elsewhere are u, (C^-1)_uu u = -(C^-1)_um values, solved for by
-    conjugate gradients that C_uu preconditions; a channel at a time.
-
-    Args:
-        padded: the grid.
-        measured: where the field was.
-        values: of the field there, 0 elsewhere, (B, C, P, Q).
-        power: the field's variance a frequency, (B, C, P, Q // 2 + 1).
-
-    References:
-        Rasmussen, Williams, "Gaussian Processes for Machine Learning", 2006, appendix A.2.
-    """
-    elsewhere, inverse = measured.elsewhere, 1 / power
-
-    def within(gain: Tensor) -> Callable[[Tensor], Tensor]:
-        apply = padded.repeated_filter(gain)
-        # As a batch of channels, each of which has scalars of its own.
-        return lambda one: apply(one.view(values.shape)).mul_(elsewhere).flatten(0, 1)
-
-    spectrum = torch.fft.rfft2(values)
-    right = -(elsewhere * padded.inverse(spectrum * inverse)).flatten(0, 1)
-    found = conjugate_gradients(within(inverse), right, None, _CONTINUING_ITERATIONS, within(power))
-    whole: Tensor = spectrum + torch.fft.rfft2(found.view(values.shape))
-    return whole
 
 
 def _moved(padded: PaddedFrame, belief: Belief, change: Tensor, variance: Tensor) -> Tensor:

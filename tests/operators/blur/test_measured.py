@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -50,16 +48,6 @@ def test_a_pixel_counts_where_all_of_its_channels_were_measured():
     found = Measured.on(padded, observed(mask=mask), torch.float64)
     assert (1 - found.mask).nonzero().tolist() == [[0, 0, 3, 4], [1, 0, 3, 4]]
     assert found.values[..., 3, 4].abs().max() == 0 and found.values[..., 3, 5].abs().min() > 0
-
-
-def test_pixels_count_alike_or_not():
-    padded, mask = PaddedFrame.around((20, 24), (5, 5), "circular"), torch.ones(2, 1, 20, 24)
-    whole = Measured.on(padded, observed(), torch.float64)
-    assert whole.binary and whole.elsewhere.shape == (2, 1, 20, 24) and whole.elsewhere.max() == 0
-    mask[:, :, 3, 4] = 0
-    holed = Measured.on(padded, observed(mask=mask), torch.float64)
-    assert holed.binary and holed.elsewhere.nonzero().tolist() == [[0, 0, 3, 4], [1, 0, 3, 4]]
-    assert not replace(holed, mask=0.5 * holed.mask).binary
 
 
 def test_a_mask_that_is_all_edge_still_counts_somewhere():

@@ -15,7 +15,6 @@ from ipt.linalg.covariances import Isotropic
 from ipt.operators.blur import BORDERS, Blur
 from ipt.operators.blur import steps as blur_steps
 from ipt.operators.blur.kernels import MotionKernels
-from ipt.operators.blur.measured import Measured
 from ipt.solve.metrics import kernel_mnc, psnr
 
 NOISE = 0.01
@@ -107,7 +106,6 @@ def test_single_precision_suffices(border, monkeypatch):
     early = _steps(border, *_each(lambda value: value.float(), *problem)), _steps(border, *problem)
     # Iterations that end early enlarge rounding: it is what they come to that is compared, and how near they are.
     monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", (400, 400))
-    monkeypatch.setattr(blur_steps, "_CONTINUING_ITERATIONS", 400)
     monkeypatch.setattr(blur_steps, "_TOLERANCE", 0.0)
     monkeypatch.setattr(blur_steps, "_ENOUGH", 0.0)
     exact = _steps(border, *problem)
@@ -242,18 +240,6 @@ def test_a_pixel_of_which_a_channel_is_missing_is_left_out(border):
         whole[:, 0, row, 2:9] = 0
     for one, found in zip(_steps(border, *problem, whole), _steps(border, *problem, each), strict=True):
         assert torch.equal(found, one)
-
-
-@pytest.mark.parametrize("border", BORDERS)
-def test_where_pixels_count_by_weights_or_the_border_is_a_rule_it_is_no_stationary_field(border):
-    operator, mask = Blur(3, border), torch.ones(1, 1, 12, 12, dtype=torch.float64)
-    padded = operator.padded(_random(1, 1, *operator.image_shape((1, 12, 12))[1:]), _kernels(1, (3, 3)))
-    mask[..., 3, 4] = 0
-    for weight in (1.0, 0.5):
-        observation = Observation(_random(1, 1, 12, 12), _ones(1, NOISE), weight * mask)
-        measured = Measured.on(padded, observation, torch.float64)
-        expected = border in ("circular", "unknown") and weight == 1
-        assert blur_steps.continuable(padded, measured) == expected
 
 
 @pytest.mark.parametrize("left", [0.5, 0.25, 0.03])

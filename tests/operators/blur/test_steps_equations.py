@@ -164,13 +164,6 @@ class World:
         inside = (self.inside if inside is None else inside).flatten()
         return inside[:, None] * _circulant(1 / noise) * inside
 
-    def likely(self, noise):
-        """The weight of a residual by the covariance that such noise has where something was measured."""
-        places = self.inside.flatten().nonzero()[:, 0]
-        weight = torch.zeros(self.inside.numel(), self.inside.numel(), dtype=torch.float64)
-        weight[places[:, None], places] = torch.linalg.inv(_circulant(noise)[places[:, None], places])
-        return weight
-
     def discounted(self, prior, weight):
         """M, less where much of the kernel sees what was not measured: the usual picture changes over its radius."""
         rows, columns = self.operator.frame((1, *self.image))
@@ -236,14 +229,14 @@ def _lowered(world, measured, mean, kernel, error):
     return noise
 
 
-def _solved(world, measured, mean, kernel, noise, error, weigh=None):
+def _solved(world, measured, mean, kernel, noise, error):
     """The minimiser of ||M (y - k * x)||^2 / noise + ||x - mean||^2 / error, (C, H, W), and the objective of a change
-    (C, H, W) of the mean beyond its least value. weigh: from the noise to the weight of a residual, default `seen`."""
+    (C, H, W) of the mean beyond its least value."""
     blur = _circulant(world.transfer(kernel)) @ world.extend
     rest = world.on_grid(measured).flatten(1) - world.extended(mean).flatten(1) @ _circulant(world.transfer(kernel)).T
     basis, changes, normals = _basis(len(mean)), [], []
     for index in range(len(mean)):
-        seen = (weigh or world.seen)(noise[index])
+        seen = world.seen(noise[index])
         normals.append(blur.T @ seen @ blur + world.extend.T @ _circulant(1 / error[index]) @ world.extend)
         changes.append(torch.linalg.solve(normals[-1], blur.T @ seen @ rest[index]))
     change = torch.einsum("ji,jhw->ihw", basis, torch.stack(changes).reshape(mean.shape))
@@ -447,11 +440,8 @@ def test_the_image_step_counts_what_is_uncertain_in_the_kernel_as_noise(
     remaining = entries / (smooth + entries / variance)
     error = _error(channels, world.size, 0.3)
     noise = NOISE**2 + (picture.abs() ** 2 / picture[0].numel() + error) * 10.0 * remaining
-    # Where image and grid are one the image is the mean of a stationary field, given what was measured.
-    weigh = world.seen if world.size != world.image else world.likely
-    expected, _ = _solved(world, measured[0], belief.mean[0], kernel[0, 0], noise, error, weigh)
+    expected, _ = _solved(world, measured[0], belief.mean[0], kernel[0, 0], noise, error)
     monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", (150, 150))
-    monkeypatch.setattr(blur_steps, "_CONTINUING_ITERATIONS", 150)
     monkeypatch.setattr(blur_steps, "_TOLERANCE", 0.0)
     monkeypatch.setattr(blur_steps, "_ENOUGH", 0.0)
     observation = observed(measured, _ones(1, NOISE**2), world.mask)
@@ -491,19 +481,3 @@ def test_what_the_beliefs_do_not_explain_counts_as_noise(border, rectangles):
     assert inflation(0.0) == 1 and inflation(0.5) == 1
     assert inflation(10.0) == pytest.approx(100 * max(inflation(1.0), 1 / USUAL), rel=1)
     assert inflation(20.0) == pytest.approx(4 * inflation(10.0), rel=0.05)
-
-
-def test_a_field_goes_on_as_a_gaussian_given_what_was_seen_of_it(monkeypatch):
-    """Mean of the conditional distribution, by the dense covariance of each channel."""
-    monkeypatch.setattr(blur_steps, "_CONTINUING_ITERATIONS", 100)
-    padded, mask = Blur(3, "circular").padded(_random(1, 1, 9, 8), _kernels(1, (3, 3))), _holes((9, 8))
-    power = torch.stack([_error(3, (9, 8), 0.3), 0.01 + _error(3, (9, 8), math.inf)])
-    values = mask * _normal(2, 3, 9, 8)
-    measured = Measured(values, mask.expand(2, -1, -1, -1), _ones(2, 1e-4))
-    assert blur_steps.continuable(padded, measured)
-    found = padded.inverse(blur_steps.continued(padded, measured, values, power[..., :5]))
-    seen = mask.flatten().nonzero()[:, 0]
-    for one, level, value in zip(found.flatten(0, 1), power.flatten(0, 1), values.flatten(0, 1), strict=True):
-        covariance = _circulant(level)
-        expected = covariance[:, seen] @ torch.linalg.solve(covariance[seen[:, None], seen], value.flatten()[seen])
-        torch.testing.assert_close(one.flatten(), expected, rtol=0, atol=1e-6)

@@ -13,7 +13,6 @@ from ipt.core.solver import Solver
 from ipt.linalg import parts
 from ipt.linalg.covariances import Isotropic
 from ipt.operators.blur import Blur
-from ipt.operators.blur import operator as blur_operator
 from ipt.operators.blur import steps as blur_steps
 from ipt.operators.blur.uncertainty import error_spectrum
 from ipt.operators.frames import Frames
@@ -59,8 +58,8 @@ def constant(value: float, batch: int) -> torch.Tensor:
 @pytest.mark.parametrize("holes", [False, True])
 @pytest.mark.parametrize("sure", [False, True])
 def test_without_a_tilt_the_image_step_is_that_of_blur(border, holes, sure, monkeypatch):
-    """Both solve the same system, which blur's does in one step where nothing lacks, if it does not continue what was
-    measured instead. There is more noise than is said, so that blur's takes none of it away."""
+    """Both solve the same system, which blur's does in one step where nothing lacks. There is more noise than is said,
+    so that blur's takes none of it away."""
     blur = Blur(5, border)
     shape = blur.image_shape((3, 24, 24))
     picture, mean = smooth(2, *shape, seed=1) / 4 + 0.5, torch.full((2, *shape), 0.5, dtype=torch.float64)
@@ -69,8 +68,6 @@ def test_without_a_tilt_the_image_step_is_that_of_blur(border, holes, sure, monk
     seen = Observation(measured, constant(0.01, 2), mask)
     belief, flat = gaussian(mean, constant(0.01, 2), 0.2), torch.zeros(2, 2, *shape[1:], dtype=torch.float64)
     beliefs = {} if sure else {"kernel": gaussian(kernel(2), constant(0.01, 2), 0.1)}
-    for module in (blur_steps, blur_operator):
-        monkeypatch.setattr(module, "continuable", lambda padded, measured: False)
     monkeypatch.setattr(blur_steps, "_IMAGE_ITERATIONS", (100, 100))
     monkeypatch.setattr(blur_steps, "_TOLERANCE", 0.0)
     monkeypatch.setattr(blur_steps, "_ENOUGH", 0.0)
