@@ -44,9 +44,26 @@ def wiener_error(frequency: Tensor, channels: int, level: float) -> Tensor:
         channels: of the picture.
         level: of the noise through which it was seen; infinite: it was not.
     """
+    return _behind(_spectrum(frequency, channels), level)
+
+
+def picture_error(size: tuple[int, int], channels: int, level: float, like: Tensor) -> Tensor:
+    """`wiener_error` at the frequencies of pictures of a size, (C, H, W // 2 + 1). Not to be changed."""
+    return _behind(_picture_spectrum(size, channels, like.dtype, like.device), level)
+
+
+@lru_cache(maxsize=8)
+def _picture_spectrum(size: tuple[int, int], channels: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return _spectrum(_frequencies(size, dtype, device), channels)
+
+
+def _spectrum(frequency: Tensor, channels: int) -> Tensor:
     amplitude, exponent = SPECTRUM
     shares = [LUMINANCE] + [CHROMINANCE] * (channels - 1) if channels > 1 else [1.0]
-    spectrum = amplitude * frequency**-exponent * frequency.new_tensor(shares)[:, None, None]
+    return amplitude * frequency**-exponent * frequency.new_tensor(shares)[:, None, None]
+
+
+def _behind(spectrum: Tensor, level: float) -> Tensor:
     return spectrum if math.isinf(level) else spectrum * level**2 / (spectrum + level**2)
 
 

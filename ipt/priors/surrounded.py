@@ -27,7 +27,7 @@ from ipt.core.operator import ParametricOperator
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.conjugate_gradients import conjugate_gradients
 from ipt.linalg.normalization import Normalization
-from ipt.linalg.spectra import SpectralCovariance, frequencies, from_luma_chroma, to_luma_chroma, wiener_error
+from ipt.linalg.spectra import SpectralCovariance, from_luma_chroma, picture_error, to_luma_chroma
 from ipt.priors.grey import Grey
 from ipt.priors.network import NetworkPrior
 
@@ -129,7 +129,7 @@ def _takes_any_size(prior: Prior) -> bool:
 def _smoothed(image: Tensor, sigma: float, scale: float) -> Tensor:
     """The Wiener filter's estimate of an image (B, C, H, W), normalized, seen through noise."""
     size = (image.shape[-2], image.shape[-1])
-    spectrum = wiener_error(frequencies(size, image), image.shape[1], float("inf")) / scale**2
+    spectrum = picture_error(size, image.shape[1], float("inf"), image) / scale**2
     gain = spectrum / (spectrum + sigma**2)
     return from_luma_chroma(torch.fft.irfft2(torch.fft.rfft2(to_luma_chroma(image)) * gain, s=size))
 
@@ -139,7 +139,7 @@ def _surroundings(
 ) -> Tensor:
     """The estimate of the whole image (B, C, H, W), normalized; variance: of the error of `inside`, (B, 1, 1, 1)."""
     size = (noisy.shape[-2], noisy.shape[-1])
-    spectrum = wiener_error(frequencies(size, noisy), noisy.shape[1], float("inf")) / scale**2
+    spectrum = picture_error(size, noisy.shape[1], float("inf"), noisy) / scale**2
     weight = torch.full_like(noisy[:, :1], 1 / sigma**2)
     weight[window] = 1 / variance
     seen = noisy.clone()

@@ -7,7 +7,15 @@ import math
 import pytest
 import torch
 
-from ipt.linalg.spectra import SpectralCovariance, basis, frequencies, from_luma_chroma, to_luma_chroma, wiener_error
+from ipt.linalg.spectra import (
+    SpectralCovariance,
+    basis,
+    frequencies,
+    from_luma_chroma,
+    picture_error,
+    to_luma_chroma,
+    wiener_error,
+)
 
 
 def normal(*shape, seed=0):
@@ -32,6 +40,9 @@ def test_what_is_left_is_wiener_s_error():
     torch.testing.assert_close(wiener_error(frequency, 3, 0.2), 1 / (1 / unseen + 1 / 0.04))
     # It falls with frequency, and luminance has most of it.
     assert (unseen[0, 1, 0] > 4 * unseen[0, 2, 0]) and (unseen[0] > 7 * unseen[1]).all()
+    for level in (0.2, math.inf):
+        whole = picture_error((24, 30), 3, level, frequency)
+        torch.testing.assert_close(whole, wiener_error(frequencies((24, 30), frequency), 3, level))
     assert torch.equal(unseen[1], unseen[2]) and len(wiener_error(frequency, 1, 1.0)) == 1
 
 

@@ -96,10 +96,10 @@ def least_squares_kernel(padded: PaddedFrame, known: Innovation) -> Tensor:
         right = explained(known.weight * torch.fft.rfft2(unexplained))
         change = conjugate_gradients(whole, right, None, _KERNEL_ITERATIONS, inverse)
     else:
-        pulled = padded.within(pull.expand_as(power), sides)
+        pulled, filtered = padded.within(pull.expand_as(power), sides), padded.repeated_filter(known.weight)
 
         def weighed(residual: Tensor) -> Tensor:
-            return explained(torch.fft.rfft2(measured.only(padded.filtered(residual, known.weight))))
+            return explained(torch.fft.rfft2(measured.only(filtered(residual))))
 
         def apply(change: Tensor) -> Tensor:
             transfer = padded.transfer(change).repeat_interleave(frames, 0)
@@ -154,12 +154,12 @@ def solve_image(
         change = padded.filtered(unexplained, transfer.conj() / noise * gain)
         return _moved(padded, belief, change, gain)
     white, weight, pull = noise.shape[-1] == 1, 1 / noise, 1 / error
+    filtered = None if white else padded.repeated_filter(weight)
 
     def weighed(residual: Tensor) -> Tensor:
         """Spectrum of a residual on the grid over the noise, of what was measured alone."""
-        found: Tensor = torch.fft.rfft2(
-            measured.only(residual * weight if white else padded.filtered(residual, weight))
-        )
+        over = residual * weight if filtered is None else filtered(residual)
+        found: Tensor = torch.fft.rfft2(measured.only(over))
         return found
 
     iterations = _IMAGE_ITERATIONS[kernel_belief is None and math.isfinite(belief.sigma)]

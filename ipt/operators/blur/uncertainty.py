@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ipt.core.abilities import Belief
-from ipt.linalg.spectra import to_luma_chroma, wiener_error
+from ipt.linalg.spectra import picture_error, to_luma_chroma
 from ipt.operators.blur.measured import Measured, squared
 from ipt.operators.blur.padded_frame import PaddedFrame
 
@@ -158,7 +158,7 @@ def _unmeasured(padded: PaddedFrame, mask: Tensor) -> Tensor:
 def picture_change(padded: PaddedFrame, like: Tensor, distance: Tensor) -> Tensor:
     """Mean square of how much the luminance of the usual picture changes over a distance in pixels, (B, 1, 1, 1)."""
     frequency, columns = padded.frequencies(like), padded.columns(like)
-    spectrum = wiener_error(frequency, like.shape[1], math.inf)[:1]
+    spectrum = picture_error(padded.size, like.shape[1], math.inf, like)[:1]
     changed = 2 * spectrum * (1 - torch.cos(2 * math.pi * frequency * distance)) * columns
     return changed.sum((-2, -1), keepdim=True) / (columns.sum() * frequency.shape[0])
 
@@ -229,7 +229,7 @@ def misfit_inflation(
 
 def error_spectrum(padded: PaddedFrame, image: Belief, like: Tensor) -> Tensor:
     """E(f): what a denoiser leaves uncertain in the picture, variance a frequency, (1, C, P, Q // 2 + 1)."""
-    return wiener_error(padded.frequencies(like), image.mean.shape[1], image.sigma)[None]
+    return picture_error(padded.size, image.mean.shape[1], image.sigma, like)[None]
 
 
 def _smoothed(padded: PaddedFrame, power: Tensor, sides: tuple[int, ...]) -> Tensor:

@@ -130,3 +130,13 @@ def test_a_window_filtered_on_its_own_grid_is_the_window_filtered_on_the_whole(b
     spectrum = 1 / (0.1 + padded.frequencies(window))
     expected = padded.window(spectrum * padded.transfer(window), sides)
     torch.testing.assert_close(padded.within(spectrum, sides)(window), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_a_filter_that_is_kept_is_the_filter(kind):
+    padded = PaddedFrame.around((12, 15), (3, 3), "circular")
+    grids, gain = torch.rand(2, 3, 12, 15, dtype=kind), torch.rand(2, 3, 12, 8, dtype=kind)
+    apply = padded.repeated_filter(gain)
+    for grid in (grids, 2 * grids):
+        assert apply(grid).dtype == kind
+        torch.testing.assert_close(apply(grid), padded.filtered(grid, gain))
