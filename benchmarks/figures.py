@@ -164,7 +164,14 @@ def photographs() -> dict[str, str]:
     right = np.array([row["new"] > row["known"] - solved_photographs.TWICE for row in rows])
     said = np.array([row["new likely"] for row in rows])
     gain = np.mean([row["new"] - row["old"] for row in rows])
+    narrow, wide = [row for row in rows if row["side"] <= 13], [row for row in rows if row["side"] >= 25]
+    sized = {
+        f"{words}{part}": mean(some, run, 1)
+        for words, some in (("narrow", narrow), ("wide", wide))
+        for run, part in (("new", ""), ("before", " before"))
+    }
     return {
+        **sized,
         "area": _area(right, said),
         "pictures": str(len(rows)),
         "gain": short(float(gain), 1),
