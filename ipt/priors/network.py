@@ -38,7 +38,8 @@ _TILE, _OVERLAP = 1408, 256
 class NetworkPrior(Prior):
     """A denoiser module D(noisy (B, C, H, W), sigma (B,)) -> clean, with the config that describes it.
 
-    The module's parameters are frozen and it is put in evaluation; gradients with respect to `noisy` flow as usual.
+    The module's parameters are frozen, those of layers rounded to the precision, and it is put in evaluation, all in
+    place; gradients with respect to `noisy` flow as usual.
 
     By its kind: a kernel is the centre of a larger frame of a size that the network takes; the errors of images have
     the spectrum of pictures, those of kernels and fields count as independent. A local network (`UNetConfig.local`) of
