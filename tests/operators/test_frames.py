@@ -115,7 +115,8 @@ def test_a_shared_kernel_of_equal_frames_is_that_of_one_with_less_noise(monkeypa
     several = Observation(measured.repeat(1, count, 1, 1), level)
     tilts = {"tilt": torch.zeros(1, 2 * count, 32, 32, dtype=torch.float64)}
     shared = Frames(operator, count).parameter_step(several, picture, {"kernel": kernel}, tilts)["kernel"]
-    torch.testing.assert_close(shared, alone, rtol=0, atol=1e-6)
+    # In single precision, of a peak of 1, with as many roundings as there are threads: 1.3e-6 was seen.
+    torch.testing.assert_close(shared, alone, rtol=0, atol=3e-6)
     noisy = operator.parameter_step(Observation(measured, level), picture, {"kernel": kernel}, one)["kernel"]
     assert (noisy - alone).abs().max() > 1e-3
 
