@@ -180,26 +180,26 @@ def photographs() -> dict[str, str]:
     }
 
 
+def _side_by_side(runs: dict[str, str]) -> dict[str, str]:
+    """Of two runs over the same pictures, {what figures begin with: file}, the later one last."""
+    rows = {name: result(file)["rows"] for name, file in runs.items()}
+    before, now = rows.values()
+    better = sum(two["psnr_registered"] > one["psnr_registered"] for one, two in zip(before, now, strict=True))
+    found = {"pictures": str(len(now)), "better": str(better)}
+    for name, each in rows.items():
+        found[f"{name}psnr"] = mean(each, "psnr_registered", 1)
+        found[f"{name}mnc"] = mean(each, "mnc", 2)
+    return found
+
+
 def spread() -> dict[str, str]:
     """Training photographs, with the image's mean and with draws of it."""
-    mean_, drawn = (result(f"photographs_train_spread_{share}")["rows"] for share in ("0", ".3"))
-    better = sum(two["psnr_registered"] > one["psnr_registered"] for one, two in zip(mean_, drawn, strict=True))
-    found = {"pictures": str(len(drawn)), "better": str(better)}
-    for name, rows in (("mean", mean_), ("drawn", drawn)):
-        found[f"{name} psnr"] = mean(rows, "psnr_registered", 1)
-        found[f"{name} mnc"] = mean(rows, "mnc", 2)
-    return found
+    return _side_by_side({"mean ": "photographs_train_spread_0", "drawn ": "photographs_train_spread_.3"})
 
 
 def pedestal() -> dict[str, str]:
     """Training photographs, with the pedestal of estimated kernels and a smaller draw, and without."""
-    before, now = (result(f"photographs_train_pedestal{part}")["rows"] for part in ("", "_none"))
-    better = sum(two["psnr_registered"] > one["psnr_registered"] for one, two in zip(before, now, strict=True))
-    found = {"pictures": str(len(now)), "better": str(better)}
-    for name, rows in (("before ", before), ("", now)):
-        found[f"{name}psnr"] = mean(rows, "psnr_registered", 1)
-        found[f"{name}mnc"] = mean(rows, "mnc", 2)
-    return found
+    return _side_by_side({"before ": "photographs_train_pedestal", "": "photographs_train_pedestal_none"})
 
 
 def verdict_of_shake() -> dict[str, str]:

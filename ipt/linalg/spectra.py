@@ -48,7 +48,14 @@ def wiener_error(frequency: Tensor, channels: int, level: float) -> Tensor:
 
 
 def picture_error(size: tuple[int, int], channels: int, level: float, like: Tensor) -> Tensor:
-    """`wiener_error` at the frequencies of pictures of a size, (C, H, W // 2 + 1). Not to be changed."""
+    """`wiener_error` at the frequencies of pictures of a size, (C, H, W // 2 + 1). Not to be changed in place.
+
+    Args:
+        size: height and width of the picture.
+        channels: of it.
+        level: of the noise through which it was seen; infinite: it was not.
+        like: has the type and the device.
+    """
     return _behind(_picture_spectrum(size, channels, like.dtype, like.device), level)
 
 

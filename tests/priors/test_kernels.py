@@ -79,7 +79,7 @@ def test_faint_entries_go_where_the_noise_is_low(level, faint):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(("level", "most"), [(0.01, 0.001), (0.035, 0.02), (0.07, 0.06)])
 def test_a_narrow_kernel_stays_narrow_behind_little_noise(precision, level, most):
-    """Of its mass 5 to 25 % were a pedestal all over the window."""
+    """Of its mass 8 to 25 % were a pedestal all over the window."""
     prior = kernel_uncentred(precision=precision)
     chart = prior.normalization((1, 64, 64))
     narrow = GaussianKernels((1.0, 1.0), (1.0, 1.0)).sample([0], (1, 64, 64))
