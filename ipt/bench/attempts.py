@@ -168,7 +168,7 @@ class Bench:
         return BatchSizer(self.options.batch, self.options.device)
 
     def _attempt(self, task: SamplingTask, case: Case, known: Sequence[str], solution: Solution) -> Attempt:
-        operator = task.solver.operator
+        operator = solution.operator or task.solver.operator
         drawn = {IMAGE: solution.whole.cpu(), **{name: v.cpu() for name, v in solution.parameters.items()}}
         # What is not finite compares as false, too.
         if not all(bool((value.abs() < _DIVERGED).all()) for value in drawn.values()):

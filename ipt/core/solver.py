@@ -59,6 +59,7 @@ class Solution:
     sizes: Sequence[tuple[int, int, int]]  # of the image: height, width, steps, from the smallest to its own
     calls: Mapping[str, int]  # of each prior's network
     assessments: Sequence[Assessment] = ()  # one a draw, where the operator can tell; else none
+    operator: ParametricOperator | None = None  # whose parameters they are; None: the one that was given
 
 
 @dataclass(frozen=True)
@@ -138,15 +139,14 @@ class Solver:
 
     def solution(self, problem: Problem, state: State, trace: Sequence[Tensor]) -> Solution:
         """What the last state amounts to, in physical units; trace: the residuals of all states."""
-        observation = problem.observation
+        observation, operator, framed = problem.observation, problem.operator, ability(problem.operator, Framed)
         with torch.no_grad():
             image, parameters = canonical(problem, problem.physical(state.clean))
-            residual = observation.rms(observation.residual(problem.operator.forward(image, **parameters)))
+            residual = observation.rms(observation.residual(operator.forward(image, **parameters)))
             assessments = problem.assess(image, parameters, state.rivals)
-        framed = ability(problem.operator, Framed)
         shown = image if framed is None else image[(..., *framed.frame(tuple(image.shape[1:])))]
         sizes, residuals = [(shown.shape[-2], shown.shape[-1], state.total)], torch.stack(list(trace))
-        return Solution(shown, image, parameters, residual, residuals, sizes, dict(state.calls), assessments)
+        return Solution(shown, image, parameters, residual, residuals, sizes, dict(state.calls), assessments, operator)
 
     def solve(
         self,

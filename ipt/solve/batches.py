@@ -20,6 +20,7 @@ from ipt.core.solver import Solution
 from ipt.images.outcomes import Progress
 from ipt.sampling import regional
 from ipt.solve.draws import Batch, Draws, SaveState
+from ipt.solve.local import local_steps
 from ipt.solve.parts import Part, Preview
 from ipt.solve.task import SamplingTask
 from ipt.solve.tiles import SIDE, Tiling
@@ -28,6 +29,8 @@ _CPU_PIXELS = 2**15
 """Pixels of a batch on a CPU: 8 draws at 64x64, which take .6 of the time that they take one by one."""
 _GPU_PIXELS = 2**22
 """Pixels of a batch on a GPU, to begin with: 64 draws at 256x256."""
+_COST_OF_PLACES = 4
+"""Steps with one kernel that take as long as one with a kernel in each place (measured)."""
 LARGEST_BATCH = 256
 """Draws; what is chosen by the device never exceeds it."""
 
@@ -57,11 +60,15 @@ class BatchSizer:
     def halve(self, shape: tuple[int, ...], tried: int) -> None:
         """So many did not fit; call it when nothing holds their tensors any more."""
         self._halved[shape] = max(1, tried // 2)
+        size = f"{shape[-1]} x {shape[-2]} px"
+        self.tell(f"out of memory with {tried} at once at {size}; going on with {self._halved[shape]}")
+
+    def tell(self, sentence: str) -> None:
+        """Memory did not suffice: what was held is free again."""
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
         if self._note is not None:
-            size = f"{shape[-1]} x {shape[-2]} px"
-            self._note(f"out of memory with {tried} at once at {size}; going on with {self._halved[shape]}")
+            self._note(sentence)
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -94,7 +101,7 @@ def solve_tasks(
         MemoryError, RuntimeError: not even one draw fits into memory.
     """
     if not _from_known(tasks[0]):
-        draws = Draws(tasks)
+        draws = Draws(tasks, local=True)
         return draws.by_task(_solved(draws, sizer, progress, save, begun)[1])
     tiling, found, before, share = _tiling(tasks[0]), [], 0, 0.0
     previews = [Preview(task.measurement[0]) for task in tasks]
@@ -126,7 +133,8 @@ def work_of(tasks: Sequence[SamplingTask]) -> tuple[int, int]:
     """Pixels of all steps and draws, without the reserve: in the tasks' regions, and in all of their pictures."""
     first = tasks[0]
     if not _from_known(first):
-        return 0, Draws(tasks).work
+        local = _COST_OF_PLACES * local_steps(first) * sum(math.prod(task.shape[1:]) for task in tasks)
+        return 0, Draws(tasks).work + local
     steps, tiles = len(regional.schedule(first.solver).sigmas()) - 1, _tiling(first).tasks(first)
     whole = sum(math.prod(tile.shape[1:]) for tile in tiles) * steps * sum(len(task.seeds) for task in tasks)
     return 0 if first.region is None else Draws([task.of_region() for task in tasks]).work, whole
@@ -186,8 +194,11 @@ def _solved(
         stop = min(start + sizer.size(draws.shape), len(draws)) if first is None else first.stop
         try:
             batch, solution = draws.solve(start, stop, first, complete, progress, save)
+            drawn = _localized(draws, batch, solution, complete, sizer, progress)
+            if progress is not None and not (first is not None and first.state.finished):
+                progress(draws.done(batch, drawn, complete))
             complete.append(batch)
-            solutions.append(solution)
+            solutions.extend(drawn)
             if draws.tasks[0].begun:
                 _give_back_memory()
             if batch.stop == len(draws):
@@ -199,6 +210,24 @@ def _solved(
         # Only here, where the error and with it the tensors of the attempt are gone.
         sizer.halve(draws.shape, stop - start)
     return complete, solutions
+
+
+def _localized(
+    draws: Draws,
+    batch: Batch,
+    solution: Solution,
+    before: Sequence[Batch],
+    sizer: BatchSizer,
+    progress: Callable[[Progress], None] | None,
+) -> list[Solution]:
+    """The draws of a batch, gone on with where parameters have places, if memory suffices."""
+    try:
+        return draws.localized(batch, solution, before, progress)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+    sizer.tell("out of memory for a kernel in each part of a picture; it keeps one for all of it")
+    return [solution]
 
 
 def _give_back_memory() -> None:

@@ -49,7 +49,7 @@ def chosen(task: SamplingTask, solution: Solution) -> Chosen:
         draws = likely if len(task.seeds) > 1 and likely else (best,)
     own = list(draws)
     means = {name: value[own].mean(0, keepdim=True) for name, value in solution.parameters.items()}
-    whole, operator = mean_of(solution.whole, own)[None], task.solver.operator
+    whole, operator = mean_of(solution.whole, own)[None], solution.operator or task.solver.operator
     found = Chosen(draws, whole, constrained(operator, operator.parameters(tuple(whole.shape[1:])), means))
     if not assessments:
         return found

@@ -15,11 +15,15 @@ from ipt.core.solver import Solution, State
 from ipt.images.outcomes import Progress
 from ipt.plugins.faults import place
 from ipt.sampling import regional
-from ipt.sampling.comparable import beside_each_other
 from ipt.sampling.multiscale import Level, Multiscale
+from ipt.solve.joining import apart, joined
+from ipt.solve.local import local_steps, localized
 from ipt.solve.parts import in_whole
 from ipt.solve.task import SamplingTask
 from ipt.solve.verdict import LIKELY, SURE, residual_rms
+
+_BEFORE_LOCAL = 0.7
+"""Share of the work of a draw that comes before its parameters have places (measured)."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,12 @@ class Draws:
     Args:
         tasks: of one kind.
         found: for each task what was found in a region, to go on from.
+        local: whether each draw is gone on with where its operator says that parameters differ from place to place.
     """
 
-    def __init__(self, tasks: Sequence[SamplingTask], found: Sequence[Found] = ()):
+    def __init__(self, tasks: Sequence[SamplingTask], found: Sequence[Found] = (), local: bool = False):
         self.tasks, self.found = tasks, found
+        self.local_steps = local_steps(tasks[0]) if local else 0
         self.all = [(task, seed) for task in tasks for seed in task.seeds]
         self.solver, self.shape = Multiscale(tasks[0].solver), tasks[0].shape
 
@@ -116,37 +122,76 @@ class Draws:
         seeds = [seed for _, seed in self.all[start:stop]]
         # As many batches as there would be if all to come were of this one's size.
         count = len(before) + math.ceil((len(self) - start) / (stop - start))
-        done_before = batch is not None and batch.state.finished
         try:
             problem = self._problem(start, stop)
-            if not done_before:
+            if batch is None or not batch.state.finished:
                 resume = self._beginning(problem, start, stop) if batch is None else batch.state
                 for state in self.solver.steps(problem, seeds, resume):
                     batch = Batch(start, stop, state, (*(batch.trace if batch else ()), state.residual))
                     if save is not None:
                         save([*before, batch], stop == len(self) and state.finished)
-                    if progress is not None and not state.finished:
+                    if progress is not None and not (state.finished and not self.local_steps):
                         progress(self._progress(problem, batch, state.residual.cpu(), len(before), count))
         except ValueError as error:
             raise error if isinstance(error, IptError) else IptError(f"{error}{place(error)}") from error
         if batch is None:
             raise IptError("the schedule has no steps; set steps=")
-        solution = self.solver.solution(problem, batch.state, batch.trace)
-        if progress is not None and not done_before:
-            progress(self._progress(problem, batch, self._residuals(problem, solution, start), len(before), count))
-        return batch, solution
+        return batch, self.solver.solution(problem, batch.state, batch.trace)
 
-    def _residuals(self, problem: tuple[Level, ...], solution: Solution, start: int) -> Tensor:
-        """Those of which a verdict tells, of draws that are done, (B,)."""
-        observation, operator = problem[-1].problem.observation, problem[-1].problem.operator
-        with torch.no_grad():
-            residual = observation.residual(operator.forward(solution.whole, **solution.parameters))
-        found = []
-        for number, (one, (task, _)) in enumerate(zip(residual, self.all[start:], strict=False)):
-            parameters = {name: value[number] for name, value in solution.parameters.items()}
+    def localized(
+        self, batch: Batch, solution: Solution, before: Sequence[Batch], progress: Callable[[Progress], None] | None
+    ) -> list[Solution]:
+        """The draws of a batch that is complete, gone on with where its operator says so, one a solution."""
+        if not self.local_steps:
+            return [solution]
+        found, size, count = [], batch.stop - batch.start, self._count(batch, before)
+        for number, one in enumerate(apart(solution)):
+            task, seed = self.all[batch.start + number]
+            rivals = {name: value.unflatten(0, (size, -1))[number] for name, value in batch.state.rivals.items()}
+
+            def heard(step: Progress, number: int = number) -> None:
+                assert progress is not None
+                share = _BEFORE_LOCAL + (1 - _BEFORE_LOCAL) * (number + (step.share or 0)) / size
+                done = len(before) * self._steps(batch.state) + batch.state.total + step.done
+                total = count * self._steps(batch.state)
+                progress(replace(step, done=done, total=total, share=(len(before) + share) / count))
+
+            found.append(localized(task, one, seed, rivals, None if progress is None else heard))
+        return found
+
+    def _steps(self, state: State) -> int:
+        """Of a batch, at most."""
+        return state.total + self.local_steps
+
+    def done(self, batch: Batch, solutions: Sequence[Solution], before: Sequence[Batch]) -> Progress:
+        """What is told of a batch that is complete; solutions: of its draws. The residuals are those of a verdict."""
+        found, of_batch = [], self.all[batch.start : batch.stop]
+        for (task, _), one in zip(of_batch, [each for made in solutions for each in apart(made)], strict=True):
+            operator, observation = one.operator or task.solver.operator, task.observation
+            with torch.no_grad():
+                residual = observation.residual(operator.forward(one.whole, **one.parameters))[0]
+            parameters = {name: value[0] for name, value in one.parameters.items()}
             trusted = None if task.mask is None else task.mask[0]
-            found.append(residual_rms(operator, one, trusted, parameters, solution.whole.shape[1:]))
-        return torch.tensor(found)
+            rms = residual_rms(operator, residual, trusted, parameters, one.whole.shape[1:])
+            found.append(rms / float(observation.noise))
+        first, count = solutions[0], self._count(batch, before)
+        steps, parts = self._steps(batch.state), [task.part for task, _ in of_batch]
+
+        def estimate() -> dict[str, Tensor]:
+            images = in_whole(parts, torch.cat([one.image for one in solutions]))
+            return {**{name: value[0].cpu() for name, value in first.parameters.items()}, IMAGE: images[0].cpu()}
+
+        return Progress(
+            done=(len(before) + 1) * steps,
+            total=count * steps,
+            residual=math.sqrt(sum(value**2 for value in found) / len(found)),
+            share=(len(before) + 1) / count,
+            estimate=estimate,
+        )
+
+    def _count(self, batch: Batch, before: Sequence[Batch]) -> int:
+        """As many batches as there would be if all to come were of this one's size."""
+        return len(before) + 1 + math.ceil((len(self) - batch.stop) / (batch.stop - batch.start))
 
     def _progress(
         self, problem: tuple[Level, ...], batch: Batch, residual: Tensor, before: int, count: int
@@ -160,41 +205,20 @@ class Draws:
 
         noise = problem[-1].problem.observation.noise.flatten().cpu()
         return Progress(
-            done=before * state.total + state.index,
-            total=count * state.total,
+            done=before * self._steps(state) + state.index,
+            total=count * self._steps(state),
             residual=float((residual / noise).square().mean().sqrt()),
-            share=(before + self.solver.share(problem, state)) / count,
+            share=(before + (_BEFORE_LOCAL if self.local_steps else 1.0) * self.solver.share(problem, state)) / count,
             estimate=estimate,
         )
 
     def by_task(self, solutions: Sequence[Solution]) -> list[Solution]:
         """The solutions of all batches, divided anew: each task's draws, beside each other, and their calls."""
-        calls = [made.calls for made in solutions for _ in made.image]
-        images = [image for made in solutions for image in made.image.split(1)]
-        wholes = [whole for made in solutions for whole in made.whole.split(1)]
-        names = solutions[0].parameters
-        parameters = {name: torch.cat([made.parameters[name] for made in solutions]) for name in names}
-        residual = torch.cat([made.residual for made in solutions])
-        trace = torch.cat([made.trace for made in solutions], dim=1)
-        assessments = [one for made in solutions for one in made.assessments]
-        found = []
-        for task in self.tasks:
-            own = [number for number, (other, _) in enumerate(self.all) if other is task]
-            judged = [assessments[number] for number in own] if assessments else ()
-            of_own = {name: value[own] for name, value in parameters.items()}
-            found.append(
-                replace(
-                    solutions[0],
-                    image=_one([images[number] for number in own]),
-                    whole=_one([wholes[number] for number in own]),
-                    parameters=of_own,
-                    residual=residual[own],
-                    trace=trace[:, own],
-                    calls={name: sum(calls[number][name] for number in own) for name in calls[0]},
-                    assessments=beside_each_other(task.solver.operator, judged, of_own),
-                )
-            )
-        return found
+        drawn = [one for made in solutions for one in apart(made)]
+        return [
+            joined(task, [one for one, (other, _) in zip(drawn, self.all, strict=False) if other is task])
+            for task in self.tasks
+        ]
 
     def _problem(self, start: int, stop: int) -> tuple[Level, ...]:
         tasks = [task for task, _ in self.all[start:stop]]
@@ -235,8 +259,3 @@ class Draws:
             normalized = {name: value[own] for name, value in batch.state.clean.items() if name != IMAGE}
             found.append(Found(solution, draw, normalized))
         return found
-
-
-def _one(parts: Sequence[Tensor]) -> Tensor:
-    """Tensors one after the other; a single one is not copied, since a tile's is one of many."""
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))

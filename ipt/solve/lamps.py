@@ -46,7 +46,7 @@ _SLACK = 1.2
 def with_lamps(prepared: PreparedImage, solution: Solution) -> Solution:
     """The solution of `prepared.sampling` with the light of what is clipped; where it says nothing, as it is."""
     sampling, lamps = prepared.sampling, prepared.lamps
-    operator = sampling.solver.operator
+    operator = solution.operator or sampling.solver.operator
     framed = ability(operator, Framed)
     if lamps is None or sampling.mask is None or ability(operator, Linear) is None:
         return solution

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ipt.core.abilities import MeasurementSpec
 from ipt.core.errors import IptError
+from ipt.core.operator import ParametricOperator
 from ipt.core.solver import Solution
 from ipt.images.files import Picture
 from ipt.images.fit import as_it_came
@@ -20,6 +21,7 @@ from ipt.images.records import versions, weight_hashes
 from ipt.operators.frames import Frames
 from ipt.solve.choice import Chosen, chosen, mean_of
 from ipt.solve.lamps import with_lamps
+from ipt.solve.local import places
 from ipt.solve.metrics import against_truth
 from ipt.solve.options import LINEAR, MIX
 from ipt.solve.prepare import ImageTask, PreparedImage
@@ -86,7 +88,7 @@ class ImageResult:
 def image_result(prepared: PreparedImage, solution: Solution, seconds: float) -> ImageResult:
     """What the solution of `prepared.sampling` amounts to; IptError: the solve diverged."""
     task, sampling, fitted = prepared.task, prepared.sampling, prepared.fitted
-    operator = sampling.solver.operator
+    operator = solution.operator or sampling.solver.operator
     solution = with_lamps(prepared, solution)
     shown, streak = _beside_streaks(prepared, chosen(sampling, solution))
     _check_finite(shown.whole, shown.parameters)
@@ -114,7 +116,8 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         truth = prepared.reference.pixels
         unknown = {name: value.repeat(frames if name in shared else 1, 1, 1) for name, value in unknown.items()}
         metrics = against_truth(result.pixels, truth, others, unknown, task.truth.parameters, frames)
-    judged = verdict(inside / prepared.noise, prepared.noise, shown.probability, shown.doubt, share, streak)
+    differ = places(sampling.solver.operator, operator, parameters)
+    judged = verdict(inside / prepared.noise, prepared.noise, shown.probability, shown.doubt, share, streak, differ)
     record = {
         "input": task.name,
         "source": task.frames[0].source,
@@ -133,7 +136,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         "calls": dict(solution.calls),
         "solved_sizes": [list(size) for size in solution.sizes],
         "metrics": metrics,
-        "parameters": _numbers(prepared, parameters),
+        "parameters": _numbers(prepared, operator, parameters),
         "residual_inside": inside,
         "trusted": 1.0 if trusted is None else float(trusted.mean()),
         "exposures": _exposures(sampling, frames),
@@ -193,7 +196,7 @@ def _beside_streaks(prepared: PreparedImage, shown: Chosen) -> tuple[Chosen, Reg
     if (found := suggested_streak(prepared.sampling, prepared.fitted)) is None:
         return shown, None
     streak, kernel = found
-    if float(likeness(kernel, shown.parameters["kernel"].to(kernel))) < _UNLIKE:
+    if float(likeness(kernel, shown.parameters["kernel"].mean(1, keepdim=True).to(kernel))) < _UNLIKE:
         doubt = "small lights are drawn to streaks, and the kernel is not like them"
         shown = replace(shown, probability=min(shown.probability, _CONTRADICTED), doubt=doubt)
     return shown, streak
@@ -226,9 +229,10 @@ def _origin(task: ImageTask, prepared: PreparedImage) -> str:
     return "estimated" if spec is None or (spec.noise is None and not spec.gain) else "operator"
 
 
-def _numbers(prepared: PreparedImage, parameters: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:
+def _numbers(
+    prepared: PreparedImage, operator: ParametricOperator, parameters: Mapping[str, Tensor]
+) -> dict[str, dict[str, Any]]:
     """Parameters that are numbers, or lines of them, with what they mean; by name."""
-    operator = prepared.sampling.solver.operator
     specs = operator.parameters(operator.image_shape(prepared.sampling.shape))
     return {
         name: {"values": value.flatten().tolist(), "unit": specs[name].unit, "meaning": specs[name].meaning}

@@ -47,6 +47,7 @@ def verdict(
     doubt: str = "",
     share: float = 1.0,
     streak: Sequence[int] | None = None,
+    places: str = "",
 ) -> Verdict:
     """What is to be thought of a result.
 
@@ -57,11 +58,12 @@ def verdict(
         doubt: what seems to be wrong.
         share: of the result in what is shown; the rest is the input.
         streak: (x, y, width, height) of a light that may show the kernel.
+        places: which parameters differ from place to place.
     """
     found = f"the residual is {ratio:.2f} times the noise level"
     if probability is not None:
         percent = f"{min(99, max(1, round(100 * probability)))} %"
-        findings = (doubt, found) if doubt else (found,)
+        findings = tuple(filter(None, (doubt, found, places)))
         if probability >= LIKELY:
             return Verdict(f"likely right ({percent})", findings)
         advice = ["try another seed=, or more draws (effort=)"]

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ipt.core.abilities import Assessment
+from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.linalg.spectra import SPECTRUM, frequencies
 
 DIFFERS = 0.13
 """From here on kernels differ: docs/verdict.md."""
+_GOES_ON = 0.05
+"""From here on a solve goes on with a kernel for each part of the frame; where they do not differ it costs little."""
+_APART = 128
+"""Pixels from one of these kernels to the next: docs/method.md, Shake."""
+MOST_TILES = 8
+"""Along each side of the frame."""
 LEAST = 160
 """Pixels: in the quarters of a frame with a smaller side an error of the kernel looks like a kernel that differs."""
 _PARTS = 2
@@ -54,3 +65,20 @@ def locality(observation: Observation, residual: Tensor, image: Tensor, frame: t
             seen.append(lags.flatten(1) / expected.clamp(min=1e-9)[:, None])
     pixels = mask.sum((1, 2, 3)) / _PARTS**2
     return (torch.stack(seen).var(0).mean(1) - 1) * (2 * _LAGS + 1) ** 2 / pixels
+
+
+def differs(assessments: Sequence[Assessment]) -> bool:
+    """Whether it is worth while to go on with a kernel for each part of the frame, by the evidence of solutions."""
+    shares = [one.evidence.get("locality", -math.inf) for one in assessments]
+    return sum(shares) / len(shares) >= _GOES_ON
+
+
+def parts(measurement: tuple[int, ...]) -> int:
+    """How many kernels there are then along each side of a measurement (C, H, W)."""
+    return max(2, min(MOST_TILES, round(min(measurement[1:]) / _APART)))
+
+
+def check_tiles(tiles: object) -> None:
+    """IptError where it is no number of kernels along a side, or None."""
+    if tiles is not None and (not isinstance(tiles, int) or isinstance(tiles, bool) or not 1 <= tiles <= MOST_TILES):
+        raise IptError(f"operator.tiles is a whole number from 1 to {MOST_TILES}, not {tiles!r}")

@@ -33,11 +33,12 @@ from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators.blur.centring import doubled, moved, moved_kernel, off_centre, rescaled
 from ipt.operators.blur.evidence import assessments, compared, evidence
-from ipt.operators.blur.locality import LEAST, locality
+from ipt.operators.blur.locality import LEAST, check_tiles, differs, locality, parts
 from ipt.operators.blur.measured import SINGLE_KERNEL, Measured, arithmetic
 from ipt.operators.blur.padded_frame import PaddedFrame
-from ipt.operators.blur.steps import solve_image, solve_kernel
+from ipt.operators.blur.steps import peaked, solve_image, solve_kernel
 from ipt.sampling.comparable import Comparable
+from ipt.sampling.localizing import Localizable, Locally
 
 KERNEL_NOISE_RATIO = 0.3
 """Noise level of kernels as a share of the image's, for `ParameterSpec`: docs/method.md."""
@@ -48,8 +49,9 @@ BORDERS = ("circular", "zero", "reflect", "replicate", "unknown")
 
 @dataclass(frozen=True)
 class Blur(
-    ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Canonicalizable, Assessable, Comparable
-):
+    ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Canonicalizable, Assessable, Comparable,
+    Localizable,
+):  # fmt: skip
     """Convolution of every channel with one kernel (1, h, w) that is non-negative and sums to 1.
 
     Args:
@@ -59,12 +61,15 @@ class Blur(
         margin: pixels that the image of an unknown border is larger than its frame, on each side; None: as the kernel
             reaches.
         most: of the side in pixels, where kernel_size is None.
+        tiles: along each side of the frame, where one kernel does not explain a photograph and `ipt solve` goes on with
+            one for each (as of `shake`); None: one for every 128 px of the shorter side, and at least two; 1: never.
     """
 
     kernel_size: int | tuple[int, int] | None = None
     border: str = "unknown"
     margin: int | None = None
     most: int = 64
+    tiles: int | None = None
 
     def __post_init__(self) -> None:
         if self.border not in BORDERS:
@@ -75,6 +80,7 @@ class Blur(
                 raise IptError(
                     f"operator.kernel_size is a side in pixels or (height, width), from 1 up, not {self.kernel_size!r}"
                 )
+        check_tiles(self.tiles)
 
     def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The measurement's, with an `unknown` border larger by the margin on each side."""
@@ -226,7 +232,20 @@ class Blur(
 
     def compared(self, assessments: Sequence[Assessment], parameters: Mapping[str, Tensor]) -> list[Assessment]:
         """By how far the kernels agree."""
-        return compared(assessments, parameters["kernel"])
+        return compared(assessments, parameters["kernel"].mean(1, keepdim=True))
+
+    def may_be_local(self, measurement: tuple[int, ...]) -> bool:
+        return self.border == "unknown" and self.tiles != 1 and min(measurement[1:]) >= LEAST
+
+    def local(
+        self, assessments: Sequence[Assessment], parameters: Mapping[str, Tensor], measurement: tuple[int, ...]
+    ) -> Locally | None:
+        """By the share of the residual that kernels which differ would explain (`ipt.operators.blur.locality`)."""
+        if not differs(assessments):
+            return None
+        tiles = parts(measurement) if self.tiles is None else self.tiles
+        options = {"tiles": tiles, "kernel_size": tuple(parameters["kernel"].shape[-2:]), "margin": self.margin}
+        return Locally("shake", options, {"kernel": peaked(parameters["kernel"])})
 
     def evidence(
         self,

@@ -32,15 +32,15 @@ from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators.blur.centring import moved, moved_kernel, off_centre
 from ipt.operators.blur.evidence import assessments
+from ipt.operators.blur.locality import MOST_TILES, check_tiles
 from ipt.operators.blur.measured import SINGLE_KERNEL, Measured, arithmetic
 from ipt.operators.blur.operator import Blur, without_whole_pixels
 from ipt.operators.draws import positive
-from ipt.operators.shake.steps import solve_image, solve_kernels
+from ipt.operators.shake.steps import APART, common, solve_image, solve_kernels
 from ipt.operators.shake.tiles import Tiles
 from ipt.sampling.regional import Regional
 
-MOST_TILES = 8
-_APART = 64
+_SPACING = 64
 """Pixels from one kernel to the next: docs/method.md, Shake."""
 
 
@@ -67,9 +67,7 @@ class Shake(
     prior_weight: float = 3.3
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.tiles, int) and not isinstance(self.tiles, bool)
-        if self.tiles is not None and not (whole and 1 <= self.tiles <= MOST_TILES):
-            raise IptError(f"operator.tiles is a whole number from 1 to {MOST_TILES}, not {self.tiles!r}")
+        check_tiles(self.tiles)
         positive("operator.prior_weight", self.prior_weight)
         self.blur  # noqa: B018  # says what is wrong with the others
 
@@ -98,7 +96,7 @@ class Shake(
         rows, columns = self.frame(image_shape)
         height, width = rows.stop - rows.start, columns.stop - columns.start
         side = min(height, width)
-        tiles = max(2, min(MOST_TILES, round(side / _APART))) if self.tiles is None else self.tiles
+        tiles = max(2, min(MOST_TILES, round(side / _SPACING))) if self.tiles is None else self.tiles
         if side < 4 * tiles:
             raise IptError(
                 f"a picture of {height}x{width} is too small for {tiles}x{tiles} tiles of 4 px and more; "
@@ -172,12 +170,12 @@ class Shake(
         rivals: Mapping[str, Tensor],
         denoise: Callable[[Tensor, float], Tensor],
     ) -> list[Assessment]:
-        """As `blur` does, where there is one kernel; of several it was fitted to none (docs/verdict.md)."""
+        """As `blur` does, of the mean of the kernels and of what all of them leave (docs/verdict.md)."""
         kernel = parameters["kernel"]
-        if kernel.shape[1] != 1 or "kernel" not in rivals:
+        if "kernel" not in rivals:
             return []
-        residual = observation.residual(self.forward(image, kernel))
-        return assessments(self.blur.evidence(observation, image, kernel, residual, rivals["kernel"], denoise))
+        residual, mean = observation.residual(self.forward(image, kernel)), kernel.mean(1, keepdim=True)
+        return assessments(self.blur.evidence(observation, image, mean, residual, rivals["kernel"], denoise))
 
     def image_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]
@@ -186,9 +184,13 @@ class Shake(
             return self.blur.image_step(observation, image, parameters, beliefs)
         if without_whole_pixels(observation):
             return None
-        tiles = self.grid(image.mean, parameters["kernel"])
+        kernels = parameters["kernel"]
+        if image.sigma > APART and (kernels == kernels[:, :1]).all():
+            one = {name: common(belief) for name, belief in beliefs.items()}
+            return self.blur.image_step(observation, image, {"kernel": kernels[:, :1]}, one)
+        tiles = self.grid(image.mean, kernels)
         measured = Measured.on(tiles.padded, observation, arithmetic(image))
-        return solve_image(tiles, measured, image, parameters["kernel"], beliefs.get("kernel"))
+        return solve_image(tiles, measured, image, kernels, beliefs.get("kernel"))
 
     def parameter_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Belief], known: Mapping[str, Tensor]

@@ -22,19 +22,27 @@ from torch import Tensor
 
 from ipt.core.abilities import Belief
 from ipt.linalg.conjugate_gradients import conjugate_gradients
-from ipt.linalg.spectra import from_luma_chroma, to_luma_chroma
+from ipt.linalg.spectra import to_luma_chroma
 from ipt.operators.blur.centring import recentred
 from ipt.operators.blur.measured import Measured, squared
 from ipt.operators.blur.padded_frame import PaddedFrame
-from ipt.operators.blur.steps import LOCKED, least_squares_kernel, peaked, sparse_kernel
+from ipt.operators.blur.steps import (
+    LOCKED,
+    enough,
+    least_squares_kernel,
+    moved_by,
+    peaked,
+    sparse_kernel,
+)
 from ipt.operators.blur.uncertainty import Innovation, error_spectrum, kernel_spectrum, lowered_noise
 from ipt.operators.shake.tie import tied
 from ipt.operators.shake.tiles import Tiles
 
+APART = 0.15
+"""Noise level of the image above which kernels do not part: differences are lost in it, and cost most of a step."""
 _WIDTH = 0.08
 """Cycles a pixel: below it a kernel's spectrum tells how wide the kernel is."""
 _IMAGE_ITERATIONS = (8, 64)
-_TOLERANCE = 0.0002
 """As of `blur`."""
 
 
@@ -50,6 +58,9 @@ def solve_kernels(tiles: Tiles, measured: Measured, image: Belief, belief: Belie
     """
     padded, each = tiles.padded, (-1, tiles.count**2)
     believed = _valid(belief.mean.to(measured.values))
+    if image.sigma > APART:
+        one = _common_kernel(padded, Innovation.of(padded, measured, image, common(belief)), prior_weight)
+        return peaked(recentred(sparse_kernel(one, image.sigma))).expand_as(believed).to(belief.mean)
     differing = believed - believed.mean(1, keepdim=True)
     grid = padded.extend(image.mean.to(measured.values))
     explained = padded.embed(tiles.forward(to_luma_chroma(grid), differing))
@@ -112,8 +123,8 @@ def solve_image(
 
     right = padded.fold(weighed(measured.values - predicted))
     iterations = _IMAGE_ITERATIONS[kernel_belief is None]
-    change = conjugate_gradients(apply, right, None, iterations, precondition, _TOLERANCE)
-    return (belief.mean + from_luma_chroma(change)).to(belief.mean)
+    change = conjugate_gradients(apply, right, None, iterations, precondition, enough(belief, kernel_belief))
+    return moved_by(padded, belief, change, gain)
 
 
 def common(belief: Belief) -> Belief:

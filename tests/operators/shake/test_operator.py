@@ -14,6 +14,7 @@ from ipt.linalg.covariances import Isotropic
 from ipt.operators.blur import BORDERS, Blur
 from ipt.operators.frames import Frames
 from ipt.operators.shake import Shake
+from ipt.operators.shake.steps import common
 from ipt.operators.shake.trajectories import CameraShake
 from ipt.testing import operator_checks
 
@@ -152,7 +153,7 @@ def test_the_more_the_prior_weighs_the_nearer_to_it_are_the_kernels():
 
     def away(weight):
         step = Shake(2, SIDES, prior_weight=weight).parameter_step
-        found = step(observation, belief(image, 0.3), {"kernel": belief(believed, 0.05)}, {})["kernel"]
+        found = step(observation, belief(image, 0.15), {"kernel": belief(believed, 0.05)}, {})["kernel"]
         return float((found - believed).norm())
 
     assert away(1.0) > 1.1 * away(4.0) > 1.2 * away(20.0)
@@ -206,7 +207,28 @@ def test_a_kernel_that_is_wider_than_believed_is_found_however_much_the_belief_w
     assert width(believed) < 0.3 * width(true) and width(found) > 0.8 * width(true)
 
 
-def test_only_one_kernel_for_the_whole_picture_is_judged_as_blur_is():
+def test_kernels_do_not_part_while_the_image_is_noisy():
+    shake, true = Shake(2, SIDES), kernels(2, 1)
+    image = random(1, *shake.image_shape((3, *FRAME)))
+    observation = Observation(shake.forward(image, true), torch.full((1, 1, 1, 1), 0.01).double())
+    believed = true / true.amax((-2, -1), keepdim=True)
+
+    def found(level):
+        return shake.parameter_step(observation, belief(image, level), {"kernel": belief(believed, 0.05)}, {})["kernel"]
+
+    early, late = found(0.2), found(0.1)
+    assert (early == early[:, :1]).all()
+    assert not torch.allclose(late, late[:, :1], atol=0.01)
+    # And the image step with them is that of one kernel.
+    parameters = {"kernel": shake.constrain({"kernel": early})["kernel"]}
+    beliefs = {"kernel": belief(believed, 0.05)}
+    several = shake.image_step(observation, belief(image, 0.2), parameters, beliefs)
+    one = {"kernel": parameters["kernel"][:, :1]}
+    shared = {"kernel": common(beliefs["kernel"])}
+    torch.testing.assert_close(several, shake.blur.image_step(observation, belief(image, 0.2), one, shared))
+
+
+def test_kernels_are_judged_by_their_mean_and_by_what_all_of_them_leave():
     image = random(1, *Shake(1, SIDES).image_shape((3, *FRAME)))
     rivals = {"kernel": kernels(1, 2)}
 
@@ -215,4 +237,9 @@ def test_only_one_kernel_for_the_whole_picture_is_judged_as_blur_is():
         return operator.assess(observation, image, {"kernel": kernel}, rivals, lambda noisy, level: noisy)
 
     assert judged(Shake(1, SIDES), kernels(1, 1)) == judged(Blur(SIDES), kernels(1, 1)) != []
-    assert judged(Shake(2, SIDES), kernels(2, 1)) == []
+    (several,) = judged(Shake(2, SIDES), kernels(1, 1).repeat(1, 4, 1, 1))
+    (one,) = judged(Blur(SIDES), kernels(1, 1))
+    assert several.evidence == pytest.approx(one.evidence, abs=1e-4)
+    (differing,) = judged(Shake(2, SIDES), kernels(2, 1))
+    # The luminance of three channels that are wrong alike, over the noise of their mean.
+    assert differing.evidence["residual"] == pytest.approx(0.5 * math.log(3), abs=1e-6)

@@ -1,0 +1,168 @@
+"""A draw that is gone on with where its kernel differs from place to place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+
+import ipt
+from ipt.core.errors import IptError
+from ipt.core.operator import ParametricOperator
+from ipt.core.problem import Problem
+from ipt.core.solver import Solution
+from ipt.guidance.dps import DPS
+from ipt.images.outcomes import Progress
+from ipt.operators.blur import Blur, locality
+from ipt.operators.shake import Shake
+from ipt.solve.batches import BatchSizer, solve_tasks
+from ipt.solve.draws import Batch
+from ipt.solve.joining import apart, joined
+from ipt.solve.local import local_steps
+from ipt.solve.task import SamplingTask
+
+SIDE = 160
+GIVEN: dict[str, Any] = {
+    "prior": {"image": "gaussian", "kernel": "gaussian"},
+    "steps": 8,
+    "settings": {"operator.kernel_size": 24},
+    "noise": 0.02,
+    "effort": 1,
+}
+
+
+@pytest.fixture
+def differing(monkeypatch) -> None:
+    """Whatever the evidence says, kernels differ."""
+    monkeypatch.setattr(locality, "_GOES_ON", -1e9)
+
+
+@pytest.fixture
+def alike(monkeypatch) -> None:
+    monkeypatch.setattr(locality, "_GOES_ON", 1e9)
+
+
+def photograph(side: int = SIDE) -> np.ndarray:
+    return np.asarray(Image.fromarray(data.astronaut()[60:184, 163:287]).resize((side, side)))
+
+
+def task(operator: Blur, shape: tuple[int, ...] = (3, SIDE, SIDE), **given: Any) -> SamplingTask:
+    solver = ipt.build(operator="blur", prior="gaussian", parameters={"kernel": "gaussian"}, steps=8).solver
+    values = {"noise": 0.02, "known": {}, "seeds": (1,), **given}
+    return SamplingTask(solver=replace(solver, operator=operator), measurement=torch.zeros(1, *shape), **values)
+
+
+def test_what_may_have_places():
+    blur = Blur(24)
+    # From .15 on the levels of the eight.
+    assert local_steps(task(blur)) == sum(level <= 0.15 for level in task(blur).solver.sigmas()[:-1]) > 1
+    assert local_steps(task(blur, (3, SIDE - 1, 300))) == 0
+    assert local_steps(task(blur, (3, 1200, 1200))) == 0
+    assert local_steps(task(Blur(24, border="circular"))) == 0
+    assert local_steps(task(Blur(24, tiles=1))) == 0
+    assert local_steps(task(blur, known={"kernel": torch.ones(1, 1, 5, 5)})) == 0
+    assert local_steps(task(blur, region=(slice(0, 100), slice(0, 100)))) == 0
+    dps = task(blur)
+    assert local_steps(replace(dps, solver=replace(dps.solver, rule=DPS()))) == 0
+
+
+def test_one_kernel_stays_where_it_explains_the_picture(alike):
+    found = ipt.restore(photograph(), **GIVEN)
+    assert found.parameters["kernel"].shape == (1, 24, 24)
+    assert "place to place" not in found.verdict
+
+
+def test_where_kernels_differ_each_part_has_one(differing):
+    heard: list[Progress] = []
+    found = ipt.restore(photograph(), **GIVEN, progress=heard.append)
+    assert found.parameters["kernel"].shape == (4, 24, 24)
+    assert found.parameters["kernel"].sum((1, 2)) == pytest.approx(1, abs=1e-4)
+    assert "the kernel differs from place to place: there is one for each of 2 x 2 parts" in found.verdict
+    # The residual is that of all kernels.
+    operator = Shake(2, 24)
+    record = found.details.record
+    assert record["residual_inside"] == pytest.approx(float(np.sqrt(np.square(found.residual).mean())), rel=1e-4)
+    assert record["solved_sizes"][-1] == [SIDE, SIDE, local_steps(task(Blur(24)))]
+    assert operator.parameters(operator.image_shape((3, SIDE, SIDE)))["kernel"].shape == (4, 24, 24)
+    # Every step is told, and the last says that all is done.
+    assert [step.done for step in heard] == list(range(1, heard[-1].total + 1))
+    shares = [step.share for step in heard]
+    assert shares == sorted(shares) and shares[-1] == 1
+    seen = heard[-2].estimate()
+    assert seen["image"].shape == (3, SIDE, SIDE) and seen["kernel"].shape == (4, 24, 24)
+
+
+def test_as_many_parts_as_are_asked_for(differing):
+    settings = {**GIVEN["settings"], "operator.tiles": 3}
+    assert ipt.restore(photograph(), **{**GIVEN, "settings": settings}).parameters["kernel"].shape == (9, 24, 24)
+    with pytest.raises(IptError, match=r"operator\.tiles is a whole number from 1 to 8"):
+        Blur(tiles=9)
+
+
+def test_draws_have_places_in_all_or_in_none(monkeypatch):
+    asked = iter([True, False])
+    monkeypatch.setattr("ipt.operators.blur.operator.differs", lambda assessments: next(asked))
+    found = ipt.restore(photograph(), **{**GIVEN, "effort": 1}, samples=2)
+    first, second = (draw.parameters["kernel"] for draw in found.draws)
+    assert first.shape == second.shape == (4, 24, 24)
+    assert np.ptp(first, 0).max() > 1e-4
+    assert np.ptp(second, 0).max() == 0
+    assert second.sum((1, 2)) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_solve_that_was_stopped_comes_to_the_same(differing):
+    one = task(Blur(24), seeds=(1, 2))
+    pixels = torch.from_numpy(photograph().copy()).permute(2, 0, 1)[None] / 255
+    one, kept = replace(one, measurement=pixels), []
+
+    def save(batches: list[Batch], finished: bool) -> None:
+        kept.append(list(batches))
+
+    (whole,) = solve_tasks([one], BatchSizer(1), save=save)
+    assert isinstance(whole.operator, Shake) and whole.parameters["kernel"].shape == (2, 4, 24, 24)
+    for state in (kept[3], kept[len(kept) // 2 - 1], kept[-1]):
+        (again,) = solve_tasks([one], BatchSizer(1), begun=state)
+        assert torch.equal(again.image, whole.image) and torch.equal(again.trace, whole.trace)
+        assert again.calls == whole.calls
+
+
+def test_where_memory_is_short_one_kernel_stays(differing, monkeypatch):
+    def broken(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("ipt.solve.draws.localized", broken)
+    notes: list[str] = []
+    (found,) = solve_tasks([task(Blur(24))], BatchSizer(1, note=notes.append))
+    assert found.parameters["kernel"].shape == (1, 1, 24, 24)
+    assert notes == ["out of memory for a kernel in each part of a picture; it keeps one for all of it"]
+
+
+def test_a_prior_that_takes_no_kernels_with_places_keeps_one(differing, monkeypatch):
+    def refused(operator: ParametricOperator, *rest: Any) -> Problem:
+        if isinstance(operator, Shake):
+            raise IptError("it takes one")
+        return posed(operator, *rest)
+
+    posed = Problem.posed
+    monkeypatch.setattr(Problem, "posed", refused)
+    (found,) = solve_tasks([task(Blur(24))], BatchSizer(1))
+    assert found.parameters["kernel"].shape == (1, 1, 24, 24)
+
+
+def test_draws_come_apart_and_together():
+    image = torch.rand(3, 1, 4, 4)
+    made = Solution(image, image, {"k": image}, torch.rand(3), torch.rand(5, 3), [], {"image": 7})
+    each = apart(made)
+    assert [one.calls for one in each] == [{"image": 7}] * 3
+    longer = replace(each[1], trace=torch.cat([each[1].trace, torch.zeros(2, 1)]))
+    whole = joined(task(Blur(24)), [each[0], longer, each[2]])
+    assert torch.equal(whole.image, image) and whole.calls == {"image": 21}
+    assert torch.equal(whole.trace[:5], made.trace)
+    assert torch.equal(
+        whole.trace[5:], torch.stack([made.trace[-1, [0, 0]], torch.zeros(2), made.trace[-1, [2, 2]]], 1)
+    )
