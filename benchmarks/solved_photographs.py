@@ -65,7 +65,8 @@ def scored(pictures: Path, folder: Path, runs: list[str], known: Path | None) ->
             row[run] = found["psnr_registered"]
             if (kernel := stem.with_suffix(".kernel.npy")).exists():
                 loaded = torch.from_numpy(np.load(kernel)).float()
-                row[f"{run} mnc"] = float(metrics.kernel_mnc(loaded.reshape(1, *loaded.shape[-2:]), one.kernel))
+                # Of several in their places the mean.
+                row[f"{run} mnc"] = float(metrics.kernel_mnc(loaded.mean(0, keepdim=True), one.kernel))
             if (record := stem.with_suffix(".json")).exists():
                 row[f"{run} likely"] = json.loads(record.read_text()).get("probability")
         rows.append(row)

@@ -182,6 +182,10 @@ class Bench:
         samples = {**drawn, IMAGE: solution.image.cpu()}
         if len(task.seeds) == 1:
             samples = {name: value[list(shown.draws)] for name, value in samples.items()}
+        # Cases have one kernel: of several in their places the mean.
+        for name, value in found.items():
+            if name in case.parameters and len(case.parameters[name]) == 1 < len(value):
+                found[name], samples[name] = (each.mean(-3, keepdim=True) for each in (value, samples[name]))
         return Attempt(
             image=solution.image[list(shown.draws)].mean(0).cpu(),
             parameters={name: value for name, value in found.items() if name not in known},

@@ -234,6 +234,9 @@ def _numbers(value: Tensor, true: Tensor, sides: Sequence[int]) -> dict[str, flo
     plane = min(*value.shape[1:], *true.shape[1:]) > 1
     is_map = plane and all(own >= side for own, side in zip(value.shape[1:], sides, strict=True))
     one_or_kernels = len(true) == 1 or float((true.sum((-2, -1)) - 1).abs().max()) < 0.01
+    if plane and not is_map and min(len(value), len(true)) == 1 and len(value) != len(true):
+        # Kernels in their places, and one for all: their mean.
+        value, true = (one.mean(0, keepdim=True) for one in (value, true))
     if plane and len(value) == len(true) and not is_map and one_or_kernels:
         pairs, kinds = list(zip(value, true, strict=True)), {"mnc": kernel_mnc, "mse": kernel_mse}
         return {kind: sum(number(*pair) for pair in pairs) / len(pairs) for kind, number in kinds.items()}

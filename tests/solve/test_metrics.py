@@ -136,3 +136,10 @@ def test_kernels_of_several_places_are_compared_one_by_one():
     last = metrics.kernel_mnc(kernels[:1], kernels[3:])
     assert numbers["kernel_mnc"] == pytest.approx((3 + last) / 4) and last < 0.95
     assert numbers["kernel_mse"] == pytest.approx(metrics.kernel_mse(kernels[:1], kernels[3:]) / 4)
+
+
+def test_kernels_in_their_places_are_compared_with_one_by_their_mean():
+    clean, kernels = torch.rand(3, 24, 24), torch.rand(4, 5, 5) ** 4
+    kernels = kernels / kernels.sum((-2, -1), keepdim=True)
+    numbers = metrics.against_truth(clean, clean, {}, {"kernel": kernels}, {"kernel": kernels.mean(0, keepdim=True)})
+    assert numbers["kernel_mnc"] == pytest.approx(1) and numbers["kernel_mse"] == pytest.approx(0, abs=1e-12)

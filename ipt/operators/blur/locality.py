@@ -16,8 +16,8 @@ from ipt.linalg.spectra import SPECTRUM, frequencies
 
 DIFFERS = 0.13
 """From here on kernels differ: docs/verdict.md."""
-_GOES_ON = 0.05
-"""From here on a solve goes on with a kernel for each part of the frame; where they do not differ it costs little."""
+_GOES_ON = 1.3
+"""Times what differs by chance, from which on a solve goes on with several kernels: docs/method.md, Shake."""
 _APART = 128
 """Pixels from one of these kernels to the next: docs/method.md, Shake."""
 MOST_TILES = 8
@@ -67,10 +67,16 @@ def locality(observation: Observation, residual: Tensor, image: Tensor, frame: t
     return (torch.stack(seen).var(0).mean(1) - 1) * (2 * _LAGS + 1) ** 2 / pixels
 
 
-def differs(assessments: Sequence[Assessment]) -> bool:
-    """Whether it is worth while to go on with a kernel for each part of the frame, by the evidence of solutions."""
+def differs(assessments: Sequence[Assessment], measurement: tuple[int, ...]) -> bool:
+    """Whether it is worth while to go on with a kernel for each part of the frame.
+
+    Args:
+        assessments: of solutions, with what `locality` says.
+        measurement: (C, H, W).
+    """
     shares = [one.evidence.get("locality", -math.inf) for one in assessments]
-    return sum(shares) / len(shares) >= _GOES_ON
+    chance = (2 * _LAGS + 1) ** 2 * _PARTS**2 / math.prod(measurement[1:])
+    return sum(shares) / len(shares) >= _GOES_ON * chance
 
 
 def parts(measurement: tuple[int, ...]) -> int:

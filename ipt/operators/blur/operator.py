@@ -241,7 +241,7 @@ class Blur(
         self, assessments: Sequence[Assessment], parameters: Mapping[str, Tensor], measurement: tuple[int, ...]
     ) -> Locally | None:
         """By the share of the residual that kernels which differ would explain (`ipt.operators.blur.locality`)."""
-        if not differs(assessments):
+        if not differs(assessments, measurement):
             return None
         tiles = parts(measurement) if self.tiles is None else self.tiles
         options = {"tiles": tiles, "kernel_size": tuple(parameters["kernel"].shape[-2:]), "margin": self.margin}

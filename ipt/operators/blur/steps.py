@@ -152,7 +152,7 @@ def solve_image(
     unexplained = measured.only(measured.values - padded.inverse(picture * transfer))
     if measured.mask is None:
         change = padded.filtered(unexplained, transfer.conj() / noise * gain)
-        return moved_by(padded, belief, change, gain)
+        return _moved(padded, belief, change, gain)
     white, weight, pull = noise.shape[-1] == 1, 1 / noise, 1 / error
     filtered = None if white else padded.repeated_filter(weight)
 
@@ -174,7 +174,7 @@ def solve_image(
 
         right = back * weighed(unexplained)
         found = conjugate_gradients(apply, right, None, iterations, lambda residual: residual * gain, tolerance)
-        return moved_by(padded, belief, padded.inverse(found / scale), gain)
+        return _moved(padded, belief, padded.inverse(found / scale), gain)
 
     def apply_extended(change: Tensor) -> Tensor:
         spectrum = torch.fft.rfft2(padded.extend(change))
@@ -186,7 +186,7 @@ def solve_image(
 
     right = padded.fold(padded.inverse(weighed(unexplained) * transfer.conj()))
     change = conjugate_gradients(apply_extended, right, None, iterations, precondition, tolerance)
-    return moved_by(padded, belief, change, gain)
+    return _moved(padded, belief, change, gain)
 
 
 def enough(belief: Belief, kernel_belief: Belief | None) -> float:
@@ -194,7 +194,7 @@ def enough(belief: Belief, kernel_belief: Belief | None) -> float:
     return _TOLERANCE if kernel_belief is None or belief.sigma > SINGLE else _ENOUGH
 
 
-def moved_by(padded: PaddedFrame, belief: Belief, change: Tensor, variance: Tensor) -> Tensor:
+def _moved(padded: PaddedFrame, belief: Belief, change: Tensor, variance: Tensor) -> Tensor:
     """The image changed by luminance and chrominance, and drawn with its variance a frequency where noise is given."""
     if belief.white is not None:
         white = padded.filtered(padded.uncrop(belief.white.to(change)), variance.sqrt())

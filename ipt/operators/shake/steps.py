@@ -22,24 +22,17 @@ from torch import Tensor
 
 from ipt.core.abilities import Belief
 from ipt.linalg.conjugate_gradients import conjugate_gradients
-from ipt.linalg.spectra import to_luma_chroma
+from ipt.linalg.spectra import from_luma_chroma, to_luma_chroma
 from ipt.operators.blur.centring import recentred
 from ipt.operators.blur.measured import Measured, squared
 from ipt.operators.blur.padded_frame import PaddedFrame
-from ipt.operators.blur.steps import (
-    LOCKED,
-    enough,
-    least_squares_kernel,
-    moved_by,
-    peaked,
-    sparse_kernel,
-)
+from ipt.operators.blur.steps import LOCKED, enough, least_squares_kernel, peaked, sparse_kernel
 from ipt.operators.blur.uncertainty import Innovation, error_spectrum, kernel_spectrum, lowered_noise
 from ipt.operators.shake.tie import tied
 from ipt.operators.shake.tiles import Tiles
 
-APART = 0.15
-"""Noise level of the image above which kernels do not part: differences are lost in it, and cost most of a step."""
+APART = 0.075
+"""Noise level of the image, of 0..1, above which kernels do not part: docs/method.md, Shake."""
 _WIDTH = 0.08
 """Cycles a pixel: below it a kernel's spectrum tells how wide the kernel is."""
 _IMAGE_ITERATIONS = (8, 64)
@@ -124,7 +117,7 @@ def solve_image(
     right = padded.fold(weighed(measured.values - predicted))
     iterations = _IMAGE_ITERATIONS[kernel_belief is None]
     change = conjugate_gradients(apply, right, None, iterations, precondition, enough(belief, kernel_belief))
-    return moved_by(padded, belief, change, gain)
+    return (belief.mean + from_luma_chroma(change)).to(belief.mean)
 
 
 def common(belief: Belief) -> Belief:

@@ -153,7 +153,7 @@ def test_the_more_the_prior_weighs_the_nearer_to_it_are_the_kernels():
 
     def away(weight):
         step = Shake(2, SIDES, prior_weight=weight).parameter_step
-        found = step(observation, belief(image, 0.15), {"kernel": belief(believed, 0.05)}, {})["kernel"]
+        found = step(observation, belief(image, 0.07), {"kernel": belief(believed, 0.05)}, {})["kernel"]
         return float((found - believed).norm())
 
     assert away(1.0) > 1.1 * away(4.0) > 1.2 * away(20.0)
@@ -216,7 +216,7 @@ def test_kernels_do_not_part_while_the_image_is_noisy():
     def found(level):
         return shake.parameter_step(observation, belief(image, level), {"kernel": belief(believed, 0.05)}, {})["kernel"]
 
-    early, late = found(0.2), found(0.1)
+    early, late = found(0.2), found(0.05)
     assert (early == early[:, :1]).all()
     assert not torch.allclose(late, late[:, :1], atol=0.01)
     # And the image step with them is that of one kernel.
