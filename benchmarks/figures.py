@@ -168,7 +168,7 @@ def photographs() -> dict[str, str]:
     sized = {
         f"{words}{part}": mean(some, run, 1)
         for words, some in (("narrow", narrow), ("wide", wide))
-        for run, part in (("new", ""), ("before", " before"))
+        for run, part in (("new", ""), ("one", " one"), ("before", " before"))
     }
     return {
         **sized,
@@ -202,9 +202,34 @@ def pedestal() -> dict[str, str]:
     return _side_by_side({"before ": "photographs_train_pedestal", "": "photographs_train_pedestal_none"})
 
 
-def verdict_of_shake() -> dict[str, str]:
-    rows = [row for row in result("shake")["rows"] if row["operator"] == "shake" and not row["known"]]
-    return {"said": mean(rows, "probability", 2), "pictures": counted(len(rows))}
+def localized() -> dict[str, str]:
+    """Training photographs, with one kernel and gone on with several."""
+    rows = list(result("localized")["rows"].values())
+    gain = np.array([row["several"]["psnr"] - row["one"]["psnr"] for row in rows])
+    goes = np.array([row["goes on"] for row in rows])
+    turned = np.array([row["rotation"] > 0 for row in rows])
+    found = {
+        "pictures": str(len(rows)),
+        "going on": str(goes.sum()),
+        "known": mean(rows, "known", 1),
+        "one": mean([row["one"] for row in rows], "psnr", 1),
+        "several": mean([row["several"] for row in rows], "psnr", 1),
+        "gain": short(gain[goes].mean(), 1),
+        "turned gain": short(gain[goes & turned].mean(), 1),
+        "still gain": short(gain[goes & ~turned].mean(), 1),
+        "gain of others": short(gain[~goes].mean(), 1),
+        "worst": short(-gain[goes].min(), 1),
+        "best": short(gain[goes].max(), 1),
+        "time": short(np.mean([row["several"]["s"] / row["one"]["s"] for row in rows]), 2),
+    }
+    for name, words in (("one", "one "), ("several", "")):
+        some = [row for row, on in zip(rows, goes, strict=True) if on]
+        kernel = np.array([row[name]["mnc"] > verdict.RIGHT for row in some])
+        found[f"{words}area"] = _area(kernel, np.array([row[name]["said"] for row in some]))
+    within = np.array([row["several"]["psnr"] > row["known"] - solved_photographs.TWICE for row in some])
+    found["right"] = short((kernel & within).mean(), 2)
+    found["said"] = mean([row["several"] for row in some], "said", 2)
+    return found
 
 
 def examples() -> dict[str, str]:
@@ -304,7 +329,7 @@ GROUPS: dict[str, Callable[[], dict[str, str]]] = {
     "photographs": photographs,
     "spread": spread,
     "pedestal": pedestal,
-    "verdict of shake": verdict_of_shake,
+    "localized": localized,
     "examples": examples,
     "fog": fog,
 }

@@ -35,11 +35,12 @@ def main() -> None:
 
     torch.set_num_threads(1)
     paths = files.inputs(options.pictures)
-    rows: dict[str, dict[str, Any]] = json.loads(options.out.read_text()) if options.out.is_file() else {}
+    rows: dict[str, dict[str, Any]] = json.loads(options.out.read_text())["rows"] if options.out.is_file() else {}
     for index in options.indices:
         if str(index) not in rows:
             rows[str(index)] = row = solved(paths[(index * 37 + 5) % len(paths)], index)
-            options.out.write_text(json.dumps(rows, indent=1) + "\n")
+            told = {"pictures": str(options.pictures), "noise": NOISE, "side": SIDE}
+            options.out.write_text(json.dumps({"options": told, "rows": rows}, indent=1) + "\n")
             print(index, *(f"{name} {value}" for name, value in row.items() if name != "evidence"), flush=True)
 
 
@@ -73,7 +74,8 @@ def solved(path: Path, index: int) -> dict[str, Any]:
         trace.append(state.residual)
     one = blind.solution(levels, state, trace)
     first = row_of(one, began)
-    began = time.process_time()
+    began, operator = time.process_time(), blind.solver.operator
+    goes_on = operator.local(one.assessments, one.parameters, (3, SIDE, SIDE)) is not None
     kernel = one.parameters["kernel"]
     local = Local.of(blind.solver, Shake(2, tuple(kernel.shape[-2:])), Observation.checked(measured, NOISE))
     assert local is not None
@@ -90,6 +92,7 @@ def solved(path: Path, index: int) -> dict[str, Any]:
         "one": first,
         "several": second,
         "locality": round(one.assessments[0].evidence["locality"], 5),
+        "goes on": goes_on,
     }
 
 

@@ -32,6 +32,8 @@ _METRICS = {
     "kernel_mse": ("kernel MSE", ""),
     "tilt_error": ("tilt, mean distance", "px"),
 }
+_SHOWS = {1: "its largest value white", 2: "arrows to where each value came from"}
+"""Of the picture of a parameter of so many channels."""
 _KEY_METRICS = ("psnr", "ssim", "kernel_mnc")
 _LEAST_OF_DRAWS = 320
 """Pixels: where the pictures of a page are embedded smaller, those of draws are links."""
@@ -211,7 +213,7 @@ def _captions(files: ResultFiles, record: Record) -> dict[str, str]:
     for role in files.names:
         if role in (record.get("sizes") or {}):
             channels, height, width = record["sizes"][role]
-            shows = "its largest value white" if channels == 1 else "arrows to where each value came from"
+            shows = _SHOWS.get(channels, "each in its place, over the picture")
             frames = f" of the first {MOST_FRAMES} frames" if record.get("frames", 1) > MOST_FRAMES else ""
             captions[role] = f"{role}{frames}, {width} \u00d7 {height} px, {shows}"
     captions["residual"] = "residual: grey is zero, black and white \u00b14 times the noise level"

@@ -89,6 +89,15 @@ def test_one_picture(tmp_path: Path) -> None:
     assert len(page.all("svg")) == 1 and not page.all("button")
 
 
+@pytest.mark.parametrize(
+    ("channels", "shows"),
+    [(1, "its largest value white"), (2, "arrows to where each value came from"), (4, "each in its place")],
+)
+def test_it_is_said_what_the_picture_of_a_parameter_shows(channels: int, shows: str, tmp_path: Path) -> None:
+    write_result(tmp_path, "a", replace(solved(), parameters={"kernel": torch.rand(channels, 5, 7)}))
+    assert f"kernel, 7 × 5 px, {shows}" in page_of(tmp_path).text
+
+
 def test_the_residual_over_the_noise_is_that_away_from_the_borders(tmp_path: Path) -> None:
     for stem, more in (("a", {}), ("b", {"residual_inside": 0.0234})):
         path = write_result(tmp_path, stem, solved(**more))
