@@ -21,7 +21,7 @@ from ipt.linalg.random import Noise
 from ipt.sampling.regional import Regional
 from ipt.sampling.schedules import Tail
 
-_START = 0.3
+_START = 0.15
 """Noise level that the last part begins with: docs/method.md, Coarse to fine."""
 
 

@@ -59,8 +59,8 @@ def task(operator: Blur, shape: tuple[int, ...] = (3, SIDE, SIDE), **given: Any)
 
 def test_what_may_have_places():
     blur = Blur(24)
-    # From .3 on the levels of the eight.
-    assert local_steps(task(blur)) == sum(level <= 0.3 for level in task(blur).solver.sigmas()[:-1]) > 1
+    # From .15 on the levels of the eight.
+    assert local_steps(task(blur)) == sum(level <= 0.15 for level in task(blur).solver.sigmas()[:-1]) > 1
     assert local_steps(task(blur, (3, SIDE - 1, 300))) == 0
     assert local_steps(task(blur, (3, 1200, 1200))) == 0
     assert local_steps(task(Blur(24, border="circular"))) == 0
