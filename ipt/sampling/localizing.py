@@ -59,6 +59,10 @@ class Localizable(ABC):
             measurement: (C, H, W).
         """
 
+    @abstractmethod
+    def is_better(self, local: Assessment, before: Assessment) -> bool:
+        """Whether a solution whose parameters have places is kept, or the one that it went on from."""
+
 
 @dataclass(frozen=True)
 class Local:

@@ -43,6 +43,8 @@ def localized(
 ) -> Solution:
     """A solution gone on with where its operator says that parameters differ; `operator` is another then.
 
+    The solution as it was where its operator says that what came of it is not better.
+
     Args:
         task: what was solved.
         solution: of one draw.
@@ -65,12 +67,11 @@ def localized(
         if progress is not None and not state.finished:
             progress(_progress(local, state))
     found = local.solver.solution(local.problem, state, trace)
-    return replace(
-        found,
-        trace=torch.cat([solution.trace, found.trace]),
-        sizes=[*solution.sizes, *found.sizes],
-        calls={name: count + found.calls[name] for name, count in solution.calls.items()},
-    )
+    calls = {name: count + found.calls[name] for name, count in solution.calls.items()}
+    if not found.assessments or not operator.is_better(found.assessments[0], solution.assessments[0]):
+        return replace(solution, calls=calls)
+    trail, sizes = torch.cat([solution.trace, found.trace]), [*solution.sizes, *found.sizes]
+    return replace(found, trace=trail, sizes=sizes, calls=calls)
 
 
 def alike(drawn: Sequence[Solution], measurement: tuple[int, ...]) -> Sequence[Solution]:

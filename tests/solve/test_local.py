@@ -20,6 +20,7 @@ from ipt.guidance.dps import DPS
 from ipt.images.outcomes import Progress
 from ipt.operators.blur import Blur, locality
 from ipt.operators.shake import Shake
+from ipt.sampling.multiscale import Multiscale
 from ipt.solve.batches import BatchSizer, solve_tasks
 from ipt.solve.draws import Batch
 from ipt.solve.joining import apart, joined
@@ -38,8 +39,9 @@ GIVEN: dict[str, Any] = {
 
 @pytest.fixture
 def differing(monkeypatch) -> None:
-    """Whatever the evidence says, kernels differ."""
+    """Whatever the evidence says, kernels differ, and several are better."""
     monkeypatch.setattr(locality, "_GOES_ON", -1e9)
+    monkeypatch.setattr("ipt.operators.blur.operator.sparser", lambda *_: True)
 
 
 @pytest.fixture
@@ -97,6 +99,23 @@ def test_where_kernels_differ_each_part_has_one(differing):
     assert seen["image"].shape == (3, SIDE, SIDE) and seen["kernel"].shape == (4, 24, 24)
 
 
+@pytest.mark.parametrize(("sparsity", "kernels"), [(-0.1, 4), (0.0, 4), (0.01, 1)])
+def test_several_kernels_stay_where_the_picture_became_no_less_sparse(sparsity, kernels, monkeypatch):
+    monkeypatch.setattr(locality, "_GOES_ON", -1e9)
+
+    def compared(local, before):
+        assert local.evidence.keys() >= {"sparsity", "residual"}
+        changed = replace(before, evidence={**before.evidence, "sparsity": before.evidence["sparsity"] + sparsity})
+        return locality.sparser(changed, before)
+
+    monkeypatch.setattr("ipt.operators.blur.operator.sparser", compared)
+    found = ipt.restore(photograph(), **GIVEN)
+    assert len(found.parameters["kernel"]) == kernels
+    # What was spent is spent.
+    steps = sum(level.size[2] for level in Multiscale(task(Blur(24)).solver).problem(torch.zeros(1, 3, SIDE, SIDE)))
+    assert found.details.record["calls"]["image"] == steps + local_steps(task(Blur(24)))
+
+
 def test_as_many_parts_as_are_asked_for(differing):
     settings = {**GIVEN["settings"], "operator.tiles": 3}
     assert ipt.restore(photograph(), **{**GIVEN, "settings": settings}).parameters["kernel"].shape == (9, 24, 24)
@@ -107,6 +126,7 @@ def test_as_many_parts_as_are_asked_for(differing):
 def test_draws_have_places_in_all_or_in_none(monkeypatch):
     asked = iter([True, False])
     monkeypatch.setattr("ipt.operators.blur.operator.differs", lambda *_: next(asked))
+    monkeypatch.setattr("ipt.operators.blur.operator.sparser", lambda *_: True)
     found = ipt.restore(photograph(), **{**GIVEN, "effort": 1}, samples=2)
     first, second = (draw.parameters["kernel"] for draw in found.draws)
     assert first.shape == second.shape == (4, 24, 24)

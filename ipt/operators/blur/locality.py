@@ -79,6 +79,11 @@ def differs(assessments: Sequence[Assessment], measurement: tuple[int, ...]) -> 
     return sum(shares) / len(shares) >= _GOES_ON * chance
 
 
+def sparser(one: Assessment, other: Assessment) -> bool:
+    """Whether the gradients of an image are at least as sparse as those of the other, as those of pictures are."""
+    return one.evidence["sparsity"] <= other.evidence["sparsity"]
+
+
 def parts(measurement: tuple[int, ...]) -> int:
     """How many kernels there are then along each side of a measurement (C, H, W)."""
     return max(2, min(MOST_TILES, round(min(measurement[1:]) / _APART)))

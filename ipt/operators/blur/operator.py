@@ -33,7 +33,7 @@ from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators.blur.centring import doubled, moved, moved_kernel, off_centre, rescaled
 from ipt.operators.blur.evidence import assessments, compared, evidence
-from ipt.operators.blur.locality import LEAST, check_tiles, differs, locality, parts
+from ipt.operators.blur.locality import LEAST, check_tiles, differs, locality, parts, sparser
 from ipt.operators.blur.measured import SINGLE_KERNEL, Measured, arithmetic
 from ipt.operators.blur.padded_frame import PaddedFrame
 from ipt.operators.blur.steps import peaked, solve_image, solve_kernel
@@ -246,6 +246,9 @@ class Blur(
         tiles = parts(measurement) if self.tiles is None else self.tiles
         options = {"tiles": tiles, "kernel_size": tuple(parameters["kernel"].shape[-2:]), "margin": self.margin}
         return Locally("shake", options, {"kernel": peaked(parameters["kernel"])})
+
+    def is_better(self, local: Assessment, before: Assessment) -> bool:
+        return sparser(local, before)
 
     def evidence(
         self,
