@@ -207,29 +207,33 @@ def localized() -> dict[str, str]:
     rows = list(result("localized")["rows"].values())
     gain = np.array([row["several"]["psnr"] - row["one"]["psnr"] for row in rows])
     goes = np.array([row["goes on"] for row in rows])
-    turned = np.array([row["rotation"] > 0 for row in rows])
-    found = {
+    sparser = np.array([row["several"]["sparsity"] <= row["one"]["sparsity"] for row in rows])
+    kept, turned = goes & sparser, np.array([row["rotation"] > 0 for row in rows])
+    ended = [row["several" if several else "one"] for row, several in zip(rows, kept, strict=True)]
+    right = np.array([one["mnc"] > verdict.RIGHT for one in ended])
+    within = [one["psnr"] > row["known"] - solved_photographs.TWICE for one, row in zip(ended, rows, strict=True)]
+    return {
         "pictures": str(len(rows)),
         "going on": str(goes.sum()),
-        "known": mean(rows, "known", 1),
-        "one": mean([row["one"] for row in rows], "psnr", 1),
-        "several": mean([row["several"] for row in rows], "psnr", 1),
-        "gain": short(gain[goes].mean(), 1),
-        "turned gain": short(gain[goes & turned].mean(), 1),
-        "still gain": short(gain[goes & ~turned].mean(), 1),
-        "gain of others": short(gain[~goes].mean(), 1),
-        "worst": short(-gain[goes].min(), 1),
-        "best": short(gain[goes].max(), 1),
-        "time": short(np.mean([row["several"]["s"] / row["one"]["s"] for row in rows]), 2),
+        "kept": str(kept.sum()),
+        "known": mean(rows, "known", 2),
+        "one": mean([row["one"] for row in rows], "psnr", 2),
+        "all": mean([row["several"] for row in rows], "psnr", 2),
+        "ended": mean(ended, "psnr", 2),
+        "turned gain": short(gain[kept & turned].mean(), 1),
+        "still gain": short(gain[kept & ~turned].mean(), 1),
+        "gain of others": short(gain[~kept].mean(), 1),
+        "worst": short(-gain[kept].min(), 1),
+        "best": short(gain[kept].max(), 1),
+        "time": short(float(np.mean([row["several"]["s"] / row["one"]["s"] for row in rows])), 2),
+        "area": _area(right, np.array([one["said"] for one in ended])),
+        "one area": _area(
+            np.array([row["one"]["mnc"] > verdict.RIGHT for row in rows]),
+            np.array([row["one"]["said"] for row in rows]),
+        ),
+        "right": short((right & within).mean(), 2),
+        "said": mean(ended, "said", 2),
     }
-    for name, words in (("one", "one "), ("several", "")):
-        some = [row for row, on in zip(rows, goes, strict=True) if on]
-        kernel = np.array([row[name]["mnc"] > verdict.RIGHT for row in some])
-        found[f"{words}area"] = _area(kernel, np.array([row[name]["said"] for row in some]))
-    within = np.array([row["several"]["psnr"] > row["known"] - solved_photographs.TWICE for row in some])
-    found["right"] = short((kernel & within).mean(), 2)
-    found["said"] = mean([row["several"] for row in some], "said", 2)
-    return found
 
 
 def examples() -> dict[str, str]:

@@ -67,7 +67,13 @@ def solved(path: Path, index: int) -> dict[str, Any]:
         (assessment,), kernels = solution.assessments, solution.parameters["kernel"]
         mnc = float(metrics.kernel_mnc(kernels[0].mean(0, keepdim=True), taken.kernel))
         seconds = round(time.process_time() - began, 2)
-        return {"psnr": psnr(solution.image[0]), "mnc": round(mnc, 4), "said": assessment.probability, "s": seconds}
+        return {
+            "psnr": psnr(solution.image[0]),
+            "mnc": round(mnc, 4),
+            "said": round(assessment.probability, 4),
+            "sparsity": round(assessment.evidence["sparsity"], 5),
+            "s": seconds,
+        }
 
     began, levels, trace = time.process_time(), blind.problem(measured, NOISE), []
     for state in blind.steps(levels, [index]):

@@ -229,6 +229,7 @@ def photographs() -> str:
         ("measured", "measured"),
         ("old", "6469f3f, blind"),
         ("before", "6d5e966, blind"),
+        ("one", "79bcc06, blind"),
         ("new", "blind"),
         ("known", "true kernel"),
     ):

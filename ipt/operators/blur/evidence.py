@@ -34,6 +34,8 @@ _LEVEL = 0.05
 _NEAR = 3
 """Pixels: nearer entries of an autocorrelation are the picture's own."""
 _FAR = 24
+_UNEXPLAINED = 1.2
+"""Logarithm of the residual over the noise above which draws were never right that agreed: docs/verdict.md."""
 _ALIKE = 0.005
 """Short of 1: kernels that correlate better are alike."""
 _NARROW = 0.05
@@ -62,6 +64,8 @@ def compared(assessments: Sequence[Assessment], kernels: Tensor) -> list[Assessm
         values = beside(one.probability, agreement, one.evidence["kernel_radius"])
         total = model["intercept"] + sum(model[name] * value for name, value in values.items())
         right, numbers = 1 / (1 + math.exp(-total)), {**one.evidence, "draws_agreement": agreement}
+        if one.evidence["residual"] > _UNEXPLAINED:
+            right = min(right, one.probability)
         found.append(Assessment(right, _doubt(numbers, right), numbers))
     return found
 

@@ -70,13 +70,16 @@ def locality(observation: Observation, residual: Tensor, image: Tensor, frame: t
 def differs(assessments: Sequence[Assessment], measurement: tuple[int, ...]) -> bool:
     """Whether it is worth while to go on with a kernel for each part of the frame.
 
+    Not from a kernel that is likely wrong, unless just this shows in so large a share that it may be why.
+
     Args:
         assessments: of solutions, with what `locality` says.
         measurement: (C, H, W).
     """
-    shares = [one.evidence.get("locality", -math.inf) for one in assessments]
+    share = sum(one.evidence.get("locality", -math.inf) for one in assessments) / len(assessments)
+    likely = min(one.probability for one in assessments) >= 0.5
     chance = (2 * _LAGS + 1) ** 2 * _PARTS**2 / math.prod(measurement[1:])
-    return sum(shares) / len(shares) >= _GOES_ON * chance
+    return share >= (_GOES_ON * chance if likely else max(DIFFERS, _GOES_ON * chance))
 
 
 def sparser(one: Assessment, other: Assessment) -> bool:
