@@ -199,12 +199,13 @@ def fit_draws(options: argparse.Namespace) -> None:
 
 def judged(rows: dict[str, dict[str, Any]]) -> tuple[list[dict[str, Any]], np.ndarray, np.ndarray]:
     """Draws of pairs, and what the shipped weights make of each alone and beside the other."""
-    from ipt.operators.blur.evidence import _models, probability
+    from ipt.operators.blur.evidence import probability, together
 
-    values, draws, _, _ = pairs(rows)
-    model = _models()["draws"]
-    total = model["intercept"] + values @ np.array([model["alone"], model["agreement"]])
-    return draws, np.array([probability(draw["evidence"]) for draw in draws]), 1 / (1 + np.exp(-total))
+    _, draws, _, _ = pairs(rows)
+    agreements = [row["agreement"] for row in rows.values() for _ in row["draws"]]
+    alone = [probability(draw["evidence"]) for draw in draws]
+    seen = zip(alone, draws, agreements, strict=True)
+    return draws, np.array(alone), np.array([together(one, draw["evidence"], other) for one, draw, other in seen])
 
 
 def score_draws(options: argparse.Namespace) -> None:

@@ -57,17 +57,28 @@ def compared(assessments: Sequence[Assessment], kernels: Tensor) -> list[Assessm
 
     The evidence gets `draws_agreement`: the normalized cross-correlation with the kernel that is most like it.
     """
-    model, found, count = _models()["draws"], [], len(kernels)
+    found, count = [], len(kernels)
     for number, one in enumerate(assessments):
         others = kernels[[other for other in range(count) if other != number]][:, 0]
         agreement = float(_likeness(kernels[number].expand_as(others), others).amax().clamp(max=1))
-        values = beside(one.probability, agreement, one.evidence["kernel_radius"])
-        total = model["intercept"] + sum(model[name] * value for name, value in values.items())
-        right, numbers = 1 / (1 + math.exp(-total)), {**one.evidence, "draws_agreement": agreement}
-        if one.evidence["residual"] > _UNEXPLAINED:
-            right = min(right, one.probability)
+        numbers = {**one.evidence, "draws_agreement": agreement}
+        right = together(one.probability, one.evidence, agreement)
         found.append(Assessment(right, _doubt(numbers, right), numbers))
     return found
+
+
+def together(probability: float, numbers: Mapping[str, float], agreement: float) -> float:
+    """That a draw is right which was thought so likely alone, with this evidence, beside another.
+
+    Args:
+        probability: what is thought of it alone.
+        numbers: its evidence.
+        agreement: of its kernel with the other's, at most 1.
+    """
+    model = _models()["draws"]
+    seen = beside(probability, agreement, numbers["kernel_radius"])
+    right = 1 / (1 + math.exp(-model["intercept"] - sum(model[name] * value for name, value in seen.items())))
+    return min(right, probability) if numbers["residual"] > _UNEXPLAINED else right
 
 
 def beside(probability: float, agreement: float, radius: float) -> dict[str, float]:

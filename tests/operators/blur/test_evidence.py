@@ -178,9 +178,10 @@ def track(angle):
     return found / found.sum()
 
 
-def judged(angles, alone, radius=0.2):
-    numbers = dict.fromkeys(("kernel_border", "sharpening", "residual", "residual_structure", "ringing"), 0.2)
-    one = Assessment(alone, "the kernel was not found", {**numbers, "kernel_border": 0.0, "kernel_radius": radius})
+def judged(angles, alone, radius=0.2, residual=0.2):
+    numbers = dict.fromkeys(("kernel_border", "sharpening", "residual_structure", "ringing"), 0.2)
+    numbers |= {"kernel_border": 0.0, "kernel_radius": radius, "residual": residual}
+    one = Assessment(alone, "the kernel was not found", numbers)
     return compared([one] * len(angles), torch.stack([track(angle) for angle in angles]))
 
 
@@ -210,3 +211,8 @@ def test_what_is_thought_of_a_draw_alone_counts_on():
 def test_that_narrow_kernels_agree_says_little():
     wide, narrow = (judged((20, 20), 0.15, radius)[0].probability for radius in (0.2, 0.02))
     assert narrow < 0.4 < 0.8 < wide
+
+
+def test_draws_that_agree_on_what_explains_nothing_are_no_likelier():
+    below, above = (judged((20, 20), 0.15, residual=math.log(times))[0].probability for times in (3.2, 3.4))
+    assert above == 0.15 and below > 0.8

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ipt.core.abilities import Assessment
 from ipt.core.observation import Observation
 from ipt.operators.blur import Blur
-from ipt.operators.blur.locality import DIFFERS, locality
+from ipt.operators.blur.locality import DIFFERS, differs, locality, parts, sparser
 from ipt.operators.shake import Shake
 from ipt.operators.shake.trajectories import CameraShake
 
@@ -42,3 +43,40 @@ def test_what_was_not_measured_has_no_say():
     mask[..., :48] = 0
     halves = found(0.0, mask)
     assert torch.isfinite(halves).all() and halves.max() < DIFFERS
+
+
+def judged(share, probability=0.8, **evidence):
+    return Assessment(probability, "", {"locality": share, **evidence})
+
+
+@pytest.mark.parametrize(
+    ("share", "probability", "side", "goes_on"),
+    [
+        # 441 lags, four quarters: .027 by chance at 256 px, .0067 at 512.
+        (0.036, 0.8, 256, True),
+        (0.034, 0.8, 256, False),
+        (0.010, 0.8, 512, True),
+        (0.008, 0.8, 512, False),
+        # What is likely wrong is refined only where that may be why.
+        (0.12, 0.4, 256, False),
+        (0.14, 0.4, 256, True),
+        (0.08, 0.4, 160, False),
+    ],
+)
+def test_where_kernels_differ_by_more_than_chance_a_solve_goes_on(share, probability, side, goes_on):
+    assert differs([judged(share, probability)], (3, side, side)) == goes_on
+
+
+def test_nothing_goes_on_where_it_cannot_be_told():
+    assert not differs([Assessment(0.9, "", {})], (3, 256, 256))
+    assert differs([judged(0.02), judged(0.06)], (3, 256, 256))
+
+
+@pytest.mark.parametrize(("height", "width", "count"), [(160, 300, 2), (256, 256, 2), (400, 900, 3), (1152, 1152, 8)])
+def test_there_is_a_kernel_for_every_128_pixels(height, width, count):
+    assert parts((3, height, width)) == count
+
+
+def test_pictures_have_sparse_gradients():
+    assert sparser(judged(0.1, sparsity=-0.5), judged(0.1, sparsity=-0.4))
+    assert not sparser(judged(0.1, sparsity=-0.3), judged(0.1, sparsity=-0.4))
