@@ -81,7 +81,7 @@ def solved(path: Path, index: int) -> dict[str, Any]:
     one = blind.solution(levels, state, trace)
     first = row_of(one, began)
     began, operator = time.process_time(), blind.solver.operator
-    goes_on = operator.local(one.assessments, one.parameters, (3, SIDE, SIDE)) is not None
+    goes_on = operator.local(one.assessments[0], one.parameters, (3, SIDE, SIDE)) is not None
     kernel = one.parameters["kernel"]
     local = Local.of(blind.solver, Shake(2, tuple(kernel.shape[-2:])), Observation.checked(measured, NOISE))
     assert local is not None

@@ -7,7 +7,7 @@ measured, each part of the picture has a kernel of its own for the last noise le
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -22,7 +22,7 @@ from ipt.sampling.regional import Regional
 from ipt.sampling.schedules import Tail
 
 _START = 0.15
-"""Noise level that the last part begins with: docs/method.md, Coarse to fine."""
+"""Noise level that the last part begins with: docs/method.md, Shake."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Locally:
     Attributes:
         operator: a registered name, of an `ipt.sampling.regional.Regional` operator.
         options: its.
-        start: parameters, as its `of_region` has them before `constrain`, (draws, C, h, w) by name.
+        start: parameters, as its `of_region` has them before `constrain`, (1, C, h, w) by name.
     """
 
     operator: str
@@ -49,13 +49,13 @@ class Localizable(ABC):
 
     @abstractmethod
     def local(
-        self, assessments: Sequence[Assessment], parameters: Mapping[str, Tensor], measurement: tuple[int, ...]
+        self, assessment: Assessment, parameters: Mapping[str, Tensor], measurement: tuple[int, ...]
     ) -> Locally | None:
-        """With what to go on; None: the parameters hold everywhere.
+        """With what to go on from a draw; None: its parameters hold everywhere.
 
         Args:
-            assessments: of solutions that are likely right.
-            parameters: of these and perhaps others, physical and valid, (draws, C, h, w) by name.
+            assessment: of the draw.
+            parameters: its, physical and valid, (1, C, h, w) by name.
             measurement: (C, H, W).
         """
 

@@ -55,7 +55,7 @@ def localized(
     operator = ability(task.solver.operator, Localizable)
     if operator is None or not solution.assessments:
         return solution
-    locally = operator.local(solution.assessments, solution.parameters, task.shape)
+    locally = operator.local(solution.assessments[0], solution.parameters, task.shape)
     if locally is None:
         return solution
     own = build_component("operator", locally.operator, locally.options)

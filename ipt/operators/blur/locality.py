@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -67,17 +66,16 @@ def locality(observation: Observation, residual: Tensor, image: Tensor, frame: t
     return (torch.stack(seen).var(0).mean(1) - 1) * (2 * _LAGS + 1) ** 2 / pixels
 
 
-def differs(assessments: Sequence[Assessment], measurement: tuple[int, ...]) -> bool:
+def differs(assessment: Assessment, measurement: tuple[int, ...]) -> bool:
     """Whether it is worth while to go on with a kernel for each part of the frame.
 
     Not from a kernel that is likely wrong, unless just this shows in so large a share that it may be why.
 
     Args:
-        assessments: of solutions, with what `locality` says.
+        assessment: of a solution, with what `locality` says.
         measurement: (C, H, W).
     """
-    share = sum(one.evidence.get("locality", -math.inf) for one in assessments) / len(assessments)
-    likely = min(one.probability for one in assessments) >= 0.5
+    share, likely = assessment.evidence.get("locality", -math.inf), assessment.probability >= 0.5
     chance = (2 * _LAGS + 1) ** 2 * _PARTS**2 / math.prod(measurement[1:])
     return share >= (_GOES_ON * chance if likely else max(DIFFERS, _GOES_ON * chance))
 

@@ -238,10 +238,10 @@ class Blur(
         return self.border == "unknown" and self.tiles != 1 and min(measurement[1:]) >= LEAST
 
     def local(
-        self, assessments: Sequence[Assessment], parameters: Mapping[str, Tensor], measurement: tuple[int, ...]
+        self, assessment: Assessment, parameters: Mapping[str, Tensor], measurement: tuple[int, ...]
     ) -> Locally | None:
         """By the share of the residual that kernels which differ would explain (`ipt.operators.blur.locality`)."""
-        if not differs(assessments, measurement):
+        if not differs(assessment, measurement):
             return None
         tiles = parts(measurement) if self.tiles is None else self.tiles
         options = {"tiles": tiles, "kernel_size": tuple(parameters["kernel"].shape[-2:]), "margin": self.margin}
