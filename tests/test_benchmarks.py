@@ -112,7 +112,13 @@ NO_MEASUREMENTS = {
         "by .0015 or .003 rad a pixel of shift",
     ),
     "docs/photo.md": ("(357 MB", "(2.2 GB)"),
-    "docs/verdict.md": ("MNC of .8", "a correlation below .4", "right with .3 at most"),
+    "docs/verdict.md": (
+        "MNC of .8",
+        "a correlation below .4",
+        "right with .3 at most",
+        "more than 3.3 times the noise",
+        "more than 1.3 times what differs by chance",
+    ),
     "examples/plugins/ipt-mri-motion/README.md": ("moves of .25 px (shifts of rms .7 px), noise .01", "(.02 of"),
     "ipt/priors/weights/kernel/card.md": (
         "30 % the shake",

@@ -15,6 +15,7 @@ from PIL import Image
 from skimage import data
 
 import ipt
+from ipt.images.fields import parameter_picture
 from ipt.images.pictures import Cell, contact_sheet, kernel_picture
 from ipt.operators.blur import Blur
 from ipt.operators.blur.tracks import ShakeKernels
@@ -37,7 +38,7 @@ print(result.verdict)
 cells = [
     Cell(measured, score[0]),
     Cell(result.picture, score[1]),
-    Cell(kernel_picture(result.parameters["kernel"])),
+    Cell(parameter_picture(result.parameters["kernel"])),
     Cell(kernel_picture(kernel[0])),
     Cell(clean),
 ]

@@ -135,17 +135,15 @@ def kernel_mse(kernel: Values, reference: Values, register: bool = False) -> flo
 def kernel_mnc(kernel: Values, reference: Values, register: bool = True) -> float:
     """Maximum of the normalised cross-correlation of two kernels: 1 for the same shape, 0 where one is all zero.
 
-    The kernels may have different sizes. Without `register`, the correlation where their centre pixels are together.
+    Sizes may differ; n * n kernels in their places count as their mean. Without `register`, centre pixels together.
 
     References:
         Hu, Yang, "Good Regions to Deblur" (ECCV 2012), section 5.
     """
     first, second = _together(kernel, reference)
     scale = float(np.linalg.norm(first) * np.linalg.norm(second))
-    if scale == 0:
-        return 0.0
     found = _correlation(first, second).max() if register else (first * second).sum()
-    return float(found / scale)
+    return float(found / scale) if scale else 0.0
 
 
 def endpoint_error(field: Values, reference: Values, register: bool = False) -> float:
@@ -234,12 +232,11 @@ def _numbers(value: Tensor, true: Tensor, sides: Sequence[int]) -> dict[str, flo
     plane = min(*value.shape[1:], *true.shape[1:]) > 1
     is_map = plane and all(own >= side for own, side in zip(value.shape[1:], sides, strict=True))
     one_or_kernels = len(true) == 1 or float((true.sum((-2, -1)) - 1).abs().max()) < 0.01
-    if plane and not is_map and min(len(value), len(true)) == 1 and len(value) != len(true):
-        # Kernels in their places, and one for all: their mean.
-        value, true = (one.mean(0, keepdim=True) for one in (value, true))
-    if plane and len(value) == len(true) and not is_map and one_or_kernels:
-        pairs, kinds = list(zip(value, true, strict=True)), {"mnc": kernel_mnc, "mse": kernel_mse}
-        return {kind: sum(number(*pair) for pair in pairs) / len(pairs) for kind, number in kinds.items()}
+    places = len(true) == 1 and math.isqrt(len(value)) ** 2 == len(value)
+    if plane and (places or len(value) == len(true)) and not is_map and one_or_kernels:
+        pairs = [(value, true)] if places else list(zip(value, true, strict=True))
+        found = {"mnc": [kernel_mnc(*pair) for pair in pairs], "mse": [kernel_mse(*pair) for pair in pairs]}
+        return {kind: sum(numbers) / len(pairs) for kind, numbers in found.items()}
     if value.shape != true.shape:
         return {}
     if plane and len(value) == 2:
@@ -269,8 +266,8 @@ def _pair(image: Values, reference: Values) -> tuple[Array, Array]:
 
 def _kernel(values: Values) -> Array:
     kernel = _array(values)
-    if kernel.ndim == 3 and len(kernel) == 1:
-        kernel = kernel[0]
+    if kernel.ndim == 3 and math.isqrt(len(kernel)) ** 2 == len(kernel):
+        kernel = kernel.mean(0)
     if kernel.ndim != 2:
         raise ValueError(f"a kernel is (1, height, width) or (height, width), not {kernel.shape}")
     return kernel

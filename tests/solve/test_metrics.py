@@ -143,3 +143,6 @@ def test_kernels_in_their_places_are_compared_with_one_by_their_mean():
     kernels = kernels / kernels.sum((-2, -1), keepdim=True)
     numbers = metrics.against_truth(clean, clean, {}, {"kernel": kernels}, {"kernel": kernels.mean(0, keepdim=True)})
     assert numbers["kernel_mnc"] == pytest.approx(1) and numbers["kernel_mse"] == pytest.approx(0, abs=1e-12)
+    assert metrics.kernel_mnc(kernels, kernels.mean(0)) == pytest.approx(1)
+    with pytest.raises(ValueError, match="a kernel is"):
+        metrics.kernel_mnc(kernels[:2], kernels[0])
