@@ -29,8 +29,8 @@ _CPU_PIXELS = 2**15
 """Pixels of a batch on a CPU: 8 draws at 64x64, which take .6 of the time that they take one by one."""
 _GPU_PIXELS = 2**22
 """Pixels of a batch on a GPU, to begin with: 64 draws at 256x256."""
-_COST_OF_PLACES = 4
-"""Steps with one kernel that take as long as one with a kernel in each place (measured)."""
+_COST_OF_PLACES = 2
+"""Steps with one kernel that take as long as one with a kernel in each place (benchmarks/results/localized.json)."""
 LARGEST_BATCH = 256
 """Draws; what is chosen by the device never exceeds it."""
 

@@ -9,13 +9,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import CoarseToFine, Framed, ability
-from ipt.core.operator import IMAGE, ParametricOperator, Unknowns, constrained
+from ipt.core.abilities import CoarseToFine, ability
+from ipt.core.operator import ParametricOperator, Unknowns, constrained
 from ipt.core.solver import Solution, State
 from ipt.images.outcomes import Progress
 from ipt.linalg.random import image_seed
 from ipt.plugins.building import build_component
 from ipt.sampling.localizing import Local, Localizable, schedule
+from ipt.sampling.multiscale import Level, Multiscale
 from ipt.sampling.regional import Regional
 from ipt.solve.task import SamplingTask
 from ipt.solve.tiles import SIDE
@@ -109,13 +110,10 @@ def places(operator: ParametricOperator, own: ParametricOperator, parameters: Ma
 
 def _progress(local: Local, state: State) -> Progress:
     """How far a draw is."""
+    level = Level(local.solver, local.problem, dict)
 
     def estimate() -> Unknowns:
-        with torch.no_grad():
-            found = local.problem.physical(state.clean)
-        framed = ability(local.solver.operator, Framed)
-        if framed is not None:
-            found[IMAGE] = found[IMAGE][(..., *framed.frame(tuple(found[IMAGE].shape[1:])))]
+        found = Multiscale(local.solver).estimate((level,), state)
         return {name: value[0].cpu() for name, value in found.items()}
 
     residual = (state.residual.cpu() / local.problem.observation.noise.flatten().cpu()).square().mean().sqrt()

@@ -62,7 +62,7 @@ class Blur(
             reaches.
         most: of the side in pixels, where kernel_size is None.
         tiles: along each side of the frame, where one kernel does not explain a photograph and `ipt solve` goes on with
-            one for each (as of `shake`); None: one for every 128 px of the shorter side, and at least two; 1: never.
+            one for each (as of `shake`), 2 to 8; None: one every 128 px of the shorter side, two at least; 1: never.
     """
 
     kernel_size: int | tuple[int, int] | None = None
