@@ -59,8 +59,8 @@ def page() -> str:
     parts = [
         "# Gallery",
         "",
-        "Each picture was made by running the script below it, with what comes with `ipt` and scikit-image; the",
-        "seconds are those of one CPU core. Written by `docs/make_gallery.py`.",
+        "Each picture was made by the script below it, with nothing but what `ipt` and scikit-image contain. Times are",
+        "seconds of one CPU core. This page is written by `docs/make_gallery.py`.",
     ]
     for name in ORDER:
         text = ast.get_docstring(ast.parse((SCRIPTS / f"{name}.py").read_text(encoding="utf-8"))) or ""

@@ -1,9 +1,9 @@
 """Out of focus.
 
-What is known of a blur can be said by a set of samples: here 400 discs, of a lens out of focus, in place of the prior
-of all kernels. Any set of samples is a prior, with its exact denoiser.
+Prior knowledge of a blur can be given as a set of samples. Here it is 400 discs, as a lens out of focus makes them, in
+place of the general kernel prior. Any set of samples is a prior, with its exact denoiser.
 
-Left to right: what was measured, what was found, the kernel that was found, the true kernel, the truth.
+Left to right: measurement, result, estimated kernel, true kernel, truth.
 
 Coins from Pompeii, Brooklyn Museum, no known copyright restrictions; it comes with scikit-image.
 """

@@ -3,7 +3,7 @@
 A wide blur and much noise leave open what a face looked like. Six draws from the posterior agree where the measurement
 decides, and differ where the prior had to guess: a sharp detail is no evidence that it was there.
 
-Left to right: what was measured, three draws, the mean of six, their standard deviation (bright: uncertain), the truth.
+Left to right: measurement, three draws, the mean of six, their standard deviation (bright: uncertain), truth.
 
 The astronaut Eileen Collins, NASA, public domain; it comes with scikit-image.
 """

@@ -1,9 +1,10 @@
 """A face, shaken.
 
-A face of 128x128 pixels is blurred by a random camera motion, and noise is added. Nothing is told: the prior is that
-of the picture's size (`faces`), the noise level is estimated, and kernel and picture are found together.
+A face of 128x128 pixels is blurred by a random camera motion, and noise is added. All options have their defaults: the
+prior is that of the picture's size (`faces`), the noise level is estimated, and kernel and picture are estimated
+together.
 
-Left to right: what was measured, what was found, the kernel that was found, the true kernel, the truth.
+Left to right: measurement, result, estimated kernel, true kernel, truth.
 
 The astronaut Eileen Collins, NASA, public domain; it comes with scikit-image.
 """

@@ -1,10 +1,10 @@
 """A photograph, its kernel known.
 
-A cat of 160x200 pixels is cut from its photograph after that was blurred, so what lies outside the frame is real and
-unknown. The kernel is given: what is left is ordinary deconvolution, with a diffusion prior. Beside it the classical
-method of Richardson and Lucy, on a picture mirrored at its border, with the best number of iterations.
+A photograph of a cat is blurred, and 160x200 pixels are cut out of it afterwards, so that the scene outside the frame
+is real and unknown. The kernel is given, so this is ordinary deconvolution with a diffusion prior. For comparison: the
+classical method of Richardson and Lucy, on a picture mirrored at its border, with the best number of iterations.
 
-Left to right: what was measured with the kernel in its corner, the best of Richardson and Lucy, `ipt`, the truth.
+Left to right: measurement with the kernel in its corner, the best of Richardson and Lucy, `ipt`, truth.
 
 Chelsea, by Stefan van der Walt, CC0; it comes with scikit-image.
 """

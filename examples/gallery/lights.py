@@ -1,10 +1,10 @@
 """Lights at night.
 
-Lamps are brighter than white, and a camera clips them: there, the measurement is no blur of anything. What is clipped
-is left out of what was measured, by itself, and says in the end where so much light is, or more; with `clipped="none"`
-it is trusted, and rings.
+Lamps are brighter than white, and a camera clips them. There the measurement is not a blur of anything. Clipped pixels
+are left out of the measurement automatically; in the end they say only that the light there is as bright as that, or
+brighter. With `clipped="none"` they are trusted, and the result rings.
 
-Left to right: what was measured, all of it trusted, the clipped part left out, the truth.
+Left to right: measurement, result with all of it trusted, result with the clipped part left out, truth.
 
 A rocket at dusk, by SpaceX, CC0; it comes with scikit-image.
 """

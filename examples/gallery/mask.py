@@ -1,9 +1,9 @@
 """A stamp on the picture.
 
 Something was put onto the picture after it was blurred: a date stamp, a logo. With a mask it is not trusted, and the
-prior fills in what was behind it; without, everything around it is bent until it explains the stamp.
+prior fills in what was behind it. Without a mask, everything around it is distorted until it explains the stamp.
 
-Left to right: what was measured, the mask (dark is not trusted), solved without it, solved with it, the truth.
+Left to right: measurement, mask (dark is not trusted), result without it, result with it, truth.
 
 A cameraman (CC0); it comes with scikit-image.
 """

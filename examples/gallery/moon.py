@@ -1,10 +1,9 @@
 """The Moon through the air.
 
-Six exposures of the Moon, each warped in its own way and blurred by the turbulence above a telescope. One picture is
-solved for, with a tilt field for every exposure and a kernel for all.
+Six exposures of the Moon are each warped differently and blurred, by the turbulence above a telescope. One picture is
+solved for, with a tilt field for every exposure and one kernel for all.
 
-Left to right: one exposure, the mean of all, what was found, the truth. Below: the tilt fields of four exposures, as
-they were found.
+Left to right: one exposure, the mean of all, result, truth. Below: the estimated tilt fields of four exposures.
 
 The Moon, NASA, public domain; it comes with scikit-image.
 """

@@ -1,10 +1,10 @@
 """A photograph, nothing known.
 
-A cup of coffee is blurred by the shake of a hand. The prior `natural` knows no cups, only what edges and textures are
-like; the kernel comes from a small picture first (coarse to fine), in several draws that compete. The verdict says how
-likely the kernel is right.
+A picture of a cup of coffee is blurred by the shake of a hand. The prior `natural` does not know cups, only what edges
+and textures are like. The kernel is first estimated in a small picture (coarse to fine), in several draws that compete.
+The verdict says how likely the kernel is right.
 
-Left to right: what was measured, what was found, the kernel that was found, the true kernel, the truth.
+Left to right: measurement, result, estimated kernel, true kernel, truth.
 
 Coffee, by Rachel Michetti, CC0; it comes with scikit-image.
 """

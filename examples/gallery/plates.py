@@ -1,10 +1,10 @@
 """An operator of one's own: three plates.
 
 Before there was colour film, a scene was photographed three times, through a red, a green and a blue filter, and the
-plates do not lie on each other. How far the red and the blue one are off is unknown. The forward model is all that has
-to be written; the solver descends along its derivatives.
+plates are not aligned. The shifts of the red and the blue plate are unknown. Only the forward model has to be written;
+the solver descends along its derivatives.
 
-Left to right: what was measured, what was found, the truth.
+Left to right: measurement, result, truth.
 
 A cup of coffee, by Rachel Michetti, CC0; it comes with scikit-image.
 """

@@ -1,9 +1,9 @@
 """Small and blurred.
 
-A picture was blurred by a kernel that nobody knows, and reduced to half its sides: blind super-resolution. Two
-operators in a row are one operator, here by name: `blur+downscale:2`. The kernel's prior are 400 Gaussians.
+A picture was blurred by an unknown kernel and reduced to half its sides: blind super-resolution. Two operators in a row
+are one operator, named `blur+downscale:2`. The prior of the kernel is a set of 400 Gaussians.
 
-Left to right: what was measured (each pixel enlarged), resampled (Lanczos), what was found, the truth.
+Left to right: measurement (each pixel enlarged), Lanczos resampling, result, truth.
 
 The astronaut Eileen Collins, NASA, public domain; it comes with scikit-image.
 """
