@@ -28,7 +28,7 @@ from ipt.solve.given import (
     exposures_of,
     mask_from,
     noise_of,
-    option_level,
+    noise_option,
     parameter_of,
     values_like,
 )
@@ -175,7 +175,7 @@ def restore(
         operator=operator,
         prior={unknown: os.fspath(spec) for unknown, spec in priors.items()},
         guidance=guidance,
-        noise=Path(noise) if isinstance(noise, str | os.PathLike) else option_level(noise),
+        noise=noise_option(noise),
         steps=steps,
         seed=seed,
         samples=samples,
