@@ -31,8 +31,6 @@ BINS = 10
 NEGLIGIBLE = 1e-3
 """Entries below this part of the largest, in the truth and in every sample, are left out: the empty part of a kernel
 says nothing. The choice is the same whichever of the K + 1 is the truth, so ranks stay uniform."""
-_SSIM_SIDE = 11
-"""Pixels; SSIM looks at windows of this side."""
 SECTIONS = ("Quality", "Parameters", "Calibration", "Cost")
 
 
@@ -117,7 +115,7 @@ def scores(attempt: Attempt, case: Case) -> dict[str, Any]:
     there are samples.
     """
     image = attempt.image.clamp(0, 1)
-    if min(case.clean.shape[1:]) < _SSIM_SIDE:
+    if min(case.clean.shape[1:]) < metrics.SSIM_SIDE:
         found: dict[str, Any] = {"psnr": metrics.psnr(image, case.clean)}
     else:
         found = dict(metrics.against_reference(image, case.clean))
