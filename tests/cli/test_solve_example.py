@@ -189,7 +189,7 @@ def test_the_command_with_weights_of_the_same_format(hub, here, monkeypatch, pla
 
 def test_help_tells_all_of_it():
     text = " ".join(run("solve", "--help").stdout.split())
-    assert "-o, --out OUT Folder for the results. [default: (ipt-out;" in text and "--frames [N]" in text
     assert (
-        "by the operator, with parameters that its generators draw or --known gives, at the size of the prior" in text
+        "-o, --out OUT Folder for the results. [default: (ipt-out, or the first of" in text and "--frames [N]" in text
     )
+    assert "degraded by the operator, with parameters from its generators or from --known" in text
