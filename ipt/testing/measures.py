@@ -1,4 +1,4 @@
-"""What the checks measure with: reproducible values, differences, derivatives, the state of the global generators."""
+"""Tools of the checks: reproducible values, differences, derivatives, and the state of global random generators."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ipt.linalg.random import stream
 from ipt.testing.promises import Shortfall, at_most, require
 
 BATCH = 3
-"""Images in the batch of a check; the second is far from the others, so that any norm over the batch would show."""
+"""Images in the batch of a check; the second one is much darker, so that a norm over the batch changes the results."""
 Arrays = Mapping[str, Mapping[str, Tensor]]
 """Arguments of a component: groups of tensors (B, ...) by name."""
 _UNUSUAL = 1_618_033_988
@@ -24,22 +24,22 @@ _LENGTHS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
 
 def uniform(shape: tuple[int, ...], name: str) -> Tensor:
-    """Uniform numbers in 0..1, float64, always the same for a name."""
+    """Uniform numbers in 0..1, float64, which depend on the name only."""
     return torch.rand(shape, generator=stream(0, name), dtype=torch.float64)
 
 
 def normal(shape: tuple[int, ...], name: str) -> Tensor:
-    """Standard normal numbers, float64, always the same for a name."""
+    """Standard normal numbers, float64, which depend on the name only."""
     return torch.randn(shape, generator=stream(0, name), dtype=torch.float64)
 
 
 def uneven(shape: tuple[int, ...]) -> Tensor:
-    """(BATCH, 1, ...), the second image's factor a tenth."""
+    """Factors of the images, (BATCH, 1, ...) for shape (...): a tenth for the second one, else 1."""
     return torch.tensor([1.0, 0.1, 1.0], dtype=torch.float64).reshape(-1, *[1] * len(shape))
 
 
 def picture(shape: tuple[int, ...]) -> Tensor:
-    """(BATCH, C, H, W) within .05..95, edges and texture."""
+    """Pictures with edges and texture, (BATCH, C, H, W) within .05...95."""
     channels, height, width = shape
     blocks = uniform((BATCH, channels, -(-height // 4), -(-width // 4)), "blocks")
     coarse = blocks.repeat_interleave(4, 2).repeat_interleave(4, 3)[..., :height, :width]
@@ -52,7 +52,7 @@ def rms(tensor: Tensor) -> float:
 
 
 def difference(first: Tensor, second: Tensor) -> float:
-    """Largest difference over the largest value; of the same shape."""
+    """The largest difference of two tensors over the largest value of the second; Shortfall if they differ in shape."""
     require(first.shape == second.shape, f"Shapes {tuple(first.shape)} and {tuple(second.shape)}")
     if not first.numel():
         return 0.0
@@ -80,13 +80,13 @@ def rows(arrays: Arrays, index: int) -> dict[str, dict[str, Tensor]]:
 
 
 def cast(arrays: Arrays, dtype: torch.dtype, device: str) -> dict[str, dict[str, Tensor]]:
-    """In another precision, elsewhere."""
+    """The arrays with another dtype, on another device."""
     return {group: {name: x.to(device, dtype) for name, x in some.items()} for group, some in arrays.items()}
 
 
 @contextmanager
 def untouched(arrays: Arrays) -> Iterator[None]:
-    """Shortfall if a mapping or a tensor in it is another after the block than before."""
+    """Shortfall if the block changes a mapping or a tensor in it."""
     before = {group: {name: (x, x.detach().clone()) for name, x in some.items()} for group, some in arrays.items()}
     yield
     for group, some in arrays.items():
@@ -99,12 +99,12 @@ def untouched(arrays: Arrays) -> Iterator[None]:
 
 @contextmanager
 def global_generators_untouched() -> Iterator[None]:
-    """Shortfall if the global generators of torch, numpy or Python move or are seeded within the block.
+    """Shortfall if the block uses or seeds the global random generators of torch, numpy or Python.
 
-    What they were before is restored.
+    Their states are restored afterwards.
     """
     before = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    # States that no seed leads to in passing, so that seeding anew shows too.
+    # An unusual seed, so that seeding within the block changes the state.
     torch.manual_seed(_UNUSUAL)
     np.random.seed(_UNUSUAL)
     random.seed(_UNUSUAL)
@@ -128,12 +128,20 @@ def _states() -> dict[str, Any]:
 def derivative_error(
     function: Callable[[Tensor], Tensor], point: Tensor, lengths: Sequence[float] = _LENGTHS, directions: int = 3
 ) -> float:
-    """How far autograd's derivative of a function (B, ...) -> (B, ...) is from central differences, as a share of it.
+    """The relative error of autograd's derivative of a function (B, ...) -> (B, ...) against central differences.
 
-    Along so many random directions, the values weighed by random numbers, at the best of the step lengths (shares of
-    the point's root mean square). A direction may happen to have next to no slope: the share is at least of what the
-    gradient's length lets expect of such directions. Shortfall where the function takes several values, but is constant
-    about each point.
+    The values are weighted by random numbers, and the derivative is taken along random directions. The error is that of
+    the best step length. It is relative to the slopes, or to what the gradient's norm lets expect of them, since a
+    random direction may have next to no slope.
+
+    Args:
+        function: that is differentiated.
+        point: where, (B, ...).
+        lengths: step lengths, as shares of the point's root mean square.
+        directions: number of random directions.
+
+    Raises:
+        Shortfall: the function is constant near the point, but has another value at another point.
     """
     slopes, expected, differences, floors = [], [], [], []
     for number in range(directions):
@@ -160,7 +168,7 @@ def derivative_error(
     for index, h in enumerate(lengths):
         found = [each[index] for each in differences]
         size = max(math.hypot(*slopes), math.hypot(*expected), math.hypot(*found))
-        # Below what rounding alone makes of a difference there is nothing to compare.
+        # Differences that rounding alone explains are not compared.
         if size > 10 * max(floors) / h:
             errors.append(math.dist(slopes, found) / size)
     if errors:
