@@ -222,7 +222,7 @@ def parsed(values: object, name: str, where: str) -> Protocol:
             raise IptError(f"{where}: the recipe {recipe} has its own {key}; drop {key}")
     for key in ("size", "count", "operator", "solvers", *(() if recipe else ("noise", "generators"))):
         if given.get(key) is None:
-            raise IptError(f"{where} does not say its {key}; docs/benchmarks.md shows what a protocol holds")
+            raise IptError(f"{where} has no {key}; docs/benchmarks.md shows a protocol with all keys")
     noise = given.get("noise", 1.0)
     if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 < noise <= 1:
         raise IptError(f"{where}: noise is a standard deviation above 0, at most 1, of pictures in 0..1, not {noise!r}")

@@ -59,7 +59,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError):
         found = None
     if not isinstance(found, dict):
-        raise IptError(f"{path} is no record of a run; give the folder of `ipt solve`, or a picture's json in it")
+        raise IptError(f"{path} is not the record of a run; give the folder of `ipt solve`, or a picture's json in it")
     return found
 
 
@@ -92,7 +92,7 @@ def _by_prior(options: dict[str, Any], place: Path) -> list[dict[str, Any]]:
 def _used(options: Mapping[str, Any], place: Path) -> Iterator[Entry]:
     """The components that a run with these options used."""
     if not isinstance(options.get("operator"), str):
-        raise IptError(f"{place} is no record of a run; give the folder of `ipt solve`, or a picture's json in it")
+        raise IptError(f"{place} is not the record of a run; give the folder of `ipt solve`, or a picture's json in it")
     if "generator" in options:
         planner = Planner(discover())
         yield from planner.named("operator", options["operator"])

@@ -40,7 +40,7 @@ def find_inputs(
         if options.reference is not None:
             raise Misuse("without an INPUT the example is compared with its own truth; drop reference=")
         if options.frames and not counted:
-            raise Misuse("the example is as many exposures as you say, as in frames=8; say so, or give an INPUT")
+            raise Misuse("the example needs a number of exposures, as in frames=8; give one, or give an INPUT")
         return [InputImage(example.NAME, None)]
     if counted:
         raise Misuse(

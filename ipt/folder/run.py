@@ -106,7 +106,7 @@ def solve_all(options: SolveOptions, execution: ExecutionOptions, out: Path | No
     folder = is_folder(options)
     shard = _shard(execution.shard, folder)
     if out is None and shard.count > 1:
-        raise Misuse(f"shard {shard} ({shard.origin}): all shards of a folder write into one; say which (out=)")
+        raise Misuse(f"shard {shard} ({shard.origin}): all shards must write into the same folder; name it (out=)")
     # Unreadable inputs, which have no shape, are reported when they are solved.
     shape = next((shape for image in inputs if (shape := image.shape)), None)
     pool = choose_pool(options, execution, shape)

@@ -100,7 +100,7 @@ def _shard(environment: Mapping[str, str], who: str, position: int, count: int, 
         return Shard(position + 1, count, f"{who}: {values}" if names else "")
     except ValueError:
         raise IptError(
-            f"{who} says {values}, which is no shard; mend the environment, or give shard=K/N or shard=none"
+            f"{who} says {values}, which is not a shard; correct the environment, or give shard=K/N or shard=none"
         ) from None
 
 

@@ -63,7 +63,7 @@ def reading(place: str) -> Iterator[None]:
     except Exception as error:
         # Decoders raise anything on damaged bytes: struct.error, zlib.error, KeyError, TypeError, ...
         reason = " ".join(str(error).split())[:150] or type(error).__name__
-        raise IptError(f"{place} is damaged or cut short ({reason}); copy it again, or save it anew") from error
+        raise IptError(f"{place} is damaged or cut short ({reason}); copy it again, or save it again") from error
 
 
 def check_size(width: int, height: int) -> None:

@@ -102,7 +102,7 @@ def shape_of(path: Path) -> tuple[int, ...]:
 def read_levels(path: Path) -> Tensor:
     """Read a map of noise levels, (1 or C, H, W), from a .npy or .npz file; IptError if it cannot be read."""
     if not is_array(path):
-        raise IptError(f"{path} is no .npy or .npz file; noise= is auto, a number, poisson:PEAK, or such a file")
+        raise IptError(f"{path} is not a .npy or .npz file; noise= is auto, a number, poisson:PEAK, or such a file")
     return read(path, units=True).pixels
 
 

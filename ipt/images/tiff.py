@@ -86,7 +86,7 @@ def _pictures(file: tifffile.TiffFile, data: bytes) -> list[tifffile.TiffPage]:
     larger = [size for page in every for size in _sizes_within(file, page)]
     if not found or max(larger, default=0) > max(page.imagewidth * page.imagelength for page in found):
         raise Unusable(
-            "it shows no more than a small copy of the picture that is within it, as cameras' raw files do; name it by "
+            "it shows only a small copy of the picture within it, as cameras' raw files do; rename it with "
             "its own suffix (.dng, .nef, ...), or save the picture itself as a TIFF"
         )
     return found

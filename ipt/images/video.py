@@ -122,7 +122,7 @@ def _decoded(path: Path) -> Iterator[tuple[Any, Fraction]]:
     try:
         with opened(str(path)) as container:
             if not container.streams.video:
-                raise IptError(f"{path} has no video; give one that has")
+                raise IptError(f"{path} has no video stream; give another file")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             rate = Fraction(stream.average_rate or 25)

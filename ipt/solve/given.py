@@ -41,14 +41,7 @@ def exposures_of(
         IptError: a file cannot be read, an array is no picture, or the exposures differ in size or colour.
     """
     if isinstance(picture, list | tuple):
-        if len(picture) < 2:
-            raise Misuse("picture= of several exposures is a list of two or more; give a single one by itself")
-        each = [_read(one, units) for one in picture]
-        names = [
-            str(one) if isinstance(one, str | os.PathLike) else f"exposure {n}" for n, one in enumerate(picture, 1)
-        ]
-        read = of_one_scene(dict(zip(names, (one for one, _ in each), strict=True)), units)
-        return list(read), _array(read[0]) if isinstance(picture[0], str | os.PathLike) else each[0][1]
+        return _several(picture, units)
     if frames:
         if not isinstance(picture, str | os.PathLike):
             raise Misuse("frames= is for a file or folder of exposures; give arrays as a list")
@@ -56,6 +49,19 @@ def exposures_of(
         return list(exposures), _array(exposures[0], units)
     found, given = _read(picture, units)
     return [found], given
+
+
+def _several(pictures: Sequence[Source], units: bool) -> tuple[list[Picture], np.ndarray | Tensor]:
+    """Exposures from a list of files or arrays; the result gets the kind of the first one."""
+    if len(pictures) < 2:
+        raise Misuse("picture= of several exposures is a list of two or more; give a single one by itself")
+    by_name, examples = {}, []
+    for number, source in enumerate(pictures, 1):
+        name = str(source) if isinstance(source, str | os.PathLike) else f"exposure {number}"
+        by_name[name], example = _read(source, units)
+        examples.append(example)
+    read = of_one_scene(by_name, units)
+    return list(read), _array(read[0]) if isinstance(pictures[0], str | os.PathLike) else examples[0]
 
 
 def _array(picture: Picture, units: bool = False) -> np.ndarray:

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -143,34 +144,17 @@ def derivative_error(
     Raises:
         Shortfall: the function is constant near the point, but has another value at another point.
     """
-    slopes, expected, differences, floors = [], [], [], []
-    for number in range(directions):
-        length = rms(point) or 1.0
-        direction = normal(tuple(point.shape), f"direction {number}").to(point) * length
-        leaf = point.detach().clone().requires_grad_()
-        with torch.enable_grad():
-            value = function(leaf)
-            weight = normal(tuple(value.shape), f"weight {number}").to(value)
-            total = (weight * value).sum()
-        gradient = torch.autograd.grad(total, leaf, allow_unused=True)[0] if total.requires_grad else None
-        slopes.append(0.0 if gradient is None else float((gradient * direction).sum()))
-        expected.append(0.0 if gradient is None else float(gradient.norm()) * length)
-        with torch.no_grad():
-            differences.append(
-                [
-                    float((weight * (function(point + h * direction) - function(point - h * direction))).sum())
-                    / (2 * h)
-                    for h in lengths
-                ]
-            )
-        floors.append(float(torch.finfo(value.dtype).eps * weight.norm() * value.detach().norm()))
+    slopes = [_slope(function, point, number, lengths) for number in range(directions)]
+    derivatives = [slope.derivative for slope in slopes]
+    expected = [slope.expected for slope in slopes]
+    rounding = max(slope.rounding for slope in slopes)
     errors = []
-    for index, h in enumerate(lengths):
-        found = [each[index] for each in differences]
-        size = max(math.hypot(*slopes), math.hypot(*expected), math.hypot(*found))
+    for index, length in enumerate(lengths):
+        differences = [slope.differences[index] for slope in slopes]
+        size = max(math.hypot(*derivatives), math.hypot(*expected), math.hypot(*differences))
         # Differences that rounding alone explains are not compared.
-        if size > 10 * max(floors) / h:
-            errors.append(math.dist(slopes, found) / size)
+        if size > 10 * rounding / length:
+            errors.append(math.dist(derivatives, differences) / size)
     if errors:
         return min(errors)
     with torch.no_grad():
@@ -181,6 +165,46 @@ def derivative_error(
             f"something is rounded or compared."
         )
     return 0.0
+
+
+@dataclass(frozen=True)
+class _Slope:
+    """The slope of a function along a random direction.
+
+    Attributes:
+        derivative: by autograd.
+        expected: what the norm of the gradient lets expect of it.
+        differences: central differences, one per step length.
+        rounding: error of a difference by rounding, before the division by the step length.
+    """
+
+    derivative: float
+    expected: float
+    differences: Sequence[float]
+    rounding: float
+
+
+def _slope(function: Callable[[Tensor], Tensor], point: Tensor, number: int, lengths: Sequence[float]) -> _Slope:
+    """The slope of a randomly weighted sum of the function's values along random direction `number`."""
+    size = rms(point) or 1.0
+    direction = normal(tuple(point.shape), f"direction {number}").to(point) * size
+    leaf = point.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        value = function(leaf)
+        weight = normal(tuple(value.shape), f"weight {number}").to(value)
+        total = (weight * value).sum()
+    gradient = torch.autograd.grad(total, leaf, allow_unused=True)[0] if total.requires_grad else None
+    differences = []
+    with torch.no_grad():
+        for length in lengths:
+            change = function(point + length * direction) - function(point - length * direction)
+            differences.append(float((weight * change).sum()) / (2 * length))
+    return _Slope(
+        derivative=0.0 if gradient is None else float((gradient * direction).sum()),
+        expected=0.0 if gradient is None else float(gradient.norm()) * size,
+        differences=differences,
+        rounding=float(torch.finfo(value.dtype).eps * weight.norm() * value.detach().norm()),
+    )
 
 
 def _names(mapping: Mapping[str, object]) -> str:

@@ -108,7 +108,7 @@ def test_a_folder_of_pictures(options, recorder):
 
 
 def test_shards_do_not_guess(options, recorder, tmp_path):
-    with pytest.raises(Misuse, match=r"shard 2/3 \(as asked\): all shards of a folder write into one; say which"):
+    with pytest.raises(Misuse, match=r"shard 2/3 \(as asked\): all shards must write into the same folder; name it"):
         started(options, recorder, shard=Shard(2, 3, "as asked"))
     assert not list(Path().iterdir())
 

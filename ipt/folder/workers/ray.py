@@ -70,7 +70,7 @@ class RayPool:
                 if self._ready:
                     continue
                 raise IptError(
-                    f"the Ray cluster gave no worker in {_PATIENCE:.0f} s; `ray status` says what it has, "
+                    f"the Ray cluster started no worker in {_PATIENCE:.0f} s; `ray status` says what it has, "
                     f"and each worker takes one {'GPU' if self.kind == 'cuda' else 'CPU'}"
                 )
             number = next(number for number, stream in self._streams.items() if stream is ready[0])
