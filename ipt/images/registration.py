@@ -119,11 +119,14 @@ def _correlation(first: np.ndarray, other: np.ndarray) -> float:
 
 def _overlap(first: np.ndarray, other: np.ndarray, down: int, right: int) -> tuple[np.ndarray, np.ndarray]:
     """The area that both show if `other` is shifted by (down, right) against `first`."""
-    (height, width), parts = first.shape, []
-    for y, x in ((-down, -right), (down, right)):
-        parts.append(slice(max(0, y), height + min(0, y)))
-        parts.append(slice(max(0, x), width + min(0, x)))
-    return first[parts[0], parts[1]], other[parts[2], parts[3]]
+    height, width = first.shape
+    own = first[_inside(-down, height), _inside(-right, width)]
+    return own, other[_inside(down, height), _inside(right, width)]
+
+
+def _inside(shift: int, length: int) -> slice:
+    """The part of a side that lies within itself after a shift by -shift."""
+    return slice(max(0, shift), length + min(0, shift))
 
 
 def _rotation_and_scale(first: np.ndarray, other: np.ndarray) -> tuple[float, float]:

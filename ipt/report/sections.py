@@ -152,10 +152,8 @@ def _description(record: Record) -> str:
 
 def _key_numbers(record: Record) -> list[Quantity]:
     ratio, metrics = residual_ratio(record), record.get("metrics") or {}
-    # A good fit is about 1. The bounds are wide, since noise levels are often estimates.
-    verdict = "" if ratio is None else "good" if 0.8 <= ratio <= 1.25 else "bad" if ratio > 2 or ratio < 0.5 else ""
     found = [
-        Quantity("residual / noise", ratio, verdict=verdict),
+        Quantity("residual / noise", ratio, verdict=_ratio_verdict(ratio)),
         *_probability(record),
         Quantity("time", record.get("seconds"), "s"),
     ]
@@ -165,6 +163,15 @@ def _key_numbers(record: Record) -> list[Quantity]:
         unit, meaning = str(parameter.get("unit", "")), str(parameter.get("meaning", ""))
         found.append(Quantity(name, values, unit, meaning=meaning))
     return [item for item in found if item.value is not None]
+
+
+def _ratio_verdict(ratio: float | None) -> str:
+    """The verdict on residual / noise, about 1 for a good fit; wide bounds, since noise levels are often estimates."""
+    if ratio is None:
+        return ""
+    if 0.8 <= ratio <= 1.25:
+        return "good"
+    return "bad" if ratio > 2 or ratio < 0.5 else ""
 
 
 def _probability(record: Record) -> list[Quantity]:

@@ -46,10 +46,12 @@ class Cost:
 
     def __str__(self) -> str:
         minutes = self.seconds / 60
-        hours = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-        took = f"{self.seconds:.0f} s" if minutes < 2 else hours
+        if minutes < 2:
+            duration = f"{self.seconds:.0f} s"
+        else:
+            duration = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
         more = f" a draw (at most {self.draws})" if self.draws > 1 else ""
-        return f"about {took}{more}, {max(self.memory, 1e8) / 1e9:.1f} GB of memory"
+        return f"about {duration}{more}, {max(self.memory, 1e8) / 1e9:.1f} GB of memory"
 
 
 def cost_of(tasks: Sequence[SamplingTask]) -> Cost | None:
