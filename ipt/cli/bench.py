@@ -12,7 +12,7 @@ from ipt.cli.errors import DONE, SOME_FAILED, resumable
 from ipt.cli.options import pairs
 from ipt.priors.precision import AUTO, PRECISIONS, checked
 
-_PRECISION = "Of the networks' arithmetic; auto: bf16 where the device supports it, else fp32.  [default: auto]"
+_PRECISION = "Precision of the networks; auto: bf16 where the device supports it, else fp32.  [default: auto]"
 _EPILOG = """Built-in protocols: small (a face that ships, minutes on a laptop), paper-deblur-motion,
 paper-deblur-gaussian and paper-turbulence (256x256, any folder of pictures), and photographs (as cameras take them, cut
 from 40 larger ones). OUT gets table.md, results.csv, results.json, plots.svg, sheet.png and all pictures. The same

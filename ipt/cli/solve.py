@@ -163,7 +163,7 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
     "--precision",
     click.Choice(PRECISIONS),
     None,
-    "Of the networks' arithmetic; auto: bf16 where the device supports it, else fp32.",
+    "Precision of the networks; auto: bf16 where the device supports it, else fp32.",
 )
 @option(ExecutionOptions, "--batch", kinds.whole(1, auto=True), "N|auto", "Draws that are solved together.", AUTO)
 @option(
@@ -261,6 +261,11 @@ def solve(
         origins=origins(),
     )
     execution = ExecutionOptions(batch, save_every, shard, engine, force)
+    return _run(options, execution, None if out is None else Path(out), as_json)
+
+
+def _run(options: SolveOptions, execution: ExecutionOptions, out: Path | None, as_json: bool) -> int:
+    """Solve, write the report, print the records as JSON if asked for, and return the exit code."""
     # Torch is loaded only now: a mistyped option has been reported already.
     from ipt.cli.progress import Reporter
     from ipt.folder.run import solve_all
@@ -268,8 +273,8 @@ def solve(
     from ipt.report.report import write_report
 
     count, failed, documents = 0, 0, []
-    with Reporter() as reporter, nullcontext() if force else resumable():
-        run = solve_all(options, execution, None if out is None else Path(out), reporter)
+    with Reporter() as reporter, nullcontext() if execution.force else resumable():
+        run = solve_all(options, execution, out, reporter)
         for outcome in run:
             count, failed = count + 1, failed + (outcome.status == "failed")
             # Records are kept only for --json: else memory would grow with the folder.

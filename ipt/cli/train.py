@@ -63,11 +63,11 @@ large is added and trained; with --start-from, that network starts from the deta
     "--precision",
     click.Choice(PRECISIONS),
     None,
-    "Of the network's arithmetic; bf16 is faster on recent GPUs. Weights stay in fp32.",
+    "Precision of the network; bf16 is faster on recent GPUs. Weights stay in fp32.",
 )
 @click.option("--compile", "compiled", is_flag=True, help="Use torch.compile.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
-@option(TrainingOptions, "--seed", kinds.whole(0), "N", "Of the initial weights, the order of examples and noise.")
+@option(TrainingOptions, "--seed", kinds.whole(0), "N", "Seed of initial weights, order of examples and noise.")
 @pairs(
     "--set",
     "settings",

@@ -100,7 +100,7 @@ class _Skipped:
 
 
 def _walk(place: Path, recursive: bool, out: Path | None, skipped: _Skipped) -> Iterator[InputImage]:
-    """The inputs of a folder by name, and with `recursive` of its subfolders; hidden names are not even skipped."""
+    """The inputs of a folder by name, and with `recursive` of its subfolders; hidden files and folders are ignored."""
     for folder, subfolders, names in os.walk(place, onerror=_unreadable):
         here = Path(folder)
         relative = here.relative_to(place)

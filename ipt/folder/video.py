@@ -99,20 +99,16 @@ def _solved(
     result = solve_window(middle, list(clip.frames(middle.start, middle.stop)), len(windows))
     video = f"{image.stem}.video.mp4"
     write_video(pipeline.out / video, clip.rate, _blended(pictures, windows, clip.count))
-    record = {
-        **result.record,
-        **pipeline.record(image, named),
-        "input": image.name,
-        "seconds": time.perf_counter() - started,
-        "video": {
-            "file": video,
-            "frames": clip.count,
-            "rate": str(clip.rate),
-            "window": len(middle),
-            "windows": len(windows),
-            "picture_of": [middle.start + 1, middle.stop],
-        },
+    of_video = {
+        "file": video,
+        "frames": clip.count,
+        "rate": str(clip.rate),
+        "window": len(middle),
+        "windows": len(windows),
+        "picture_of": [middle.start + 1, middle.stop],
     }
+    of_run = {**pipeline.record(image, named), "input": image.name, "seconds": time.perf_counter() - started}
+    record = {**result.record, **of_run, "video": of_video}
     path = write_result(pipeline.out, image.stem, replace(result, record=record))
     shutil.rmtree(pictures, ignore_errors=True)
     return Outcome(image.name, "done", json.loads(path.read_text(encoding="utf-8")))

@@ -137,8 +137,8 @@ def unclipped(pixels: Tensor, level: float | str = AUTO, reach: int = 0) -> Tens
 
     Args:
         pixels: (C, H, W) in 0..1.
-        level: the value from which a channel is clipped; "none": nothing is masked; "auto": `CLIPPED_FROM`, but nothing
-            where that would mask more than `MOST_CLIPPED` of the picture.
+        level: the value from which a channel is clipped; "none": nothing is masked; "auto": `CLIPPED_FROM`, but if more
+            than `MOST_CLIPPED` of the picture would be masked, spots without their surroundings, or nothing.
         reach: pixels around a spot clipped in all channels that are masked with it.
 
     Returns:

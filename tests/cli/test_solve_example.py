@@ -96,7 +96,7 @@ def test_the_exposures_of_turbulence():
     again = run("solve", "--config", "ipt-out/run.yaml", "--json")
     assert json.loads(again.stdout)["images"][0]["status"] == "skipped", again.stderr
     one = run("solve", "--frames", *QUICK)
-    assert one.exit_code == 2 and "as in --frames 8; say so, or give an INPUT" in one.stderr
+    assert one.exit_code == 2 and "as in --frames 8; give one, or give an INPUT" in one.stderr
 
 
 @pytest.mark.parametrize(("operator", "side"), [("downscale:4", 32), ("blur+downscale", 64)])
