@@ -73,12 +73,12 @@ def rows(unknowns: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
     return [
         (
             name,
-            " x ".join(map(str, one["shape"])),
-            one["unit"] or "-",
-            "any" if one["range"] is None else "{:g} to {:g}".format(*one["range"]),
-            one["prior"] or "(none)",
-            one["generator"] or "(none)",
-            one["meaning"],
+            " x ".join(map(str, unknown["shape"])),
+            unknown["unit"] or "-",
+            "any" if unknown["range"] is None else "{:g} to {:g}".format(*unknown["range"]),
+            unknown["prior"] or "(none)",
+            unknown["generator"] or "(none)",
+            unknown["meaning"],
         )
-        for name, one in unknowns.items()
+        for name, unknown in unknowns.items()
     ]

@@ -69,16 +69,18 @@ class SerialBackend:
                 batch = waiting.setdefault(sampling.kind, [])
                 batch.append(member)
                 if self._full(batch, sampling.shape):
-                    yield from self._solved(waiting.pop(sampling.kind))
+                    yield from self._solve_batch(waiting.pop(sampling.kind))
             for batch in waiting.values():
-                yield from self._solved(batch)
+                yield from self._solve_batch(batch)
 
     def _full(self, batch: Sequence[BatchMember], shape: tuple[int, ...]) -> bool:
+        """Whether a batch of pictures of `shape` (C, H, W) is to be solved now."""
         pictures = self.sizer.size(shape) // self.pipeline.options.samples
         held = sum(member.prepared.measured.pixels[0].numel() for member in batch)
         return len(batch) >= pictures or held >= _WAITING_PIXELS
 
-    def _solved(self, batch: Sequence[BatchMember], checkpoint: Checkpoint | None = None) -> Iterator[Outcome]:
+    def _solve_batch(self, batch: Sequence[BatchMember], checkpoint: Checkpoint | None = None) -> Iterator[Outcome]:
+        """Announce a batch and solve it, from its checkpoint if there is one."""
         names = [member.input.name for member in batch if not member.finished]
         self.listener.begin(summary(names), self.ended + 1, self.total, len(names))
         self.on_batch(names)
@@ -99,7 +101,7 @@ class SerialBackend:
             if found is not None and not all(member.finished for member in found[0]):
                 state = found[1].batches[-1].state
                 self.listener.note(f"Going on from {path}: step {state.index} of {state.total}.")
-                yield from self._solved(*found)
+                yield from self._solve_batch(*found)
             if found is not None or self.alone:
                 checkpoints.remove(path)
 

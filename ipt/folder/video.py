@@ -66,14 +66,12 @@ def solve_video(
         named = pipeline.identity(image)
         if not again and (record := pipeline.finished(image, named)):
             return Outcome(image.name, "skipped", record)
-        return _solved(pipeline, image, named, sizer, listener)
+        return _solve(pipeline, image, named, sizer, listener)
     except Exception as error:
         return pipeline.failed(image, error)
 
 
-def _solved(
-    pipeline: Pipeline, image: InputImage, named: str, sizer: BatchSizer, listener: ProgressListener
-) -> Outcome:
+def _solve(pipeline: Pipeline, image: InputImage, named: str, sizer: BatchSizer, listener: ProgressListener) -> Outcome:
     assert image.path is not None
     if pipeline.options.reference:
         raise Misuse("a video is compared with no reference; drop reference=, or give its frames as a folder")
