@@ -119,6 +119,6 @@ def test_nothing_is_written_where_nothing_can_be_solved(options, recorder):
         started(unknown, recorder)
     with pytest.raises(Misuse, match="drop reference="):
         started(replace(options, input=(), reference=Path("truth")), recorder)
-    with pytest.raises(Misuse, match="as in frames=8; say so, or give an INPUT"):
+    with pytest.raises(Misuse, match="as in frames=8; give one, or give an INPUT"):
         started(replace(options, input=(), frames=True), recorder)
     assert not list(Path().iterdir())
