@@ -1,4 +1,4 @@
-"""The page: pictures and what is known of them on one side, the picture at work and its results on the other."""
+"""The page of `ipt app`: pictures and options on the left, the picture that is solved and its results on the right."""
 
 from __future__ import annotations
 
@@ -36,7 +36,15 @@ TOOLS = {"look": "Look", "region": "Mark a region", "mask": "Paint what not to t
 
 @dataclass
 class Shot:
-    """A picture that was dropped: its file, as it is shown, whether it has several pages, its marks and results."""
+    """A picture that was dropped.
+
+    Attributes:
+        path: Of its file.
+        shown: The picture on the screen.
+        several: Whether the file has several pages.
+        marks: The mask and region that were drawn on it.
+        results: The latest first.
+    """
 
     path: Path
     shown: Image
@@ -46,7 +54,7 @@ class Shot:
 
 
 class Page:
-    """The page of one visitor, whose files lie in a folder."""
+    """The page of one visitor; folder: for the visitor's files, removed when the visitor leaves."""
 
     def __init__(self, folder: Path):
         self.folder, self.out, self.address = folder, folder / "results", f"/results/{folder.name}"
@@ -76,14 +84,14 @@ class Page:
         self.show()
 
     def close(self) -> None:
-        """The visitor is gone."""
+        """Stop the solve and remove the files, when the visitor leaves."""
         if self.solve is not None:
             self.solve.stop.set()
         app.remove_route(self.address)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def choices(self) -> None:
-        """What can be said of the pictures."""
+        """Build the fields for the operator and the other arguments of `ipt.restore`."""
         operators = {each.name: f"{each.name}: {each.component.summary}" for each in discover().of_kind("operator")}
         priors = {"": "the usual one"} | {each.name: each.name for each in discover().of_kind("prior")}
         self.operator = ui.select(operators, value="blur", label="What degraded it", new_value_mode="add-unique")
@@ -102,7 +110,7 @@ class Page:
         self.operator.on_value_change(self.options)
 
     def options(self) -> None:
-        """The options of the operator, made from its signature."""
+        """Build the fields for the operator's options, from its signature."""
         self.expansion.clear()
         self.settings: dict[str, ui.input] = {}
         for factory in [each.load() for each in discover().of_kind("operator") if each.name == self.operator.value]:
@@ -116,7 +124,7 @@ class Page:
         self.expansion.set_visibility(bool(self.settings))
 
     async def add(self, event: events.UploadEventArguments) -> None:
-        """A picture was dropped."""
+        """Add a picture that was dropped."""
         path = Path(mkdtemp(dir=self.folder)) / Path(event.file.name).name
         await event.file.save(path)
         try:
@@ -129,11 +137,11 @@ class Page:
         return self.show(shot)
 
     def complain(self, message: str) -> None:
-        """A message that stays until it is closed."""
+        """Show a message that stays until it is closed."""
         ui.notify(plain(message), type="negative", timeout=0, close_button="Close", multi_line=True)
 
     def arguments(self, shot: Shot) -> dict[str, Any]:
-        """What `ipt.restore` is to be called with."""
+        """The arguments of `ipt.restore` from the fields."""
         given = {name: field.value for name, field in self.values.items() if field.value not in ("", None)}
         given |= {name: int(given[name]) for name in ("samples", "effort", "steps", "seed") if name in given}
         settings = {name: field.value for name, field in self.settings.items() if field.value}
@@ -141,7 +149,7 @@ class Page:
         return {**given, **marked, "operator": self.operator.value, "settings": settings, "name": shot.path.name}
 
     async def start(self, another: bool = False) -> None:
-        """Solve all pictures one after the other; or draw the one that is shown another time."""
+        """Solve all pictures one after the other; another: only the one that is shown, with another seed."""
         if another:
             self.values["seed"].value = (self.values["seed"].value or 0) + 1
         if self.shot is None:
@@ -165,13 +173,13 @@ class Page:
         return None
 
     def tick(self) -> None:
-        """How far a solve is."""
+        """Show the progress of the solve."""
         if self.solve is not None:
             self.bar.value, self.status.text = self.solve.share, self.solve.text
             self.preview.set_source(self.solve.preview or self.preview.source)
 
     def show(self, shot: Shot | None = None, result: Result | None = None) -> None:
-        """A picture: at work, or with its results and to be marked."""
+        """Show a picture: while it is solved, or with its results and the board for marks."""
         self.shot = shot = shot or self.shot
         self.shelf.clear()
         with self.shelf:
@@ -192,7 +200,7 @@ class Page:
                 self.board(shot)
 
     def board(self, shot: Shot) -> None:
-        """The picture, on which a mask and a region are drawn."""
+        """Show the picture, on which a mask and a region can be drawn."""
         scale = shot.shown.width / shot.marks.size[0]
 
         def touched(event: events.MouseEventArguments) -> None:
@@ -209,7 +217,7 @@ class Page:
                 ui.button("Clear", on_click=lambda: board.set_content(shot.marks.clear())).props("flat no-caps")
 
     def results(self, shot: Shot, result: Result) -> None:
-        """Verdict, slider, what was found, the draws, and what can be saved."""
+        """Show a result: verdict, slider, buttons, parameters and draws."""
         at = {role: self.address + quote(f"/{path.name}") for role, path in result.files.items()}
         ui.label(plain(result.verdict)).classes("verdict good" if is_good(result.verdict) else "verdict bad")
         ui.html(COMPARE.format(**at), sanitize=False)

@@ -1,4 +1,4 @@
-"""Cases given to a solver: what comes back, and what it took."""
+"""Attempts of solvers at cases: the result, and its time, network calls and memory."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from ipt.solve.task import SamplingTask
 from ipt.solve.verdict import interior_rms
 
 _DIVERGED = 100.0
-"""No picture in 0..1 and no parameter comes near it."""
+"""Values from which a solve has diverged: no picture in 0..1 and no parameter comes near it."""
 _RESET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What all solvers of a run share.
+    """Options of a run that all solvers share.
 
     Attributes:
-        seed: Of the solvers; the data have the protocol's.
-        samples: Draws a case.
-        batch: Draws solved at a time; None: as the device has use for.
-        device: As torch calls it.
+        seed: Of the solvers; the data have the seed of the protocol.
+        samples: Draws per case.
+        batch: Draws that are solved together; None: as suits the device.
+        device: A torch device.
         precision: Of the networks.
-        tiled: A prior that does not take the protocol's size works in overlapping tiles.
+        tiled: Whether a prior that does not take the protocol's size denoises overlapping tiles.
     """
 
     seed: int = 0
@@ -54,17 +54,16 @@ class BenchOptions:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What a solver made of a case.
+    """The result of a solver for a case.
 
     Attributes:
-        image: (C, H, W), the mean of the samples, or of those that are likely right.
-        parameters: The same of every parameter that was solved for, by name.
-        samples: Of every unknown that was solved for, (K, C, H, W).
-        residual: Root mean square over the noise level, where it does not depend on what lies outside the frame; None
-            for baselines, which have no model.
-        calls: Of the networks, all together.
-        seconds: Of the work; what is solved in one batch shares its seconds equally.
-        memory: Peak of the work in bytes; None where it is unknown.
+        image: (C, H, W), the mean of the samples that are likely right, or the likeliest.
+        parameters: Likewise, every parameter that was solved for, (C, H, W), by name.
+        samples: Of every unknown that was solved for, (K, C, H, W), by name.
+        residual: Root mean square over the noise level, away from the borders; None for baselines, which have no model.
+        calls: Number of network calls.
+        seconds: Time of the solve; the cases of a batch share its time equally.
+        memory: Peak memory in bytes; None if it is not known.
     """
 
     image: Tensor
@@ -78,21 +77,21 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Bench:
-    """A protocol and the options of a run: makes its solvers, and gives them cases."""
+    """A protocol with the options of a run: builds its solvers, and runs them on cases."""
 
     protocol: Protocol
     options: BenchOptions = BenchOptions()
 
     @property
     def cases_together(self) -> int:
-        """How many cases make a batch; of a recipe, whose kernels are of several sizes, one."""
+        """Number of cases in a batch; one for a recipe, whose kernels differ in size."""
         if self.protocol.recipe:
             return 1
         side = self.protocol.size
         return max(1, self._sizer().size((CHANNELS, side, side)) // self.options.samples)
 
     def solver(self, spec: SolverSpec) -> Solver:
-        """A solver, tried on the protocol's size.
+        """Build a solver, and check that it takes the protocol's size.
 
         Raises:
             IptError: It cannot be built or does not take the size; the message names it.
@@ -125,7 +124,7 @@ class Bench:
         return solver
 
     def attempt_baseline(self, spec: SolverSpec, case: Case, operator: ParametricOperator) -> Attempt:
-        """A baseline's result. operator: that made the measurement."""
+        """Run a baseline on a case; operator: that made the measurement."""
         peak, began = PeakMemory("cpu"), time.perf_counter()
         image, parameters = baseline(spec.baseline, case, operator)
         return Attempt(image, parameters, seconds=time.perf_counter() - began, memory=peak.bytes())
@@ -133,12 +132,21 @@ class Bench:
     def attempt(
         self, solver: Solver, spec: SolverSpec, cases: Sequence[Case], on_step: Callable[[Progress], None]
     ) -> list[Attempt]:
-        """Every case solved `samples` times, an Attempt a case.
+        """Solve cases with `samples` draws each.
 
-        A draw depends on the run's seed, the case and the sample alone, not on the batch.
+        A draw depends on the run's seed, the case and its number, not on the batch.
+
+        Args:
+            solver: Built by `solver`.
+            spec: Of the solver.
+            cases: That are solved together.
+            on_step: Called after every step.
+
+        Returns:
+            An attempt per case.
 
         Raises:
-            IptError: A solve that diverges.
+            IptError: A solve diverged.
         """
         tasks = [self._task(solver, spec, case) for case in cases]
         peak, began = PeakMemory(self.options.device), time.perf_counter()
@@ -153,7 +161,7 @@ class Bench:
         options, noise = self.options, self.protocol.noise
         known = {name: case.parameters[name] for name in spec.known}
         if noise is None:
-            # As `ipt solve` does: the noise level is estimated, and clipped highlights leave the mask.
+            # Prepared as by `ipt solve`: the noise is estimated, and clipped highlights are masked.
             task = ImageTask(Picture(case.measurement), case.name, None, options.seed, options.samples, known)
             return prepare(solver, task, options.device).sampling
         return SamplingTask(
@@ -170,7 +178,7 @@ class Bench:
     def _attempt(self, task: SamplingTask, case: Case, known: Sequence[str], solution: Solution) -> Attempt:
         operator = solution.operator or task.solver.operator
         drawn = {IMAGE: solution.whole.cpu(), **{name: v.cpu() for name, v in solution.parameters.items()}}
-        # What is not finite compares as false, too.
+        # NaN compares as false, so that it counts as diverged too.
         if not all(bool((value.abs() < _DIVERGED).all()) for value in drawn.values()):
             raise IptError("the solve diverged; try a smaller guidance.scale, or another seed")
         shown = chosen(task, solution)
@@ -182,7 +190,7 @@ class Bench:
         samples = {**drawn, IMAGE: solution.image.cpu()}
         if len(task.seeds) == 1:
             samples = {name: value[list(shown.draws)] for name, value in samples.items()}
-        # Cases have one kernel: of several in their places the mean.
+        # Cases have one kernel, with which a grid of kernels is compared by its mean.
         for name, value in found.items():
             if name in case.parameters and len(case.parameters[name]) == 1 < len(value):
                 found[name], samples[name] = (each.mean(-3, keepdim=True) for each in (value, samples[name]))
@@ -196,9 +204,9 @@ class Bench:
 
 
 class PeakMemory:
-    """Peak memory since it was made.
+    """Peak memory since this object was made.
 
-    Of a GPU, what torch allocated; else the process's resident memory, with Python and all weights in it (Linux).
+    On a GPU, what torch allocated; else the resident memory of the process, with Python and all weights (Linux only).
     """
 
     def __init__(self, device: str):
@@ -208,13 +216,13 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats(self._gpu)
             return
         try:
-            # 5 sets the high-water mark back to what is resident now (proc(5)).
+            # "5" resets the high-water mark to the present resident memory (proc(5)).
             _RESET.write_text("5")
         except OSError:
             self._known = False
 
     def bytes(self) -> int | None:
-        """In bytes; None where the system does not say."""
+        """The peak in bytes; None if the system does not tell."""
         if self._gpu:
             return int(torch.cuda.max_memory_allocated(self._gpu))
         if not self._known:

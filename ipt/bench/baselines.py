@@ -1,8 +1,7 @@
-"""What every solver is to be held against: the measurement itself, and classical deconvolution with the true kernel.
+"""Baselines: the measurement itself, and classical deconvolution with the true kernel.
 
-Each deconvolution has one number to choose (the balance of the Wiener filter, the number of iterations of
-Richardson-Lucy). It is chosen here image by image for the best PSNR against the truth, which nobody without the truth
-could do: the baselines are shown at their best.
+Each deconvolution has one setting (the balance of the Wiener filter, the iterations of Richardson-Lucy). It is tuned
+for each picture to the best PSNR against the truth, which a user could not do: the baselines are shown at their best.
 """
 
 from __future__ import annotations
@@ -25,13 +24,18 @@ ITERATIONS = (5, 10, 20, 40)
 
 
 def baseline(name: str, case: Case, operator: ParametricOperator) -> tuple[Tensor, dict[str, Tensor]]:
-    """What a baseline, one of `protocol.BASELINES`, makes of a case; operator: that made the measurement.
+    """Run a baseline on a case.
+
+    Args:
+        name: One of `ipt.bench.protocol.BASELINES`.
+        case: The case.
+        operator: That made the measurement.
 
     Returns:
-        The picture (C, H, W), and the parameters that the baseline takes for true.
+        The picture (C, H, W), and the parameters that the baseline assumes.
 
     Raises:
-        IptError: A deconvolution where there is no kernel.
+        IptError: The baseline is a deconvolution and the case has no kernel.
     """
     if name == "measurement":
         return case.measurement, {key: torch.zeros_like(v) for key, v in case.parameters.items() if key == "tilt"}
@@ -51,10 +55,10 @@ def baseline(name: str, case: Case, operator: ParametricOperator) -> tuple[Tenso
 
 
 def _padded(measurement: Array, kernel: Tensor, border: str) -> tuple[Array, tuple[int, int]]:
-    """The measurement (C, H, W) as it may go on behind its frame, and by how many pixels.
+    """The measurement (C, H, W), padded by the operator's border, and the padding in rows and columns.
 
-    Periodic, where the border is circular; falling to black over half a kernel, where black lies outside, which
-    is better there than mirroring; else mirrored.
+    Periodic for a circular border; falling to black over half a kernel where black lies outside (better there than
+    mirroring); else mirrored.
     """
     height, width = kernel.shape[1:]
     reach = (height // 2 + 1, width // 2 + 1) if border == "zero" else (height, width)
@@ -70,7 +74,7 @@ def _wiener(plane: Array, point_spread: Array, balance: float) -> Array:
 
 
 def _richardson_lucy(plane: Array, point_spread: Array, iterations: float) -> Array:
-    # The iteration is for counts of light, which are not negative; scikit-image wants an odd side to be centred.
+    # The iteration is for counts, which are not negative. scikit-image centres kernels of odd sides only.
     odd = np.pad(point_spread, [(0, 1 - side % 2) for side in point_spread.shape])
     light = np.clip(plane, 0, None)
     sharp: Array = restoration.richardson_lucy(light, odd, int(iterations), clip=False, filter_epsilon=1e-6)

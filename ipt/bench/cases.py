@@ -1,10 +1,10 @@
-"""The cases of a protocol: a clean picture, degraded by the n-th test parameters, and the truth.
+"""The cases of a protocol: the n-th clean picture, degraded by the n-th test parameters, with the truth.
 
-Parameters and noise of case n depend on the protocol's seed and on n alone, so that any folder of pictures meets the
-same test kernels and fields.
+Parameters and noise of case n depend on the protocol's seed and on n only, so that every folder of pictures is degraded
+by the same test kernels and fields.
 
-So that other codes can be compared on the same data, `export` writes them as files, which
-`ipt solve FOLDER --reference FOLDER/truth` reads, too:
+`export` writes the cases as files, so that other codes can be compared on the same data;
+`ipt solve FOLDER --reference FOLDER/truth` reads them too:
 
     FOLDER/protocol.yaml
     FOLDER/00003.npy                   the measurement, float32 (3, S, S), noise and all; 00003.png: at 16 bits, clipped
@@ -44,13 +44,13 @@ class Case:
     """One measurement with its truth.
 
     Attributes:
-        stem: The case's number, such as "00003".
-        picture: The file's name.
+        stem: Number of the case, such as "00003".
+        picture: Name of the file of the clean picture.
         clean: (3, S, S) in 0..1.
         measurement: (3, S, S), not clipped.
-        parameters: The true ones by name, (C, H, W).
-        name: What solvers' seeds depend on, besides the run's.
-        digest: Of clean and measurement.
+        parameters: The true parameters by name, (C, H, W).
+        name: Solvers' seeds depend on it and on the run's seed.
+        digest: Of the clean picture and the measurement.
     """
 
     stem: str
@@ -64,9 +64,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Cases:
-    """All cases of a protocol; each is made when it is asked for, so that a thousand take no more memory than one.
+    """The cases of a protocol, each made when it is indexed, so that a thousand take no more memory than one.
 
-    Without `paths` the pictures are the shipped ones: a face, and the same mirrored, by turns.
+    Attributes:
+        protocol: Of the cases.
+        operator: That makes the measurements.
+        generators: Of the operator's parameters, by name.
+        paths: Of the clean pictures; empty: the shipped face and its mirror image, by turns.
     """
 
     protocol: Protocol
@@ -118,11 +122,11 @@ def _case(
 
 
 def cases_of(protocol: Protocol) -> Cases:
-    """The cases of a protocol whose pictures are named.
+    """The cases of a protocol that names its pictures.
 
     Raises:
-        IptError: No pictures are named, none are there, an operator or a generator that does not exist, or of which
-            something is asked that it does not do.
+        IptError: The protocol names no pictures; there are none, or too few; an operator or generator does not exist or
+            refuses a setting.
     """
     if not protocol.pictures:
         raise IptError(f"protocol {protocol.name} brings no pictures; name a folder of them (pictures=)")
@@ -139,13 +143,13 @@ def cases_of(protocol: Protocol) -> Cases:
 def export(protocol: Protocol, folder: str) -> int:
     """Write the cases of a protocol as files.
 
-    Of a protocol without pictures, the parameters alone, which are the same for all pictures.
+    Of a protocol that names no pictures only the parameters are written, which are the same for all pictures.
 
     Returns:
-        How many cases.
+        The number of cases.
 
     Raises:
-        IptError: As for `cases_of`.
+        IptError: As for `cases_of`, or a file cannot be written.
     """
     bare = not protocol.pictures and not protocol.recipe
     cases = cases_of(replace(protocol, pictures=SHIPPED) if bare else protocol)
@@ -166,6 +170,6 @@ def export(protocol: Protocol, folder: str) -> int:
 
 
 def write_protocol(folder: Path, protocol: Protocol) -> None:
-    """FOLDER/protocol.yaml, which `ipt bench` reads."""
+    """Write FOLDER/protocol.yaml, which `ipt bench` reads."""
     with atomic(folder / "protocol.yaml") as file:
         file.write(dump_yaml(protocol.plain()).encode())

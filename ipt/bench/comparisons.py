@@ -1,4 +1,4 @@
-"""What of a row shows only beside the rows of other solvers on the same case."""
+"""Numbers of a row that compare it with the rows of other solvers on the same case."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ipt.bench.rows import Row
 from ipt.core.operator import IMAGE
 
 WORSE_BY = 0.2
-"""dB by which a result is worse than its measurement."""
+"""dB below the measurement's PSNR, from which a result counts as worse than the measurement."""
 TWICE = 2.0
 
 
 def compared(protocol: Protocol, rows: Sequence[Row]) -> list[Row]:
-    """The rows with what they are beside others of their case, where there are these.
+    """The rows with comparisons added, for finished rows whose counterparts are finished too.
 
-    "worse": 1 where the PSNR, registered if it is, is more than WORSE_BY below the measurement's, else 0.
-    "error_ratio": the squared error over that of the same solver with the true parameters; "within_twice": 1 where it
-    is at most TWICE, else 0.
+    "worse": 1 if the PSNR (registered if there is one) is more than WORSE_BY below the measurement's, else 0.
+    "error_ratio": the squared error over that of the same solver with the true parameters.
+    "within_twice": 1 if the error ratio is at most TWICE, else 0.
     """
     specs = {spec.name: spec for spec in protocol.solvers}
     measured = next((spec.name for spec in protocol.solvers if spec.baseline == "measurement"), None)
@@ -42,12 +42,12 @@ def compared(protocol: Protocol, rows: Sequence[Row]) -> list[Row]:
 
 
 def _quality(row: Row) -> float:
-    """In dB."""
+    """The PSNR in dB, registered if there is such a number."""
     return float(row.get("psnr_registered", row["psnr"]))
 
 
 def _twin(protocol: Protocol, spec: SolverSpec) -> str | None:
-    """The solver that differs in nothing but that parameters are known to it; of several, that which knows most."""
+    """The solver that differs only in its known parameters, if there is one; of several, the one with most of them."""
     if spec.baseline or spec.known:
         return None
     alike = _without_parameters(spec)

@@ -1,10 +1,10 @@
-"""LPIPS and FID, by the libraries of the extra `[metrics]`, where they and their weights are at hand.
+"""LPIPS and FID, by the libraries of the extra `[metrics]`, if these and their weights are installed.
 
 LPIPS: the package `lpips` with the VGG network (Zhang et al., "The Unreasonable Effectiveness of Deep Features as a
 Perceptual Metric", CVPR 2018), as BlindDPS reports it. FID: the features of `torch-fidelity`, the Inception network of
-the original (Heusel et al., "GANs Trained by a Two Time-Scale Update Rule ...", NeurIPS 2017). Neither library is left
-to fetch anything: weights are looked for in a folder, torch hub's own by default, and where something is missing the
-reason is given.
+the original (Heusel et al., "GANs Trained by a Two Time-Scale Update Rule ...", NeurIPS 2017). Neither library may
+download anything: weights are looked for in a folder, by default that of torch hub, and if something is missing the
+report says so.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ def weights_folder() -> Path:
 
 
 def lpips_metric(device: str = "cpu") -> Callable[[Tensor, Tensor], float]:
-    """The distance of two pictures (3, H, W) in 0..1.
+    """The LPIPS distance, a function of two pictures (3, H, W) in 0..1.
 
     Raises:
-        Lacking: The library or its weights are not at hand.
+        Lacking: The library or its weights are missing.
     """
     try:
         import lpips  # type: ignore[import-not-found, unused-ignore]
 
         with warnings.catch_warnings():
-            # Of torchvision, about how lpips calls it.
+            # torchvision warns about how lpips calls it.
             warnings.simplefilter("ignore", UserWarning)
             network = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False)
     # A torchvision that was built for another torch fails with a RuntimeError.
@@ -72,10 +72,10 @@ def lpips_metric(device: str = "cpu") -> Callable[[Tensor, Tensor], float]:
 
 
 def inception_features(device: str = "cpu") -> Callable[[Tensor], Features]:
-    """The 2048 features of each of some pictures, (B, 3, H, W) uint8 -> (B, 2048).
+    """The Inception features of pictures, a function (B, 3, H, W) uint8 -> (B, 2048).
 
     Raises:
-        Lacking: The library or its weights are not at hand.
+        Lacking: The library or its weights are missing.
     """
     path = weights_folder() / INCEPTION
     try:
@@ -85,7 +85,7 @@ def inception_features(device: str = "cpu") -> Callable[[Tensor], Features]:
     except (ImportError, RuntimeError, AttributeError) as error:
         raise _unusable("FID", error) from error
     try:
-        # The library reads any pickle; that this one holds nothing but tensors is made sure of first.
+        # The library unpickles the file: this checks first that it holds nothing but tensors.
         torch.load(path, map_location="cpu", weights_only=True)
         network = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(path))
     except Exception as error:
@@ -101,7 +101,7 @@ def inception_features(device: str = "cpu") -> Callable[[Tensor], Features]:
 
 
 def frechet_distance(first: Iterable[Features], second: Iterable[Features]) -> float:
-    """|m1 - m2|^2 + trace(C1 + C2 - 2 (C1 C2)^(1/2)) of two sets of features, (B, F) each part; FID on Inception's.
+    """The Frechet distance |m1 - m2|^2 + trace(C1 + C2 - 2 (C1 C2)^(1/2)) of two sets of features, in parts (B, F).
 
     Raises:
         ValueError: Fewer than two of either.
@@ -109,18 +109,23 @@ def frechet_distance(first: Iterable[Features], second: Iterable[Features]) -> f
     one, other = np.concatenate(list(first)), np.concatenate(list(second))
     if min(len(one), len(other)) < 2:
         raise ValueError("a Frechet distance needs two pictures or more on each side")
-    # With C = R^T R, the trace of the root of C1 C2 is the sum of the singular values of R1 R2^T: no root of a singular
-    # matrix is taken, and nothing imaginary can arise.
+    # With C = R^T R, the trace of the root of C1 C2 is the sum of the singular values of R1 R2^T, which avoids the root
+    # of a singular matrix and imaginary parts.
     a, b = (linalg.qr((v - v.mean(0)) / np.sqrt(len(v) - 1), mode="r")[0][: v.shape[1]] for v in (one, other))
     cross = linalg.svdvals(a @ b.T).sum()
     return float(np.square(one.mean(0) - other.mean(0)).sum() + np.square(a).sum() + np.square(b).sum() - 2 * cross)
 
 
 class PerceptualScores:
-    """LPIPS and FID of the written pictures, kept in the log so that they are computed once.
+    """LPIPS and FID of the written pictures, stored in the rows so that they are computed once.
+
+    Args:
+        log: The rows of the run.
+        pictures: The folder of the pictures.
+        device: Where the networks run.
 
     Attributes:
-        reasons: Why one of them could not be computed.
+        reasons: Why LPIPS or FID could not be computed.
     """
 
     def __init__(self, log: Rows, pictures: Path, device: str):
@@ -144,7 +149,7 @@ class PerceptualScores:
             self._log.add(row["identity"], {"lpips": metric(result, clean)})
 
     def fid(self, solver: str, rows: Sequence[Row]) -> float | None:
-        """Between a solver's pictures and the clean ones; None where it cannot be."""
+        """The FID between a solver's pictures and the clean ones; None if it cannot be computed."""
         if len(rows) < 2:
             return None
         key = identity({"fid": [row["identity"] for row in rows]})

@@ -1,11 +1,10 @@
-"""The data of the protocol `photographs`: pictures as cameras take them, the same for everybody.
+"""The data of the protocol `photographs`: simulated camera shake, noise and JPEG, fixed by the index of a picture.
 
-Squares are cut from evenly spaced pictures after they are blurred, so that what lies outside the frame is real. The
-kernels (9 to 31 px; five of eight camera motions, a line, a disc, a Gaussian) act about poses that turn the camera as
-well (`ipt.simulate.camera.turned`): not in a third of the pictures, by .0015 rad a pixel of shift in another, and by
-.003 in the last. The best single kernel then leaves .0015 to .019 unexplained (median .007, of BSDS500's pictures).
-Noise .006, clipped, rounded to 8 bits, and two thirds saved as JPEG of quality 95 or 90. Everything is fixed by the
-index of a picture.
+Evenly spaced pictures of a folder are blurred and then cut to squares, so that pixels outside the frame are real. The
+kernels have 9 to 31 px; of eight, five are camera motions, one a line, one a disc, one a Gaussian. The camera rotates
+while it moves (`ipt.simulate.camera.turned`) in two thirds of the pictures, by .0015 or .003 rad per pixel of shift, so
+that the best single kernel leaves a residual of .0015 to .019 (median .007, on pictures of BSDS500). The noise is .006;
+values are clipped and rounded to 8 bits, and two thirds of the pictures are saved as JPEG of quality 95 or 90.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from ipt.simulate.camera import Camera, rounded, turned
 KINDS = ("motion", "motion", "line", "motion", "disc", "motion", "gaussian", "motion")
 SIDES = (9, 13, 17, 21, 25, 31)
 ROTATIONS = (0.0, 0.0015, 0.003)
-"""Radians a pixel of shift."""
+"""Rotations of the camera, in radians per pixel of shift."""
 QUALITIES = (None, 95, 90)
 NOISE = 0.006
 LEAST_PICTURES = 40
@@ -35,7 +34,14 @@ LEAST_PICTURES = 40
 
 @dataclass(frozen=True)
 class Photograph:
-    """measurement, truth: (3, side, side) in 0..1. kernel: (1, h, h). kind: of the kernel, one of KINDS."""
+    """A simulated photograph.
+
+    Attributes:
+        measurement: (3, side, side) in 0..1.
+        truth: (3, side, side) in 0..1.
+        kernel: (1, h, h), in the middle of the frame.
+        kind: Of the kernel, one of `KINDS`.
+    """
 
     measurement: Tensor
     truth: Tensor
@@ -44,7 +50,7 @@ class Photograph:
 
 
 def check_pictures(paths: Sequence[Path]) -> None:
-    """IptError where there are too few."""
+    """Raise IptError for less than `LEAST_PICTURES` pictures."""
     if len(paths) < LEAST_PICTURES:
         raise IptError(
             f"the protocol takes {LEAST_PICTURES} pictures or more, and there are {len(paths)}; name a folder with "
@@ -66,15 +72,20 @@ def draw_kernel(index: int) -> tuple[Tensor, str]:
 
 
 def source(paths: Sequence[Path], index: int, count: int) -> Path:
-    """The file of picture `index`: evenly spaced, as for the protocol's 40, or for `count` where that is more."""
+    """The file of picture `index`, evenly spaced for the protocol's 40 pictures, or for `count` if that is more."""
     return paths[index * len(paths) // max(LEAST_PICTURES, count)]
 
 
 def photograph(path: Path, index: int, side: int) -> Photograph:
-    """Picture `index`, made of a file.
+    """Make picture `index` from a file.
+
+    Args:
+        path: Of the clean picture.
+        index: Fixes kernel, rotation, crop, noise and JPEG quality.
+        side: Of the square, in pixels.
 
     Raises:
-        IptError: The file cannot be read, or is smaller than the square and what the kernel sees around it.
+        IptError: The file cannot be read, or is smaller than the square with the kernel's margins.
     """
     rng = np.random.default_rng(1000 + index)
     kernel, kind = draw_kernel(index)

@@ -1,4 +1,4 @@
-"""The pictures of a benchmark: a self-contained SVG of its numbers, and the contact sheet of its results."""
+"""Plots of a benchmark: an SVG of its numbers (the data of `plots.svg.jinja`), and a contact sheet of its results."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ipt.report.curve import Mark
 from ipt.report.templating import template
 
 SHOWN = ("psnr", "ssim", "lpips", "kernel_mnc", "tilt_error", "seconds")
-"""The columns that have a panel."""
+"""Keys of the columns that have a panel."""
 CASES = 8
-"""So many are in the contact sheet."""
+"""The most cases in the contact sheet."""
 _EMPTY = Cell(np.full((8, 8), 255, np.uint8))
 
 
 @dataclass(frozen=True)
 class Line:
-    """A solver in a panel: its cases, their mean and its interval, as places from the left, 0..1."""
+    """A solver in a panel: its cases, their mean and the mean's interval, as positions from the left, 0..1."""
 
     name: str
     cases: Sequence[float]
@@ -37,7 +37,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One number of all solvers."""
+    """The plot of one number, with a line per solver."""
 
     title: str
     ticks: Sequence[Mark]
@@ -46,16 +46,16 @@ class Panel:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Of the truth's ranks among the samples: shares that sum to 1."""
+    """A histogram of the truth's ranks among the samples; the shares sum to 1."""
 
     title: str
     shares: list[float]
 
 
 def plots(title: str, summaries: Sequence[SolverSummary], rows: Sequence[Row]) -> str:
-    """An SVG: every case as a pale dot, the mean with its interval in dark.
+    """The SVG: a panel per number with every case as a pale dot, and the mean with its interval.
 
-    Below, where there are samples, the histograms of the truth's ranks, flat (dashed) where calibrated.
+    With several samples, histograms of the truth's ranks follow, with a dashed line for calibrated samples.
     """
     shown = [column for column in columns(key for row in rows for key in row) if column.key in SHOWN]
     panels = [panel for column in shown if (panel := _panel(column, summaries, rows)) is not None]
@@ -69,7 +69,16 @@ def plots(title: str, summaries: Sequence[SolverSummary], rows: Sequence[Row]) -
 
 
 def contact_sheet_of(folder: Path, stems: Sequence[str], solvers: Sequence[str]) -> np.ndarray | None:
-    """For each of the first cases a line of pictures and, where there are, one of kernels; None without pictures."""
+    """The contact sheet: for each of the first cases a row of pictures, and one of kernels if there are kernels.
+
+    Args:
+        folder: Of the pictures.
+        stems: Of the cases.
+        solvers: Names of the solvers, in order.
+
+    Returns:
+        None if there are no pictures.
+    """
     shown = ["clean", "measurement", *(name for name in solvers if name != "measurement")]
     rows = []
     for stem in stems[:CASES]:
@@ -111,7 +120,7 @@ def _panel(column: Column, summaries: Sequence[SolverSummary], rows: Sequence[Ro
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Four to ten round numbers between."""
+    """Four to ten round numbers between `low` and `high`."""
     unit = 10 ** math.floor(math.log10((high - low) / 4))
     stride = next(unit * m for m in (5, 2, 1) if (high - low) / (unit * m) >= 4)
     return [round(step * stride, 12) for step in range(math.ceil(low / stride), math.floor(high / stride) + 1)]

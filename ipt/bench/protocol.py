@@ -1,6 +1,6 @@
-"""A benchmark's protocol: which pictures, degraded how, solved by whom. YAML, read and checked here; no torch.
+"""A benchmark's protocol: the pictures, how they are degraded, and the solvers. YAML -> `load` -> `Protocol`.
 
-docs/benchmarks.md shows one with all of its keys.
+docs/benchmarks.md shows a protocol with all keys. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from ipt.bench.yaml_values import mapping, text, texts, whole
 from ipt.core.errors import IptError, Misuse
 from ipt.plugins.scalars import load_yaml
 from ipt.plugins.suggestions import advice
@@ -25,8 +26,9 @@ BASELINES: Mapping[str, str] = {
     "wiener": "scikit-image's Wiener filter with the true kernel",
     "richardson-lucy": "scikit-image's Richardson-Lucy iteration with the true kernel",
 }
-"""Name -> what it does."""
-RECIPES = ("photographs",)  # data that are not of one operator and its generators: ipt.bench.photographs
+"""What each baseline does, by name."""
+RECIPES = ("photographs",)
+"""Names of data that are made by code and not by an operator with generators: `ipt.bench.photographs`."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -40,13 +42,16 @@ class ComponentSpec:
 
 @dataclass(frozen=True)
 class SolverSpec:
-    """One solver of a protocol: a baseline, a name of BASELINES, or a registered guidance rule with what it is given.
+    """One solver of a protocol: a baseline, or a guidance rule with its settings.
 
     Attributes:
-        steps: None is the rule's own number.
+        name: In tables and file names.
+        baseline: One of `BASELINES`; "": a guidance rule.
+        guidance: Registered name of the rule.
+        steps: Of the rule; None: its default.
         known: Parameters whose true values are given.
-        operator: Options that differ from those the measurements were made with, or, with a "name", another operator.
-        priors: By unknown, over the protocol's.
+        operator: Options that differ from those of the operator of the data; with a "name", another operator.
+        priors: By unknown; they override those of the protocol.
         settings: By dotted name, as `ipt.build` takes them.
     """
 
@@ -65,15 +70,18 @@ class Protocol:
     """A whole benchmark.
 
     Attributes:
-        size: The side, in pixels, of the square that pictures are made.
-        count: How many cases.
-        noise: Standard deviation, of 0..1; None: as the recipe has it, of which solvers are told nothing.
-        operator: That makes the measurements; of a recipe, what solvers take for it.
+        name: Of the protocol.
+        size: Side in pixels of the squares that pictures are cropped and resized to.
+        count: Number of cases.
+        noise: Standard deviation for values in 0..1, which solvers are given; None: the recipe's, which they are not.
+        operator: That makes the measurements; of a recipe, the operator that solvers assume.
         generators: Of the operator's parameters, by name.
-        pictures: A folder of clean ones (in a file, beside it), or SHIPPED; "": to be named for each run.
-        seed: Of the test kernels, fields and noise.
-        priors: Of all solvers by unknown; a parameter that is not named has its usual one.
-        recipe: One of RECIPES, which makes the data by itself; "": operator, generators, noise and seed do.
+        solvers: In the order of the tables.
+        summary: One line for the title.
+        pictures: A folder of clean pictures (in a file, relative to it), or `SHIPPED`; "": named for each run.
+        seed: Of the test parameters and the noise.
+        priors: Of all solvers by unknown; a parameter that is not named has its default prior.
+        recipe: One of `RECIPES`; "": operator, generators, noise and seed make the data.
     """
 
     name: str
@@ -95,7 +103,7 @@ class Protocol:
         return f"{self.name}: {self.summary}" if self.summary else self.name
 
     def data(self) -> dict[str, Any]:
-        """All that the measurements depend on, but for the pictures."""
+        """Everything that the measurements depend on, except for the pictures."""
         if self.recipe:
             return {"recipe": self.recipe, "size": self.size, "operator": asdict(self.operator)}
         return {
@@ -107,7 +115,7 @@ class Protocol:
         }
 
     def plain(self) -> dict[str, Any]:
-        """What `parsed` reads back, for a YAML file."""
+        """The protocol as YAML values, which `parsed` reads back."""
         solvers = {}
         for spec in self.solvers:
             usual = SolverSpec(spec.name)
@@ -120,14 +128,14 @@ class Protocol:
         return {**{k: v for k, v in head.items() if v}, **data, "priors": dict(self.priors), "solvers": solvers}
 
     def operator_of(self, spec: SolverSpec) -> ComponentSpec:
-        """A solver's operator: another one if it names one, else that of the data with its changes."""
+        """A solver's operator: the one that it names, else that of the data with the solver's options."""
         own = {key: value for key, value in spec.operator.items() if key != "name"}
         if spec.operator.get("name", self.operator.name) != self.operator.name:
             return ComponentSpec(spec.operator["name"], own)
         return ComponentSpec(self.operator.name, {**self.operator.options, **own})
 
     def priors_of(self, spec: SolverSpec) -> dict[str, str]:
-        """A solver's priors by unknown; those of the protocol go to the unknowns that the solver has."""
+        """A solver's priors by unknown: its own, then those of the protocol for the unknowns that it has."""
         shared = self.priors
         if self.operator_of(spec).name != self.operator.name:
             shared = {name: prior for name, prior in shared.items() if name == "image"}
@@ -174,10 +182,10 @@ def built_in() -> list[str]:
 
 
 def load(spec: str) -> Protocol:
-    """The built-in protocol of that name, or the one in that YAML file; IptError: there is none, or it is not one."""
+    """The protocol of a built-in name or a YAML file; IptError if there is none, or it has faults."""
     if spec in built_in():
-        text = (files("ipt.bench") / "protocols" / f"{spec}.yaml").read_text(encoding="utf-8")
-        return parsed(load_yaml(text), spec, f"protocol {spec}")
+        source = files("ipt.bench") / "protocols" / f"{spec}.yaml"
+        return parsed(load_yaml(source.read_text(encoding="utf-8")), spec, f"protocol {spec}")
     path = Path(spec).expanduser()
     if not path.is_file():
         raise Misuse(f"there is no protocol, and no YAML file, {spec!r}{advice(spec, built_in(), 'protocols')}")
@@ -193,15 +201,20 @@ def load(spec: str) -> Protocol:
 
 
 def parsed(values: object, name: str, where: str) -> Protocol:
-    """The protocol that YAML values describe; `where` is what messages call their file.
+    """The protocol that YAML values describe.
+
+    Args:
+        values: The values.
+        name: Of the protocol.
+        where: Name of the file, for messages.
 
     Raises:
-        IptError: An unknown key (with a suggestion), a value that cannot be.
+        IptError: A key is unknown or missing, or a value is not possible.
     """
     drawn = ("seed", "noise", "generators")
     known = ("summary", "pictures", "size", "count", *drawn, "operator", "priors", "solvers", "recipe")
-    given = _mapping(values, where, known)
-    recipe = _text(given.get("recipe", ""), f"{where}: recipe")
+    given = mapping(values, where, known)
+    recipe = text(given.get("recipe", ""), f"{where}: recipe")
     if recipe and recipe not in RECIPES:
         raise Misuse(f"{where}: there is no recipe {recipe!r}{advice(recipe, RECIPES, 'recipes')}")
     for key in drawn:
@@ -209,25 +222,25 @@ def parsed(values: object, name: str, where: str) -> Protocol:
             raise IptError(f"{where}: the recipe {recipe} has its own {key}; drop {key}")
     for key in ("size", "count", "operator", "solvers", *(() if recipe else ("noise", "generators"))):
         if given.get(key) is None:
-            raise IptError(f"{where} does not say its {key}; docs/benchmarks.md shows what a protocol holds")
+            raise IptError(f"{where} has no {key}; docs/benchmarks.md shows a protocol with all keys")
     noise = given.get("noise", 1.0)
     if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 < noise <= 1:
         raise IptError(f"{where}: noise is a standard deviation above 0, at most 1, of pictures in 0..1, not {noise!r}")
-    generators = _mapping(given.get("generators"), f"{where}: generators")
-    solvers = _mapping(given["solvers"], f"{where}: solvers")
+    generators = mapping(given.get("generators"), f"{where}: generators")
+    solvers = mapping(given["solvers"], f"{where}: solvers")
     if not solvers:
         raise IptError(f"{where} has no solvers; give at least one, such as proximal: {{guidance: proximal}}")
     return Protocol(
         name=name,
-        summary=_text(given.get("summary", ""), f"{where}: summary"),
-        pictures=_text(given.get("pictures") or "", f"{where}: pictures"),
-        size=_whole(given["size"], f"{where}: size", 8),
-        count=_whole(given["count"], f"{where}: count", 1),
-        seed=_whole(given.get("seed", 0), f"{where}: seed", 0),
+        summary=text(given.get("summary", ""), f"{where}: summary"),
+        pictures=text(given.get("pictures") or "", f"{where}: pictures"),
+        size=whole(given["size"], f"{where}: size", 8),
+        count=whole(given["count"], f"{where}: count", 1),
+        seed=whole(given.get("seed", 0), f"{where}: seed", 0),
         noise=None if recipe else float(noise),
         operator=_component(given["operator"], f"{where}: operator"),
         generators={key: _component(value, f"{where}: generators.{key}") for key, value in generators.items()},
-        priors=_texts(given.get("priors"), f"{where}: priors"),
+        priors=texts(given.get("priors"), f"{where}: priors"),
         solvers=tuple(_solver(key, value, f"{where}: solvers.{key}") for key, value in solvers.items()),
         recipe=recipe,
     )
@@ -236,8 +249,8 @@ def parsed(values: object, name: str, where: str) -> Protocol:
 def _solver(name: str, values: object, where: str) -> SolverSpec:
     if not _NAME.fullmatch(name):
         raise IptError(f"{where}: a solver's name is of letters, digits, - and _, so that it can name files")
-    given = _mapping(values, where, ("baseline", "guidance", "steps", "known", "operator", "priors", "settings"))
-    baseline = _text(given.get("baseline", ""), f"{where}.baseline")
+    given = mapping(values, where, ("baseline", "guidance", "steps", "known", "operator", "priors", "settings"))
+    baseline = text(given.get("baseline", ""), f"{where}.baseline")
     if baseline and baseline not in BASELINES:
         raise Misuse(f"{where}: there is no baseline {baseline!r}{advice(baseline, BASELINES, 'baselines')}")
     if baseline and len(given) > 1:
@@ -246,23 +259,23 @@ def _solver(name: str, values: object, where: str) -> SolverSpec:
     known = given.get("known") or []
     if not isinstance(known, list) or not all(isinstance(item, str) for item in known):
         raise IptError(f"{where}.known is a list of parameters, as in [kernel], not {known!r}")
-    operator = _mapping(given.get("operator"), f"{where}.operator")
-    _text(operator.get("name", ""), f"{where}.operator.name")
+    operator = mapping(given.get("operator"), f"{where}.operator")
+    text(operator.get("name", ""), f"{where}.operator.name")
     return SolverSpec(
         name=name,
         baseline=baseline,
-        guidance=_text(given.get("guidance", "proximal"), f"{where}.guidance"),
-        steps=None if given.get("steps") is None else _whole(given["steps"], f"{where}.steps", 1),
+        guidance=text(given.get("guidance", "proximal"), f"{where}.guidance"),
+        steps=None if given.get("steps") is None else whole(given["steps"], f"{where}.steps", 1),
         known=tuple(known),
         operator=operator,
-        priors=_texts(given.get("priors"), f"{where}.priors"),
-        settings=_mapping(given.get("settings"), f"{where}.settings"),
+        priors=texts(given.get("priors"), f"{where}.priors"),
+        settings=mapping(given.get("settings"), f"{where}.settings"),
     )
 
 
 def _component(value: object, where: str) -> ComponentSpec:
     """{name: motion, extent: 9}, or the name alone."""
-    values = {"name": value} if isinstance(value, str) else _mapping(value, where)
+    values = {"name": value} if isinstance(value, str) else mapping(value, where)
     if not isinstance(values.get("name"), str):
         raise IptError(f"{where} has no name; write {{name: NAME, option: value}}, or the name alone")
     return ComponentSpec(values["name"], {key: item for key, item in values.items() if key != "name"})
@@ -270,31 +283,3 @@ def _component(value: object, where: str) -> ComponentSpec:
 
 def _flat(spec: ComponentSpec) -> dict[str, Any]:
     return {"name": spec.name, **spec.options}
-
-
-def _mapping(values: object, where: str, known: Sequence[str] = ()) -> dict[str, Any]:
-    """A mapping with text for keys, of those known where some are named; none is empty."""
-    if values is None:
-        return {}
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise IptError(f"{where} holds names and values (name: value), not {values!r}")
-    for key in values:
-        if known and key not in known:
-            raise Misuse(f"{where} has an unknown key {key!r}{advice(key, known, 'keys')}")
-    return values
-
-
-def _texts(values: object, where: str) -> dict[str, str]:
-    return {key: _text(value, f"{where}.{key}") for key, value in _mapping(values, where).items()}
-
-
-def _text(value: object, where: str) -> str:
-    if not isinstance(value, str):
-        raise IptError(f"{where} is text, not {value!r}")
-    return value
-
-
-def _whole(value: object, where: str, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise IptError(f"{where} is a whole number from {least} up, not {value!r}")
-    return value

@@ -1,4 +1,4 @@
-"""What is written of a benchmark: the table with its notes, results as CSV and JSON, plots and the contact sheet."""
+"""The output of a benchmark: rows -> summaries -> table.md with notes, results.csv, results.json, plots and sheet."""
 
 from __future__ import annotations
 
@@ -24,19 +24,33 @@ from ipt.images.atomic import atomic
 from ipt.images.records import json_text, versions
 
 _FAILURES = 10
-"""So many are listed below the table."""
+"""The most failures that are listed below the table."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What came of a run. table: in Markdown. document: what results.json holds."""
+    """The report of a run.
+
+    Attributes:
+        table: The tables and notes, in Markdown.
+        document: The contents of results.json.
+    """
 
     table: str
     document: Mapping[str, Any]
 
 
 def report(bench: Bench, cases: Cases, keys: Sequence[str], log: Rows, out: Path, pictures: Path) -> Report:
-    """Add LPIPS and FID to the rows of a run (`keys`), and write table.md, results.csv, results.json and pictures."""
+    """Add LPIPS and FID to the rows of a run, and write its tables, results, plots and contact sheet.
+
+    Args:
+        bench: The protocol and options.
+        cases: Of the protocol.
+        keys: Identities of the run's rows.
+        log: The rows.
+        out: The folder of the benchmark.
+        pictures: The folder of its pictures.
+    """
     protocol = bench.protocol
     perceptual = PerceptualScores(log, pictures, bench.options.device)
     perceptual.add_lpips([log[key] for key in keys if log[key]["status"] == "done"])
@@ -70,7 +84,7 @@ def report(bench: Bench, cases: Cases, keys: Sequence[str], log: Rows, out: Path
 
 
 def markdown(title: str, summaries: Sequence[SolverSummary], notes: Sequence[str]) -> str:
-    """The table in Markdown: a part for each kind of number, padded columns of mean (low .. high), and the notes."""
+    """The tables in Markdown, one per section of columns with cells "mean (low .. high)", and the notes."""
     found = columns(key for one in summaries for key in one.values)
     lines = [f"# {title}", ""]
     for section, group in by_section(found).items():
@@ -82,7 +96,7 @@ def markdown(title: str, summaries: Sequence[SolverSummary], notes: Sequence[str
 
 
 def comma_separated(rows: Sequence[Row]) -> str:
-    """One row a case and solver; columns that a row lacks are empty."""
+    """The rows as CSV, one per case and solver; missing values are empty."""
     head = ["solver", "case", "picture", "status", "reason"]
     names = [column.key for column in columns(key for row in rows for key in row)]
     text = io.StringIO()
@@ -111,7 +125,7 @@ def _padded(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _notes(bench: Bench, cases: Cases, rows: Sequence[Row]) -> Iterator[str]:
-    """How the figures were made, what each solver was given, and what failed."""
+    """Notes on how the figures were measured, what each solver was given, and what failed."""
     protocol, options = bench.protocol, bench.options
     drawn = f"noise {protocol.noise:g} on 0..1, seed {protocol.seed} for the data and" if protocol.noise else "seed"
     yield (
@@ -128,7 +142,7 @@ def _notes(bench: Bench, cases: Cases, rows: Sequence[Row]) -> Iterator[str]:
         f"solved together and share them. Peak memory: of the process with all that is loaded (of a GPU, what was "
         f"allocated)."
     )
-    yield "FID is biased upwards where pictures are few: compare it at equal numbers of cases alone."
+    yield "FID is biased upwards for few pictures: compare it only at equal numbers of cases."
     if options.tiled:
         yield "A prior of pictures of another size worked in overlapping tiles."
     if protocol.pictures == SHIPPED:
@@ -151,7 +165,7 @@ def _notes(bench: Bench, cases: Cases, rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _note_on(spec: SolverSpec) -> str:
-    """What a baseline is, or how a solver differs from its rule as it comes, given the operator of the data."""
+    """What a baseline does, or how a solver differs from the defaults of its rule."""
     if spec.baseline:
         best = "" if spec.baseline == "measurement" else ", tuned on the truth for the best PSNR of each picture"
         return f"{spec.name}: {BASELINES[spec.baseline]}{best}."

@@ -1,6 +1,6 @@
-"""The rows of a benchmark: a file that only grows, a line of JSON a row, so that nothing done is lost or done again.
+"""The rows of a benchmark: an append-only file with one JSON object per line, so that no finished work is lost.
 
-A row has an "identity", which names all that it depends on; a later line of the same identity adds to it.
+A row has an "identity", a digest of all that it depends on. A later line with the same identity adds values to it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 from ipt.images.atomic import write_error
 
 Row = Mapping[str, Any]
-"""What is known of a case and a solver: "solver", "case", "picture", "digest", "status", "reason", and numbers."""
+"""The entries of a case and a solver: "solver", "case", "picture", "digest", "status", "reason", and numbers."""
 
 
 class Rows:
-    """The rows in a file."""
+    """The rows in a file, by identity."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -26,8 +26,8 @@ class Rows:
         self._last: dict[tuple[str, str], str] = {}
         self._digests: dict[str, str] = {}
         text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-        # A run that was killed in the middle of a line leaves a stump, which the next line must not continue.
-        self._stump = bool(text) and not text.endswith("\n")
+        # After a kill in the middle of a line, the next one must begin on a new line.
+        self._cut_line = bool(text) and not text.endswith("\n")
         for line in text.splitlines():
             try:
                 row = json.loads(line)
@@ -43,21 +43,21 @@ class Rows:
         return identity in self._rows
 
     def last(self, solver: str, case: str) -> Row | None:
-        """The row that was written last of a solver and a case: the one that the files in the folder belong to."""
+        """The latest row of a solver and a case, to which the files in the folder belong; None: there is none."""
         return self._rows.get(self._last.get((solver, case), ""))
 
     def digest(self, case: str) -> str | None:
-        """Of the data of a case, where it has been solved before."""
+        """The digest of a case's data, if it has been solved before."""
         return self._digests.get(case)
 
     def add(self, identity: str, values: Row) -> None:
-        """Add values to a row, on the disk when this returns.
+        """Add values to a row; they are on the disk when this returns.
 
         Raises:
             IptError: The file cannot be written.
         """
         row = {"identity": identity, **values}
-        line = ("\n" if self._stump else "") + json.dumps(row, ensure_ascii=False) + "\n"
+        line = ("\n" if self._cut_line else "") + json.dumps(row, ensure_ascii=False) + "\n"
         try:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(line)
@@ -65,7 +65,7 @@ class Rows:
                 os.fsync(file.fileno())
         except OSError as error:
             raise write_error(self._path, error) from error
-        self._stump = False
+        self._cut_line = False
         self._merge(row)
 
     def _merge(self, row: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""A whole benchmark: every solver on every case, then the report.
+"""A benchmark run: every solver on every case, then the report.
 
-OUT/protocol.yaml                    what was run; `ipt bench OUT/protocol.yaml` runs it again
-OUT/rows.jsonl                       a line a case and solver, written as soon as it is done
+OUT/protocol.yaml                    the protocol; `ipt bench OUT/protocol.yaml` runs it again
+OUT/rows.jsonl                       one line per case and solver, written as soon as it is done
 OUT/pictures/00003.clean.png, .measurement.png, .SOLVER.png; 00003.clean.kernel.npy, 00003.SOLVER.kernel.npy
 OUT/table.md, results.csv, results.json, plots.svg, sheet.png
 """
@@ -32,13 +32,18 @@ _PICTURES = "pictures"
 
 
 def run_bench(bench: Bench, out: str, listener: ProgressListener) -> Report:
-    """Run what is not done yet, and report all of it.
+    """Run the attempts that are not done yet, and write the report on all of them.
 
-    An attempt that fails is recorded, and tried again by the next run; the others go on.
+    A failed attempt is recorded, and repeated by the next run; the others are not affected.
+
+    Args:
+        bench: The protocol and options.
+        out: The folder of the benchmark.
+        listener: Gets the progress.
 
     Raises:
-        IptError: A protocol whose parts cannot be built, pictures that cannot be used, a folder that cannot be written
-            to, or that has results on other data.
+        IptError: A part of the protocol cannot be built, a picture cannot be used, or the folder cannot be written to,
+            or has results on other data.
     """
     cases = cases_of(bench.protocol)
     weights = {spec.name: _weights(bench, spec) for spec in bench.protocol.solvers}
@@ -53,8 +58,8 @@ def run_bench(bench: Bench, out: str, listener: ProgressListener) -> Report:
 def _weights(bench: Bench, spec: SolverSpec) -> dict[str, str]:
     """Hashes of a solver's networks.
 
-    It is built for that and dropped, so that all solvers are known to be possible before the first is run, and only one
-    is in memory at a time.
+    The solver is built and dropped again: so all solvers are tested before the first one runs, and only one at a time
+    is in memory.
     """
     return {} if spec.baseline else weight_hashes(bench.solver(spec).priors)
 
@@ -69,7 +74,7 @@ class _Run:
     listener: ProgressListener
 
     def solve(self, spec: SolverSpec) -> list[str]:
-        """Run one solver on the cases that it has not done; the identities of all its rows."""
+        """Run one solver on the cases that are not done, and return the identities of all its rows."""
         keys: list[str] = []
         todo: list[tuple[Case, str]] = []
         size = 1 if spec.baseline else self.bench.cases_together
@@ -107,7 +112,7 @@ class _Run:
                 self._keep(spec, case, key, attempt)
         except Exception as error:
             if len(todo) > 1:
-                # One of a batch spoils all of it: each for itself.
+                # One case may have failed the batch: solved one by one, the others succeed.
                 for one in todo:
                     self._attempt(spec, solver, [one])
                 return
@@ -120,7 +125,7 @@ class _Run:
             self.listener.end(Outcome(name, "done"))
 
     def _keep(self, spec: SolverSpec, case: Case, key: str, attempt: Attempt) -> None:
-        """The files first, so that where the row is, they are."""
+        """Write an attempt's files, and then its row: a row means that the files are there."""
         place = self.out / _PICTURES
         if not (place / f"{case.stem}.clean.png").is_file():
             files.write(place / f"{case.stem}.measurement.png", case.measurement)

@@ -1,11 +1,14 @@
-"""The numbers of one attempt: what they are called, how they are written, which way is better, and their values.
+"""The numbers of one attempt: their columns (title, format, which way is better) and their values.
 
-Whether samples are as spread as they should be: if truth and samples are draws from one posterior, the rank of the
-truth among K samples is uniform over 0..K, for any number that is computed from them (Talts, Betancourt, Simpson,
-Vehtari, Gelman, "Validating Bayesian Inference Algorithms with Simulation-Based Calibration", arXiv 1804.06788, theorem
-1). Here the numbers are the entries of every unknown. A rank r stands for the interval [r, r + 1] / (K + 1); the truth
-is counted as spread evenly over its interval, and over the intervals of all ranks it could have where it equals some
-samples. So counts are fractions, nothing is drawn, and under the hypothesis every expectation is exact for any K.
+Calibration: if truth and samples are draws from one posterior, the rank of the truth among K samples is uniform over
+0..K, for any number that is computed from them. Here the numbers are the entries of every unknown. A rank r stands for
+the interval [r, r + 1] / (K + 1). The truth is counted as spread evenly over its interval, and over the intervals of
+all its possible ranks where it equals some samples. So counts are fractions, no ties are broken at random, and if the
+samples are calibrated every expectation is exact for any K.
+
+References:
+    Talts, Betancourt, Simpson, Vehtari, Gelman, "Validating Bayesian Inference Algorithms with Simulation-Based
+    Calibration", arXiv 1804.06788, theorem 1.
 """
 
 from __future__ import annotations
@@ -29,22 +32,23 @@ Array = NDArray[np.float64]
 LEVELS = (0.5, 0.9)
 BINS = 10
 NEGLIGIBLE = 1e-3
-"""Entries below this part of the largest, in the truth and in every sample, are left out: the empty part of a kernel
-says nothing. The choice is the same whichever of the K + 1 is the truth, so ranks stay uniform."""
-_SSIM_SIDE = 11
-"""Pixels; SSIM looks at windows of this side."""
+"""Entries below this share of the largest, in the truth and in every sample, are left out, such as the empty part of a
+kernel. The choice treats truth and samples alike, so that ranks stay uniform."""
 SECTIONS = ("Quality", "Parameters", "Calibration", "Cost")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A number of a benchmark.
+    """A column of the tables.
 
     Attributes:
-        form: Of `format`.
-        better: "high", "low", or "" where neither is.
-        interval: Whether its mean has one that says something.
-        scale: From the row to the tables.
+        key: Of the number in a row.
+        title: In tables.
+        section: One of `SECTIONS`.
+        form: Format specification of the number.
+        better: "high", "low", or "" for neither.
+        interval: Whether the mean has a meaningful interval.
+        scale: Factor from the row to the tables.
     """
 
     key: str
@@ -56,7 +60,7 @@ class Column:
     scale: float = 1.0
 
     def written(self, value: float) -> str:
-        """As the tables have it."""
+        """A value as in the tables."""
         return format(self.scale * value, self.form)
 
 
@@ -78,7 +82,7 @@ _FIXED = (
     Column("seconds", "seconds", "Cost", ".2f", "low", interval=False),
     Column("memory", "peak memory, MiB", "Cost", ".0f", "low", interval=False, scale=2**-20),
 )
-# After the name of an unknown.
+# Their keys follow the name of an unknown.
 _OF_AN_UNKNOWN = (
     Column("_mse", "{} MSE", "Parameters", ".2e", "low"),
     Column("_mse_registered", "{} MSE, registered", "Parameters", ".2e", "low"),
@@ -92,7 +96,7 @@ _OF_AN_UNKNOWN = (
 
 
 def columns(keys: Iterable[str]) -> list[Column]:
-    """The columns of those keys that have one, in the order of the tables."""
+    """The columns of the given keys, in the order of the tables; keys without a column are ignored."""
     wanted = list(dict.fromkeys(keys))
     found = [column for column in _FIXED if column.key in wanted]
     fixed = {column.key for column in found}
@@ -105,19 +109,19 @@ def columns(keys: Iterable[str]) -> list[Column]:
 
 
 def by_section(found: Sequence[Column]) -> Mapping[str, list[Column]]:
-    """Those sections that have columns, in order."""
+    """The columns by section, without empty sections, in order."""
     groups = {section: [column for column in found if column.section == section] for section in SECTIONS}
     return {section: group for section, group in groups.items() if group}
 
 
 def scores(attempt: Attempt, case: Case) -> dict[str, Any]:
-    """Numbers by the keys of `ipt.bench.columns`; what does not apply is left out.
+    """The numbers of an attempt, by the keys of columns; those that do not apply are left out.
 
-    The picture is compared as it is written, clipped to 0..1. "histograms": of the truth's ranks by unknown, where
-    there are samples.
+    The picture is clipped to 0..1, as in its file. "histograms" holds the histograms of the truth's ranks by unknown,
+    if there are several samples.
     """
     image = attempt.image.clamp(0, 1)
-    if min(case.clean.shape[1:]) < _SSIM_SIDE:
+    if min(case.clean.shape[1:]) < metrics.SSIM_SIDE:
         found: dict[str, Any] = {"psnr": metrics.psnr(image, case.clean)}
     else:
         found = dict(metrics.against_reference(image, case.clean))
@@ -143,11 +147,11 @@ def scores(attempt: Attempt, case: Case) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Of one unknown of one case.
+    """Calibration of one unknown of one case.
 
     Attributes:
-        coverage: By level, the part of the entries whose truth lies in the central interval of that probability.
-        histogram: (BINS,), where the truths lie among the samples, from below all to above all; sums to 1.
+        coverage: By level, the share of entries whose truth lies in the central interval of that probability.
+        histogram: (BINS,), the normalised ranks of the truth among the samples, from below all to above all; sums to 1.
     """
 
     coverage: dict[float, float]
@@ -155,10 +159,17 @@ class Calibration:
 
 
 def calibration(samples: Tensor, truth: Tensor) -> Calibration | None:
-    """Where the truth (...) lies among samples (K, ...), K >= 2, entry by entry; None where no entry counts.
+    """The calibration of samples, over all entries that are not negligible.
+
+    Args:
+        samples: (K, ...), K >= 2.
+        truth: (...).
+
+    Returns:
+        None if all entries are negligible.
 
     Raises:
-        ValueError: Shapes that differ, or fewer than two samples.
+        ValueError: Shapes differ, or there are fewer than two samples.
     """
     if samples.shape[1:] != truth.shape or len(samples) < 2:
         raise ValueError(f"two or more samples of shape {tuple(truth.shape)} are needed, not {tuple(samples.shape)}")
@@ -193,6 +204,6 @@ def _calibrated(attempt: Attempt, case: Case) -> dict[str, Any]:
 
 
 def _share(low: Array, high: Array, start: float, stop: float) -> Array:
-    """What part of each interval low..high lies within start..stop."""
+    """The share of each interval low..high that lies within start..stop."""
     share: Array = np.clip(np.minimum(high, stop) - np.maximum(low, start), 0, None) / (high - low)
     return share

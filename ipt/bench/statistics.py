@@ -1,10 +1,13 @@
-"""The statistics of a benchmark: means with bootstrap intervals, and tests of simulation-based calibration.
+"""The statistics of a benchmark: means with bootstrap intervals, and a test of simulation-based calibration.
 
-The entries of a picture depend on each other, so each case is one observation: a histogram of the ranks of its entries
-(`ipt.bench.scores`). Over cases, the distance of the mean histogram from a flat one is a sum of chi-squared variables
-with the weights that the covariance between cases has; its distribution is matched by an F of Satterthwaite's degrees
-of freedom, as Rao and Scott do for surveys ("On Chi-Squared Tests for Multiway Contingency Tables with Cell Proportions
-Estimated from Survey Data", Annals of Statistics 12, 1984).
+The entries of a picture are not independent, so each case is one observation: a histogram of the ranks of its entries
+(`ipt.bench.scores`). Under the hypothesis of calibration, the squared distance of the mean histogram from a flat one is
+a weighted sum of chi-squared variables, with weights from the covariance of the histograms. Its distribution is
+approximated by an F distribution with Satterthwaite's degrees of freedom.
+
+References:
+    Rao, Scott, "On Chi-Squared Tests for Multiway Contingency Tables with Cell Proportions Estimated from Survey Data",
+    Annals of Statistics 12, 1984.
 """
 
 from __future__ import annotations
@@ -23,7 +26,10 @@ _BOOTSTRAP_DRAWS = 2000
 
 
 def uniformity(histograms: Sequence[Sequence[float]]) -> tuple[float, float] | None:
-    """A test of the hypothesis that truth and samples have one distribution, by the cases' histograms of ranks.
+    """Test the hypothesis that truth and samples have one distribution.
+
+    Args:
+        histograms: Of ranks, one per case, each with a sum of 1.
 
     Returns:
         The F statistic, about 1 under the hypothesis, and its p value; None for fewer than 3 cases.
@@ -54,7 +60,15 @@ class Value:
 
 @dataclass(frozen=True)
 class SolverSummary:
-    """Of one solver: how many cases, values by the key of a column, mean histograms of ranks by unknown."""
+    """The summary of one solver.
+
+    Attributes:
+        solver: Its name.
+        done: Number of finished cases.
+        failed: Number of failed cases.
+        values: By the key of a column.
+        histograms: Mean histograms of ranks, by unknown.
+    """
 
     solver: str
     done: int
@@ -64,7 +78,13 @@ class SolverSummary:
 
 
 def summary(solver: str, rows: Sequence[Mapping[str, Any]], extra: Mapping[str, float]) -> SolverSummary:
-    """Of a solver, from the rows of its cases, done and failed; extra: numbers of all together, such as the FID."""
+    """The summary of a solver.
+
+    Args:
+        solver: Its name.
+        rows: Of its cases, done and failed.
+        extra: Numbers of all cases together, such as the FID, by key.
+    """
     done = [row for row in rows if row["status"] == "done"]
     values: dict[str, Value] = {}
     for column in columns(key for row in done for key in row):
@@ -84,9 +104,9 @@ def summary(solver: str, rows: Sequence[Mapping[str, Any]], extra: Mapping[str, 
 
 
 def mean(numbers: Sequence[float]) -> Value:
-    """The mean and its 95 % percentile bootstrap interval over cases, 2000 draws of fixed seed.
+    """The mean and its 95 % percentile bootstrap interval over cases, from 2000 resamples with a fixed seed.
 
-    A single number, or one that is infinite, has no interval.
+    There is no interval for a single number, or if one is infinite.
 
     References:
         Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7, 1979.

@@ -1,4 +1,4 @@
-"""`ipt app`."""
+"""`ipt app`: a local server for the page of `ipt.app.page`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ _HOST = "127.0.0.1"
 
 
 @click.command("app")
-@click.option("--port", type=click.IntRange(1, 65535), default=8321, show_default=True, help="Of the page's address.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=8321, show_default=True, help="Port of the page's address."
+)
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 def app(port: int, no_browser: bool) -> None:
     """Work on pictures on a page in the browser.
 
-    It is served to this computer alone, at http://127.0.0.1:PORT, and loads nothing from anywhere else. Ctrl-C ends it.
+    It is served to this computer only, at http://127.0.0.1:PORT, and loads nothing from elsewhere. Ctrl-C ends it.
     """
     imported("nicegui", "ui")
     with socket.socket() as probe:
@@ -41,7 +43,7 @@ def app(port: int, no_browser: bool) -> None:
 
 
 def _serve(port: int) -> None:
-    """Serve a page to everybody who asks for one, until it is interrupted."""
+    """Serve a page of its own to every visitor, until the process is interrupted."""
     import uvicorn
     from fastapi import FastAPI
     from nicegui import ui
@@ -51,9 +53,9 @@ def _serve(port: int) -> None:
     with tempfile.TemporaryDirectory(prefix="ipt-app-") as folder:
         server = FastAPI(openapi_url=None)
         ui.page("/")(lambda: Page(Path(tempfile.mkdtemp(dir=folder))))
-        # It looks for a server among all objects that there are, when it starts, and torch warns of some of its own.
+        # When it starts, nicegui inspects all live objects, and torch warns about some of its own.
         warnings.filterwarnings("ignore", category=FutureWarning, module="nicegui")
-        # And it tells of slow moments of a busy machine.
+        # nicegui logs slow event loops, which a solve causes.
         logging.getLogger("nicegui").setLevel(logging.ERROR)
         ui.run_with(server, title="ipt", dark=None, show_welcome_message=False)
         uvicorn.run(server, host=_HOST, port=port, log_level="warning")

@@ -1,4 +1,4 @@
-"""`ipt bench`."""
+"""`ipt bench`: protocol -> cases and solvers -> rows -> table.md, results, plots and sheet."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ipt.cli.errors import DONE, SOME_FAILED, resumable
 from ipt.cli.options import pairs
 from ipt.priors.precision import AUTO, PRECISIONS, checked
 
-_PRECISION = "Of the networks; auto: bf16 where that is native, else fp32.  [default: auto]"
+_PRECISION = "Precision of the networks; auto: bf16 where the device supports it, else fp32.  [default: auto]"
 _EPILOG = """Built-in protocols: small (a face that ships, minutes on a laptop), paper-deblur-motion,
 paper-deblur-gaussian and paper-turbulence (256x256, any folder of pictures), and photographs (as cameras take them, cut
-from 40 larger ones). OUT gets table.md, results.csv, results.json, plots.svg, sheet.png and all pictures; run again, it
-goes on where it was. docs/benchmarks.md says what a protocol holds."""
+from 40 larger ones). OUT gets table.md, results.csv, results.json, plots.svg, sheet.png and all pictures. The same
+command continues an interrupted run. docs/benchmarks.md describes protocols."""
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("protocol")
 @click.option("-o", "--out", metavar="OUT", help="Folder for the results.")
-@click.option("--images", metavar="FOLDER", help="Clean pictures (or one), instead of the protocol's own.")
+@click.option("--images", metavar="FOLDER", help="Folder of clean pictures, or one file, instead of the protocol's.")
 @pairs(
     "--prior",
     kind=kinds.specs,
@@ -33,17 +33,21 @@ goes on where it was. docs/benchmarks.md says what a protocol holds."""
     "--fit",
     type=click.Choice(["error", "tile"]),
     default="error",
-    help="A prior of pictures of another size: refused, or in overlapping tiles.  [default: error]",
+    help="If a prior does not take the protocol's size: an error, or overlapping tiles.  [default: error]",
 )
-@click.option("--count", type=click.IntRange(1), metavar="N", help="The first N cases alone.")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="Run the first N cases only.")
 @click.option("--steps", type=click.IntRange(1), metavar="N", help="Steps of every solver.")
-@click.option("--solvers", metavar="A,B", help="These solvers alone, in this order.")
-@click.option("--samples", type=click.IntRange(1), default=1, metavar="K", help="Draws a case; several calibrate.")
-@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Of the solvers; the data have their own.")
-@click.option("--batch", type=click.IntRange(1), metavar="N", help="Draws solved at a time.  [default: as suits]")
+@click.option("--solvers", metavar="A,B", help="Run these solvers only, in this order.")
+@click.option(
+    "--samples", type=click.IntRange(1), default=1, metavar="K", help="Draws per case; several measure calibration."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Seed of the solvers, not of the data.")
+@click.option(
+    "--batch", type=click.IntRange(1), metavar="N", help="Draws that are solved together.  [default: by the device]"
+)
 @click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda ...  [default: auto]")
 @click.option("--precision", type=click.Choice(PRECISIONS), default=AUTO, help=_PRECISION)
-@click.option("--export", metavar="FOLDER", help="Write measurements and truths there, and solve nothing.")
+@click.option("--export", metavar="FOLDER", help="Write the measurements and truths to FOLDER, and solve nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Write the results to standard output as JSON.")
 def bench(
     protocol: str,
@@ -62,7 +66,7 @@ def bench(
     export: str | None,
     as_json: bool,
 ) -> int:
-    """Compare solvers on simulated data, as PROTOCOL says: a built-in name or a YAML file."""
+    """Compare solvers on simulated data by a PROTOCOL: a built-in name or a YAML file."""
     if (out is None) == (export is None):
         raise click.UsageError("give one of -o OUT (to run the benchmark) and --export FOLDER (to write its data)")
     from ipt.bench.protocol import load

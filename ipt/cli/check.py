@@ -1,8 +1,9 @@
-"""`ipt check`."""
+"""`ipt check`: names -> components -> the contract's checks (`ipt.testing`) -> a table of findings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def shape_of(value: str) -> tuple[int, ...]:
-    """Channels, height and width from whole numbers with commas; click.BadParameter for anything else."""
+    """Channels, height and width from "3,64,64"; click.BadParameter for anything else."""
     parts = value.split(",")
     if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) for part in parts):
         raise click.BadParameter(f"{value!r} is not CHANNELS,HEIGHT,WIDTH, as in 3,64,64")
@@ -38,9 +39,9 @@ def shape_of(value: str) -> tuple[int, ...]:
 @pairs(
     "--set", "settings", kind=kinds.settings, metavar="KIND.OPTION=VALUE", text="An option, also as NAME.OPTION=VALUE."
 )
-@click.option("--shape", type=shape_of, metavar="C,H,W", help="Of images, or of what a prior or generator is of.")
-@click.option("--device", metavar="NAME", help="Where networks run, and what the check `device` tries, as in cuda.")
-@click.option("--generator", metavar="NAME", help="Draws samples of what a prior describes, for `conditional-mean`.")
+@click.option("--shape", type=shape_of, metavar="C,H,W", help="Shape of images, or of a prior's or generator's values.")
+@click.option("--device", metavar="NAME", help="Where networks and the check `device` run, as in cuda.")
+@click.option("--generator", metavar="NAME", help="A generator of samples for a prior's check `conditional-mean`.")
 @as_json
 def check(
     what: tuple[str, ...],
@@ -50,52 +51,56 @@ def check(
     generator: str | None,
     as_json: bool,
 ) -> int:
-    """Check that components keep what their kind promises.
+    """Check that components keep the promises of their kind.
 
-    NAME is a component as `ipt list` shows it; without a KIND, those of every kind that have the name. PACKAGE is an
-    installed plugin, by the name of its distribution or entry point: how it loads is checked, and all its components.
-    A component that needs an option, a file or a package that is not there is skipped, and so is what relies on a
-    promise that is broken. Exit code 1: a promise is broken, or nothing of a NAME could be checked.
+    NAME is a component as `ipt list` shows it; without a KIND, the components of every kind with that name. PACKAGE is
+    an installed plugin, by its distribution or entry point: it is loaded, and all its components are checked. A
+    component that needs an option, a file or a package that is missing is skipped, and so is a check that relies on a
+    broken promise. Exit code 1: a promise is broken, or nothing could be checked.
     """
     if len(what) > 2:
         raise click.UsageError("name one component or package at a time, as in `ipt check operator blur`")
     registry = discover()
-    package, components = _meant(registry, *reversed(what))
-    shares = _shares(components, settings)
+    package, components = _to_check(registry, *reversed(what))
+    own_settings = _own_settings(components, settings)
     # Torch is loaded only now: a mistyped name has been reported already.
     from ipt.plugins.building import build_component
-    from ipt.testing.running import BUILDS, component_findings, package_findings
+    from ipt.testing.running import component_findings, package_findings
 
-    draws = None if generator is None else build_component("generator", generator)
-
-    def findings() -> Iterator[Finding]:
-        if package:
-            yield from package_findings(package, registry)
-        for (kind, name), share in zip(components, shares, strict=True):
-            yield from component_findings(kind, name, share, shape, device, draws)
-
-    found = list(findings())
-    broken = [finding for finding in found if finding.status == "broken"]
+    samples = None if generator is None else build_component("generator", generator)
+    findings = list(package_findings(package, registry)) if package else []
+    for (kind, name), own in zip(components, own_settings, strict=True):
+        findings += component_findings(kind, name, own, shape, device, samples)
     if as_json:
-        echo_json([{**asdict(finding), "seconds": round(finding.seconds, 3)} for finding in found])
+        echo_json([{**asdict(finding), "seconds": round(finding.seconds, 3)} for finding in findings])
     else:
-        rows = [
-            (each.component, each.promise, each.status, f"{each.seconds:.2f}", _line(each.reason)) for each in found
-        ]
-        table(("component", "promise", "result", "seconds", "reason"), rows)
-        for each in broken:
+        _print_table(findings)
+    return _summarised(findings)
+
+
+def _print_table(findings: Sequence[Finding]) -> None:
+    rows = [(each.component, each.promise, each.status, f"{each.seconds:.2f}", _line(each.reason)) for each in findings]
+    table(("component", "promise", "result", "seconds", "reason"), rows)
+    for each in findings:
+        if each.status == "broken":
             data().print(f"{each.component}, {each.promise}: to mend it, {each.mend}.", soft_wrap=True)
-    skipped = sum(finding.status == "skipped" for finding in found)
-    kept = len(found) - len(broken) - skipped
-    notes().print(f"{kept} kept, {len(broken)} broken, {skipped} skipped.", style="red" if broken else "")
-    unmade = [each.component for each in found if (each.promise, each.status) == (BUILDS.name, "skipped")]
-    if unmade:
-        notes().print(f"Not checked, for want of what they need: {', '.join(unmade)}.", soft_wrap=True)
-    return ERROR if broken or len(unmade) == len(found) else DONE
 
 
-def _meant(registry: Registry, name: str, kind: str | None = None) -> tuple[list[Plugin], list[tuple[str, str]]]:
-    """The entry points of a package, and the components to check as (kind, name)."""
+def _summarised(findings: Sequence[Finding]) -> int:
+    """Print how many promises are kept on standard error, and return the exit code."""
+    from ipt.testing.running import BUILDS
+
+    counts = Counter(finding.status for finding in findings)
+    line = f"{counts['ok']} kept, {counts['broken']} broken, {counts['skipped']} skipped."
+    notes().print(line, style="red" if counts["broken"] else "")
+    unbuilt = [each.component for each in findings if (each.promise, each.status) == (BUILDS.name, "skipped")]
+    if unbuilt:
+        notes().print(f"Not checked, for want of what they need: {', '.join(unbuilt)}.", soft_wrap=True)
+    return ERROR if counts["broken"] or len(unbuilt) == len(findings) else DONE
+
+
+def _to_check(registry: Registry, name: str, kind: str | None = None) -> tuple[list[Plugin], list[tuple[str, str]]]:
+    """The entry points of a package to check (empty for a component), and the components as (kind, name)."""
     if kind is not None:
         kind = kind_of(kind)
         Planner(registry).named(kind, name)
@@ -107,7 +112,7 @@ def _meant(registry: Registry, name: str, kind: str | None = None) -> tuple[list
         if away:
             raise IptError(f"{name} is not loaded: {away.reason}\nSet IPT_PLUGINS={name}, or unset it.")
         entries = [entry for entry in registry.entries if entry.owner == owner and entry.kind in KINDS]
-        # Under a name that is another's, another's would be checked; `names-free` says so.
+        # A name that another package offers too would build that one; the check `names-free` reports it.
         return plugins, [(entry.kind, entry.name) for entry in entries if not registry.rivals(entry)]
     kinds = [each for each in KINDS if registry.has(each, name)]
     if not kinds and Path(name, "pyproject.toml").is_file():
@@ -119,10 +124,9 @@ def _meant(registry: Registry, name: str, kind: str | None = None) -> tuple[list
     return [], [(each, name) for each in kinds]
 
 
-def _shares(components: Iterable[tuple[str, str]], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _own_settings(components: Sequence[tuple[str, str]], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The settings of each component: those that begin with its name, or else with its kind."""
-    components = list(components)
-    shares: list[dict[str, Any]] = [{} for _ in components]
+    own: list[dict[str, Any]] = [{} for _ in components]
     for key, value in settings.items():
         head, _, rest = key.partition(".")
         takers = [index for index, (_, name) in enumerate(components) if name == head]
@@ -131,8 +135,8 @@ def _shares(components: Iterable[tuple[str, str]], settings: Mapping[str, Any]) 
             heads = [*dict.fromkeys([*(kind for kind, _ in components), *(name for _, name in components)])]
             raise Misuse(f"nothing is set by {key}{advice(head, heads, 'settings begin with')}")
         for index in takers:
-            shares[index][rest] = value
-    return shares
+            own[index][rest] = value
+    return own
 
 
 def _line(text: str) -> str:

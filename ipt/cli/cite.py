@@ -1,4 +1,4 @@
-"""`ipt cite`."""
+"""`ipt cite`: components, or the record of a run, -> registered components -> BibTeX."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _PAIRS = ("prior", "generator", "known", "set")
 @click.command()
 @click.argument("what", nargs=-1, metavar="OUT|PICTURE.json|NAME...")
 def cite(what: tuple[str, ...]) -> None:
-    """Print the BibTeX of what a run used, and of ipt itself.
+    """Print the BibTeX of the components that a run used, and of ipt itself.
 
     OUT is the folder of a run of `ipt solve` or `ipt simulate`, PICTURE.json the record of one picture in it, NAME a
-    component as `ipt list` shows it. Without any: ipt alone.
+    component as `ipt list` shows it. Without arguments: of ipt alone.
     """
-    # The folder of a run is named like any other; a component's name comes before it.
+    # A component goes before a folder of the same name.
     click.echo(bibliography([entry for word in what for entry in _entries(word)]))
 
 
 def _entries(word: str) -> Iterator[Entry]:
-    """What a word on the command line stands for."""
+    """The components that a word on the command line stands for."""
     registry = discover()
     named = [registry.find(kind, word) for kind in KINDS if registry.has(kind, word)]
     place = Path(word)
@@ -59,7 +59,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError):
         found = None
     if not isinstance(found, dict):
-        raise IptError(f"{path} is no record of a run; give the folder of `ipt solve`, or a picture's json in it")
+        raise IptError(f"{path} is not the record of a run; give the folder of `ipt solve`, or a picture's json in it")
     return found
 
 
@@ -77,8 +77,8 @@ def _options(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _by_prior(options: dict[str, Any], place: Path) -> list[dict[str, Any]]:
-    """The options of a run, once for each prior of the image that its pictures have, where they say nothing of it."""
-    # With it comes torch, which names alone do without.
+    """The options of a run; if they name no prior of the image, once for each prior that its pictures had."""
+    # This import loads torch, which `ipt cite NAME` does not need.
     from ipt.images.records import read_json
 
     named = dict(options.get("prior") or {})
@@ -92,14 +92,14 @@ def _by_prior(options: dict[str, Any], place: Path) -> list[dict[str, Any]]:
 def _used(options: Mapping[str, Any], place: Path) -> Iterator[Entry]:
     """The components that a run with these options used."""
     if not isinstance(options.get("operator"), str):
-        raise IptError(f"{place} is no record of a run; give the folder of `ipt solve`, or a picture's json in it")
+        raise IptError(f"{place} is not the record of a run; give the folder of `ipt solve`, or a picture's json in it")
     if "generator" in options:
         planner = Planner(discover())
         yield from planner.named("operator", options["operator"])
         for name in options["generator"].values():
             yield from planner.named("generator", name)
         return
-    # What an operator's parameters and their usual priors are, only the operator knows.
+    # The default priors of an operator's parameters are known once the operator is built.
     from ipt.plugins.building import components
 
     priors = dict(options.get("prior") or {})

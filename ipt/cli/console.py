@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 _UNBROKEN = 10_000
 """Columns where the output is no terminal: a file or a pipe gets one line a row, never wrapped."""
-
-
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -35,7 +33,7 @@ def echo_json(value: Any) -> None:
 
 
 def printable(text: str) -> str:
-    """A text without what a terminal would obey: names of files may hold control characters. Lines stay."""
+    """A text with its control characters escaped, which file names may hold; line breaks stay."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 

@@ -4,8 +4,8 @@ The codes, of every command:
 
     0    done
     1    an error: a file, a device, a plugin, a component that refuses a value, a solve that diverged
-    2    usage: a name or an option that there is none of, a value that an option cannot have; on the command line, in
-         the environment or in a YAML file
+    2    usage: an unknown name or option, or a value that an option does not take; on the command line, in the
+         environment or in a YAML file
     3    finished, with some pictures failed
     130  interrupted
 
@@ -38,7 +38,7 @@ _SAME = (
 )
 _OTHERS = {"out": "-o", "pictures": "--images", "held_out": "--held-out", "linear_light": "--linear-light"}
 _OPTIONS = {**{name: f"--{name}" for name in _SAME.split()}, **_OTHERS}
-"""Arguments of the library that messages name, as options of the command line."""
+"""The command line's option for each argument of the library that messages name."""
 _ARGUMENT = re.compile(rf"\b({'|'.join(_OPTIONS)})=(True\b|[\w:+/]*(?:\.\w+)*)")
 
 
@@ -46,10 +46,10 @@ def exit_code_of(call: Callable[[], Any]) -> int:
     """Run a command and say how it ended; a whole number that it returns is its exit code."""
     try:
         result = call()
-        # A full disk behind standard output shows only here.
+        # If standard output goes to a full disk, this raises.
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read the output has seen enough (`ipt list | head`); nothing reaches them any more.
+        # The reader of the output has gone, as in `ipt list | head`.
         _drop_output()
         return ERROR
     except (Exception, KeyboardInterrupt) as error:
@@ -62,7 +62,7 @@ def _reported(error: BaseException) -> int:
         error.show()
         return USAGE
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        # Click makes an Abort of a KeyboardInterrupt.
+        # Click turns a KeyboardInterrupt into an Abort.
         _say(" ".join(["Interrupted.", *map(str, (error.__cause__ or error).args)]))
         return INTERRUPTED
     if os.environ.get("IPT_TRACEBACK", "") not in ("", "0"):
@@ -77,15 +77,15 @@ def _reported(error: BaseException) -> int:
 
 @contextmanager
 def resumable() -> Iterator[None]:
-    """What can be interrupted without loss: the message of a Ctrl-C within it says so."""
+    """A context for work that can be continued: the message of a Ctrl-C within it says so."""
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("The same command goes on from what is done and saved.") from None
+        raise KeyboardInterrupt("The same command continues from what is done and saved.") from None
 
 
 def with_options(message: str) -> str:
-    """A message in which arguments of the library, `fit=crop` or `force=True`, are options, `--fit crop`, `--force`."""
+    """A message with the library's arguments (`fit=crop`, `force=True`) as options (`--fit crop`, `--force`)."""
 
     def option(found: re.Match[str]) -> str:
         name, value = found.groups()
@@ -95,7 +95,7 @@ def with_options(message: str) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """What a person is to know of an exception: one or two lines, what happened and what to do next."""
+    """The message for an exception, one or two lines: what happened, and what to do next."""
     if isinstance(error, IptError):
         return with_options(str(error))
     if isinstance(error, click.ClickException):
@@ -137,7 +137,7 @@ def _say(message: str) -> None:
 
 
 def _drop_output() -> None:
-    """Give up on standard output if it cannot be written, so that Python does not fail on it again when it ends."""
+    """Replace a standard output that cannot be written, so that Python's flush at exit does not fail again."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,4 +1,7 @@
-"""Types of options, as functions: they read what people type and what YAML holds alike; click.BadParameter: neither."""
+"""Types of options, as functions from a typed text or a YAML value to the option's value.
+
+Each raises click.BadParameter for a value that it does not take.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +36,12 @@ def path(value: Any) -> Path:
 
 
 def components(value: Any) -> str:
-    """A component, or several joined by +."""
+    """A component's specification, or several joined by +; existing paths are made absolute."""
     return "+".join(_spec(part.strip()) for part in text(value).split("+"))
 
 
 def whole(least: int, auto: bool = False) -> Callable[[Any], int | None]:
-    """Whole numbers from `least` up; with `auto`, that word as None."""
+    """A type for whole numbers from `least` up; with `auto`, the word "auto" is None."""
 
     def read(value: Any) -> int | None:
         number = scalar(value)
@@ -51,7 +54,7 @@ def whole(least: int, auto: bool = False) -> Callable[[Any], int | None]:
 
 
 def exposures(value: Any) -> bool | int:
-    """Whether there are several exposures, or how many are to be made."""
+    """True or false, or a number of exposures."""
     number = scalar(value)
     if isinstance(number, bool) or (isinstance(number, int) and number >= 2):
         return number
@@ -69,13 +72,13 @@ def number(value: Any) -> float:
 
 
 def noise(value: Any) -> NoiseOption:
-    """A standard deviation above 0, since nothing can be solved without noise, Poisson noise, a map; auto as None."""
+    """The noise of a measurement: a standard deviation above 0, Poisson noise or the file of a map; "auto" is None."""
     found = simulated_noise(value)
     return found if found is None or found != 0 else _refuse(_NOISE, value)
 
 
 def simulated_noise(value: Any) -> NoiseOption:
-    """The same, or no noise at all, 0."""
+    """Noise to add: as `noise`, and 0 for none."""
     if value == AUTO:
         return None
     if isinstance(value, str):
@@ -88,7 +91,7 @@ def simulated_noise(value: Any) -> NoiseOption:
 
 
 def _poisson(argument: str, typed: str) -> Poisson:
-    """Of "1000", "peak=1000,read=.01", or nothing: to be estimated."""
+    """Poisson noise from "1000" or "peak=1000,read=.01"; from "", noise whose peak is to be estimated."""
     given = named_values(argument) or ({"peak": argument} if argument else {})
     found = {name: _number(one, f"a number from 0 up as {name}") for name, one in given.items()}
     if not found:
@@ -99,20 +102,22 @@ def _poisson(argument: str, typed: str) -> Poisson:
 
 
 def clipped(value: Any) -> float | str:
-    """A value from which highlights are clipped, or auto, or none."""
+    """The value from which highlights are clipped, above 0 and at most 1, or "auto" or "none"."""
+    if value in (AUTO, NONE):
+        return str(value)
     wanted = f"auto, {NONE}, or a value above 0 and at most 1"
-    return str(value) if value in (AUTO, NONE) else _number(value, wanted, 1) or _refuse(wanted, value)
+    return _number(value, wanted, 1) or _refuse(wanted, value)
 
 
 def region(value: Any) -> tuple[int, int, int, int] | str:
-    """A rectangle of a picture, or auto, or none."""
+    """A rectangle (x, y, width, height), or "auto" or "none"."""
     if value in (AUTO, NONE):
         return str(value)
     return _rectangle(value, f"{AUTO}, {NONE}, or X,Y,WIDTH,HEIGHT in pixels, as in 400,300,256,256")
 
 
 def streak(value: Any) -> tuple[int, int, int, int]:
-    """A rectangle of a picture."""
+    """A rectangle (x, y, width, height)."""
     return _rectangle(value, "X,Y,WIDTH,HEIGHT in pixels, as in 400,300,60,40")
 
 
@@ -125,7 +130,7 @@ def _rectangle(value: Any, wanted: str) -> tuple[int, int, int, int]:
 
 
 def shard(value: Any) -> Shard:
-    """A shard, or none: the whole."""
+    """A shard; "none" is all of the folder."""
     try:
         return parsed(str(value))
     except ValueError:
@@ -133,7 +138,7 @@ def shard(value: Any) -> Shard:
 
 
 def specs(value: Any) -> dict[str, str]:
-    """Components by name; one without a name is of the image."""
+    """Components by unknown; one without a name is for the image."""
     return _pairs(value, "kernel=NAME", _spec, bare="image")
 
 
@@ -148,12 +153,19 @@ def settings(value: Any) -> dict[str, Any]:
 
 
 def values(value: Any) -> dict[str, Any]:
-    """Values by dotted name, of which none is taken for a path."""
+    """Values by dotted name; unlike in `settings`, texts are not taken for paths."""
     return _pairs(value, "network.width=32", scalar)
 
 
 def _pairs(value: Any, example: str, read: Callable[[Any], Any], bare: str = "") -> dict[str, Any]:
-    """Names and values, typed as NAME=VALUE or a mapping; bare: the name that a value without one is of."""
+    """Values by name, from NAME=VALUE texts or a mapping.
+
+    Args:
+        value: a mapping, a text, or several texts.
+        example: of one pair, for messages.
+        read: reads a single value.
+        bare: the name for a text without one; "": every text needs a name.
+    """
     if isinstance(value, Mapping):
         given = [(str(name), item) for name, item in value.items()]
     elif isinstance(value, str | list | tuple):
@@ -192,7 +204,7 @@ def _refuse(wanted: str, value: Any) -> NoReturn:
 
 
 def _spec(value: Any) -> str:
-    """A component's name, "name:argument" or path; a path becomes absolute: run.yaml means the same anywhere."""
+    """A component's name, "name:argument" or path; paths become absolute, so that run.yaml works from any folder."""
     head, colon, argument = text(value).partition(":")
     several = named_values(argument)
     if several and not os.path.exists(os.path.expanduser(argument)):
@@ -206,7 +218,7 @@ def _setting(value: Any) -> Any:
 
 
 def _existing(name: str) -> str:
-    """The absolute path where the text looks like one and is there; else the text."""
-    looks = os.sep in name or Path(name).suffix
+    """The absolute path if the text looks like a path and exists; else the text."""
+    looks_like_path = os.sep in name or Path(name).suffix
     place = os.path.expanduser(name)
-    return os.path.abspath(place) if looks and os.path.exists(place) else name
+    return os.path.abspath(place) if looks_like_path and os.path.exists(place) else name

@@ -1,4 +1,4 @@
-"""What there is: `ipt list`, `ipt show` and `ipt plugins`."""
+"""`ipt list`, `ipt show` and `ipt plugins`: the registry of components and plugins as tables or JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def kind_of(value: str) -> str:
-    """A kind of component in the singular, from the singular or the plural; click.BadParameter where there is none."""
+    """A kind of component in the singular, from the singular or the plural; click.BadParameter for other words."""
     singular = value if value in KINDS else value.removesuffix("s")
     if singular not in KINDS:
         raise click.BadParameter(f"there is no kind {value!r}{advice(value, KINDS, 'kinds')}")
@@ -39,7 +39,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON to st
 @click.argument("kind", required=False, type=kind_of)
 @as_json
 def list_components(kind: str | None, as_json: bool) -> None:
-    """List what can be named: all, or one KIND (operator, prior, guidance, generator)."""
+    """List all components, or those of one KIND (operator, prior, guidance, generator)."""
     registry = discover(COMMANDS)
     entries = [entry for each in KINDS for entry in registry.of_kind(each) if kind in (None, each)]
     if as_json:
@@ -60,10 +60,10 @@ def list_components(kind: str | None, as_json: bool) -> None:
 def show_component(kind: str, name: str, as_json: bool) -> None:
     """Explain the component NAME of a KIND (operator, prior, guidance, generator): options, source, model card.
 
-    Of an operator also what is unknown: shapes for an example size, units, ranges, usual priors and generators; and
-    what it can do.
+    For an operator also its unknowns, with their shapes for an example size, units, ranges, default priors and
+    generators; and its abilities.
     """
-    # `ipt list` does not wait for what reads signatures and docstrings.
+    # Imported here, so that `ipt list` starts without the readers of signatures and docstrings.
     from ipt.cli.unknowns import described
     from ipt.plugins.documentation import documentation_of
     from ipt.plugins.options import signature_of
@@ -98,8 +98,8 @@ def show_component(kind: str, name: str, as_json: bool) -> None:
 def list_plugins(as_json: bool) -> None:
     """List plugins, and why one was not loaded.
 
-    Each is loaded, broken (with the reason), off (left out by IPT_PLUGINS) or missing (named there only). The seconds
-    are what it took to load.
+    Each is loaded, broken (with the reason), off (left out by IPT_PLUGINS) or missing (named in IPT_PLUGINS but not
+    installed). The seconds are the time to load it.
     """
     registry = discover(COMMANDS)
     if as_json:
@@ -119,7 +119,7 @@ def card_of(entry: Entry) -> str | None:
     card = Path(source).parent / "weights" / entry.name / "card.md" if source else None
     if card is None or not card.is_file():
         return None
-    # The marks are for benchmarks/tables.py.
+    # Comments in the card are marks for benchmarks/tables.py.
     return re.sub(r"\n<!-- .*? -->\n|<!-- .*? -->", "", card.read_text(encoding="utf-8"))
 
 
@@ -136,7 +136,7 @@ def _summary(registry: Registry, entry: Entry) -> dict[str, Any]:
 
 
 def _explain(entry: Entry, signature: Signature, found: Documentation) -> None:
-    """What `ipt show` prints of a component besides its card."""
+    """Print a component's summary, source, options and exceptions."""
     console, kind, component = data(), entry.kind, entry.component
     console.print(f"{kind} {entry.name}: {component.summary}")
     console.print(f"from {entry.owner}, {entry.factory_name}")
@@ -157,7 +157,7 @@ def _explain(entry: Entry, signature: Signature, found: Documentation) -> None:
 
 
 def _explain_operator(operator: Mapping[str, Any]) -> None:
-    """What is unknown, and what the operator can do."""
+    """Print an operator's unknowns and abilities."""
     from ipt.cli.unknowns import rows
 
     console = data()
@@ -167,11 +167,16 @@ def _explain_operator(operator: Mapping[str, Any]) -> None:
         return
     measurement, image = (" x ".join(map(str, operator[name])) for name in ("measurement", "image"))
     console.print(f"\nUnknown, of a measurement of {measurement} (channels x height x width): an image of {image}, and")
-    columns = ("name", "shape", "unit", "range", "prior", "generator", "meaning")
-    table(columns, rows(operator["unknowns"])) if operator["unknowns"] else console.print("nothing else.")
-    console.print("\nAbilities" if operator["abilities"] else "\nAbilities: none besides its forward model.")
+    if operator["unknowns"]:
+        columns = ("name", "shape", "unit", "range", "prior", "generator", "meaning")
+        table(columns, rows(operator["unknowns"]))
+    else:
+        console.print("nothing else.")
     if operator["abilities"]:
+        console.print("\nAbilities")
         table(("name", "meaning"), list(operator["abilities"].items()))
+    else:
+        console.print("\nAbilities: none besides its forward model.")
 
 
 def _option_row(option: Option, helps: Mapping[str, str]) -> tuple[str, ...]:
@@ -180,14 +185,14 @@ def _option_row(option: Option, helps: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _plain(value: Any) -> Any:
-    """A default as JSON can hold it; what it cannot hold, as Python writes it."""
+    """A default value for JSON; what JSON cannot hold, by its repr."""
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
 
 
 def table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Rows under a head: fitted to a terminal, one line a row elsewhere."""
+    """Print a table: fitted to a terminal, and with one line per row elsewhere."""
     if not sys.stdout.isatty():
         widths = [max(len(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
         for row in [columns, *rows]:

@@ -1,6 +1,6 @@
 """The command `ipt`: a group whose subcommands are imported when they are called, so that help is instant.
 
-The program's own are found without a look at plugins; those of plugins come after them.
+Its own subcommands are in `COMMANDS`; those of plugins are looked up only for other names.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "solve": ("ipt.cli.solve:solve", "Recover images, and what degraded them, from measurements."),
         "app": ("ipt.cli.app:app", "Work on pictures on a page in the browser."),
-        "status": ("ipt.cli.status:status", "Say how a folder's run goes, over all its shards."),
+        "status": ("ipt.cli.status:status", "Show the progress of a folder's run, over all its shards."),
         "simulate": ("ipt.cli.simulate:simulate", "Degrade clean images, keeping the truth."),
         "bench": ("ipt.cli.bench:bench", "Compare solvers on simulated data, with baselines and intervals."),
         "weights": ("ipt.cli.weights:weights", "List, fetch and verify the weights of networks."),
@@ -34,8 +34,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "list": ("ipt.cli.listing:list_components", "List operators, priors, guidance rules and generators."),
         "show": ("ipt.cli.listing:show_component", "Explain one component and its options."),
         "cite": ("ipt.cli.cite:cite", "Print the BibTeX of what a run used."),
-        "check": ("ipt.cli.check:check", "Check that components keep what their kind promises."),
-        "new-plugin": ("ipt.cli.new_plugin:new_plugin", "Write a package with a plugin that works, to start from."),
+        "check": ("ipt.cli.check:check", "Check that components keep the promises of their kind."),
+        "new-plugin": ("ipt.cli.new_plugin:new_plugin", "Write a package with a working plugin, to start from."),
         "plugins": ("ipt.cli.listing:list_plugins", "List plugins, and why one was not loaded."),
     }
 )
@@ -49,7 +49,7 @@ class LazyGroup(click.Group):
         return list({**COMMANDS, **_offered()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command; None if there is none. IptError: a plugin's that is offered twice, or cannot be imported."""
+        """The command of a name, or None; IptError if two plugins offer it, or it cannot be imported."""
         if cmd_name in COMMANDS:
             module, _, attribute = COMMANDS[cmd_name][0].partition(":")
             command: click.Command = getattr(import_module(module), attribute)
@@ -100,13 +100,13 @@ class LazyGroup(click.Group):
 
 
 def _offered() -> dict[str, str]:
-    """The commands of plugins and a line of help for each; one that is offered twice is there, and marked."""
+    """The commands of plugins, with a line of help each; a name that two plugins offer is marked as unusable."""
     registry = discover()
     return {entry.name: f"{entry.component.summary}{registry.conflict(entry)}" for entry in registry.of_kind(COMMAND)}
 
 
 def _loaded(entry: Entry) -> click.Command:
-    """A plugin's command, imported; IptError naming the plugin where it is none."""
+    """Import a plugin's command; IptError, naming the plugin, if it is no click command."""
     command: Any = entry.load()
     if not isinstance(command, click.Command):
         raise IptError(

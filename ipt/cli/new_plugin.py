@@ -1,4 +1,4 @@
-"""`ipt new-plugin`."""
+"""`ipt new-plugin`: a name and a kind -> a package made from the templates in ipt/plugins/templates."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ SUMMARIES = {
 
 @click.command("new-plugin")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(list(KINDS)), default="operator", show_default=True, help="What it offers.")
+@click.option(
+    "--kind", type=click.Choice(list(KINDS)), default="operator", show_default=True, help="Kind of component."
+)
 def new_plugin(name: str, kind: str) -> None:
-    """Write a package with a plugin called NAME, which works as it is, to start from.
+    """Write a package with a working plugin called NAME, to start from.
 
-    NAME becomes the package's name (Veil Lamp: veil-lamp, with the module veil_lamp), and without a leading ipt- that
-    of the component. The package is a folder of that name here, which must not exist.
+    The package is named after NAME (Veil Lamp: veil-lamp, with the module veil_lamp), the component likewise without a
+    leading ipt-. It is written into a new folder of that name in the current one.
     """
     package = normalised(name)
     component = package.removeprefix("ipt-")
@@ -93,7 +95,7 @@ def contents(package: str, component: str, kind: str) -> dict[str, str]:
 
 
 def _check(name: str, package: str, kind: str, component: str, folder: Path) -> None:
-    """IptError where the new package would get in the way of something."""
+    """IptError where the folder, the module or the component's name is taken."""
     module = package.replace("-", "_")
     if folder.exists():
         raise IptError(f"{folder} is there already; choose another name, or move it away")

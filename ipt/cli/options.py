@@ -1,7 +1,7 @@
-"""Options that come from the command line, the environment or a YAML file, and who gave them.
+"""Options from the command line, the environment or a YAML file, with the origin of each value.
 
-A command that takes such options (`option`, `pairs`) has `context_settings=ENVIRONMENT` and the option `config`; the
-rest is click's: precedence, the variables IPT_NAME, and `ctx.get_parameter_source`. No torch here: help is instant.
+A command with such options (`option`, `pairs`) has `context_settings=ENVIRONMENT` and the option `config`. Precedence,
+the variables IPT_NAME and `ctx.get_parameter_source` are click's. Nothing here imports torch, so that help is instant.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ _CONFIG, _PAIRS = "ipt.config", "ipt.pairs"
 _SOURCES = (ParameterSource.DEFAULT_MAP, ParameterSource.ENVIRONMENT, ParameterSource.COMMANDLINE)
 """From the lowest to the highest precedence."""
 
-
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -49,7 +48,7 @@ class Paths(click.Argument):
 
 
 class PairsOption(Option):
-    """NAME=VALUE pairs: each source adds to what those of lower precedence say, and overrides it name by name."""
+    """NAME=VALUE pairs, merged over all sources; a source overrides those of lower precedence name by name."""
 
     def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
         variable = self.resolve_envvar_value(ctx)
@@ -59,11 +58,11 @@ class PairsOption(Option):
         highest = ParameterSource.DEFAULT
         given = ((ctx.default_map or {}).get(self.name), parts, opts.get(self.name))
         for source, value in zip(_SOURCES, given, strict=True):
-            # What was not given is None, or since click 8.3 a mark of its own.
+            # A missing value is None, or since click 8.3 a sentinel, which is an Enum.
             if value is None or isinstance(value, Enum):
                 continue
             highest = source
-            # Where the type refuses the value, the message tells this source.
+            # If the type refuses the value, the message names this source.
             ctx.set_parameter_source(self.name, source)
             found = self.type.convert(value, self, ctx)
             pairs |= found
@@ -94,17 +93,17 @@ def option(
 
 
 def switch(of: type, flag: str, text: str) -> Decorator:
-    """An option that is on or off, with the default of a dataclass's field; a YAML file can give it."""
+    """A flag that a YAML file can give too, with the default of a dataclass's field."""
     default = getattr(of, flag.lstrip("-").replace("-", "_"))
     return click.option(flag, cls=Option, is_flag=True, default=default, allow_from_autoenv=False, help=text)
 
 
 class CountedSwitch(Option):
-    """A switch that a whole number may follow."""
+    """A flag that may be followed by a whole number, as in "--frames" and "--frames 8"."""
 
 
 class CountedSwitches(click.Command):
-    """A command with such switches: what follows one and is no number is an argument of its own."""
+    """A command with `CountedSwitch`es: what follows one, and is no number, is an argument of its own."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         names = {name for each in self.params if isinstance(each, CountedSwitch) for name in each.opts}
@@ -116,7 +115,7 @@ class CountedSwitches(click.Command):
 
 
 def counted_switch(of: type, flag: str, kind: Any, text: str) -> Decorator:
-    """An option that is on, off or a number, with the default of a dataclass's field; a YAML file can give it."""
+    """A `CountedSwitch` with the default of a dataclass's field; its value is true, false or a number."""
     default = getattr(of, flag.lstrip("-").replace("-", "_"))
     return click.option(
         flag, cls=CountedSwitch, type=kind, default=default, metavar="[N]", allow_from_autoenv=False, help=text
@@ -124,14 +123,14 @@ def counted_switch(of: type, flag: str, kind: Any, text: str) -> Decorator:
 
 
 def pairs(*names: str, kind: Any, metavar: str, text: str, environment: bool = True) -> Decorator:
-    """An option of pairs, which has no default."""
+    """A `PairsOption`, without a default."""
     return click.option(
         *names, cls=PairsOption, type=kind, multiple=True, metavar=metavar, help=text, allow_from_autoenv=environment
     )
 
 
 def origin(ctx: click.Context, param: click.Parameter) -> str:
-    """Who gave the value of an option: "command line", "environment (IPT_STEPS)", "config (run.yaml)" or "default"."""
+    """The origin of an option's value: "command line", "environment (IPT_STEPS)", "config (run.yaml)" or "default"."""
     source = ctx.get_parameter_source(param.name or "")
     if source is ParameterSource.COMMANDLINE:
         return COMMAND_LINE
@@ -141,7 +140,7 @@ def origin(ctx: click.Context, param: click.Parameter) -> str:
 
 
 def origins() -> dict[str, str]:
-    """Who gave each option of the present command, by name, and each pair, as "prior.kernel"; not what is default."""
+    """The origins of the current command's options by name, of pairs as "prior.kernel"; defaults are left out."""
     ctx = click.get_current_context()
     found = {each.name or "": origin(ctx, each) for each in _configurable(ctx) if not isinstance(each, PairsOption)}
     of_pairs: dict[str, str] = ctx.meta.get(_PAIRS, {})
@@ -149,12 +148,17 @@ def origins() -> dict[str, str]:
 
 
 def _configurable(ctx: click.Context) -> list[click.Parameter]:
-    """What a YAML file can give."""
+    """The parameters that a YAML file can give."""
     return [each for each in ctx.command.params if isinstance(each, Option | click.Argument)]
 
 
 def _read_config(ctx: click.Context, param: click.Parameter, path: str | None) -> None:
-    """The values of a YAML file as click's default map; IptError: it is none, UsageError: no such option."""
+    """Make the values of a YAML file click's default map.
+
+    Raises:
+        IptError: the file cannot be read, or is no mapping in YAML.
+        click.UsageError: it has an unknown option.
+    """
     if path is None:
         return
     try:
@@ -179,12 +183,17 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: str | None) -
 
 
 def flag(*names: str, text: str) -> Decorator:
-    """A switch of the command line alone."""
+    """A flag that only the command line can give."""
     return click.option(*names, is_flag=True, allow_from_autoenv=False, help=text)
 
 
 def out_folder(text: str, usual: str = "") -> Decorator:
-    """The folder for what a command writes; usual: what help says of where that is if nobody says, else it is asked."""
+    """The option -o OUT, the folder that a command writes to.
+
+    Args:
+        text: the help.
+        usual: what help says of the default; "": the option is required.
+    """
     shown: dict[str, Any] = {"required": not usual, "show_default": usual or False}
     return click.option("-o", "--out", allow_from_autoenv=False, metavar="OUT", help=text, **shown)
 

@@ -1,4 +1,4 @@
-"""How a run goes, on standard error: a line a picture; on a terminal live lines for batch and folder."""
+"""Progress of a run on standard error: a line for each picture, and on a terminal bars for the batch and the folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """A `ipt.images.outcomes.ProgressListener` for people; a context, so that the live line goes whatever happens."""
+    """A `ipt.images.outcomes.ProgressListener` that prints; a context, which removes the bars at its end."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -65,7 +65,7 @@ class Reporter:
         if self._batch is None:
             return
         status = f"residual {progress.residual:.2f} x noise"
-        # Steps of small pictures are quick: the time that is left is told by the work.
+        # The share of work, not of steps, gives the time that is left: steps of small pictures are quick.
         share = progress.done / progress.total if progress.share is None else progress.share
         self._bars.update(
             self._batch, total=1, completed=share, status=status, count=f"{progress.done}/{progress.total}"
@@ -89,7 +89,7 @@ class Reporter:
         self._console.print(printable(with_options(text)), style=style, soft_wrap=True)
 
     def _advance(self, within: float) -> None:
-        """The pictures done with, and of those in the batch the share of their steps."""
+        """Show how many pictures of the folder are done; within: of the batch, as a fraction of its pictures' steps."""
         if self._folder is not None:
             status = f"{self._failed} failed" if self._failed else ""
             done = self._ended + within
@@ -97,7 +97,7 @@ class Reporter:
             self._bars.update(self._folder, completed=done, status=status, count=count)
 
     def _say_skipped(self) -> None:
-        """One line for all that was passed over: a folder may have many."""
+        """One line for all skipped pictures: a folder may have many."""
         if self._skipped:
             more = f" and {len(self._skipped) - 1} more" if len(self._skipped) > 1 else ""
             self.note(f"{self._skipped[0]}{more}: done before with the same options; --force solves again")
@@ -136,5 +136,5 @@ class Reporter:
 
 
 def _decibels(value: float | None) -> str:
-    # JSON has no infinity: of two equal pictures the record says null.
+    # JSON has no infinity: the PSNR of two equal pictures is null in a record.
     return "inf" if value is None else f"{value:.2f}"

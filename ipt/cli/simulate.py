@@ -1,4 +1,4 @@
-"""`ipt simulate`."""
+"""`ipt simulate`: options -> `ipt.simulate.dataset.simulate_all` -> outcomes and the exit code."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy,
     text="What draws the operator's parameters; `ipt list generator`.  [default: each one's usual]",
     environment=False,
 )
-# IPT_NOISE is of what is solved.
+# Not from the environment: IPT_NOISE is the assumed noise of `ipt solve`.
 @option(
     SimulateOptions,
     "--noise",
     kinds.simulated_noise,
     "SIGMA|poisson:PEAK|FILE",
-    "Standard deviation of the noise, of 0..1; Poisson noise with PEAK counts at 1; or a .npy map of deviations.",
+    "Standard deviation of the noise, for values in 0..1; Poisson noise with PEAK counts at 1; or a .npy map of "
+    "standard deviations.",
     f"the operator's own, else {NOISE:g}",
     environment=False,
 )
@@ -53,7 +54,7 @@ _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy,
     "--video",
     kinds.number,
     "RATE",
-    "The exposures make a video of so many frames a second (OUT/a.mkv, as they are, of 8 bits), and no folder.",
+    "Write the exposures as a video of RATE frames per second (OUT/a.mkv, lossless, 8 bits) instead of a folder.",
     environment=False,
 )
 @option(
@@ -61,16 +62,16 @@ _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy,
     "--moving",
     kinds.number,
     "PIXELS",
-    "A thing moves in front of the scene, by so much from frame to frame.",
+    "An object moves in front of the scene by PIXELS from frame to frame.",
     environment=False,
 )
-@option(SimulateOptions, "--seed", kinds.whole(0), "N", "Another seed, other parameters and noise.")
+@option(SimulateOptions, "--seed", kinds.whole(0), "N", "Seed of the parameters and the noise.")
 @option(SimulateOptions, "--border", kinds.text, "MODE", "What lies outside the frame: the operator's option `border`.")
 @pairs(
     "--set",
     kind=kinds.settings,
     metavar="SECTION.OPTION=VALUE",
-    text="As in operator.kernel_size=33.",
+    text="Any option, as in operator.kernel_size=33.",
     environment=False,
 )
 @option(SimulateOptions, "--depth", click.Choice(DEPTHS), None, "Bits of the measurement.", environment=False)
@@ -79,33 +80,33 @@ _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy,
     "--format",
     click.Choice(FORMATS),
     None,
-    "Of the measurement; what is no picture is an array with png too.",
+    "File format of the measurement; if it is no picture, it is an array for png too.",
     environment=False,
 )
 @switch(
     SimulateOptions,
     "--cut",
-    "Measure the middle of CLEAN: what lies around it is real, and not its reflection.",
+    "Measure the middle of CLEAN, so that the border is blurred with real pixels instead of a reflection.",
 )
 @option(
     SimulateOptions,
     "--rotation",
     kinds.number,
     "DEGREES",
-    "The camera turns by so much between the two ends of the kernel, which so differs over the frame (blur alone).",
+    "Rotation of the camera between the two ends of the kernel, which makes it vary over the frame (blur only).",
     environment=False,
 )
 @switch(
     SimulateOptions,
     "--linear-light",
-    "Degrade the light, of which CLEAN is the sRGB encoding, as a camera does.",
+    "Degrade linear light, of which CLEAN is the sRGB encoding, as a camera does.",
 )
 @option(
     SimulateOptions,
     "--exposure",
     kinds.number,
     "FACTOR",
-    "Of the light; what becomes brighter than white is clipped.",
+    "Multiply the light by FACTOR; what becomes brighter than white is clipped.",
     environment=False,
 )
 @option(
@@ -113,11 +114,11 @@ _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy,
     "--jpeg",
     kinds.whole(1),
     "QUALITY",
-    "The measurement was a JPEG of this quality, 1 to 100.",
+    "Compress the measurement as a JPEG of this quality, 1 to 100.",
     environment=False,
 )
 @config
-@flag("--force", text="Replace files that are there.")
+@flag("--force", text="Replace existing files.")
 @as_json
 def simulate(
     input: Path | None,

@@ -1,4 +1,4 @@
-"""`ipt solve`."""
+"""`ipt solve`: options -> `ipt.folder.run.solve_all` -> outcomes -> report.html and the exit code."""
 
 from __future__ import annotations
 
@@ -44,44 +44,43 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
 
 @click.command(cls=CountedSwitches, epilog=_EPILOG, context_settings=ENVIRONMENT)
 @click.argument("input", cls=Paths, nargs=-1, type=kinds.path)
-@out_folder(
-    "Folder for the results.", "ipt-out; where that holds something else than this very run's, ipt-out-2 and so on"
-)
+@out_folder("Folder for the results.", "ipt-out, or the first of ipt-out-2, ipt-out-3, ... that holds no other run")
 @option(SolveOptions, "--operator", kinds.components, "NAME", "What degraded the picture.")
 @pairs(
     "--prior",
     kind=kinds.specs,
     metavar="[UNKNOWN=]SPEC",
-    text="What the picture, or with UNKNOWN= another unknown, is like: a name, NAME:ARGUMENT, or a path to weights. "
-    "May be repeated.  [default: faces, for pictures of another size natural, and the operator's own]",
+    text="The prior of the picture, or with UNKNOWN= of a parameter: a name, NAME:ARGUMENT, or a path to weights. "
+    "May be repeated.  [default: faces, or natural for pictures of another size; of parameters the operator's own]",
 )
 @counted_switch(
     SolveOptions,
     "--frames",
     kinds.exposures,
-    "Each INPUT is a series of exposures of one scene (a folder, a TIFF of several pages, an animated GIF): they make "
-    "one picture. Without INPUT, N exposures are made of the example.",
+    "Each INPUT is a series of exposures of one scene (a folder, a TIFF of several pages, an animated GIF), which make "
+    "one picture. Without INPUT, the example has N exposures.",
 )
-@option(SolveOptions, "--window", kinds.whole(2), "N", "Of a video, so many frames at a time make one picture.")
-@switch(SolveOptions, "--recursive", "Take the subfolders of a folder too: trip/a.jpg becomes trip-a.png.")
-@option(SolveOptions, "--guidance", kinds.text, "NAME", "How the measurement steers the priors.")
+@option(SolveOptions, "--window", kinds.whole(2), "N", "Frames of a video that are solved together, as one picture.")
+@switch(SolveOptions, "--recursive", "Solve the subfolders of a folder too: trip/a.jpg becomes trip-a.png.")
+@option(SolveOptions, "--guidance", kinds.text, "NAME", "Guidance rule; `ipt list guidance`.")
 @option(
     SolveOptions,
     "--noise",
     kinds.noise,
     "SIGMA|poisson:PEAK|FILE|auto",
-    "Standard deviation of the noise, of 0..1; Poisson noise with PEAK counts at 1; or a .npy map of deviations.",
+    "Standard deviation of the noise, for values in 0..1; Poisson noise with PEAK counts at 1; or a .npy map of "
+    "standard deviations.",
     AUTO,
 )
 @option(SolveOptions, "--steps", kinds.whole(1), "N", "Steps, each one call of each network.", "the guidance's own")
-@option(SolveOptions, "--seed", kinds.whole(0), "N", "Another seed, another draw.")
-@option(SolveOptions, "--samples", kinds.whole(1), "K", "Draws; with several, their mean and spread are written.")
+@option(SolveOptions, "--seed", kinds.whole(0), "N", "Seed of the random numbers: another seed gives another draw.")
+@option(SolveOptions, "--samples", kinds.whole(1), "K", "Draws; of several, mean and standard deviation are written.")
 @option(
     SolveOptions,
     "--effort",
     kinds.whole(1),
     "N",
-    "Draws at most: while a blind result is likely wrong, another is drawn, and the likeliest kept.",
+    "The most draws: while a blind result is likely wrong, another is drawn; the likeliest is kept.",
 )
 @option(SolveOptions, "--border", kinds.text, "MODE", "What lies outside the frame: the operator's option `border`.")
 @option(
@@ -115,53 +114,64 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
     environment=False,
 )
 @option(
-    SolveOptions, "--clipped", kinds.clipped, "auto|none|LEVEL", "Highlights from LEVEL on (of 0..1) are not trusted."
+    SolveOptions,
+    "--clipped",
+    kinds.clipped,
+    "auto|none|LEVEL",
+    "Values from LEVEL (0..1) on are clipped highlights, and not trusted.",
 )
 @option(
     SolveOptions,
     "--region",
     kinds.region,
     "X,Y,WIDTH,HEIGHT|auto|none",
-    "Find the kernel there, in pixels from the upper left, then solve all of the picture with it; auto chooses.",
+    "Find the kernel in this rectangle (pixels from the upper left) first, then solve the whole picture from it; auto: "
+    "chosen in a large picture.",
 )
 @option(
     SolveOptions,
     "--streak",
     kinds.streak,
     "X,Y,WIDTH,HEIGHT",
-    "A rectangle about a small light, or dark spot, that is blurred to a streak: the kernel begins as that.",
+    "A rectangle around a point of light, or a dark spot, that is blurred to a streak: the kernel starts from it.",
 )
-@option(SolveOptions, "--fit", click.Choice(FIT_CHOICES), None, "A picture of a size that the prior does not take.")
+@option(
+    SolveOptions,
+    "--fit",
+    click.Choice(FIT_CHOICES),
+    None,
+    "What to do with a picture of a size that the prior does not take.",
+)
 @option(
     SolveOptions,
     "--light",
     click.Choice(LIGHT_CHOICES),
     None,
-    "Solve the picture's light (sRGB undone) or its values; auto: light of raw files, else values.",
+    "Solve linear light (the sRGB encoding undone) or the picture's values (display); auto: linear for raw files.",
 )
 @option(
     SolveOptions,
     "--doubtful",
     click.Choice(DOUBTFUL_CHOICES),
     None,
-    "A result that is likely wrong is mixed with the input, by how likely it is right, or shown as it is.",
+    "A result that is likely wrong: mix it with the input, weighted by its probability, or show it unchanged.",
 )
-@option(SolveOptions, "--format", click.Choice(FORMAT_CHOICES), None, "Of the results; same: each as its input.")
+@option(SolveOptions, "--format", click.Choice(FORMAT_CHOICES), None, "File format of the results; same: the input's.")
 @option(SolveOptions, "--device", kinds.text, "NAME", "auto, cpu, cuda ...")
 @option(
     SolveOptions,
     "--precision",
     click.Choice(PRECISIONS),
     None,
-    "Of the networks; auto: bf16 where that is native, else fp32.",
+    "Precision of the networks; auto: bf16 where the device supports it, else fp32.",
 )
-@option(ExecutionOptions, "--batch", kinds.whole(1, auto=True), "N|auto", "How many draws are solved together.", AUTO)
+@option(ExecutionOptions, "--batch", kinds.whole(1, auto=True), "N|auto", "Draws that are solved together.", AUTO)
 @option(
     ExecutionOptions,
     "--save-every",
     kinds.seconds,
     "SECONDS",
-    "Between saved states, from which a killed solve goes on.",
+    "Time between checkpoints, from which a killed solve continues.",
 )
 @option(
     ExecutionOptions,
@@ -169,12 +179,14 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
     kinds.shard,
     "K/N|none",
     "Solve the K-th of N shares of a folder, K from 1 to N.",
-    "as torchrun or Slurm say, else none",
+    "set by torchrun or Slurm, else none",
     environment=False,
 )
-@option(ExecutionOptions, "--engine", kinds.text, "local|ray[:N]", "Who solves a folder, in N processes.")
+@option(
+    ExecutionOptions, "--engine", kinds.text, "local|ray[:N]", "Solve a folder here or on a Ray cluster, N workers."
+)
 @config
-@flag("--force", text="Solve again what is done, with other options if need be; replace files.")
+@flag("--force", text="Solve again what is done, even if begun with other options, and replace files.")
 @as_json
 def solve(
     input: tuple[Path, ...],
@@ -213,10 +225,11 @@ def solve(
 ) -> int:
     """Recover the picture behind INPUT, and what degraded it.
 
-    INPUT is a picture, a folder of pictures, with --frames a series, or a video; there may be several. Without INPUT,
-    a real face is degraded and solved, to show how it goes: by the operator, with parameters that its generators draw
-    or --known gives, at the size of the prior.
-    Stopped or killed, the same command goes on where it was.
+    INPUT is a picture, a video, a folder of pictures, or with --frames a series of exposures; there may be several.
+    Without INPUT an example is solved: a real face, degraded by the operator, with parameters from its generators or
+    from --known.
+
+    After an interruption the same command continues.
     """
     options = SolveOptions(
         input=input,
@@ -248,6 +261,11 @@ def solve(
         origins=origins(),
     )
     execution = ExecutionOptions(batch, save_every, shard, engine, force)
+    return _run(options, execution, None if out is None else Path(out), as_json)
+
+
+def _run(options: SolveOptions, execution: ExecutionOptions, out: Path | None, as_json: bool) -> int:
+    """Solve, write the report, print the records as JSON if asked for, and return the exit code."""
     # Torch is loaded only now: a mistyped option has been reported already.
     from ipt.cli.progress import Reporter
     from ipt.folder.run import solve_all
@@ -255,14 +273,14 @@ def solve(
     from ipt.report.report import write_report
 
     count, failed, documents = 0, 0, []
-    with Reporter() as reporter, nullcontext() if force else resumable():
-        run = solve_all(options, execution, None if out is None else Path(out), reporter)
+    with Reporter() as reporter, nullcontext() if execution.force else resumable():
+        run = solve_all(options, execution, out, reporter)
         for outcome in run:
             count, failed = count + 1, failed + (outcome.status == "failed")
-            # Records are kept only where they are asked for: memory does not grow with the folder.
+            # Records are kept only for --json: else memory would grow with the folder.
             if as_json:
                 documents.append(_document(outcome))
-        # The last of several shards writes it.
+        # Of several shards, the last one to end writes the report.
         if count and not shards_running(run.out):
             write_report(run.out)
         if failed:

@@ -1,4 +1,4 @@
-"""`ipt status`."""
+"""`ipt status`: the logs of a folder's run (`ipt.folder.status`) as a table or JSON."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from ipt.folder.status import Status
 
 _INTERVAL = 2.0
+"""Seconds between two readings with --watch."""
 _EPILOG = """The logs of all shards in OUT/log are read, while they run or afterwards. A shard whose process was killed
-is "stopped", and its pictures are missing until it is started again. With --json --watch, a line each time."""
+is "stopped", and its pictures are missing until it is started again. --json --watch writes one line per reading."""
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("out")
-@click.option("--watch", is_flag=True, help="Look again every two seconds until nothing is running or missing.")
-@click.option("--json", "as_json", is_flag=True, help="Write it to standard output as JSON.")
+@click.option("--watch", is_flag=True, help="Read again every two seconds until nothing is running or missing.")
+@click.option("--json", "as_json", is_flag=True, help="Write the status to standard output as JSON.")
 def status(out: str, watch: bool, as_json: bool) -> None:
-    """Say how the run that writes into the folder OUT goes."""
+    """Show the progress of the run that writes into the folder OUT."""
     from ipt.folder.status import read_status
 
     first = read_status(Path(out))
@@ -41,7 +42,7 @@ def status(out: str, watch: bool, as_json: bool) -> None:
         return
     from rich.live import Live
 
-    # Where there is no terminal, rich shows the last page alone.
+    # Without a terminal, rich prints only the last page.
     with Live(_page(first), console=data(), auto_refresh=False) as live:
         for found in _until_complete(out, first):
             live.update(_page(found), refresh=True)

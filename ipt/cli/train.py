@@ -1,4 +1,4 @@
-"""`ipt train`: a diffusion prior from a folder of pictures or from a generator."""
+"""`ipt train`: options -> a training description (`ipt.training.job`) -> `Trainer` -> exported weights."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _EVERY = 30.0
 """Seconds between lines where standard error is no terminal."""
 _SECTIONS = ("network", "training", "generator")
 _SIZE = "64; an array's own; a generator: 16 to 64"
-_START = """Weights to begin with: faces, faces256, natural, kernel, a folder of weights or a state.pt. The images they
-saw count."""
-_REFINE = """A prior of half the side (named as in --start-from): trains what pictures twice as large have beyond it;
-with --start-from too, goes on with the detail there."""
+_START = """Initial weights: faces, faces256, natural, kernel, a folder of weights or a state.pt. The images that they
+were trained on count towards --images."""
+_REFINE = """A prior of half the side (named as in --start-from), to which a network for the detail of pictures twice as
+large is added and trained; with --start-from, that network starts from the detail network there."""
 
 
 @click.command("train")
@@ -44,7 +44,7 @@ with --start-from too, goes on with the detail there."""
     "--crops", type=kinds.whole(1), metavar="N", help="Train on squares of N pixels, cut at random from whole pictures."
 )
 @option(None, "--channels", kinds.whole(1), "N", "1 grey, 3 colour.", "the pictures'; a generator: 1")
-@option(None, "--held-out", kinds.whole(1), "N", "Pictures for validation, the first.", "500, at most a tenth")
+@option(None, "--held-out", kinds.whole(1), "N", "Keep the first N pictures for validation.", "500, at most a tenth")
 @click.option("--start-from", "start", metavar="PRIOR", help=_START)
 @click.option("--refine", metavar="PRIOR", help=_REFINE)
 @click.option(
@@ -55,29 +55,29 @@ with --start-from too, goes on with the detail there."""
     show_default="48; with --start-from its own",
     help="Features of the network's first level.",
 )
-@option(TrainingOptions, "--images", kinds.whole(1), "N", "Examples to see in all.")
-@option(TrainingOptions, "--batch", kinds.whole(1), "N", "Examples a step.")
-@option(TrainingOptions, "--rate", float, None, "Peak step size.")
+@option(TrainingOptions, "--images", kinds.whole(1), "N", "Length of the training, in examples.")
+@option(TrainingOptions, "--batch", kinds.whole(1), "N", "Examples per step.")
+@option(TrainingOptions, "--rate", float, None, "Peak learning rate.")
 @option(
     TrainingOptions,
     "--precision",
     click.Choice(PRECISIONS),
     None,
-    "Of the network's arithmetic; bf16 is faster on recent GPUs. Weights stay in fp32.",
+    "Precision of the network; bf16 is faster on recent GPUs. Weights stay in fp32.",
 )
 @click.option("--compile", "compiled", is_flag=True, help="Use torch.compile.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
-@option(TrainingOptions, "--seed", kinds.whole(0), "N", "Of the initial weights, the order of examples and noise.")
+@option(TrainingOptions, "--seed", kinds.whole(0), "N", "Seed of initial weights, order of examples and noise.")
 @pairs(
     "--set",
     "settings",
     kind=kinds.values,
     metavar="NAME=VALUE",
-    text="network.x, training.x or generator.x; it overrides.",
+    text="An option network.x, training.x or generator.x; it overrides the others.",
 )
-@click.option("--about", default="", metavar="TEXT", help="What the data is and its licence, for the card.")
-@click.option("--change", is_flag=True, help="Continue OUT although options or examples differ from before.")
-@click.option("--export", "export_only", is_flag=True, help="Write the weights of OUT as it is, training no further.")
+@click.option("--about", default="", metavar="TEXT", help="The data and its licence, for the model card.")
+@click.option("--change", is_flag=True, help="Continue OUT even if options or examples differ from before.")
+@click.option("--export", "export_only", is_flag=True, help="Write the present weights of OUT without more training.")
 @as_json
 def train(
     out: str,
@@ -105,8 +105,8 @@ def train(
 ) -> int:
     """Train a diffusion prior from pictures (--from) or from a generator (--generator).
 
-    Afterwards `--prior OUT` uses it. Run the same command again to continue what was interrupted: nothing is lost. A
-    larger --images continues what was finished, and --start-from adds to weights where no more than these are left.
+    Afterwards `ipt solve --prior OUT` uses it. After an interruption the same command continues; a larger --images
+    continues a finished training. --start-from continues from weights alone, where there is no OUT/state.pt.
     """
     if export_only:
         return _exported(out, about, as_json)
@@ -117,23 +117,13 @@ def train(
     from ipt.training.job import trainer as trainer_of
 
     sections = _sections(settings)
-    if pictures and sections["generator"]:
-        raise click.UsageError("--set generator.x needs --generator")
-    if generator and held_out:
-        raise click.UsageError("--held-out is for pictures: a generator draws its validation examples apart")
-    if crops and (generator or size):
-        raise click.UsageError("--crops is for pictures, and instead of --size")
-    source: dict[str, Any] = {"pictures": pictures, "size": size, "channels": channels, "held_out": held_out}
-    if crops:
-        source = {"photographs": pictures, "size": crops, "channels": channels, "held_out": held_out}
-    elif generator:
-        source = {"generator": _factory(generator), "options": sections["generator"], "channels": channels}
-        source["sizes"] = [size] if size else None
+    source = _source(pictures, generator, size, crops, channels, held_out, sections["generator"])
     training = {"images": images, "batch": batch, "rate": rate, "precision": precision, "device": device, "seed": seed}
+    # A default width would override that of the weights to start from.
     given = {"width": width} if _given("width") else {}
     job = {
         "out": out,
-        "source": {name: value for name, value in source.items() if value is not None},
+        "source": source,
         "network": given | sections["network"],
         "training": {**training, "compile": compiled, **sections["training"]},
         "start": start,
@@ -155,7 +145,35 @@ def train(
 
 
 def _given(name: str) -> bool:
+    """Whether an option was given, and is not a default."""
     return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
+def _source(
+    pictures: str | None,
+    generator: str | None,
+    size: int | None,
+    crops: int | None,
+    channels: int | None,
+    held_out: int | None,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The "source" of the training's description; options: of the generator. UsageError where options do not fit."""
+    if pictures and options:
+        raise click.UsageError("--set generator.x needs --generator")
+    if generator and held_out:
+        raise click.UsageError("--held-out is for pictures: a generator draws its validation examples apart")
+    if crops and (generator or size):
+        raise click.UsageError("--crops is for pictures, and instead of --size")
+    source: dict[str, Any]
+    if generator:
+        sizes = [size] if size else None
+        source = {"generator": _factory(generator), "options": options, "channels": channels, "sizes": sizes}
+    elif crops:
+        source = {"photographs": pictures, "size": crops, "channels": channels, "held_out": held_out}
+    else:
+        source = {"pictures": pictures, "size": size, "channels": channels, "held_out": held_out}
+    return {name: value for name, value in source.items() if value is not None}
 
 
 def _sections(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -169,7 +187,7 @@ def _sections(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _factory(name: str) -> str:
-    """What `ipt.training.job` calls a registered generator: a built-in's name, or "module:attribute"."""
+    """A registered generator as `ipt.training.job` names it: by the name of a built-in one, or "module:attribute"."""
     from ipt.plugins.discovery import discover
     from ipt.training.job import GENERATORS
 
@@ -178,7 +196,7 @@ def _factory(name: str) -> str:
 
 
 def _exported(out: str, about: str, as_json: bool, trainer: Trainer | None = None) -> int:
-    """Export the weights in the folder and print what was written."""
+    """Export the weights in the folder `out`, print the files and return the exit code."""
     from ipt.training.export import export
 
     files = export(out, about, trainer.source if trainer else None)
@@ -200,7 +218,7 @@ class _Display(Protocol):
 
 @contextmanager
 def _display() -> Iterator[_Display]:
-    """A bar where standard error is a terminal, else plain lines now and then."""
+    """A progress bar if standard error is a terminal, else a line every `_EVERY` seconds."""
     from ipt.training.progress import Lines
 
     console = notes()
@@ -219,7 +237,7 @@ def _display() -> Iterator[_Display]:
 
 
 class _Bar:
-    """The reports of a training as a rich progress bar; validation as a table above it."""
+    """Shows the reports of a training as a progress bar, and validations as tables above it."""
 
     def __init__(self, progress: Any):
         self._progress = progress

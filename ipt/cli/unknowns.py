@@ -1,4 +1,4 @@
-"""What `ipt show operator` says of an operator besides its options: its unknowns, and what it can do."""
+"""The unknowns and abilities of an operator, for `ipt show operator NAME`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ipt.plugins.faults import located
 
 
 def described(name: str) -> dict[str, Any]:
-    """Of an operator with its usual options: what is unknown, for an example size, and what it can do.
+    """Describe an operator with its default options, for an example size.
 
     Returns:
-        "measurement" and "image", shapes (C, H, W); "unknowns", by name, with shape, meaning, unit, range, prior and
-        generator; "abilities", each with what it means. Where it cannot be built or used as it is, "refusal", and
-        "needs": whether that is for want of an option or a package.
+        "measurement" and "image": shapes (C, H, W). "unknowns": by name, with shape, meaning, unit, range, prior and
+        generator. "abilities": by name, with their meaning. If the operator cannot be built without options, instead
+        "refusal": the reason, and "needs": whether an option or a package is missing.
     """
     from ipt.core import abilities
     from ipt.operators.compose import nominal
@@ -27,7 +27,7 @@ def described(name: str) -> dict[str, Any]:
     except IptError as error:
         return {"refusal": str(error), "needs": isinstance(error, Lacking)}
     except Exception as error:
-        # A fault of a plugin's own: what else is known of it is shown all the same.
+        # A fault in a plugin's code must not hide the rest of `ipt show`.
         return {"refusal": located(error), "needs": False}
     kinds = (
         abilities.Linear,
@@ -73,12 +73,12 @@ def rows(unknowns: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
     return [
         (
             name,
-            " x ".join(map(str, one["shape"])),
-            one["unit"] or "-",
-            "any" if one["range"] is None else "{:g} to {:g}".format(*one["range"]),
-            one["prior"] or "(none)",
-            one["generator"] or "(none)",
-            one["meaning"],
+            " x ".join(map(str, unknown["shape"])),
+            unknown["unit"] or "-",
+            "any" if unknown["range"] is None else "{:g} to {:g}".format(*unknown["range"]),
+            unknown["prior"] or "(none)",
+            unknown["generator"] or "(none)",
+            unknown["meaning"],
         )
-        for name, one in unknowns.items()
+        for name, unknown in unknowns.items()
     ]

@@ -1,4 +1,4 @@
-"""`ipt weights`: the files of networks: what there is, where, and whether it is what it was."""
+"""`ipt weights`: list, fetch, locate and verify the files of networks, shipped or published."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ipt.priors.published import PUBLISHED, Published, cached, fetch, recorded, 
 def weights() -> None:
     """List, fetch and verify the weights of networks.
 
-    Published networks are fetched once from the Hugging Face hub into its usual cache (HF_HOME and HF_HUB_OFFLINE are
-    honoured). An interrupted download is continued.
+    Published networks are fetched once from the Hugging Face hub into its cache (HF_HOME and HF_HUB_OFFLINE apply). An
+    interrupted download is continued.
     """
 
 
 @weights.command("list")
-@click.option("--json", "as_json", is_flag=True, help="For programs: on standard output, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON to standard output.")
 def list_weights(as_json: bool) -> None:
     """List the weights that ipt knows, and where they are."""
     rows: list[dict[str, Any]] = [
@@ -46,7 +46,7 @@ def list_weights(as_json: bool) -> None:
     table = Table("name", "size", "where", "what", box=None, pad_edge=False)
     for row in rows:
         where = "in the package" if "sha256" not in row else "here" if row["path"] else "not here"
-        # What there is to say besides is in the card, which --json has.
+        # The table has the first words of the card; --json has all of it.
         what = row["card"].partition(" (")[0]
         table.add_row(row["name"], f"{row['bytes'] / 1e6:,.0f} MB", where, what)
     data().print(table)
@@ -55,7 +55,7 @@ def list_weights(as_json: bool) -> None:
 
 @weights.command()
 @click.argument("name")
-@click.option("--again", is_flag=True, help="Even if it is here.")
+@click.option("--again", is_flag=True, help="Fetch the weights even if they are here.")
 def get(name: str, again: bool) -> None:
     """Fetch published weights, check them and print their path."""
     item = _published(name)
@@ -67,7 +67,7 @@ def get(name: str, again: bool) -> None:
 @weights.command()
 @click.argument("name")
 def path(name: str) -> None:
-    """Print where weights are; an error where they are not here."""
+    """Print the path of weights; an error if they have not been fetched."""
     shipped = {place.name: place for place in _shipped()}
     if name in shipped:
         click.echo(shipped[name])
@@ -81,9 +81,9 @@ def path(name: str) -> None:
 @weights.command()
 @click.argument("what", nargs=-1, metavar="[NAME|PATH]...")
 def verify(what: tuple[str, ...]) -> None:
-    """Check weights: published ones against the hub's hash and the one they had first, any file by reading it whole.
+    """Verify weights: published ones by the hub's hash and that of the first download, other files by reading them.
 
-    Without a name: all published ones that are here. Of a file: what network it is, and its sha256.
+    Without a NAME: all published weights that are here. For a file the network and its sha256 are printed.
     """
     names = what or tuple(item.name for item in PUBLISHED.values() if cached(item))
     for name in names:

@@ -1,1 +1,1 @@
-"""Many pictures: the run, what is stored, checkpoints, shards, workers and status."""
+"""Many pictures: inputs, the run, its pipeline and backends, checkpoints, logs, shards and status."""

@@ -1,7 +1,7 @@
-"""Where a solve stands, on disk: OUT/.state/NAME.pt, a file for each batch that is being solved.
+"""Checkpoints of solves: OUT/.state/NAME.pt, one for each batch that is being solved.
 
-A torch file of tensors, numbers and text, read without running anything. It is replaced whole, so a process that is
-killed at any moment leaves a state from which the next one goes on to the same result.
+A checkpoint is a torch file of tensors, numbers and text, loaded with weights_only=True. It is replaced atomically, so
+that a process killed at any moment leaves one from which the next process continues to the same result.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
@@ -27,12 +28,12 @@ FOLDER = ".state"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where the solve of some pictures stands.
+    """The state of a solve of some pictures.
 
     Attributes:
         members: identity of each picture by its name, in order.
-        batches: how far their draws are.
-        seconds: spent so far.
+        batches: the states of their draws.
+        seconds: spent so far, in all processes.
     """
 
     members: Mapping[str, str]
@@ -41,16 +42,16 @@ class Checkpoint:
 
 
 class Checkpointer:
-    """A context in which the state of a solve is written every so often, and removed at its end.
+    """A context that writes checkpoints of a solve at intervals, and removes the last one at its end.
 
-    It stays on disk where the context is left by an interruption (Ctrl-C, or a generator that is closed), as it does
-    where the process is killed: the next process goes on from it. After an error it is removed.
+    The checkpoint stays after an interruption (Ctrl-C, or a generator that is closed), as it does if the process is
+    killed, so that the next process can continue. After an error it is removed.
 
     Args:
         out: the folder of the results.
-        members: as of a `Checkpoint`.
-        every: seconds between two states.
-        spent: seconds of earlier processes.
+        members: as in `Checkpoint`.
+        every: seconds between two checkpoints.
+        spent: seconds that earlier processes spent.
     """
 
     def __init__(self, out: Path, members: Mapping[str, str], every: float, spent: float = 0.0):
@@ -75,8 +76,8 @@ class Checkpointer:
 
     def save(self, batches: Sequence[Batch], finished: bool) -> None:
         """Write the state if it is time to; an `ipt.solve.draws.SaveState`."""
-        # The results of several pictures are not written in one stroke. A process that is killed between them finds
-        # the others here: solved anew, in a smaller batch, they would differ in the last digits.
+        # The results of several pictures are written one by one. If the process is killed in between, the others are
+        # made from this checkpoint: solved again, in a smaller batch, they would differ in the last digits.
         unwritten = finished and len(self.members) > 1
         if unwritten or (not finished and time.monotonic() - self._written >= self.every):
             write(self.path, Checkpoint(self.members, batches, self.seconds))
@@ -84,12 +85,12 @@ class Checkpointer:
 
 
 def paths(out: Path) -> list[Path]:
-    """The files of all states in a folder of results."""
+    """The files of all checkpoints in a folder of results."""
     return sorted((out / FOLDER).glob("*.pt"))
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a state, whole or not at all; IptError where that fails."""
+    """Write a checkpoint, whole or not at all; IptError if it cannot be written."""
     try:
         path.parent.mkdir(exist_ok=True)
         with atomic(path) as file:
@@ -103,7 +104,7 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def read(path: Path, device: str = "cpu") -> Checkpoint | None:
-    """The state in a file, to go on with on `device`; None if it is damaged."""
+    """The checkpoint in a file, with its tensors on `device`; None if the file is damaged."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
         batches = [_on(Batch(**{**one, "state": State(**one["state"])}), device) for one in found["batches"]]
@@ -113,22 +114,21 @@ def read(path: Path, device: str = "cpu") -> Checkpoint | None:
 
 
 def remove(path: Path) -> None:
-    """Remove a state, what a killed process left of writing it, and the folder if it was the last."""
-    for left in [path, *path.parent.glob(f".{path.name}.*.partial")]:
-        left.unlink(missing_ok=True)
-    try:
+    """Remove a checkpoint, partial files of it from killed processes, and the folder if it is empty then."""
+    for file in [path, *path.parent.glob(f".{path.name}.*.partial")]:
+        file.unlink(missing_ok=True)
+    # The folder may hold other checkpoints, or be gone.
+    with suppress(OSError):
         path.parent.rmdir()
-    except OSError:
-        # Others' states are in it, or it is gone.
-        return
 
 
 def _plain(record: Any) -> dict[str, Any]:
+    """The fields of a dataclass, not copied (as `dataclasses.asdict` does)."""
     return {item.name: getattr(record, item.name) for item in fields(record)}
 
 
 def _on(batch: Batch, device: str) -> Batch:
-    """A batch on a device; the random streams' states stay on the CPU, where they are drawn."""
+    """A batch on a device; the states of random generators stay on the CPU."""
     state = replace(
         batch.state,
         noisy={name: value.to(device) for name, value in batch.state.noisy.items()},

@@ -1,9 +1,10 @@
-"""Which pictures a run solves: the files and folders that were typed, and what in a folder is passed over."""
+"""The inputs of a run: the given files and folders -> `InputImage`s, and a note about what in a folder is skipped."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ipt.core.errors import IptError, Misuse
@@ -13,33 +14,33 @@ from ipt.solve import example
 from ipt.solve.options import SolveOptions
 
 _RESULTS = ("run.yaml", "report.html")
-"""A folder with both is the result of a run, not pictures to solve."""
+"""A folder with both holds the results of a run, and is no input."""
 _SIMULATED = ("run.yaml", "truth")
-"""What `ipt simulate` writes beside the pictures."""
+"""What `ipt simulate` writes beside the pictures, which is no input."""
 _NAMED = 3
-"""So many names in a note; of the others it has the count."""
+"""The most names that a note lists."""
 
 
 def find_inputs(
     options: SolveOptions, out: Path | None = None, note: Callable[[str], None] | None = None
 ) -> list[InputImage]:
-    """All inputs of a run, in the order that was given, those of a folder by name, each once.
+    """All inputs of a run, in the given order, those of a folder by name, each once.
 
     Args:
-        options: what is to be solved.
-        out: the folder of the results, in which no input is looked for.
-        note: called with a sentence about what in a folder is passed over.
+        options: of the run.
+        out: the folder of the results, which is not searched.
+        note: called with a sentence about files and subfolders that are skipped.
 
     Raises:
-        IptError: there is none, or two results would have the same name; the options are of a file and there is only
-            the example, or the other way round.
+        IptError: there are no inputs; two results would have the same name; an option for files is given without an
+            input, or one for the example with an input.
     """
     counted = not isinstance(options.frames, bool)
     if not options.input:
         if options.reference is not None:
             raise Misuse("without an INPUT the example is compared with its own truth; drop reference=")
         if options.frames and not counted:
-            raise Misuse("the example is as many exposures as you say, as in frames=8; say so, or give an INPUT")
+            raise Misuse("the example needs a number of exposures, as in frames=8; give one, or give an INPUT")
         return [InputImage(example.NAME, None)]
     if counted:
         raise Misuse(
@@ -47,7 +48,7 @@ def find_inputs(
         )
     found: dict[str, InputImage] = {}
     for place in options.input:
-        for image in _of(place, options, out, note):
+        for image in _inputs_of(place, options, out, note):
             if image.path is not None:
                 found.setdefault(os.path.realpath(image.path), image)
     by_stem: dict[str, InputImage] = {}
@@ -58,7 +59,7 @@ def find_inputs(
     return list(found.values())
 
 
-def _of(
+def _inputs_of(
     place: Path, options: SolveOptions, out: Path | None, note: Callable[[str], None] | None
 ) -> Iterator[InputImage]:
     """The inputs of one file or folder."""
@@ -69,58 +70,75 @@ def _of(
     if options.frames or not place.is_dir():
         yield InputImage(place.name, place)
         return
-    count, left, folders = 0, [], []
-    for folder, below, names in os.walk(place, onerror=_unreadable):
+    skipped = _Skipped()
+    count = 0
+    for image in _walk(place, options.recursive, out, skipped):
+        count += 1
+        yield image
+    if count == 0:
+        raise IptError(f"{place} holds no pictures{_why_none(skipped, options.recursive)}")
+    if note is not None and (skipped.files or skipped.folders):
+        note(f"Passed over in {place}: {skipped.described(options.recursive)}.")
+
+
+@dataclass(frozen=True)
+class _Skipped:
+    """Files and subfolders of a folder that are no inputs, by their paths within it."""
+
+    files: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+
+    def described(self, recursive: bool) -> str:
+        """Both in words."""
+        parts = []
+        if self.files:
+            parts.append(f"{_counted(self.files, 'file')} that ipt does not read{_packages(self.files)}")
+        if self.folders:
+            why = "that hold results or are links" if recursive else "unless recursive=True"
+            parts.append(f"{_counted(self.folders, 'subfolder')} {why}")
+        return ", and ".join(parts)
+
+
+def _walk(place: Path, recursive: bool, out: Path | None, skipped: _Skipped) -> Iterator[InputImage]:
+    """The inputs of a folder by name, and with `recursive` of its subfolders; hidden files and folders are ignored."""
+    for folder, subfolders, names in os.walk(place, onerror=_unreadable):
         here = Path(folder)
         relative = here.relative_to(place)
-        below.sort()
-        if {*_SIMULATED} <= {*names, *below}:
-            names, below[:] = ([name for name in each if name not in _SIMULATED] for each in (names, below))
-        for name in list(below):
-            if name[0] != "." and options.recursive and not _is_passed_over(here / name, out):
-                continue
-            below.remove(name)
-            folders += [] if name[0] == "." else [(relative / name).as_posix()]
-        is_taken = taken(name for name in names if name[0] != ".")
-        for name in sorted(names):
-            if name[0] == ".":
-                continue
+        if {*_SIMULATED} <= {*names, *subfolders}:
+            names = [name for name in names if name not in _SIMULATED]
+            subfolders[:] = [name for name in subfolders if name not in _SIMULATED]
+        visible = sorted(name for name in subfolders if name[0] != ".")
+        # os.walk descends into what is left in this list.
+        subfolders[:] = [name for name in visible if recursive and not _is_no_input(here / name, out)]
+        skipped.folders.extend((relative / name).as_posix() for name in visible if name not in subfolders)
+        files = sorted(name for name in names if name[0] != ".")
+        is_taken = taken(files)
+        for name in files:
             if is_taken(name) and (here / name).is_file():
-                count += 1
                 yield InputImage((relative / name).as_posix(), here / name)
             else:
-                left.append((relative / name).as_posix())
-    if count == 0:
-        reads = f"; ipt reads {', '.join(USUAL_SUFFIXES)} and more{_packages(left)}"
-        more = f", nor do its subfolders{reads}"
-        if not options.recursive:
-            more = reads
-            more += f", and its {len(folders)} subfolders with recursive=True" if folders else ""
-        raise IptError(f"{place} holds no pictures{more}")
-    if note is not None and (left or folders):
-        note(f"Passed over in {place}: {_passed_over(left, folders, options.recursive)}.")
+                skipped.files.append((relative / name).as_posix())
 
 
-def _is_passed_over(folder: Path, out: Path | None) -> bool:
-    """Whether a folder is a link, which may go in a circle, or that of this run's results or an earlier one's."""
+def _is_no_input(folder: Path, out: Path | None) -> bool:
+    """Whether a folder is a link, which may form a loop, or holds the results of this run or an earlier one."""
     if folder.is_symlink() or (out is not None and os.path.realpath(folder) == os.path.realpath(out)):
         return True
     return all((folder / name).is_file() for name in _RESULTS)
 
 
-def _passed_over(left: list[str], folders: list[str], recursive: bool) -> str:
-    parts = []
-    if left:
-        parts.append(f"{_counted(left, 'file')} that ipt does not read{_packages(left)}")
-    if folders:
-        why = "that hold results or are links" if recursive else "unless recursive=True"
-        parts.append(f"{_counted(folders, 'subfolder')} {why}")
-    return ", and ".join(parts)
+def _why_none(skipped: _Skipped, recursive: bool) -> str:
+    """The end of a message about a folder without pictures."""
+    reads = f"; ipt reads {', '.join(USUAL_SUFFIXES)} and more{_packages(skipped.files)}"
+    if recursive:
+        return f", nor do its subfolders{reads}"
+    subfolders = f", and its {len(skipped.folders)} subfolders with recursive=True" if skipped.folders else ""
+    return f"{reads}{subfolders}"
 
 
-def _packages(left: list[str]) -> str:
-    """Which packages some of the files need that were passed over."""
-    needed = sorted({package for name in left if (package := package_for(name))})
+def _packages(files: list[str]) -> str:
+    """A hint at the packages that reading some of these files needs; "" if none is missing."""
+    needed = sorted({package for name in files if (package := package_for(name))})
     return f" (pip install {' '.join(needed)} for some)" if needed else ""
 
 

@@ -1,4 +1,4 @@
-"""An input of a run, and the names of its results."""
+"""`InputImage`, an input of a run, and checks that its results overwrite neither inputs nor other results."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ipt.solve.outputs import left_over, read_record
 
 @dataclass(frozen=True)
 class InputImage:
-    """What becomes one picture.
+    """An input that becomes one picture (of a video, one video).
 
     Attributes:
-        name: of the file; within a folder whose subfolders are taken too, its path there, with slashes.
-        path: a file, or a folder (or file) of exposures; None: the example.
+        name: of the file; in a folder that is searched with its subfolders, the path within it, with slashes.
+        path: a file, or a folder or file of exposures; None: the example.
     """
 
     name: str
@@ -38,12 +38,12 @@ class InputImage:
 
     @property
     def stem(self) -> str:
-        """What the files of its result begin with: "a" of a.png, "trip-a" of trip/a.png; a long name is cut."""
+        """What the names of its results begin with: "a" of a.png, "trip-a" of trip/a.png; long names are cut."""
         return fitting(self.place.replace("/", "-"))
 
     @property
     def content(self) -> str:
-        """A hash of what is solved; the example has none."""
+        """A hash of the file, or of all exposures; of the example its name."""
         if self.path is None:
             return self.name
         if not self.path.is_dir():
@@ -57,7 +57,7 @@ class InputImage:
 
     @cached_property
     def shape(self) -> tuple[int, ...] | None:
-        """(C, H, W), of exposures the first's; None: of the example, and where it cannot be read."""
+        """(C, H, W), of several exposures that of the first; None for the example, and if it cannot be read."""
         try:
             if self.path is None:
                 return None
@@ -67,22 +67,25 @@ class InputImage:
 
 
 def is_folder(options: SolveOptions) -> bool:
-    """Whether there are several pictures, or a folder of them, each to be solved by itself."""
+    """Whether the input is several pictures or a folder of them, so that one picture's failure does not end the run."""
     given = options.input
     return len(given) > 1 or (len(given) == 1 and not options.frames and given[0].is_dir())
 
 
 def check_names(inputs: Sequence[InputImage], own: Sequence[InputImage], out: Path, roles: Collection[str]) -> None:
-    """IptError: a result would fall on an input, or on the result of another picture.
+    """Check that no result has the name of an input, or of a result of another picture in `out`.
 
     Args:
         inputs: of the whole run.
         own: those that this process solves.
         out: the folder of the results.
-        roles: as `ipt.solve.outputs.roles` has them for this run.
+        roles: of the files of this run's results (`ipt.solve.outputs.roles`).
+
+    Raises:
+        IptError: one has.
     """
     stems = {each.stem for each in inputs}
-    there = {path.name.removesuffix(".json") for path in out.glob("*.json")} - stems
+    older_stems = {path.name.removesuffix(".json") for path in out.glob("*.json")} - stems
     for each in own:
         home = each.path and (each.path if each.path.is_dir() else each.path.parent)
         if home is not None and os.path.realpath(home) == os.path.realpath(out):
@@ -93,7 +96,7 @@ def check_names(inputs: Sequence[InputImage], own: Sequence[InputImage], out: Pa
                     f"{each.stem}.{role} would be a result of {each.name}, and is an input; "
                     f"give a folder that holds pictures alone, not results of ipt"
                 )
-        for other in there & _rivals(each.stem, roles):
+        for other in older_stems & _possible_clashes(each.stem, roles):
             names = set(read_record(out, other).get("files", {}).values())
             if names & {f"{each.stem}{ending}" for ending in _endings(roles)}:
                 raise IptError(
@@ -102,16 +105,19 @@ def check_names(inputs: Sequence[InputImage], own: Sequence[InputImage], out: Pa
 
 
 def check_files(own: Iterable[InputImage], out: Path, choice: str = SolveOptions.format) -> None:
-    """IptError: a file in `out` has the name of a result and is none of ours, or the result of another picture.
+    """Check that files in `out` with the names of results are results of the same pictures.
 
     Args:
-        own: that are solved.
+        own: the inputs that are solved.
         out: the folder of the results.
-        choice: their format.
+        choice: format of the results, one of `ipt.images.choices.FORMAT_CHOICES`.
+
+    Raises:
+        IptError: one is no result of ipt, or the result of another picture.
     """
     for each in own:
         record = read_record(out, each.stem)
-        if (other := _other(record, each)) is not None:
+        if (other := _other_picture(record, each)) is not None:
             raise IptError(
                 f"{out} has the result of {other} as {each.stem!r}, which that of {each.path} would replace; "
                 f"choose another folder (out=), or replace it (force=True)"
@@ -123,20 +129,20 @@ def check_files(own: Iterable[InputImage], out: Path, choice: str = SolveOptions
                 )
 
 
-def _other(record: Mapping[str, Any], image: InputImage) -> Path | None:
-    """The picture that a record is of, where it is there and another one; a picture that was moved is the same."""
+def _other_picture(record: Mapping[str, Any], image: InputImage) -> Path | None:
+    """The picture that a record belongs to, if it exists and is not `image`; a picture that was moved is the same."""
     solved = Path(str(record.get("path") or ""))
     if not record.get("path") or image.path is None or solved == image.path or not solved.exists():
         return None
     try:
         return None if record.get("input_sha256") == image.content else solved
     except IptError:
-        # It cannot be read, which is reported when it is its turn.
+        # An unreadable picture is reported when it is solved.
         return None
 
 
-def _rivals(stem: str, roles: Collection[str]) -> set[str]:
-    """Stems of pictures that may have files of the same names."""
+def _possible_clashes(stem: str, roles: Collection[str]) -> set[str]:
+    """Stems of pictures whose results may have the same file names as those of `stem`."""
     words = stem.split(".")
     return {".".join(words[:count]) for count in range(1, len(words))} | {f"{stem}.{role}" for role in roles}
 

@@ -7,8 +7,8 @@
     {"event": "failed", "time": ..., "name": "00066.png", "reason": ...}
     {"event": "end", "time": ...}
 
-Each process writes a file of its own and holds a lock on it while it lives, so that no two write the same one, and so
-that others can tell whether it is still at work, however it ended. time: seconds since 1970.
+Each process writes a file of its own, and holds a lock on it while it runs: so no two processes write the same file,
+and others can tell whether the process is alive. Times are in seconds since 1970.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ except ImportError:  # Windows
 FOLDER = "log"
 _TRIES = 20
 _SILENCE = 600.0
-"""Seconds without a line after which a log that cannot be locked counts as left."""
+"""Seconds without a new line after which a process counts as dead, on file systems without locks."""
 
 
 class Log:
-    """A context that holds the log of a shard.
+    """A context that holds and writes the log of a shard.
 
     Args:
         out: the folder of the results.
         shard: whose log it is.
-        total: pictures in the folder.
-        own: pictures in this shard.
+        total: number of pictures in the folder.
+        own: number of pictures in this shard.
 
     Raises:
-        IptError: another process is at work as the same shard, or the log cannot be written.
+        IptError: another process is solving the same shard, or the log cannot be written.
     """
 
     def __init__(self, out: Path, shard: Shard, total: int, own: int):
@@ -62,7 +62,7 @@ class Log:
         for _ in range(_TRIES):
             if lock != "taken":
                 break
-            # Perhaps only by one that looks whether it is (`is_alive`).
+            # `is_alive` in another process takes the lock for a moment.
             time.sleep(0.05)
             lock = _lock(self._file)
         if lock == "taken":
@@ -71,7 +71,7 @@ class Log:
                 f"another process is solving shard {shard} into {out}; wait for it, or give this one another shard="
             )
         if not _ends_a_line(self._file):
-            # The last process was killed in the middle of a line.
+            # The previous process was killed in the middle of a line.
             self._file.write(b"\n")
         place = {"host": platform.node(), "pid": os.getpid(), "locked": lock == "ours"}
         self.write("start", shard=[shard.number, shard.count], total=total, own=own, **place)
@@ -82,11 +82,12 @@ class Log:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # What ended the run, a full disk perhaps, says more than that this line could not be written.
+        # If this line cannot be written, the error that ended the run, such as a full disk, is the one to report.
         with self._file, suppress(IptError):
             self.write("end")
 
     def write(self, event: str, **values: Any) -> None:
+        """Append an event with its values; IptError if the log cannot be written."""
         line = json.dumps({"event": event, "time": round(time.time(), 3), **values})
         try:
             self._file.write(line.encode() + b"\n")
@@ -96,7 +97,7 @@ class Log:
 
 
 def is_alive(path: Path, events: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the process that wrote a log's last lines is still at work."""
+    """Whether the process that wrote the last lines of a log is still running."""
     if not events or events[-1]["event"] == "end":
         return False
     with path.open("rb") as file:
@@ -105,7 +106,7 @@ def is_alive(path: Path, events: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _lock(file: IO[bytes], shared: bool = False) -> Literal["ours", "taken", "none"]:
-    """Try to lock a file until it is closed: it is ours, another process has it, or there are no locks here."""
+    """Try to lock a file until it is closed: "ours" if it worked, "taken" by another process, "none": no locks here."""
     if fcntl is None:
         return "none"
     try:

@@ -1,4 +1,4 @@
-"""How a run of `ipt solve` goes, which no result depends on."""
+"""Options of `ipt solve` that no result depends on."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ipt.folder.shards import Shard
 
 @dataclass(frozen=True)
 class ExecutionOptions:
-    """Options that are not written down with the results.
+    """Options of how a run is executed, which are not recorded with its results.
 
     Attributes:
-        batch: draws that are solved together; None: as suits the device and the pictures' size.
+        batch: number of draws that are solved together; None: by the device and the pictures' size.
         save_every: seconds between two checkpoints of a solve.
-        shard: the share of a folder that this process solves; None: as torchrun or Slurm say, else all of it.
-        engine: who solves a folder, "local" or "ray", with ":N" in so many workers.
-        force: solve again what is done, with other options than before if need be, and replace files that are there.
+        shard: the share of a folder that this process solves; None: that of torchrun or Slurm, else the whole folder.
+        engine: what solves a folder: "local" or "ray", or with a number of workers "local:N" or "ray:N".
+        force: solve again what is done, even if it was begun with other options, and replace existing files.
     """
 
     batch: int | None = None

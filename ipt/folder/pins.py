@@ -1,7 +1,7 @@
-"""One folder, one set of options: OUT/run.yaml says what its results were made with, and a run that differs is refused.
+"""The pins of a folder: OUT/run.yaml records what its results were made with, and a run that differs is refused.
 
-run.yaml holds the options, as a config file has them, and under "pinned" the versions and the weights. A prior that
-each picture has by its own size is in the picture's json, with its weights, and not in run.yaml.
+run.yaml holds the options, as a config file does, and under "pinned" the versions and the hashes of weights. A default
+prior that depends on each picture's size is recorded in the picture's json instead.
 """
 
 from __future__ import annotations
@@ -19,29 +19,39 @@ from ipt.plugins.scalars import load_yaml
 from ipt.solve.options import PINNED, SolveOptions
 
 FREE = ("input", "recursive", "device", f"{PINNED}.versions.python")
-"""What may differ: a folder may be moved, be solved on several machines, and no number depends on Python's version."""
+"""Entries of run.yaml that may differ between runs into one folder, since no result depends on them."""
 
 
 def pins(options: SolveOptions, weights: Mapping[str, str]) -> dict[str, Any]:
-    """What run.yaml is to hold; weights: hashes of those that all pictures have in common, by unknown."""
+    """The contents of run.yaml; weights: hashes of the weights that all pictures have in common, by unknown."""
     return {**options.plain(), PINNED: {"versions": versions(), "weights": dict(weights)}}
 
 
 def check(out: Path, wanted: Mapping[str, Any], force: bool) -> None:
-    """IptError, with the differences, if `out` was begun with other options, versions or weights; not with `force`."""
+    """Check that a folder was begun with the same options, versions and weights.
+
+    Args:
+        out: the folder of the results.
+        wanted: the pins of this run.
+        force: skip the check.
+
+    Raises:
+        IptError: it was begun with others, which the message names.
+    """
     path = out / "run.yaml"
     if force or not path.exists():
         return
     differences = _differences(path, wanted)
     if differences is None:
         raise IptError(f"{path} holds no options of a run; choose another folder (out=), or replace it (force=True)")
-    matter = {name: values for name, values in differences.items() if name not in FREE}
-    if matter:
-        changes = ", ".join(
-            f"{name.removeprefix(f'{PINNED}.')} {_text(old)} -> {_text(new)}" for name, (old, new) in matter.items()
-        )
+    changes = [
+        f"{name.removeprefix(f'{PINNED}.')} {_text(old)} -> {_text(new)}"
+        for name, (old, new) in differences.items()
+        if name not in FREE
+    ]
+    if changes:
         raise IptError(
-            f"{out} was begun with other options: {changes}.\n"
+            f"{out} was begun with other options: {', '.join(changes)}.\n"
             "Choose another folder (out=), or solve all of it again (force=True)."
         )
 
@@ -53,7 +63,7 @@ def is_same(out: Path, wanted: Mapping[str, Any]) -> bool:
 
 
 def write(out: Path, wanted: Mapping[str, Any]) -> None:
-    """Write run.yaml, unless it says so already: shards that start together leave it alone."""
+    """Write run.yaml, unless it has these contents already, so that shards that start together do not rewrite it."""
     try:
         same = (out / "run.yaml").read_text(encoding="utf-8") == run_yaml(wanted)
     except (OSError, ValueError):
@@ -63,7 +73,7 @@ def write(out: Path, wanted: Mapping[str, Any]) -> None:
 
 
 def _differences(path: Path, wanted: Mapping[str, Any]) -> dict[str, tuple[Any, Any]] | None:
-    """What a run.yaml says and what is wanted, by name, where they differ; None: the file holds no options."""
+    """The recorded and the wanted value of each entry that differs, by name; None if the file holds no options."""
     try:
         there = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):

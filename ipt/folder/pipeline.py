@@ -1,7 +1,7 @@
-"""From the inputs of a run to results on disk: prepared one at a time, solved in batches, written one at a time.
+"""From the inputs of a run to results on disk: `prepare` one input, `solve` a batch, write each result.
 
-Which inputs, in which order and in which process is up to the caller (`ipt.folder.run`, a backend). What becomes of a
-picture depends on none of that.
+The order of inputs, their batches and their processes are up to the caller (`ipt.folder.run` and its backend); no
+result depends on them.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class BatchMember:
     """An input that is ready to be solved.
 
     Attributes:
-        input: which one.
-        prepared: as the prior takes it.
-        identity: of all that its result depends on.
-        seconds: that preparing it took.
-        finished: its result is there already, and it is solved only because its batch goes on from a checkpoint.
+        input: the input.
+        prepared: what it was prepared to.
+        identity: a digest of everything that its result depends on.
+        seconds: that the preparation took.
+        finished: whether its result exists; it is then solved only because its batch continues from a checkpoint.
     """
 
     input: InputImage
@@ -69,16 +69,16 @@ class BatchMember:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What the options of a run build, and what it does to an input.
+    """Everything that a run's options build, and the steps from an input to its result.
 
     Attributes:
         options: of the run.
-        execution: how the run goes.
+        execution: how the run is executed.
         out: the folder of the results.
-        solvers: for its pictures.
-        known: parameters that are given, by name.
-        parameters: names of the operator's, each either unknown, with a prior, or known.
-        weights: hashes of those that all its pictures have in common, by unknown.
+        solvers: for the pictures of the run.
+        known: known parameters by name.
+        parameters: names of all the operator's parameters, unknown and known.
+        weights: hashes of the weights that all pictures have in common, by unknown.
         device: a torch device.
     """
 
@@ -95,16 +95,16 @@ class Pipeline:
     def build(
         cls, options: SolveOptions, execution: ExecutionOptions, out: Path, shape: tuple[int, ...] | None = None
     ) -> Pipeline:
-        """The pipeline of a run.
+        """Build the pipeline of a run.
 
         Args:
-            options: what is solved.
-            execution: how.
+            options: of the run.
+            execution: how the run is executed.
             out: the folder of the results.
-            shape: (C, H, W) of one of its pictures, whose solver is built at once; None: of any.
+            shape: (C, H, W) of one of the pictures, whose solver is built at once; None: not known.
 
         Raises:
-            IptError: what the options name does not exist or cannot be.
+            IptError: a component, file or device that the options name does not exist or cannot be used.
         """
         known = {name: read_parameter(path) for name, path in options.known.items()}
         device = choose_device(options.device)
@@ -117,25 +117,25 @@ class Pipeline:
 
     @cached_property
     def of_folder(self) -> bool:
-        """Whether a picture's failure is written down; else it is raised."""
+        """Whether a picture's failure is recorded, and the run continues; else the error is raised."""
         return is_folder(self.options)
 
     @cached_property
     def example(self) -> Example:
-        """What is solved without an input; IptError: there is none for this operator or prior."""
+        """The example that is solved without an input; IptError if the operator or prior does not allow one."""
         seed = image_seed(self.options.seed, example.NAME)
         solver = self.solvers.solver_for(example.NAME, None)
         return example.example(solver.priors[IMAGE], solver.operator, seed, max(1, self.options.frames), self.known)
 
     def finished(self, image: InputImage, identity: str = "") -> dict[str, Any]:
-        """The record of an earlier result that is whole and was made with all the same (`identity`); else empty."""
+        """The record of an earlier result if it is complete and has this identity ("": computed here); else empty."""
         record = read_record(self.out, image.stem)
         if not record or record.get("identity") != (identity or self.identity(image)):
             return {}
         return record if all((self.out / name).is_file() for name in record["files"].values()) else {}
 
     def identity(self, image: InputImage) -> str:
-        """Names everything that the result of an input depends on, by content where it is a file."""
+        """A digest of everything that the result of an input depends on; files by their contents."""
         solver = self.solvers.solver_for(image.name, image.shape)
         values = {**self._common, "input": image.content, "weights": weight_hashes(solver.priors)}
         if self.options.reference:
@@ -159,7 +159,15 @@ class Pipeline:
         return values
 
     def prepare(self, image: InputImage, again: bool = False) -> Outcome | BatchMember:
-        """An input made ready; or its outcome, if it was solved before (unless `again`) or cannot be."""
+        """Prepare an input.
+
+        Args:
+            image: the input.
+            again: prepare it even if its result exists.
+
+        Returns:
+            The prepared input; or its outcome, if its result exists or it cannot be prepared.
+        """
         started = time.perf_counter()
         try:
             named = self.identity(image)
@@ -177,10 +185,16 @@ class Pipeline:
         listener: ProgressListener,
         checkpoint: Checkpoint | None = None,
     ) -> Iterator[Outcome]:
-        """Solve members of one shape together, from the batch's checkpoint if there is one, and write their results.
+        """Solve a batch and write the results. If it fails, each member is solved alone.
+
+        Args:
+            batch: members of one kind (`SamplingTask.kind`).
+            sizer: says how many draws are solved together.
+            listener: gets the progress.
+            checkpoint: of this batch, to continue from.
 
         Yields:
-            An outcome for each member whose result was not there, in their order.
+            An outcome for each member that was not finished, in their order.
         """
         members = {member.input.name: member.identity for member in batch}
         spent, begun = (checkpoint.seconds, checkpoint.batches) if checkpoint else (0.0, ())
@@ -201,15 +215,20 @@ class Pipeline:
         if len(batch) == 1:
             yield self.failed(batch[0].input, failure)
             return
-        # Which of them it is, shows when each is alone.
+        # One member may have failed the batch: solved one by one, the others succeed.
         for member in batch:
             yield from self.solve([member], sizer, listener)
 
     def resumed(self, inputs: Mapping[str, InputImage], path: Path) -> tuple[list[BatchMember], Checkpoint] | None:
-        """The batch whose checkpoint is in a file; inputs: by name.
+        """The batch of a checkpoint, prepared again.
+
+        Args:
+            inputs: those to be solved, by name.
+            path: of the checkpoint.
 
         Returns:
-            None where it is of other pictures than `inputs`, or of what they were before they or the options changed.
+            The members and the checkpoint; None if it is of other pictures than `inputs`, or if these or the options
+            have changed since.
 
         Raises:
             IptError: the file is damaged.
@@ -226,18 +245,18 @@ class Pipeline:
         return (members, checkpoint) if len({member.prepared.sampling.kind for member in members}) == 1 else None
 
     def failed(self, image: InputImage, error: Exception) -> Outcome:
-        """An input that came to nothing: written down in a folder; else the error is raised."""
+        """The outcome of an input that failed, recorded in a.failed.json; of a single picture the error is raised."""
         if not self.of_folder:
             raise error
         reason = str(error) if isinstance(error, IptError) else located(error)
         if out_of_memory(error):
             reason = "out of memory, even alone; take fit=crop or fit=resize, precision=bf16, or a larger device"
-        # Where not even this can be written (the disk is full), the run ends here.
+        # If this cannot be written either (the disk is full), the error ends the run.
         write_failure(self.out, image.stem, reason, {"input": image.name, "options": self._options(image).record()})
         return Outcome(image.name, "failed", reason=reason)
 
     def record(self, image: InputImage, identity: str) -> dict[str, Any]:
-        """What the json of an input's result holds of the run."""
+        """The entries of a result's json that come from the run: options, identity, path and hash of the input."""
         record: dict[str, Any] = {"options": self._options(image).record(), "identity": identity}
         if image.path is not None:
             record |= {"path": str(image.path), "input_sha256": image.content}
@@ -254,11 +273,12 @@ class Pipeline:
             return self.failed(member.input, error)
 
     def _options(self, image: InputImage) -> SolveOptions:
-        """What a picture is solved with: with its own prior, and of many inputs itself alone."""
+        """The options of one picture: with the prior that it has, and itself as the only input."""
         options = self.solvers.usual.options_for(image.name, image.shape)
         return options if len(options.input) < 2 or image.path is None else replace(options, input=(image.path,))
 
     def _task(self, image: InputImage) -> ImageTask:
+        """Read an input, its mask, its noise map and its truth."""
         options = self.options
         picture: Sequence[Picture]
         truth = None
@@ -267,8 +287,7 @@ class Pipeline:
             options = replace(options, noise=options.noise or self.example.noise)
         else:
             units = measured(self.solvers.usual.operator) is not None
-            read = measurements.read
-            picture = read_exposures(image.path, units) if options.frames else [read(image.path, units)]
+            picture = read_exposures(image.path, units) if options.frames else [measurements.read(image.path, units)]
         if options.reference:
             place = truth_file(options.reference, image.place, Path(image.name).suffix)
             truth = read_truth(place, self.parameters)

@@ -1,4 +1,4 @@
-"""Where results go if nobody says: the folder ipt-out, or the next one that holds nothing of anybody else's."""
+"""The default folder of results: ipt-out, or the first of ipt-out-2, ipt-out-3, ... that holds no other run."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ USUAL = "ipt-out"
 
 
 def usual_folder(pipeline: Pipeline, inputs: Sequence[InputImage], wanted: Mapping[str, Any]) -> tuple[Path, str]:
-    """The first of ipt-out, ipt-out-2, ... that is missing or empty, or is of this very run, which so goes on there.
+    """The first of ipt-out, ipt-out-2, ... that is missing or empty, or holds this run, which is then continued.
 
-    A run is the same with the same input, options, versions and weights.
+    A run is the same if its input, options, versions and weights are.
 
     Args:
         pipeline: of the run.
-        inputs: all that it solves.
-        wanted: its pins.
+        inputs: all inputs of the run.
+        wanted: the pins of the run (`ipt.folder.pins`).
 
     Returns:
         The folder, and a sentence about it.
@@ -34,7 +34,7 @@ def usual_folder(pipeline: Pipeline, inputs: Sequence[InputImage], wanted: Mappi
         place = Path(USUAL if number == 1 else f"{USUAL}-{number}")
         if _is_free(place):
             what = "Results go to"
-        elif _is_of(place, pipeline, inputs, wanted):
+        elif _holds_run(place, pipeline, inputs, wanted):
             what = "This run goes on in"
         else:
             continue
@@ -43,14 +43,14 @@ def usual_folder(pipeline: Pipeline, inputs: Sequence[InputImage], wanted: Mappi
 
 
 def _is_free(place: Path) -> bool:
-    """Whether there is nothing, or a folder of nothing but what a process leaves that looks whether it can write."""
+    """Whether a folder is missing or empty, but for files with which a killed process tested whether it can write."""
     if not os.path.lexists(place):
         return True
     return place.is_dir() and all(path.match(".*.partial") for path in place.iterdir())
 
 
-def _is_of(place: Path, pipeline: Pipeline, inputs: Sequence[InputImage], wanted: Mapping[str, Any]) -> bool:
-    """Whether a folder is of this run, which a single picture's says only when it is done, or in its checkpoint."""
+def _holds_run(place: Path, pipeline: Pipeline, inputs: Sequence[InputImage], wanted: Mapping[str, Any]) -> bool:
+    """Whether a folder holds this run: by its run.yaml; of a single picture, also by its record or checkpoint."""
     if (place / "run.yaml").exists():
         return pins.is_same(place, wanted)
     if pipeline.of_folder:

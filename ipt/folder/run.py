@@ -1,8 +1,8 @@
-"""A run of `ipt solve`: every picture of an input, in batches of one shape, each written whole or not at all.
+"""A run of `ipt solve`: options -> inputs -> pipeline -> backend (this process or workers) -> outcomes.
 
-A picture that was finished with the same options is passed over, and a batch that was being solved goes on where it
-was, so a run that was killed goes on to the results that it would have had. In a folder a picture that cannot be solved
-is written down and the others go on, and several processes can divide the folder (`ipt.folder.shards`).
+Pictures that were finished with the same options are skipped, and a batch that was interrupted continues from its
+checkpoint, so that a killed run ends with the results of an undisturbed one. In a folder, a picture that fails is
+recorded and the others are solved, and several processes can share the work (`ipt.folder.shards`).
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from ipt.solve.outputs import roles, settle
 
 @dataclass(frozen=True)
 class Run:
-    """A run that has written nothing yet. To iterate over it is to solve: the outcome of each picture, as they come.
+    """A run that has not begun. Iterating over it solves the pictures, and yields their outcomes as they end.
 
     Attributes:
         out: the folder of the results.
-        pipeline: what is done to a picture.
+        pipeline: solves a picture.
         inputs: all pictures of the run.
-        shard: which of them this process solves.
-        pins: what run.yaml is to hold.
+        shard: the share of them that this process solves.
+        pins: the contents of run.yaml.
         pool: starts the workers, given `out`; None: this process solves.
-        listener: hears how it goes.
+        listener: gets the progress.
     """
 
     out: Path
@@ -58,13 +58,13 @@ class Run:
 
     @property
     def own(self) -> list[InputImage]:
-        """What this process solves."""
+        """The inputs that this process solves."""
         return self.shard.of(self.inputs)
 
     def __iter__(self) -> Iterator[Outcome]:
         out, own, listener, folder = self.out, self.own, self.listener, self.pipeline.of_folder
         with output_folders(out), Log(out, self.shard, len(self.inputs), len(own)) if folder else nullcontext() as log:
-            # Alone, this run wrote whatever an earlier one left unfinished; else only what is of its own pictures.
+            # Without other shards, no other process is writing here, and all that a killed run left can be cleaned up.
             alone = folder and self.shard.count == 1
             settle(out, [image.stem for image in own], pages=alone)
             if folder:
@@ -87,29 +87,30 @@ class Run:
 
 
 def solve_all(options: SolveOptions, execution: ExecutionOptions, out: Path | None, listener: ProgressListener) -> Run:
-    """Solve every picture of `options.input` (files and folders, or nothing: the example) into a folder.
+    """Set up the run that solves every picture of `options.input`, or the example.
 
     Args:
-        options: what is solved.
-        execution: how.
-        out: the folder; None: as `ipt.folder.place` has it.
-        listener: hears how it goes.
+        options: of the run.
+        execution: how the run is executed.
+        out: the folder of the results; None: the default one (`ipt.folder.place`).
+        listener: gets the progress.
 
     Returns:
-        The run, which goes as its outcomes are asked for. A single picture that cannot be solved raises then.
+        The run, which solves as it is iterated over. If a single picture cannot be solved, it raises IptError then.
 
     Raises:
-        IptError: what the options name does not exist or cannot be.
+        IptError: an input, component, file or device that the options name does not exist or cannot be used, or the
+            folder holds another run.
     """
     inputs = find_inputs(options, out or Path(USUAL), listener.note)
     folder = is_folder(options)
     shard = _shard(execution.shard, folder)
     if out is None and shard.count > 1:
-        raise Misuse(f"shard {shard} ({shard.origin}): all shards of a folder write into one; say which (out=)")
-    # What cannot be read is reported when it is its turn.
+        raise Misuse(f"shard {shard} ({shard.origin}): all shards must write into the same folder; name it (out=)")
+    # Unreadable inputs, which have no shape, are reported when they are solved.
     shape = next((shape for image in inputs if (shape := image.shape)), None)
     pool = choose_pool(options, execution, shape)
-    # Where others solve, this process only needs to know what will be solved.
+    # If workers solve, this process needs the pipeline only for identities and pins.
     build_options = options if pool is None else replace(options, device="cpu")
     pipeline = Pipeline.build(build_options, execution, out or Path(USUAL), shape)
     if IMAGE not in options.prior:
@@ -138,7 +139,7 @@ def solve_all(options: SolveOptions, execution: ExecutionOptions, out: Path | No
 
 
 def _note_prior(inputs: Sequence[InputImage], usual: UsualPrior, listener: ProgressListener) -> None:
-    """Say which pictures do not have the usual prior, and why."""
+    """Note if a picture does not get the default prior, and why."""
     why = next((why for image in inputs if (why := usual.reason(image.name, image.shape))), "")
     if why:
         each = "" if len(inputs) == 1 else " for each picture that needs it"
@@ -148,7 +149,7 @@ def _note_prior(inputs: Sequence[InputImage], usual: UsualPrior, listener: Progr
 def _shard(asked: Shard | None, folder: bool) -> Shard:
     if folder:
         return asked or shard_from(os.environ)
-    # A job array may give each of its tasks a picture of its own: only a folder is divided by the environment.
+    # In a job array each task may have a picture of its own, so the environment's shard is for folders only.
     if asked is not None and asked.count > 1:
         raise IptError(f"shard={asked} shares out a folder, and this is one picture; leave it out")
     return Shard()

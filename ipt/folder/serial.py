@@ -1,4 +1,4 @@
-"""Inputs solved in this process: the checkpoints of a killed run first, then batches of one shape."""
+"""The backend that solves inputs in this process: first batches with a checkpoint, then new batches of one kind."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ipt.images.outcomes import Outcome, ProgressListener
 from ipt.solve.batches import LARGEST_BATCH, BatchSizer
 
 _WAITING_PIXELS = 2**25
-"""Pixels of pictures that wait for others of their shape; a batch that holds so many is solved, though not full."""
+"""Pixels that a waiting batch may hold; a batch with more is solved even if it is not full, which bounds the memory."""
 
 
 class SerialBackend:
     """Solves inputs one batch after the other.
 
     Args:
-        pipeline: what is done to them.
+        pipeline: solves them.
         listener: gets the progress.
         on_batch: called with the names of each batch before it is solved.
-        alone: whether no other process works on this folder, so that a checkpoint of none of the inputs can go.
+        alone: whether no other process works on this folder, so that checkpoints of other pictures can be removed.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class SerialBackend:
         self.again = pipeline.execution.force
         asked = pipeline.execution.batch
         self.sizer = BatchSizer(asked, pipeline.device, listener.note)
-        # Batches are formed anew after so many inputs, whether done or not: what is left of a run that was stopped then
-        # falls into the same batches. A multiple of what is asked for, so that all are full.
+        # Batches are formed within windows of so many inputs, finished ones included, so that a run that is continued
+        # forms the same batches. A multiple of the requested batch size, so that batches are full.
         self.window = LARGEST_BATCH if asked is None else -(-LARGEST_BATCH // asked) * asked
         self.ended, self.total = 0, 0
 
     def outcomes(self, inputs: Sequence[InputImage], resume: bool = True) -> Iterator[Outcome]:
-        """An outcome for each input, as they come; resume: go on from the checkpoints of these that are there."""
+        """An outcome for each input, as they end; resume: continue from checkpoints of these inputs."""
         self.ended, self.total = 0, len(inputs)
         resumed = set()
         for outcome in self._resumed(inputs) if resume else ():
@@ -69,16 +69,18 @@ class SerialBackend:
                 batch = waiting.setdefault(sampling.kind, [])
                 batch.append(member)
                 if self._full(batch, sampling.shape):
-                    yield from self._solved(waiting.pop(sampling.kind))
+                    yield from self._solve_batch(waiting.pop(sampling.kind))
             for batch in waiting.values():
-                yield from self._solved(batch)
+                yield from self._solve_batch(batch)
 
     def _full(self, batch: Sequence[BatchMember], shape: tuple[int, ...]) -> bool:
+        """Whether a batch of pictures of `shape` (C, H, W) is to be solved now."""
         pictures = self.sizer.size(shape) // self.pipeline.options.samples
         held = sum(member.prepared.measured.pixels[0].numel() for member in batch)
         return len(batch) >= pictures or held >= _WAITING_PIXELS
 
-    def _solved(self, batch: Sequence[BatchMember], checkpoint: Checkpoint | None = None) -> Iterator[Outcome]:
+    def _solve_batch(self, batch: Sequence[BatchMember], checkpoint: Checkpoint | None = None) -> Iterator[Outcome]:
+        """Announce a batch and solve it, from its checkpoint if there is one."""
         names = [member.input.name for member in batch if not member.finished]
         self.listener.begin(summary(names), self.ended + 1, self.total, len(names))
         self.on_batch(names)
@@ -87,7 +89,7 @@ class SerialBackend:
             yield outcome
 
     def _resumed(self, inputs: Sequence[InputImage]) -> Iterator[Outcome]:
-        """What was being solved when the run was killed."""
+        """The outcomes of the batches that a killed run was solving."""
         by_name = {image.name: image for image in inputs}
         for path in checkpoints.paths(self.pipeline.out):
             try:
@@ -99,11 +101,11 @@ class SerialBackend:
             if found is not None and not all(member.finished for member in found[0]):
                 state = found[1].batches[-1].state
                 self.listener.note(f"Going on from {path}: step {state.index} of {state.total}.")
-                yield from self._solved(*found)
+                yield from self._solve_batch(*found)
             if found is not None or self.alone:
                 checkpoints.remove(path)
 
 
 def summary(names: Sequence[str]) -> str:
-    """A batch in few words."""
+    """The names of a batch in short: the first one, and how many more."""
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

@@ -1,7 +1,7 @@
-"""Which of a folder's pictures a process solves: 3/64, or what torchrun or Slurm set.
+"""Shards: the share of a folder's pictures that a process solves, such as 3/64, given or set by torchrun or Slurm.
 
 Shards count from 1, so 1/64 is the first and 64/64 the last. Shard k of n has the pictures k, k + n, k + 2 n, ... in
-the order of their names. What the environment counts from 0 is raised by one: torchrun's RANK 0 is shard 1.
+the order of their names. Environments count from 0: torchrun's RANK 0 is shard 1.
 """
 
 from __future__ import annotations
@@ -20,7 +20,13 @@ ASKED = "as asked"
 
 @dataclass(frozen=True)
 class Shard:
-    """Shard `number` (from 1) of `count`; origin: where it comes from, "" for the default."""
+    """A share of a folder.
+
+    Attributes:
+        number: of the shard, from 1.
+        count: of shards.
+        origin: what set it, for messages; "" for the default, all of the folder.
+    """
 
     number: int = 1
     count: int = 1
@@ -34,11 +40,12 @@ class Shard:
         return f"{self.number}/{self.count}"
 
     def of(self, items: Sequence[Item]) -> list[Item]:
+        """This shard's share of the items."""
         return list(items[self.number - 1 :: self.count])
 
 
 def parsed(text: str) -> Shard:
-    """The shard that "3/64" means, or "none" (all of it); ValueError if it means none."""
+    """The shard of a text such as "3/64", or "none" for the whole folder; ValueError for other texts."""
     if text == NONE:
         return Shard(origin=ASKED)
     found = re.fullmatch(r"(\d+)/(\d+)", text)
@@ -48,9 +55,12 @@ def parsed(text: str) -> Shard:
 
 
 def shard_from(environment: Mapping[str, str]) -> Shard:
-    """By torchrun's rank; else by the task of a Slurm array, times the tasks of a step; else all of it.
+    """The shard that the environment sets.
 
-    IptError: the environment's values are no shard.
+    It is torchrun's rank; else the task of a Slurm array, combined with that of a Slurm step; else the whole folder.
+
+    Raises:
+        IptError: the environment's values are no shard.
     """
     if "RANK" in environment and "WORLD_SIZE" in environment:
         return _shard(environment, "torchrun", *_pair(environment, "RANK", "WORLD_SIZE"), ("RANK", "WORLD_SIZE"))
@@ -66,12 +76,12 @@ def shard_from(environment: Mapping[str, str]) -> Shard:
 
 
 def under_torchrun(environment: Mapping[str, str]) -> bool:
-    """Whether torchrun started this process; it ends all ranks when one of them fails."""
+    """Whether torchrun started this process, which ends all ranks when one exits with an error."""
     return "TORCHELASTIC_RUN_ID" in environment or {"RANK", "WORLD_SIZE"} <= environment.keys()
 
 
 def _place_in_array(environment: Mapping[str, str]) -> tuple[int, int]:
-    """Position (from 0) and count of a Slurm array's task; arrays may start anywhere and go in steps."""
+    """Position (from 0) and count of a Slurm array's task; arrays may start at any number and have a stride."""
     number, count = _pair(environment, "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT")
     first = _whole(environment, "SLURM_ARRAY_TASK_MIN", 0)
     step = max(1, _whole(environment, "SLURM_ARRAY_TASK_STEP", 1))
@@ -90,7 +100,7 @@ def _shard(environment: Mapping[str, str], who: str, position: int, count: int, 
         return Shard(position + 1, count, f"{who}: {values}" if names else "")
     except ValueError:
         raise IptError(
-            f"{who} says {values}, which is no shard; mend the environment, or give shard=K/N or shard=none"
+            f"{who} says {values}, which is not a shard; correct the environment, or give shard=K/N or shard=none"
         ) from None
 
 

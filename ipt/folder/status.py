@@ -1,6 +1,6 @@
-"""How a folder's run goes, from the logs of all its shards (`ipt.folder.log`), while it runs and afterwards.
+"""The status of a folder's run, read from the logs of all its shards (`ipt.folder.log`).
 
-A log may end in the middle of a line, where its process was killed; such a line is passed over.
+A log may end in the middle of a line if its process was killed; such a line is ignored.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from ipt.folder.log import FOLDER, is_alive
 
 @dataclass(frozen=True)
 class ShardStatus:
-    """What the last process of a shard did.
+    """The status of the last process of a shard.
 
     Attributes:
-        shard: as in "3/64".
-        alive: whether it is at work.
-        ended: whether it came to its end.
-        own: pictures in the shard.
-        done: of these, as it found or made them.
-        failed: likewise.
-        rate: pictures a second that it solved; None before the first.
-        last: seconds since its last line.
+        shard: such as "3/64".
+        alive: whether the process is running.
+        ended: whether the process ended by itself, and was not killed.
+        own: number of pictures in the shard.
+        done: of these, solved by this process or found finished.
+        failed: of these, failed in this process.
+        rate: pictures solved per second; None before the first.
+        last: seconds since the last line of the log.
     """
 
     shard: str
@@ -43,13 +43,18 @@ class ShardStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """How a folder's run goes: total = done + failed + running + missing pictures.
+    """The status of a folder's run.
 
     Attributes:
-        rate: pictures a second, of the shards at work together; None where nothing is at work or done yet.
+        total: number of pictures, done + failed + running + missing.
+        done: solved.
+        failed: not solvable.
+        running: being solved.
+        missing: not begun, or interrupted.
+        rate: pictures per second of all running shards; None if nothing is running, or solved yet.
         seconds_left: at that rate.
-        shards: one a log.
-        failures: reason by name.
+        shards: one per log.
+        failures: the reason of each failed picture, by name.
     """
 
     total: int
@@ -64,14 +69,16 @@ class Status:
 
     @property
     def complete(self) -> bool:
+        """Whether every picture is done or has failed."""
         return self.running == self.missing == 0
 
     def document(self) -> dict[str, Any]:
+        """All fields, for JSON."""
         return asdict(self)
 
 
 def read_status(out: Path) -> Status:
-    """The status of the folder run in `out`; IptError: there is none."""
+    """The status of the folder's run in `out`; IptError if it has no logs."""
     logs = {path: events for path in sorted(out.glob(f"{FOLDER}/*.jsonl")) if (events := _events(path))}
     if not logs:
         raise IptError(f"{out} has no logs of a folder's run; one with out={out} would write them")
@@ -88,7 +95,7 @@ def read_status(out: Path) -> Status:
         for name, event in last.items()
         if event["event"] == "failed" and name not in running
     }
-    done = len([name for name, event in last.items() if event["event"] != "failed" and name not in running])
+    done = sum(event["event"] != "failed" and name not in running for name, event in last.items())
     starts = [_last_run(events)[0] for events in logs.values()]
     total = max(starts, key=lambda event: event["time"])["total"]
     missing = max(0, total - done - len(failures) - len(running))
@@ -108,12 +115,12 @@ def read_status(out: Path) -> Status:
 
 
 def shards_running(out: Path) -> bool:
-    """Whether a process is at work on the folder; false also where there is no log."""
+    """Whether a process is solving into the folder; false if there is no log."""
     return any(is_alive(path, _events(path)) for path in out.glob(f"{FOLDER}/*.jsonl"))
 
 
 def _events(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log from its first start on that are whole."""
+    """The complete lines of a log, from the first "start" on."""
     found: list[dict[str, Any]] = []
     for line in path.read_bytes().splitlines():
         try:
@@ -135,13 +142,13 @@ def _last_run(events: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
 
 
 def _shard(path: Path, events: Sequence[dict[str, Any]]) -> tuple[ShardStatus, set[str]]:
-    """What the last process of a log did, and the pictures that it is at."""
+    """The status of the last process of a log, and the pictures that it is solving; events: of that process."""
     start = events[0]
     ended = _ended([events])
     solved = [event for event in ended if event["event"] == "done"]
     alive = is_alive(path, events)
     begun: set[str] = set()
-    # A process with several workers has several batches at a time.
+    # A process with several workers solves several batches at a time.
     for event in events if alive else ():
         if event["event"] == "batch":
             begun |= set(event["names"])

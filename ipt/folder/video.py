@@ -1,9 +1,8 @@
-"""A video, solved in windows of frames that overlap: a picture of its middle, and a restored video of the same rate.
+"""A video, solved in overlapping windows of frames: a picture of its middle, and a restored video of the same rate.
 
-Each window is a series of exposures of one scene and makes one picture, which is kept until the video is whole, so that
-a run that was killed goes on at the window where it was. A frame of the result is the mean of the pictures of the
-windows that it is in, each counting the more the nearer the frame is to the window's middle. No more than one window
-of the clip is held at a time.
+Each window is a series of exposures of one scene and makes one picture, which is kept on disk until the video is
+complete, so that a killed run continues with the next window. A frame of the restored video is the weighted mean of the
+pictures of its windows; weights decrease linearly from a window's middle. Only one window's frames are in memory.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ Window = range
 
 
 def windows_of(count: int, size: int) -> list[Window]:
-    """Windows of `size` frames, or of all if these are fewer, half a window apart, that hold all of `count` frames."""
+    """Windows of `size` frames (or of all, if there are fewer), half a window apart, that cover `count` frames."""
     size = min(size, count)
     last = count - size
     starts = [*range(0, last, max(1, size // 2)), last]
@@ -46,7 +45,7 @@ def windows_of(count: int, size: int) -> list[Window]:
 
 
 def share(window: Window, frame: int) -> float:
-    """How much a window's picture counts for one of its frames."""
+    """The weight of a window's picture in one of its frames, before normalization."""
     middle = (window.start + window.stop - 1) / 2
     return len(window) / 2 + 0.5 - abs(frame - middle)
 
@@ -54,19 +53,25 @@ def share(window: Window, frame: int) -> float:
 def solve_video(
     pipeline: Pipeline, image: InputImage, sizer: BatchSizer, listener: ProgressListener, again: bool = False
 ) -> Outcome:
-    """Solve a clip and write its results, unless that was done before and not `again`; its outcome."""
+    """Solve a video and write its results.
+
+    Args:
+        pipeline: of the run.
+        image: the video.
+        sizer: says how many draws are solved together.
+        listener: gets the progress.
+        again: solve it even if its results exist.
+    """
     try:
         named = pipeline.identity(image)
         if not again and (record := pipeline.finished(image, named)):
             return Outcome(image.name, "skipped", record)
-        return _solved(pipeline, image, named, sizer, listener)
+        return _solve(pipeline, image, named, sizer, listener)
     except Exception as error:
         return pipeline.failed(image, error)
 
 
-def _solved(
-    pipeline: Pipeline, image: InputImage, named: str, sizer: BatchSizer, listener: ProgressListener
-) -> Outcome:
+def _solve(pipeline: Pipeline, image: InputImage, named: str, sizer: BatchSizer, listener: ProgressListener) -> Outcome:
     assert image.path is not None
     if pipeline.options.reference:
         raise Misuse("a video is compared with no reference; drop reference=, or give its frames as a folder")
@@ -77,35 +82,31 @@ def _solved(
     middle = windows[len(windows) // 2]
     pictures = pipeline.out / ".state" / f"{beginning(image.stem)}.{named[:16]}"
     pictures.mkdir(parents=True, exist_ok=True)
-    left = [window for window in windows if window != middle and not _place(pictures, window).exists()]
+    unsolved = [window for window in windows if window != middle and not _place(pictures, window).exists()]
 
-    def solved(window: Window, frames: Sequence[Picture], number: int) -> ImageResult:
+    def solve_window(window: Window, frames: Sequence[Picture], number: int) -> ImageResult:
         name = f"{image.name}, frames {window.start + 1} to {window.stop} of {clip.count}"
         listener.begin(name, number, len(windows))
         result = _window_result(pipeline, image, frames, sizer, listener)
         files.write(_place(pictures, window), replace(result.picture, depth=16))
         return result
 
-    for number, (window, frames) in enumerate(_held(clip, left), len(windows) - len(left)):
-        solved(window, frames, number)
-    # The last one, for its files say that all is done.
-    result = solved(middle, list(clip.frames(middle.start, middle.stop)), len(windows))
+    for number, (window, frames) in enumerate(_with_frames(clip, unsolved), len(windows) - len(unsolved)):
+        solve_window(window, frames, number)
+    # The middle one comes last, since its result is that of the video.
+    result = solve_window(middle, list(clip.frames(middle.start, middle.stop)), len(windows))
     video = f"{image.stem}.video.mp4"
     write_video(pipeline.out / video, clip.rate, _blended(pictures, windows, clip.count))
-    record = {
-        **result.record,
-        **pipeline.record(image, named),
-        "input": image.name,
-        "seconds": time.perf_counter() - started,
-        "video": {
-            "file": video,
-            "frames": clip.count,
-            "rate": str(clip.rate),
-            "window": len(middle),
-            "windows": len(windows),
-            "picture_of": [middle.start + 1, middle.stop],
-        },
+    of_video = {
+        "file": video,
+        "frames": clip.count,
+        "rate": str(clip.rate),
+        "window": len(middle),
+        "windows": len(windows),
+        "picture_of": [middle.start + 1, middle.stop],
     }
+    of_run = {**pipeline.record(image, named), "input": image.name, "seconds": time.perf_counter() - started}
+    record = {**result.record, **of_run, "video": of_video}
     path = write_result(pipeline.out, image.stem, replace(result, record=record))
     shutil.rmtree(pictures, ignore_errors=True)
     return Outcome(image.name, "done", json.loads(path.read_text(encoding="utf-8")))
@@ -114,7 +115,7 @@ def _solved(
 def _window_result(
     pipeline: Pipeline, image: InputImage, frames: Sequence[Picture], sizer: BatchSizer, listener: ProgressListener
 ) -> ImageResult:
-    """The result of a window: all of them have the clip's seeds."""
+    """The result of a window; all windows are solved with the same seeds."""
     options, started = pipeline.options, time.perf_counter()
     mask = None if options.mask is None else read_mask(options.mask, (frames[0].shape[1], frames[0].shape[2]))
     task = ImageTask.of(options, frames, image.name, pipeline.known, None, mask)
@@ -123,8 +124,8 @@ def _window_result(
     return image_result(prepared, solution, time.perf_counter() - started)
 
 
-def _held(clip: Clip, windows: Sequence[Window]) -> Iterator[tuple[Window, list[Picture]]]:
-    """Windows with their frames, the clip decoded once."""
+def _with_frames(clip: Clip, windows: Sequence[Window]) -> Iterator[tuple[Window, list[Picture]]]:
+    """Windows with their frames, from one pass over the video."""
     held: deque[Picture] = deque()
     source, first = clip.frames(), 0
     for window in windows:

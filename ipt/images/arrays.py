@@ -1,4 +1,4 @@
-"""Pictures as arrays of numpy and torch, in the layouts that people have them in."""
+"""Pictures from and to arrays: numpy (H, W) or (H, W, C), torch (H, W) or (C, H, W)."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def from_array(given: np.ndarray | Tensor, name: str = "the picture") -> Picture
 
 
 def like(picture: Picture, given: np.ndarray | Tensor) -> Any:
-    """A picture as an array of the kind, the layout and the numbers of another.
+    """A picture as an array of the kind (numpy or torch), layout, number of dimensions and dtype of `given`.
 
-    Floats are clipped to 0..1, but for a picture of any range, whose numbers they are.
+    Floats are clipped to 0..1, unless the picture comes from a file of any range (`Picture.span`).
 
     Args:
         picture: With the depth of `given`, as `from_array` made it.
-        given: What the array is to be like, by which a picture of one channel has two dimensions or three.
+        given: The example.
     """
     floats = torch.is_floating_point(given) if isinstance(given, Tensor) else given.dtype.kind == "f"
     planes = [picture.pixels.clamp(0, 1) if picture.span is None else picture.numbers]

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written whole or not at all, and output folders that are checked before a run and tidied after it."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def write_error(path: Path, error: OSError) -> IptError:
-    """The error to raise where `path` could not be written."""
+    """The IptError for an OSError in writing `path`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return IptError(f"{path}: no space left on the disk; free some, or choose another output folder (out=)")
     return IptError(f"{path} cannot be written ({error.strerror or error}); choose another output folder (out=)")
 
 
 def check_folder(out: str | os.PathLike[str]) -> Path:
-    """Make the output folder if it is missing, and write to it: a long run is not to fail at its end.
+    """Make the output folder if it is missing, and test that it can be written to, before a long run begins.
 
     Raises:
         IptError: It is a file, cannot be made, or cannot be written to.
@@ -69,22 +69,23 @@ def check_folder(out: str | os.PathLike[str]) -> Path:
 
 @contextmanager
 def output_folders(*folders: str | os.PathLike[str]) -> Iterator[None]:
-    """Output folders, each made by `check_folder`; what was made, and holds nothing at the end, is removed."""
-    above = {each for folder in map(Path, folders) for each in (folder, *folder.parents)}
-    made = [each for each in above if not os.path.lexists(each)]
+    """A context with output folders, made by `check_folder`; folders that it made and that stay empty are removed."""
+    with_parents = {path for folder in map(Path, folders) for path in (folder, *folder.parents)}
+    made = [path for path in with_parents if not os.path.lexists(path)]
     try:
         for folder in folders:
             check_folder(folder)
         yield
     finally:
-        for each in sorted(made, key=lambda each: len(each.parts), reverse=True):
+        # The deepest first: a parent is empty once its children are gone.
+        for path in sorted(made, key=lambda path: len(path.parts), reverse=True):
             with suppress(OSError):
-                each.rmdir()
+                path.rmdir()
 
 
 @contextmanager
 def undone_on_error() -> Iterator[Callable[[Path], Path]]:
-    """A function that takes note of a path that is about to be written; on an error, Ctrl-C too, all are removed."""
+    """A context that removes files on an error or Ctrl-C; it gives a function that registers a path and returns it."""
     paths: list[Path] = []
 
     def written(path: Path) -> Path:

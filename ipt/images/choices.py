@@ -1,4 +1,4 @@
-"""Words that options take and suffixes of files, here by themselves: the help needs them, and loads no torch."""
+"""Words that options take, and suffixes of files. Kept apart from what uses them, since help must not import torch."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ _PACKAGES = {
 }
 USUAL_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
 SUFFIXES = (*USUAL_SUFFIXES, *_PACKAGES)
-"""Of files that are pictures."""
+"""Of files that are pictures, if the package that reads them is installed."""
 ARRAY_SUFFIXES = (".npy", ".npz")
-"""Of files that are arrays of numpy."""
+"""Of numpy files."""
 
 
 def is_picture(name: str | PurePath) -> bool:
-    """Whether a file's suffix is that of pictures that can be read here."""
+    """Whether a file has the suffix of a picture, and the package to read it is installed."""
     return PurePath(name).suffix.lower() in SUFFIXES and not package_for(name)
 
 
 def is_array(name: str | PathLike[str]) -> bool:
-    """Whether a file, or a suffix, is that of arrays of numpy."""
+    """Whether a file has a suffix of numpy's, or the text is one."""
     return fspath(name).lower().endswith(ARRAY_SUFFIXES)
 
 
 def package_for(name: str | PurePath) -> str:
-    """The package that reading a file takes and that is not installed; else empty."""
+    """The package that is needed to read a file and is not installed; "" if none is missing."""
     package = _PACKAGES.get(PurePath(name).suffix.lower(), "")
     return package if package and find_spec(package) is None else ""
 
 
 def taken(names: Iterable[str | PurePath]) -> Callable[[str | PurePath], bool]:
-    """What is taken from a folder of these names: pictures that can be read, or where there are none arrays."""
+    """A test for the inputs among a folder's files: pictures, or if there are none numpy files."""
     return is_picture if any(map(is_picture, names)) else is_array

@@ -1,4 +1,4 @@
-"""What decoding a file gives, and the errors that it ends in."""
+"""`Decoded`, what the modules for file formats (`raster`, `tiff`, `raw`, ...) return, and the errors they raise."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from PIL import Image, UnidentifiedImageError
 from ipt.core.errors import IptError
 
 MOST_PIXELS = 178_956_970
-"""Where Pillow takes a small file for a decompression bomb: 2/3 GiB of colour at 8 bits."""
+"""Pillow's limit against decompression bombs: 2/3 GiB of colour at 8 bits."""
 _READABLE = "PNG, JPEG, TIFF or WebP"
 
 
 class Unusable(ValueError):
-    """A sound file that is no picture to solve: what it is, and what to do."""
+    """An intact file that cannot be used; the message says what it is and what to do."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Decoded:
 
 @contextmanager
 def reading(place: str) -> Iterator[None]:
-    """Within it, what a decoder raises becomes an IptError about the file `place`, and its warnings go nowhere."""
+    """A context for decoding the file `place`: exceptions become IptErrors about it, and warnings are suppressed."""
     try:
         with warnings.catch_warnings():
-            # Of tags that are damaged, and of sizes from 89 million pixels on.
+            # Pillow warns of damaged tags, and of sizes from 89 million pixels on.
             warnings.simplefilter("ignore")
             yield
     except (IptError, MemoryError):
@@ -62,12 +62,12 @@ def reading(place: str) -> Iterator[None]:
         raise IptError(f"{place} cannot be used: {_too_large()}") from error
     except Exception as error:
         # Decoders raise anything on damaged bytes: struct.error, zlib.error, KeyError, TypeError, ...
-        told = " ".join(str(error).split())[:150] or type(error).__name__
-        raise IptError(f"{place} is damaged or cut short ({told}); copy it again, or save it anew") from error
+        reason = " ".join(str(error).split())[:150] or type(error).__name__
+        raise IptError(f"{place} is damaged or cut short ({reason}); copy it again, or save it again") from error
 
 
 def check_size(width: int, height: int) -> None:
-    """Unusable: so many pixels would not fit into memory; struct.error: there are none."""
+    """Raise Unusable for more than `MOST_PIXELS`, struct.error for a picture without pixels."""
     if width < 1 or height < 1:
         raise struct.error(f"it has {width} x {height} pixels")
     if width * height > MOST_PIXELS:
@@ -75,14 +75,14 @@ def check_size(width: int, height: int) -> None:
 
 
 def unmultiplied(values: np.ndarray) -> np.ndarray:
-    """Values (H, W, C) whose last channel, alpha, was multiplied into the others, without that; black where it is 0."""
+    """Undo premultiplied alpha: values (H, W, C), alpha last, divided by alpha; black where it is 0."""
     colours, alpha = values[:, :, :-1], values[:, :, -1:]
     divided = np.divide(colours, alpha, out=np.zeros_like(colours), where=alpha > 0)
     return np.concatenate([divided, alpha], axis=-1)
 
 
 def several(pages: int) -> Unusable:
-    """The error to raise where one picture is wanted and there are several pages or frames."""
+    """The error for a file of several pages or frames where one picture is wanted."""
     return Unusable(
         f"it has {pages} pages or frames; save the one you mean as its own file, or give frames=True if all of them "
         f"are exposures of one scene"

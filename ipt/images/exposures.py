@@ -38,7 +38,7 @@ def read_exposures(path: str | os.PathLike[str], units: bool = False) -> tuple[P
 
 
 def read_any(path: str | os.PathLike[str]) -> tuple[Picture, ...]:
-    """The frames of a file of several, or the one picture that is in it; IptError: `files.read` refuses it."""
+    """The frames of a file or folder, or the only picture in a file; IptError if `files.read` refuses it."""
     place = Path(path)
     try:
         return read_exposures(place)
@@ -47,12 +47,14 @@ def read_any(path: str | os.PathLike[str]) -> tuple[Picture, ...]:
 
 
 def of_one_scene(frames: Mapping[str, Picture], units: bool = False) -> tuple[Picture, ...]:
-    """Pictures, by name, as exposures of one scene: without alpha, and grey where all of them are.
+    """Make pictures exposures of one scene: without alpha, grey if all of them are, in one range of values.
 
-    units: whether they are no pictures, whose channels are left alone.
+    Args:
+        frames: The pictures by name, for messages.
+        units: Whether they are numbers in units of the operator's own, whose channels are kept.
 
     Raises:
-        IptError: They differ in size, or in colour.
+        IptError: They differ in size, or some are grey and some in colour.
     """
     names, pictures = list(frames), [replace(picture, alpha=None) for picture in frames.values()]
     if not units and all(_without_colour(picture) for picture in pictures):
@@ -71,9 +73,9 @@ def of_one_scene(frames: Mapping[str, Picture], units: bool = False) -> tuple[Pi
 
 
 def combined(frames: Sequence[Picture]) -> dict[str, Picture]:
-    """The mean and the median of the frames, pixel by pixel: what one does without a solver."""
+    """The mean and the median of the frames, pixel by pixel: simple alternatives to a solve."""
     stack = torch.stack([picture.pixels for picture in frames])
-    # Torch's median of an even number is the lower of the middle two.
+    # numpy's: torch's median of an even number of values is the lower of the middle two.
     median = torch.from_numpy(np.median(stack.numpy(), axis=0))
     return {"mean": frames[0].with_pixels(stack.mean(0)), "median": frames[0].with_pixels(median)}
 
@@ -90,7 +92,7 @@ def _of_file(place: Path, units: bool) -> dict[str, Picture]:
 
 
 def _pages(data: bytes, place: Path) -> list[int]:
-    """Where the pages of a file are."""
+    """The indices of the pages or frames of a file."""
     with reading(str(place)):
         if data[:4] in tiff.SIGNATURES:
             return tiff.pages(data)
@@ -99,7 +101,7 @@ def _pages(data: bytes, place: Path) -> list[int]:
 
 
 def _in_one_span(pictures: list[Picture]) -> list[Picture]:
-    """Frames of files of any range, with 0 and 1 for the same numbers in all of them."""
+    """Pictures from files of any range, rescaled so that 0 and 1 stand for the same numbers in all of them."""
     spans = [picture.span for picture in pictures if picture.span is not None]
     if len(spans) < len(pictures):
         return pictures

@@ -26,25 +26,26 @@ from ipt.images.decoded import reading
 from ipt.images.ranges import check_picture
 
 MINIMUM_SIDE = 8
-"""Pixels; below it there is nothing to restore."""
+"""Pixels of a side; smaller pictures are refused."""
 ROUNDING_NOISE = 1 / 255 / math.sqrt(12)
-"""Standard deviation of what rounding to 8 bits does to values in 0..1."""
+"""Standard deviation of the error of rounding to 8 bits, for values in 0..1."""
 SENSOR_BITS = (8, 10, 12)
-"""That files of 16 bits may hold, the upper ones 0. (A picture in 14 bits may as well be a dark one in 16.)"""
+"""Bits of sensors whose values may be stored in 16. (14 bits cannot be told from a dark picture of 16.)"""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with what its file says of it.
+    """A picture with the properties of its file.
 
     Attributes:
         pixels: float32 (C, H, W), C = 1 grey or 3 colour, in 0..1 (from files of floats also a little outside).
         alpha: (1, H, W) in 0..1, or None.
-        depth: bits a channel to write it with, 8 or 16; 16 for files of floats.
-        source: format and kind of pixels of the file, as in "JPEG RGB".
+        depth: bits per channel to write it with, 8 or 16; 16 for files of floats.
+        source: format and pixel type of the file, such as "JPEG RGB".
         white: the number in the file that 1 stands for (`in_used_bits`); 0: the largest of `depth` bits.
-        metadata: "icc" (colour profile), "exif" (without its orientation, which the pixels follow) and "fits" (header).
-        span: the numbers of a FITS file that 0 and 1 stand for.
+        metadata: "icc" (colour profile), "exif" (without the orientation, which is applied to the pixels) and "fits"
+            (header).
+        span: the numbers in a FITS file that 0 and 1 stand for; None: of other files.
     """
 
     pixels: Tensor
@@ -61,14 +62,14 @@ class Picture:
         return tuple(self.pixels.shape)
 
     def opaque(self, name: str) -> Tensor:
-        """The pixels; IptError, about the picture `name`, where they are not all there is to it."""
+        """The pixels; IptError, about the picture `name`, if parts of it are transparent."""
         if self.alpha is not None and float(self.alpha.min()) < 1:
             raise IptError(f"{name} has transparent parts: put it on a background")
         return self.pixels
 
     @property
     def numbers(self) -> Tensor:
-        """(C, H, W) as they are in a file of any range."""
+        """The numbers of a file of any range, float64 (C, H, W); for other files the pixels."""
         low, high = self.span or (0.0, 1.0)
         return low + (high - low) * self.pixels.double()
 
@@ -84,14 +85,14 @@ class Picture:
 
     @property
     def used_bits(self) -> int:
-        """Bits that the numbers of a file of 16 need, one of SENSOR_BITS, as of cameras of 12; else `depth`."""
+        """The fewest bits of `SENSOR_BITS` that hold the numbers of a 16-bit file; else `depth`."""
         if self.alpha is not None or not re.search("16-bit|uint16", self.source):
             return self.depth
         largest = round(float(self.pixels.max()) * self.largest)
         return min((bits for bits in SENSOR_BITS if 0 < largest < 2**bits), default=self.depth)
 
     def in_used_bits(self, bits: int) -> Picture:
-        """The same numbers in a file, with 1 for the largest of so many bits."""
+        """The same numbers of a 16-bit file, with 1 for the largest number of `bits` bits."""
         white = 2**bits - 1
         if self.depth != 16 or bits >= self.depth or white == self.white:
             return self
@@ -99,17 +100,16 @@ class Picture:
         return replace(self, pixels=self.pixels * (self.largest / white), source=source, white=white)
 
     def in_range_of(self, other: Picture) -> Picture:
-        """The same numbers in a file, with 0 and 1 for what they stand for in another picture."""
+        """The same numbers of a file, with 0 and 1 for the numbers that they stand for in another picture."""
         if self.span is not None and other.span is not None:
-            return replace(
-                self, pixels=((self.numbers - other.span[0]) / (other.span[1] - other.span[0])).float(), span=other.span
-            )
+            low, high = other.span
+            return replace(self, pixels=((self.numbers - low) / (high - low)).float(), span=other.span)
         if self.depth != 16 or other.depth != 16 or self.largest == other.largest:
             return self
         return replace(self, pixels=self.pixels * (self.largest / other.largest), white=other.white)
 
     def levels(self, name: str = "the picture") -> np.ndarray:
-        """The numbers of a file, uint8 or uint16 (H, W, C), alpha last: clipped to 0..1 and rounded.
+        """The numbers to write to a file, uint8 or uint16 (H, W, C), alpha last, clipped to 0..1 and rounded.
 
         Args:
             name: For messages.
@@ -119,7 +119,7 @@ class Picture:
         """
         planes = [*self.pixels] if self.alpha is None else [*self.pixels, *self.alpha.to(self.pixels)]
         whole = np.empty((*self.shape[1:], len(planes)), np.uint16 if self.depth == 16 else np.uint8)
-        # One after the other: a picture of many megapixels is large in float64.
+        # Plane by plane, since a picture of many megapixels is large in float64.
         for number, plane in enumerate(planes):
             values = plane.detach().cpu().numpy()
             if not np.isfinite(values).all():
@@ -141,10 +141,10 @@ class Picture:
 
 
 def inputs(path: str | os.PathLike[str]) -> list[Path]:
-    """The pictures of a folder (not of its subfolders), where it holds none the arrays, by name; of a file, itself.
+    """The pictures of a folder, without subfolders, by name (numpy files if there are no pictures); or the file itself.
 
     Raises:
-        IptError: There is nothing, or no picture, or two whose results would have the same name.
+        IptError: There is no such file or folder, or no picture in it, or two with the same name of results.
     """
     place = Path(path)
     if not place.exists():
@@ -169,33 +169,33 @@ def inputs(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def read(path: str | os.PathLike[str], least: int = MINIMUM_SIDE, any_range: bool = False) -> Picture:
-    """Read a picture file, upright as its EXIF orientation says.
+    """Read a picture file and turn it upright by its EXIF orientation.
 
     Palettes become colour, 1-bit pictures grey. Of a JPEG with further pictures inside (phones add previews and gain
     maps) the main one is read.
 
     Args:
         path: The file.
-        least: Pixels on a side that it has at least.
-        any_range: Whether floats may lie anywhere, and not about 0..1.
+        least: Least number of pixels on a side.
+        any_range: Whether floats may have any range; else they must lie about 0..1.
 
     Raises:
-        IptError: It is no such file, damaged, of several pages, in CMYK or Lab colours, has NaN or infinite values, or
-            fewer pixels.
+        IptError: The file cannot be read, is damaged, or is no picture; it has several pages, CMYK or Lab colours, NaN
+            or infinite values, or fewer pixels than `least` on a side.
     """
     return decode(contents(path), str(path), least=least, any_range=any_range)
 
 
 def shape_of(path: str | os.PathLike[str]) -> tuple[int, int, int]:
-    """(C, H, W) of a picture file before its EXIF orientation, without its pixels; of several frames the first's.
+    """(C, H, W) of a picture file before its EXIF orientation, from its header where possible; of the first frame.
 
     Raises:
-        IptError: As of `read`.
+        IptError: As for `read`.
     """
     with reading(str(path)), Path(path).open("rb") as file:
         reader = _reader(file.read(16), str(path))
         file.seek(0)
-        # Of the usual formats the header is enough; a folder may have thousands.
+        # Only the header of the usual formats is read: a folder may hold thousands of files.
         shape: tuple[int, int, int] = raster.shape(file) if reader is raster else reader.shape(file.read())
         return shape
 
@@ -223,14 +223,14 @@ def decode(
     """Decode the bytes of a file.
 
     Args:
-        data: All of them.
-        place: The file's name, for messages.
-        page: Which of several pages or frames; None: the file has one.
-        least: As of `read`.
-        any_range: As of `read`.
+        data: The whole file.
+        place: The file's name, which tells raw files, and is for messages.
+        page: Index of the page or frame; None: the file must have one only.
+        least: As for `read`.
+        any_range: As for `read`.
 
     Raises:
-        IptError: As of `read`.
+        IptError: As for `read`.
     """
     with reading(place):
         reader = _reader(data, place)
@@ -254,9 +254,9 @@ def write(path: str | os.PathLike[str], picture: Picture | Tensor | np.ndarray) 
     """Write a PNG, whole or not at all.
 
     Args:
-        path: Of the file; its suffix is .png.
-        picture: A Picture, written at its depth with its alpha and metadata; floats (C, H, W) in 0..1, at 8 bits; or
-            uint8 (H, W) or (H, W, 3). Floats are clipped to 0..1 and rounded.
+        path: The file; its suffix is .png.
+        picture: A Picture, written at its depth with alpha and metadata; or floats (C, H, W) in 0..1, written at 8
+            bits; or uint8 (H, W) or (H, W, 3). Floats are clipped to 0..1 and rounded.
 
     Raises:
         IptError: Values that are NaN or infinite; a file that cannot be written.
@@ -270,7 +270,7 @@ def write(path: str | os.PathLike[str], picture: Picture | Tensor | np.ndarray) 
 
 
 def encoded(picture: Picture | Tensor | np.ndarray, name: str = "the picture") -> bytes:
-    """The bytes of the PNG that `write` writes; `name` is for messages. Raises IptError as it does."""
+    """The bytes of the PNG that `write` writes, with its errors; name: for messages."""
     if isinstance(picture, np.ndarray) and picture.dtype == np.uint8:
         return png.encode(picture)
     if not isinstance(picture, Picture):
@@ -279,7 +279,7 @@ def encoded(picture: Picture | Tensor | np.ndarray, name: str = "the picture") -
 
 
 def _reader(data: bytes, place: str) -> ModuleType:
-    """The module that decodes a file: raw files, which may be TIFFs within, are known by their names."""
+    """The module that decodes a file; raw files, many of which are TIFFs, are told by their names."""
     if raw.is_raw(place):
         return raw
     if heif.is_heif(data):

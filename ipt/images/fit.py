@@ -1,8 +1,8 @@
-"""Pictures of sizes that a prior does not take, and grey pictures for colour priors.
+"""Fitting pictures to priors: pictures of sizes that a prior does not take, and grey pictures for colour priors.
 
-What to do with a picture of such a size:
+The choices for a picture of such a size:
 
-error   (default) refuse, naming the choices
+error   (default) an error that names the other choices
 resize  the whole picture, padded by reflection to a square and resized with antialiasing to the prior's side; the
         result is resized back and the padding cut off
 crop    the central square, resized to the prior's side; the result is that square, resized back
@@ -27,15 +27,15 @@ from ipt.priors.tiled import TiledPrior
 
 @dataclass(frozen=True)
 class Fitted:
-    """A picture as the prior takes it, and the way back.
+    """A picture fitted to a prior, and how to map a result back.
 
     Attributes:
         pixels: (C, H, W), to be solved.
-        prior: to solve it with.
+        prior: that takes them.
         window: (top, left, height, width) of the part of the original that the result shows.
         side: of the square before resizing, in pixels; 0: not resized.
-        padding: (top, left) of that square outside the window, in pixels.
-        noise_gain: the standard deviation of white noise in `pixels` over that in the original.
+        padding: (top, left) pixels of that square that lie before the window.
+        noise_gain: factor by which resizing changes the standard deviation of white noise.
     """
 
     pixels: Tensor
@@ -46,7 +46,7 @@ class Fitted:
     noise_gain: float = 1.0
 
     def restore(self, result: Tensor) -> Tensor:
-        """A result for `pixels` (C, H, W) at the original's scale, of the window's size."""
+        """Map a result (C, H, W) for `pixels` back to the original's scale; it has the window's size."""
         if not self.side:
             return result
         top, left = self.padding
@@ -54,10 +54,15 @@ class Fitted:
 
 
 def fit(pixels: Tensor, prior: Prior, choice: str = "error") -> Fitted:
-    """Make a picture (C, H, W) of a size that `prior` takes; one that it takes already stays as it is.
+    """Fit a picture to a prior; a picture that the prior takes is not changed.
+
+    Args:
+        pixels: The picture, (C, H, W).
+        prior: Of the image.
+        choice: One of `FIT_CHOICES`.
 
     Raises:
-        IptError: The prior does not take it and the choice is "error" (the message names the others), or does not help.
+        IptError: The prior does not take the picture, and the choice is "error" or no square of it fits.
         ValueError: There is no such choice.
     """
     if choice not in FIT_CHOICES:
@@ -143,14 +148,14 @@ def without_equal_channels(pixels: Tensor) -> Tensor:
 
 
 def as_it_came(result: Tensor, channels: int) -> Tensor:
-    """The way back from `as_colour`: a result (..., C, H, W) in `channels`, of which a grey one is the mean."""
+    """Undo `as_colour`: a result (..., C, H, W) in `channels`; a grey result is repeated, a colour one averaged."""
     if result.shape[-3] == 1:
         return result.expand(*result.shape[:-3], channels, *result.shape[-2:])
     return result if result.shape[-3] == channels else result.mean(-3, keepdim=True)
 
 
 def _reflected(pixels: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
-    """Mirrored beyond its edges, over and over where the padding is wider than the picture."""
+    """Pad by reflection, repeatedly if the padding is wider than the picture."""
     padded = np.pad(pixels.cpu().numpy(), ((0, 0), (top, bottom), (left, right)), mode="reflect")
     return torch.from_numpy(padded).to(pixels.device)
 

@@ -20,7 +20,7 @@ SIGNATURE = b"SIMPLE  ="
 HEADER = "fits"
 """The header's name among a picture's metadata."""
 _BELOW, _ABOVE = 0.1, 2.0
-"""Times the numbers' range, left on each side: a deblurred star is far brighter than any pixel (docs/files.md)."""
+"""Room below and above the numbers, in multiples of their range: a deblurred star is far brighter (docs/files.md)."""
 
 
 def decode(data: bytes) -> Decoded:

@@ -1,10 +1,10 @@
-"""Results in the format that is asked for: PNG, TIFF, JPEG, an array, or the input's own.
+"""File formats of results: PNG, TIFF, JPEG, an array, or the input's own format.
 
 png    at the picture's depth, with alpha, colour profile and EXIF
-tiff   the same, compressed without loss (ZIP), of EXIF the descriptive texts alone
+tiff   likewise, with lossless compression (ZIP), and of EXIF only the descriptive texts
 jpeg   quality 95, no colour subsampling, with colour profile and EXIF; 8 bits, no alpha
-npy    numbers as they are, nothing clipped (`ipt.images.measurements`); npz the same in an archive
-same   what the input was; WebP without loss, FITS as floats in its own numbers, and PNG for what none of them is
+npy    the values, not clipped (`ipt.images.measurements`); npz likewise in an archive
+same   the input's format; WebP is lossless, FITS has floats in the input's numbers; PNG if none of these is the input's
 """
 
 from __future__ import annotations
@@ -37,16 +37,17 @@ _JPEG, _WEBP = {"quality": 95, "subsampling": 0}, {"lossless": True, "exact": Tr
 
 
 def suffix_for(choice: str, picture: Picture, channels: int | None = None) -> str:
-    """The suffix of the result for a picture; of an array, and of other channels than a picture's, an array.
+    """The suffix of the file of a result.
+
+    With the choice "png", the result of an array, or one with other channels than a picture's, is an array.
 
     Args:
         choice: One of `FORMAT_CHOICES`.
-        picture: As it was read; its source says what the file was.
-        channels: Of the result; None: those of the picture.
+        picture: The input, whose `source` names its format.
+        channels: Of the result; None: those of the input.
 
     Raises:
-        IptError: There is no such choice, the picture has alpha, which a JPEG has not, or the result has channels that
-            the format has not.
+        IptError: There is no such choice; or the format does not hold the picture's alpha or the result's channels.
     """
     if choice not in FORMAT_CHOICES:
         raise IptError(f"format= is {', '.join(FORMAT_CHOICES[:-1])} or {FORMAT_CHOICES[-1]}, not {choice!r}")
@@ -63,7 +64,7 @@ def suffix_for(choice: str, picture: Picture, channels: int | None = None) -> st
 
 
 def suffixes(choice: str) -> tuple[str, ...]:
-    """All that results of a run may have."""
+    """All suffixes that results may have with a choice of format."""
     if choice == "same":
         return tuple(_SUFFIXES.values())
     return (_SUFFIXES[choice],) if choice in ("tiff", "jpeg") else (_SUFFIXES[choice], ".png", ".npy")
@@ -88,7 +89,7 @@ def write_as(path: Path, picture: Picture) -> None:
 
 
 def _fits(picture: Picture, path: Path) -> bytes:
-    # Raises where there are NaN.
+    # For its error: it raises for NaN.
     picture.levels(str(path))
     return fits.encode(picture.numbers.numpy(), picture.metadata.get(fits.HEADER, b""))
 

@@ -1,4 +1,4 @@
-"""Pictures of kernels that differ over a picture: each in its place."""
+"""Pictures of grids of kernels, for blur that varies over the frame: each kernel is drawn in its place."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 GRID_SIDE = 768
 """Least length of the longer side, in pixels."""
 _DIMMED = 0.4
-"""Brightness that is left of the picture behind."""
+"""Factor on the brightness of the picture behind the kernels."""
 _FILLED = 0.94
-"""Share of a cell that its kernel takes at most."""
+"""Largest share of a cell's side that its kernel takes."""
 
 
 def kernel_grid_picture(kernels: Tensor, behind: Tensor | None = None) -> np.ndarray:

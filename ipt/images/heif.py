@@ -34,14 +34,14 @@ def decode(data: bytes) -> Decoded:
     check_size(*file.size)
     pixels, bits = np.asarray(file), int(file.info.get("bit_depth") or 8)
     deep = pixels.dtype == np.uint16
-    # What has 10 or 12 bits comes moved to the upper ones of 16.
+    # libheif shifts values of 10 or 12 bits to the upper bits of 16.
     values = (pixels >> (16 - bits)) / np.float32(2**bits - 1) if deep else pixels / np.float32(255)
     if file.premultiplied_alpha:
         values = unmultiplied(values).clip(0, 1)
     exif = Image.Exif()
     with suppress(Exception):
         exif.load(file.info.get("exif") or b"")
-    # Libheif has turned the picture as the file says; what its EXIF data say of that was for others.
+    # libheif has rotated the picture already, so the orientation in its EXIF data is ignored.
     metadata, _ = raster.described(exif, file.info.get("icc_profile") or b"")
     values = values[:, :, None] if values.ndim == 2 else values
     return Decoded(values, 16 if deep else 8, f"HEIC {bits}-bit", metadata=metadata)

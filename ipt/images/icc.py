@@ -1,4 +1,4 @@
-"""Colour profiles that say what a PNG's chunks gAMA and cHRM say, for formats that have no such chunks.
+"""ICC profiles equivalent to a PNG's chunks gAMA and cHRM, for formats that have no such chunks.
 
 References:
     International Color Consortium, "ICC.1:2001-04", sections 6.1 (header), 6.3 (matrix and grey profiles).
@@ -17,7 +17,7 @@ _SRGB = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 """White, red, green and blue: x and y of each (IEC 61966-2-1)."""
 _USUAL = 2.2
 _SAME_GAMMA, _SAME_PLACE = 0.11, 0.005
-"""Within these nobody sees a difference to sRGB, which is what a picture without a profile is taken for."""
+"""Differences from sRGB that are not visible; a picture without a profile is taken for sRGB."""
 _D50 = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 

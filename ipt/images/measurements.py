@@ -1,7 +1,7 @@
-"""Measurements that are no pictures, from .npy and .npz files and back, in their own units: nothing is clipped.
+"""Measurements in units of their own, from and to .npy and .npz files, without clipping.
 
-An array is (channels, height, width), (height, width), or (length,), which becomes (1, 1, length). Of complex numbers
-the real parts of all channels come first, then the imaginary ones: twice as many channels.
+An array is (channels, height, width), (height, width), or (length,), which becomes (1, 1, length). Complex numbers
+become twice as many channels: the real parts of all channels, then the imaginary parts.
 """
 
 from __future__ import annotations
@@ -26,41 +26,41 @@ from ipt.images.files import Picture
 from ipt.images.noise import Poisson
 
 _NAMES = ("measurement", "image")
-"""Of the array that is meant, of several in a .npz file."""
+"""Names of the array to read, if a .npz file holds several."""
 _CHANNELS = (1, 3)
-"""Of pictures."""
+"""Numbers of channels that pictures have."""
 _CURVE = (512, 192)
-"""Width and height of the picture of a curve."""
+"""Width and height in pixels of the picture of a curve."""
 
 
 def measured(operator: ParametricOperator) -> MeasurementSpec | None:
-    """What an operator says that it measures; None: pictures."""
+    """The specification of an operator's measurements (`PhysicalUnits`); None: it measures pictures."""
     able = ability(operator, PhysicalUnits)
     return None if able is None else able.measured()
 
 
 def own_noise(spec: MeasurementSpec | None) -> float | Poisson | None:
-    """The noise that an operator says its measurement has; None: it says nothing."""
+    """The noise that an operator declares for its measurements; None: it declares none."""
     if spec is not None and spec.gain:
         return Poisson(1 / spec.gain, spec.noise or 0.0)
     return None if spec is None else spec.noise
 
 
 def holds_array(picture: Picture) -> bool:
-    """Whether it comes from such a file."""
+    """Whether a picture was read from a .npy or .npz file, or made by `from_numbers`."""
     return picture.source.partition(" ")[0] in ("NPY", "NPZ")
 
 
 def read(path: str | os.PathLike[str], units: bool = False) -> Picture:
-    """Read a picture, or an array, as what was measured.
+    """Read a measurement from a picture or an array.
 
     Args:
-        path: A picture, .npy or .npz.
-        units: Whether its numbers are in units of the operator's own, and are taken as they are. Else they are those of
-            a picture: floats in 0..1, and of uint8 and uint16 the largest is 1.
+        path: A picture, .npy or .npz file.
+        units: Whether the operator has units of its own, so that values are not scaled. Else they are a picture's:
+            floats in 0..1, or uint8 or uint16, whose largest value becomes 1.
 
     Raises:
-        IptError: It cannot be read, is of another shape, holds no numbers, or some that are not finite.
+        IptError: The file cannot be read, has another shape, or holds no numbers or some that are not finite.
     """
     if not is_array(path):
         return files.read(path, any_range=units)
@@ -69,7 +69,7 @@ def read(path: str | os.PathLike[str], units: bool = False) -> Picture:
 
 
 def from_numbers(given: np.ndarray | Tensor, name: str = "the measurement") -> Picture:
-    """The same of an array of numpy or torch, in units of the operator's own; `name` is for messages."""
+    """A measurement in the operator's units from an array of numpy or torch; name: for messages."""
     return _picture(given if isinstance(given, np.ndarray) else given.detach().cpu().numpy(), True, name, "NPY")
 
 
@@ -91,7 +91,7 @@ def _picture(values: np.ndarray, units: bool, name: str, source: str) -> Picture
 
 
 def shape_of(path: Path) -> tuple[int, ...]:
-    """(C, H, W) of a picture, as `files.shape_of` has it, or of an array as `read` gives it; IptError: as of these."""
+    """(C, H, W) of a measurement's file, without reading a picture's pixels; errors as for `files.shape_of`."""
     if not is_array(path):
         return files.shape_of(path)
     values = _loaded(path)
@@ -100,9 +100,9 @@ def shape_of(path: Path) -> tuple[int, ...]:
 
 
 def read_levels(path: Path) -> Tensor:
-    """A map of noise levels, (1 or C, H, W), from an array; IptError: it cannot be read."""
+    """Read a map of noise levels, (1 or C, H, W), from a .npy or .npz file; IptError if it cannot be read."""
     if not is_array(path):
-        raise IptError(f"{path} is no .npy or .npz file; noise= is auto, a number, poisson:PEAK, or such a file")
+        raise IptError(f"{path} is not a .npy or .npz file; noise= is auto, a number, poisson:PEAK, or such a file")
     return read(path, units=True).pixels
 
 
@@ -111,7 +111,7 @@ def write(path: Path, values: Tensor, name: str = "image", is_complex: bool = Fa
 
     Args:
         path: Of the file.
-        values: As they are.
+        values: The numbers, (C, H, W).
         name: Of the array in a .npz file.
         is_complex: Whether the second half of the channels are imaginary parts.
 
@@ -145,9 +145,10 @@ def fits_picture(values: Tensor) -> bool:
 
 
 def drawn(values: Tensor) -> np.ndarray:
-    """Numbers (C, H, W) of any range for people to look at, uint8 (H, W): a curve where they are one line.
+    """Draw numbers of any range, (C, H, W): the mean over channels in grey, stretched to black and white.
 
-    The least is black and the largest white, of the mean over the channels.
+    Returns:
+        uint8 (H, W); a curve if the numbers are one row or column.
     """
     array = values.detach().cpu().double().mean(0).numpy()
     low, high = float(array.min()), float(array.max())
@@ -164,7 +165,7 @@ def drawn(values: Tensor) -> np.ndarray:
 
 
 def _shaped(shape: tuple[int, ...], name: str) -> tuple[int, int, int]:
-    """(C, H, W)."""
+    """The shape (C, H, W) of an array with one to three axes; IptError for others."""
     if not 1 <= len(shape) <= 3 or 0 in shape:
         raise IptError(
             f"{name} is of shape {shape}; a measurement is (channels, height, width), (height, width) or (length,)"

@@ -1,4 +1,4 @@
-"""Names of files: bytes, of which a file system takes so many; not all of them are UTF-8."""
+"""Names of files within the length that file systems allow, in bytes; names need not be UTF-8."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import hashlib
 import os
 
 MOST = 200
-"""Bytes of a result's first part: what follows it, as in .sample12-kernel.png, is to fit into the usual 255."""
+"""The most bytes of a result's stem, so that with an ending such as .sample12-kernel.png it fits into the usual 255."""
 HIDDEN = 100
-"""Bytes of a name that a hidden file shows of it."""
+"""The most bytes of a file's name that the name of its hidden partial file repeats."""
 
 
 def fitting(name: str) -> str:
-    """A name that leaves room for what is appended to it; a longer one is cut, and ends with a digest of the whole."""
+    """A name of at most `MOST` bytes; a longer one is cut and ends with a digest of the whole name."""
     if len(os.fsencode(name)) <= MOST:
         return name
     digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
@@ -20,7 +20,7 @@ def fitting(name: str) -> str:
 
 
 def beginning(name: str, most: int = HIDDEN) -> str:
-    """As many of the first characters as fit into so many bytes."""
+    """The longest beginning of a name that fits into `most` bytes."""
     while len(os.fsencode(name)) > most:
         name = name[:-1]
     return name

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Poisson:
-    """Counts, scaled, with white noise of reading them: variance = signal / peak + read^2.
+    """Poisson noise of scaled counts, with white read noise: variance = signal / peak + read^2.
 
     Attributes:
-        peak: counts where the signal is 1; None: estimated from the measurement, and `read` as well.
-        read: standard deviation of the white noise, in units of the signal.
+        peak: counts where the signal is 1; None: peak and read are estimated from the measurement.
+        read: standard deviation of the read noise, in units of the signal.
     """
 
     peak: float | None = None
@@ -27,7 +27,7 @@ class Poisson:
 
     @property
     def gain(self) -> float:
-        """Variance for each unit of the signal; 0 where it is to be estimated."""
+        """Variance per unit of the signal; 0 if the peak is to be estimated."""
         return 1 / self.peak if self.peak else 0.0
 
     def __str__(self) -> str:
@@ -37,18 +37,18 @@ class Poisson:
 
 
 NoiseOption: TypeAlias = float | Poisson | Path | None
-"""As options have it; None: `auto`."""
+"""The option: a standard deviation, Poisson noise or the file of a map; None: "auto"."""
 Noise: TypeAlias = "float | Poisson | Tensor | None"
-"""The same with the file read: a map (1 or C, H, W) of standard deviations."""
+"""The option with the map read, standard deviations (1 or C, H, W)."""
 
 
 def plain(noise: NoiseOption, otherwise: str = "auto") -> float | str:
-    """As it is written in YAML, and typed."""
+    """The option as it is typed and written to YAML; otherwise: the text for None."""
     return otherwise if noise is None else noise if isinstance(noise, float | int) else str(noise)
 
 
 def check_level(noise: NoiseOption, pictures: bool) -> None:
-    """Misuse where a level is one that pictures in 0..1 cannot have; pictures: whether such are measured."""
+    """Raise Misuse for a standard deviation above 1 if pictures in 0..1 are measured (`pictures`)."""
     if pictures and isinstance(noise, float | int) and noise > 1:
         raise Misuse(
             f"noise= is a standard deviation above 0 of pictures in 0..1, so at most 1, not {noise:g}; divide it by "
@@ -57,7 +57,7 @@ def check_level(noise: NoiseOption, pictures: bool) -> None:
 
 
 def largest(noise: float | Poisson | Tensor) -> float:
-    """Standard deviation where a signal of 1 is, or of a map the largest."""
+    """The largest standard deviation: that of a signal of 1, or of a map the maximum."""
     if isinstance(noise, Poisson):
         return math.hypot(noise.read, math.sqrt(noise.gain))
     return float(noise) if isinstance(noise, float | int) else float(noise.max())

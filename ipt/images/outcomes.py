@@ -1,4 +1,4 @@
-"""What becomes of the pictures of a run, and who listens."""
+"""Progress and outcome of a picture, and `ProgressListener`, the interface that receives them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a solve is.
+    """Progress of a solve after a step.
 
     Attributes:
-        done: steps.
-        total: steps.
-        residual: root mean square, over the noise level.
-        share: of all work, 0..1; steps of a smaller picture are less of it. None: not known.
-        estimate: what is believed now, made when it is called: "image" (C, H, W) in about 0..1, of a smaller size while
-            the solve is at one, and every parameter by name, (C, H, W). Of a large picture that is solved in parts all
-            of it, reduced, the measurement where nothing is solved yet. None: it is in another process.
+        done: steps that are done.
+        total: steps in all.
+        residual: root mean square of the residual over the noise level.
+        share: of the work that is done, 0..1 (steps of a smaller picture are less work); None: not known.
+        estimate: a function for the current estimate: "image", (C, H, W) in about 0..1, smaller while the solve is at a
+            coarser size; and every parameter by name, (C, H, W). For a large picture solved in parts, a reduced preview
+            of all of it, with the measurement where nothing is solved yet. None: the solve is in another process.
     """
 
     done: int
@@ -32,18 +32,18 @@ class Progress:
 
     @property
     def part(self) -> float:
-        """The share, or where it is not known that of the steps."""
+        """The share of the work that is done; if it is not known, the share of the steps."""
         return self.done / self.total if self.share is None else self.share
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of one picture.
+    """How one picture of a run ended.
 
     Attributes:
         name: of the picture.
-        status: "done", "skipped" (it was done before) or "failed".
-        record: what its .json holds.
+        status: "done", "skipped" (its result existed) or "failed".
+        record: the contents of its .json.
         reason: why it failed.
     """
 
@@ -54,7 +54,7 @@ class Outcome:
 
 
 class ProgressListener(Protocol):
-    """What hears how a run goes."""
+    """Receives the progress of a run."""
 
     def begin(self, name: str, number: int, total: int, count: int = 1) -> None:
         """Picture `number` (from 1) of `total` is next, or a batch of `count` pictures; `name` says which."""
@@ -63,7 +63,7 @@ class ProgressListener(Protocol):
         """A step of the solve is done."""
 
     def end(self, outcome: Outcome) -> None:
-        """A picture is done with."""
+        """A picture has ended."""
 
     def note(self, text: str) -> None:
-        """Something a person should know."""
+        """A message for people."""

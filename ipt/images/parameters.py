@@ -16,14 +16,14 @@ from ipt.images.choices import SUFFIXES
 
 
 def read_parameter(path: str | os.PathLike[str]) -> Tensor:
-    """Read a parameter from a .npy file, or from a picture, whose brightness it is: a kernel's entries, say.
+    """Read a parameter from a .npy file, or from a picture, whose grey values are the entries (of a kernel, say).
 
     Returns:
-        float32 (C, H, W), or (F, C, H, W) of several frames; an array (H, W) has one channel, and a number or a list
-        (C,) is a value a channel.
+        float32 (C, H, W), or (F, C, H, W) of several frames. An array (H, W) has one channel; a number or an array (C,)
+        has one value per channel, (C, 1, 1).
 
     Raises:
-        IptError: There is no such file, or it holds no numbers, or not finite ones.
+        IptError: There is no such file, or it holds no numbers, NaN or infinite values, or only zeros.
     """
     file = Path(path)
     if file.suffix.lower() not in SUFFIXES:
@@ -33,7 +33,7 @@ def read_parameter(path: str | os.PathLike[str]) -> Tensor:
 
 
 def parameter(tensor: Tensor, name: str) -> Tensor:
-    """A parameter's values as `read_parameter` gives them; `name` is for messages. Raises IptError as it does."""
+    """A parameter from a tensor, with the shapes and errors of `read_parameter`; name: for messages."""
     if tensor.ndim == 2:
         tensor = tensor[None]
     elif tensor.ndim < 2:
@@ -51,7 +51,7 @@ def parameter(tensor: Tensor, name: str) -> Tensor:
 
 
 def _array(file: Path) -> Tensor:
-    """float32, of any shape."""
+    """The array in a .npy file, float32, of any shape."""
     try:
         # allow_pickle=False: a file cannot run code.
         values = np.load(file, allow_pickle=False)
@@ -59,7 +59,7 @@ def _array(file: Path) -> Tensor:
             raise ValueError("it holds several arrays")
         if np.iscomplexobj(values):
             raise ValueError("it holds complex numbers")
-        # A copy, and in this machine's byte order, which torch wants.
+        # A copy in this machine's byte order, which torch needs.
         return torch.from_numpy(np.array(values, dtype=np.float32))
     except FileNotFoundError:
         raise IptError(f"{file} does not exist; give a .npy file with the parameter's values") from None
@@ -77,5 +77,5 @@ def write_parameter(path: Path, value: Tensor) -> None:
 
 
 def parameter_file(picture: Path, parameter: str) -> Path:
-    """Where the true values of a parameter lie beside a clean picture."""
+    """The file beside a clean picture that holds the true values of a parameter."""
     return picture.with_name(f"{picture.stem}.{parameter}.npy")

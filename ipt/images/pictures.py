@@ -15,8 +15,8 @@ from torch import Tensor
 KERNEL_SIDE = 256
 """Least side of a kernel's picture, in pixels."""
 MOST_FRAMES = 12
-"""Frames of a series that are shown."""
-# From black through violet and orange to pale yellow, rising evenly in lightness, also for the colour-blind.
+"""The most frames of a series that are shown."""
+# A colour map from black through violet and orange to pale yellow, of even lightness steps, also for the colour-blind.
 _COLOURS = np.array(
     [[4, 4, 14], [58, 20, 104], [136, 38, 118], [208, 66, 84], [246, 132, 62], [252, 206, 112], [252, 252, 214]]
 )
@@ -31,14 +31,14 @@ def kernel_picture(kernel: Tensor) -> np.ndarray:
     values = _array(kernel)
     if values.ndim != 3 or len(values) != 1:
         raise ValueError(f"a kernel is (1, height, width), not {values.shape}")
-    top = values.max()
-    grey: np.ndarray = np.rint(255 * np.clip(values[0] / (top if top > 0 else 1), 0, 1)).astype(np.uint8)
-    times = -(-KERNEL_SIDE // min(grey.shape))
-    return grey.repeat(times, 0).repeat(times, 1)
+    largest = values.max()
+    grey: np.ndarray = np.rint(255 * np.clip(values[0] / (largest if largest > 0 else 1), 0, 1)).astype(np.uint8)
+    zoom = -(-KERNEL_SIDE // min(grey.shape))
+    return grey.repeat(zoom, 0).repeat(zoom, 1)
 
 
 def screen_picture(pixels: Tensor, side: int = 1200) -> Image.Image:
-    """Pixels (1 or 3, H, W) in 0..1 in colour, with at most `side` on the longer side."""
+    """An RGB image of pixels (1 or 3, H, W) in 0..1, reduced to at most `side` pixels on the longer side."""
     values = np.rint(255 * np.clip(_array(pixels).transpose(1, 2, 0), 0, 1)).astype(np.uint8)
     image = Image.fromarray(np.broadcast_to(values, (*values.shape[:2], 3)).copy())
     image.thumbnail((side, side))
@@ -46,18 +46,24 @@ def screen_picture(pixels: Tensor, side: int = 1200) -> Image.Image:
 
 
 def reddened(image: Image.Image, mask: Image.Image) -> Image.Image:
-    """A picture that is red where a mask is dark, and paler elsewhere."""
+    """A picture tinted red where a mask is dark, and paler elsewhere."""
     pale = Image.blend(image.convert("RGB"), Image.new("RGB", image.size, (255, 255, 255)), 0.35)
     red = Image.blend(image.convert("RGB"), Image.new("RGB", image.size, (224, 36, 60)), 0.75)
     return Image.composite(pale, red, mask.convert("L").resize(image.size))
 
 
 def residual_picture(residual: Tensor, noise: float, reach: float = 4.0) -> np.ndarray:
-    """Draw a residual (C, H, W): 0 is middle grey, +-`reach` times the noise level are white and black.
+    """Draw a residual: 0 is middle grey, +-`reach` times the noise level are white and black.
 
-    Of other channels than a picture's the first is drawn, or the first three.
+    On this fixed scale the residual of a good solve is even grain; edges in it are not explained by the solution.
 
-    On this fixed scale the residual of a good solve is even grain; edges are what the solution does not explain.
+    Args:
+        residual: (C, H, W); the first channel is drawn, or the first three if there are as many.
+        noise: The noise level, in the residual's unit.
+        reach: Multiple of the noise level that is black or white.
+
+    Returns:
+        uint8 (H, W) or (H, W, 3).
 
     Raises:
         ValueError: Another shape, or a noise level that is not above 0.
@@ -73,11 +79,14 @@ def residual_picture(residual: Tensor, noise: float, reach: float = 4.0) -> np.n
 
 
 def spread_picture(spread: Tensor, top: float | None = None) -> np.ndarray:
-    """Draw a standard deviation over samples (C, H, W), averaged over the channels, dark where they agree.
+    """Draw the standard deviation of samples, averaged over channels, dark where it is small.
 
     Args:
-        spread: The standard deviation.
-        top: What is shown palest, in the same unit; None: the largest value.
+        spread: The standard deviation, (C, H, W).
+        top: The value of the palest colour, in the same unit; None: the largest value.
+
+    Returns:
+        uint8 (H, W, 3).
     """
     values = _array(spread).mean(0)
     limit = float(values.max()) if top is None else top
@@ -85,7 +94,7 @@ def spread_picture(spread: Tensor, top: float | None = None) -> np.ndarray:
 
 
 def coloured(shares: np.ndarray) -> np.ndarray:
-    """Colours (..., 3), from dark to pale, of numbers clipped to 0..1."""
+    """Colours of numbers, which are clipped to 0..1, uint8 (..., 3), dark for 0 and pale for 1."""
     place = np.clip(shares, 0, 1) * (len(_COLOURS) - 1)
     below = np.minimum(place.astype(int), len(_COLOURS) - 2)
     part = (place - below)[..., None]
@@ -94,7 +103,7 @@ def coloured(shares: np.ndarray) -> np.ndarray:
 
 
 def sheet_of_frames(pictures: Sequence[np.ndarray], cell: int = 256, across: int = 4) -> np.ndarray:
-    """The first `MOST_FRAMES` frames, numbered, `across` in a row, each fitted into `cell` pixels."""
+    """A sheet of the first `MOST_FRAMES` frames, numbered, `across` in a row, each fitted into `cell` pixels."""
     cells = [Cell(picture, f"frame {number}") for number, picture in enumerate(pictures[:MOST_FRAMES], 1)]
     return contact_sheet([cells[start : start + across] for start in range(0, len(cells), across)], cell)
 

@@ -1,4 +1,4 @@
-"""PNG at 8 and 16 bits a channel: Pillow writes no 16-bit colour, and reads it as 8 bits.
+"""PNG at 8 and 16 bits per channel, decoded and encoded here: Pillow reduces 16-bit colour to 8 bits.
 
 References:
     W3C, "Portable Network Graphics (PNG) Specification (Third Edition)": chunks (section 5), interlacing (section 8),
@@ -18,16 +18,16 @@ _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 _COLOUR_TYPES = {channels: kind for kind, channels in _CHANNELS.items()}
 _WHOLE = ((0, 0, 1, 1),)
 _ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
-"""Passes of a picture: first row and column, steps down and right."""
+"""Passes of an interlaced picture: first row and column, and steps down and right."""
 
 
 def depth(data: bytes) -> int:
-    """Bits a channel of a PNG file, from its header; 0 where there is no header."""
+    """Bits per channel from the header of a PNG file; 0 if there is no header."""
     return data[24] if data.startswith(SIGNATURE) and len(data) > 25 else 0
 
 
 def check(data: bytes) -> None:
-    """ValueError: a PNG file is cut short, or a checksum in it is wrong, which Pillow does not look at."""
+    """Raise ValueError if a PNG file is cut short or a checksum is wrong, which Pillow does not check."""
     for _ in _chunks(data):
         pass
 
@@ -55,11 +55,11 @@ def decode16(data: bytes) -> np.ndarray:
         raise ValueError("not a 16-bit PNG")
     channels = _CHANNELS[kind]
     pixels = np.empty((height, width, channels), np.uint16)
-    # Of a small picture some passes have no pixels, and are left out.
+    # Passes without pixels, which small pictures have, are not stored.
     places = [pixels[top::down, left::right] for top, left, down, right in (_ADAM7 if interlaced else _WHOLE)]
     sizes = [len(place) * (1 + 2 * channels * place.shape[1]) if place.size else 0 for place in places]
     try:
-        # Bounded, so that a small file cannot unpack into more than its header says.
+        # Bounded by the size in the header, so that a small file cannot fill the memory.
         raw = zlib.decompressobj().decompress(b"".join(packed), sum(sizes))
     except zlib.error as error:
         raise ValueError(str(error)) from error
@@ -130,7 +130,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _filtered(values: np.ndarray) -> bytes:
-    """Rows (H, W, bytes a pixel), each by the filter none, sub or up, whichever has the least absolute sum."""
+    """Filter rows (H, W, bytes per pixel) by none, sub or up, whichever gives the least sum of absolute values."""
     height = len(values)
     sub, up = values.copy(), values.copy()
     sub[:, 1:] -= values[:, :-1]
@@ -144,11 +144,11 @@ def _filtered(values: np.ndarray) -> bytes:
 
 
 def _unfiltered(filters: np.ndarray, lines: np.ndarray) -> np.ndarray:
-    """Undo the row filters of lines (H, W, bytes a pixel) uint8.
+    """Undo the row filters of lines, uint8 (H, W, bytes per pixel).
 
-    A pixel needs its left, upper and upper left neighbours, so all pixels of one antidiagonal are done at once: H + W
-    numpy steps instead of a Python step a byte. In the array with one more row and column, an antidiagonal is a
-    slice of constant stride.
+    A pixel depends on its left, upper and upper left neighbours, so that all pixels of an antidiagonal can be computed
+    together: H + W numpy operations instead of one Python operation per byte. In the array with an extra row and
+    column, an antidiagonal is a slice of constant stride.
     """
     if filters.max(initial=0) > 4:
         raise ValueError("an unknown row filter")

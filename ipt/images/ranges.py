@@ -1,4 +1,4 @@
-"""Whether numbers are those of a picture."""
+"""A check that the values of a picture lie about 0..1, and not in another range such as 0..255."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import numpy as np
 from ipt.core.errors import IptError
 
 _NEARLY = 0.1
-"""What noise reaches beyond 0..1; with another scale or offset, more than `_MOST_BEYOND` of the floats is beyond."""
+"""How far noise may reach beyond 0..1; with another scale or offset a larger share than `_MOST_BEYOND` lies beyond."""
 _MOST_BEYOND = 0.01
 _NEVER = 1.0
+"""How far no single value of a picture lies beyond 0..1."""
 
 
 def check_range(values: np.ndarray, noise: float = 0.0) -> None:
-    """Check that floats lie about 0..1; those that are not finite are another matter.
+    """Check that floats lie about 0..1; arrays with values that are not finite pass.
 
     Args:
-        values: Of any shape.
-        noise: Its standard deviation, where it is known to be large.
+        values: The floats, of any shape.
+        noise: Standard deviation of their noise, if it is known to be large.
 
     Raises:
-        ValueError: One is far outside, or a hundredth of them is outside.
+        ValueError: A value is far outside, or more than a hundredth of them is outside.
     """
     if not np.isfinite(values).all():
         return
@@ -35,7 +36,7 @@ def check_range(values: np.ndarray, noise: float = 0.0) -> None:
 
 
 def check_picture(name: str, values: np.ndarray, noise: float = 0.0, otherwise: str = "") -> None:
-    """The same for the picture called `name`; IptError where it cannot be used, and what else can be done."""
+    """`check_range` for the picture called `name`, as an IptError; otherwise: another remedy, for its message."""
     try:
         check_range(values, noise)
     except ValueError as error:

@@ -19,12 +19,12 @@ def decode(data: bytes, page: int | None = None, tiff_page: int | None = None) -
     """Decode the bytes of a file.
 
     Args:
-        data: All of them.
-        page: Which of several frames; None: the file has one.
-        tiff_page: Of a TIFF file, the page that is the picture.
+        data: The whole file.
+        page: Index of the frame; None: the file must have one only.
+        tiff_page: Index of the page of a TIFF file.
 
     Raises:
-        Unusable: There are several frames, or colours or pixels of another kind.
+        Unusable: The file has several frames, or colours or pixels that are not read.
         Exception: The file is damaged.
     """
     with opened(data) as image:
@@ -33,7 +33,7 @@ def decode(data: bytes, page: int | None = None, tiff_page: int | None = None) -
         elif page is not None:
             image.seek(page)
         elif (frames := getattr(image, "n_frames", 1)) > 1 and image.format != "MPO":
-            # Of several pictures in a JPEG (previews and gain maps of phones) the first is the main one.
+            # A JPEG with previews and gain maps, as of phones (MPO), is no series: its first picture is the main one.
             raise several(frames)
         if image.format == "PNG":
             png.check(data)
@@ -49,23 +49,23 @@ def decode(data: bytes, page: int | None = None, tiff_page: int | None = None) -
 
 
 def shape(file: BinaryIO) -> tuple[int, int, int]:
-    """(C, H, W) that a file says its picture has, before its orientation; raises as `decode`."""
+    """(C, H, W) of a picture from its file's header, before its orientation; errors as for `decode`."""
     with Image.open(file, formats=FORMATS) as image:
         channels = 1 if image.mode.partition(";")[0] in ("1", "L", "LA", "La", "I") else 3
         return channels, image.height, image.width
 
 
 def opened(data: bytes) -> Image.Image:
-    """The picture in a file's bytes, of which nothing but the header has been read."""
+    """Open a file's bytes with Pillow, which reads only the header."""
     return Image.open(BytesIO(data), formats=FORMATS)
 
 
 def described(exif: Image.Exif, profile: bytes) -> tuple[dict[str, bytes], int]:
-    """The colour profile and the EXIF data without the orientation; and the orientation."""
+    """Metadata as of `Picture.metadata`, EXIF without the orientation; and the orientation, 1 if there is none."""
     orientation = exif.pop(ExifTags.Base.Orientation, 1)
     kept = {"icc": profile} if profile else {}
     if len(exif):
-        # Cameras write broken tags; the picture is read without them.
+        # Some cameras write broken tags; then the EXIF data is left out.
         with suppress(Exception):
             kept["exif"] = exif.tobytes().removeprefix(b"Exif\0\0")
     return kept, orientation if isinstance(orientation, int) else 1
@@ -75,7 +75,7 @@ def _exif(image: Image.Image) -> Image.Exif:
     try:
         return image.getexif()
     except Exception:
-        # Damaged, it says nothing, and the picture is as good as without it.
+        # Damaged EXIF data is no reason to refuse the picture.
         return Image.Exif()
 
 

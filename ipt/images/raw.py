@@ -1,8 +1,8 @@
 """Raw files of cameras, developed by LibRaw (the package rawpy, extra `raw`).
 
-The mosaic is interpolated, balanced as the camera did, and brought to linear light in the colours of sRGB, without a
-tone curve and without brightening; white is the sensor's. The picture's values are the sRGB encoding of that light, as
-of any other picture. EXIF data are those of the file where it is a TIFF inside, as most are, else those of its preview.
+The mosaic is interpolated and converted to linear light in sRGB primaries, with the camera's white balance, without a
+tone curve or brightening; 1 is the sensor's saturation. The picture's values are the sRGB encoding of that light. EXIF
+data are those of the file if it is a TIFF, as most raw files are, else those of its preview.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OWN = (0x927C, 0xA005)
 
 
 def is_raw(place: str) -> bool:
-    """Whether a file's name is that of a raw file, which may look like a TIFF inside."""
+    """Whether a file is a raw file by its name; by its contents it may be a TIFF."""
     return PurePath(place).suffix.lower() in RAW_SUFFIXES
 
 
@@ -60,12 +60,12 @@ def shape(data: bytes) -> tuple[int, int, int]:
 
 
 def _exif(data: bytes, file: Any) -> Image.Exif:
-    """Texts, exposure and place, without an orientation, which LibRaw has followed."""
+    """Texts, exposure and location from the EXIF data, without the orientation, which LibRaw has applied."""
     found, kept = Image.Exif(), Image.Exif()
-    # Damaged, or of a kind of its own, they say nothing, and the picture is as good as without them.
+    # Damaged or unusual EXIF data is no reason to refuse the picture.
     with suppress(Exception):
         if data.startswith((b"II", b"MM")):
-            # Some makers have a number of their own where a TIFF has 42.
+            # Some makers write another magic number than a TIFF's 42.
             found.load(data[:2] + (b"*\0" if data.startswith(b"II") else b"\0*") + data[4:])
         else:
             found = raster.opened(bytes(file.extract_thumb().data)).getexif()

@@ -1,4 +1,4 @@
-"""Records in JSON, options in YAML, and the versions and hashes that make a result reproducible."""
+"""Records as JSON, options as YAML, and the versions and hashes that a result depends on."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def run_yaml(options: Mapping[str, Any]) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What a record in JSON holds; nothing if it cannot be read."""
+    """The record in a JSON file; empty if it cannot be read."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -47,12 +47,12 @@ def read_json(path: Path) -> dict[str, Any]:
 def json_text(record: Mapping[str, Any]) -> str:
     """Standard JSON: tensors, arrays, paths and tuples become plain values; NaN and infinite numbers null."""
     text = json.dumps(_plain(record, finite=True), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    # Of names that are no UTF-8, the bytes are escaped as JSON does it.
+    # Bytes of file names that are not UTF-8 are escaped.
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def versions() -> dict[str, str]:
-    """Of ipt and of what its numbers depend on."""
+    """The versions of ipt and of the packages that its results depend on."""
     return {
         "ipt": __version__,
         "torch": str(torch.__version__),
@@ -62,13 +62,13 @@ def versions() -> dict[str, str]:
 
 
 def weight_hashes(priors: Mapping[str, Prior]) -> dict[str, str]:
-    """sha256 of the weights of every prior that has some, by unknown."""
+    """The sha256 of the weights of every prior that has weights, by unknown."""
     hashes = {name: _weights_hash(prior) for name, prior in priors.items()}
     return {name: value for name, value in hashes.items() if value}
 
 
 def _weights_hash(prior: Prior | None) -> str:
-    """Of a prior, or of the one that it wraps; "" where there are no weights."""
+    """The hash of a prior's weights, or of the prior that it wraps; "" if there are no weights."""
     while prior is not None and not hasattr(prior, "weights_hash"):
         prior = getattr(prior, "prior", None)
     return str(getattr(prior, "weights_hash", ""))
@@ -84,12 +84,12 @@ def file_hash(path: str | os.PathLike[str]) -> str:
 
 
 def identity(values: Mapping[str, Any]) -> str:
-    """A digest of values: equal values have equal digests."""
+    """A digest of values, 32 hexadecimal digits: equal values have equal digests."""
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 def _plain(value: Any, finite: bool = False) -> Any:
-    """Only dictionaries, lists, strings, numbers, booleans and None."""
+    """A value as dictionaries, lists, strings, numbers, booleans and None; finite: NaN and infinity become None."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item, finite) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -1,4 +1,4 @@
-"""TIFF files: which page is the picture, and those with other than 8 bits a channel, which Pillow would cut to 8."""
+"""TIFF files: the page that is the picture, and channels of other than 8 bits, which Pillow would reduce to 8."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ _ORIENTATION, _ICC_PROFILE = 274, 34675
 TEXTS = (270, 271, 272, 305, 306, 315, 33432)
 _GREY_INVERTED = 0
 _CHANNELS = {_GREY_INVERTED: 1, 1: 1, 2: 3}
-"""Of the colours that are read: grey, and RGB."""
-_UNSIGNED, _SIGNED = 1, 2
+"""Number of channels by photometric interpretation: grey (0 and 1) and RGB (2)."""
+_SIGNED = 2
+"""Sample format of signed numbers."""
 _MULTIPLIED, _ALPHA = 1, 2
-_PILLOWS = (1, 2, 4, 8)
-"""Bits a channel that Pillow decodes to 8."""
-# What it finds wrong with a file it says to nobody: whether the picture is whole is looked at here.
+"""Kinds of extra samples: premultiplied alpha, and alpha."""
+_PILLOWS_BITS = (1, 2, 4, 8)
+"""Bits per channel that Pillow decodes."""
+# tifffile logs faults of files; whether a file is complete is checked here (`_check_whole`).
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 def pages(data: bytes) -> list[int]:
-    """The indices of the pages that are pictures of their own, without thumbnails and masks.
+    """The indices of the pages that are pictures, without thumbnails and masks.
 
     Raises:
-        Unusable: There are none, or all are kept as one.
+        Unusable: There is no such page, or only a reduced copy of a picture within it.
         Exception: The file is damaged.
     """
     with tifffile.TiffFile(BytesIO(data)) as file:
@@ -48,15 +50,15 @@ def shape(data: bytes) -> tuple[int, int, int]:
 
 
 def decode(data: bytes, place: int | None = None) -> Decoded:
-    """Decode a TIFF file: its numbers scaled to 0..1, or floats as they are.
+    """Decode a TIFF file: whole numbers scaled to 0..1, floats unchanged.
 
     Args:
-        data: The bytes of the file.
-        place: One of its `pages`; None: it has one.
+        data: The whole file.
+        place: One of its `pages`; None: the file must have one only.
 
     Raises:
-        Unusable: There are several pages, other colours than grey or RGB, another kind of number, or a compression that
-            cannot be read.
+        Unusable: The file has several pages, colours other than grey or RGB, signed numbers, or a compression that is
+            not supported.
         Exception: The file is damaged.
     """
     with tifffile.TiffFile(BytesIO(data)) as file:
@@ -69,13 +71,13 @@ def decode(data: bytes, place: int | None = None) -> Decoded:
                 f"its numbers have a sign ({bits} bits); save it with 8 or 16 bits a channel from 0 up, or as floats"
             )
         alpha = _alpha(page)
-        if bits in _PILLOWS:
+        if bits in _PILLOWS_BITS:
             return raster.decode(data, place, page.index)
         return _decoded(page, data, alpha)
 
 
 def _pictures(file: tifffile.TiffFile, data: bytes) -> list[tifffile.TiffPage]:
-    """The pages that are pictures: not the reduced copies, not the masks."""
+    """The pages that are pictures, and no reduced copies or masks."""
     count = sum(1 for _ in _directories(data))
     every = [page.aspage() for page in file.pages]
     if not every or len(every) < count:
@@ -84,7 +86,7 @@ def _pictures(file: tifffile.TiffFile, data: bytes) -> list[tifffile.TiffPage]:
     larger = [size for page in every for size in _sizes_within(file, page)]
     if not found or max(larger, default=0) > max(page.imagewidth * page.imagelength for page in found):
         raise Unusable(
-            "it shows no more than a small copy of the picture that is within it, as cameras' raw files do; name it by "
+            "it shows only a small copy of the picture within it, as cameras' raw files do; rename it with "
             "its own suffix (.dng, .nef, ...), or save the picture itself as a TIFF"
         )
     return found
@@ -94,15 +96,15 @@ def _only(file: tifffile.TiffFile, data: bytes) -> tifffile.TiffPage:
     found = _pictures(file, data)
     if len(found) > 1:
         raise several(len(found))
-    # ImageJ and tifffile keep a stack behind one page.
-    kept = 1 if len(file.pages) > 1 or not file.series else file.series[0].size // max(1, found[0].size)
-    if kept > 1:
-        raise Unusable(f"it is a stack of {kept} pictures behind one page; save the one you mean as its own file")
+    # ImageJ and tifffile store a stack of pictures behind the directory of one page.
+    count = 1 if len(file.pages) > 1 or not file.series else file.series[0].size // max(1, found[0].size)
+    if count > 1:
+        raise Unusable(f"it is a stack of {count} pictures behind one page; save the one you mean as its own file")
     return found[0]
 
 
 def _check_whole(page: tifffile.TiffPage, size: int) -> None:
-    """struct.error: a strip or tile of a page is missing or outside the file; its pixels would be anything."""
+    """Raise struct.error if a strip or tile of a page is missing, or lies outside the file of `size` bytes."""
     pieces = list(zip(page.dataoffsets, page.databytecounts, strict=True))
     across, down = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
     planes = {1: 1, 2: page.samplesperpixel}[page.planarconfig]
@@ -112,7 +114,7 @@ def _check_whole(page: tifffile.TiffPage, size: int) -> None:
 
 
 def _sizes_within(file: tifffile.TiffFile, page: tifffile.TiffPage) -> Iterator[int]:
-    """Pixels of the pictures that a page keeps within it (SubIFDs)."""
+    """Numbers of pixels of the pictures within a page (SubIFDs)."""
     for offset in page.subifds or ():
         file.filehandle.seek(offset)
         within = tifffile.TiffPage(file, index=(page.index, 0))
@@ -120,7 +122,7 @@ def _sizes_within(file: tifffile.TiffFile, page: tifffile.TiffPage) -> Iterator[
 
 
 def _directories(data: bytes) -> Iterator[int]:
-    """Where the directories of the pages begin; struct.error: the chain leaves the file, or goes in a circle."""
+    """The offsets of the pages' directories; struct.error if their chain leaves the file or forms a loop."""
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     number, count, entry, start = ("Q", "Q", 20, 8) if big else ("I", "H", 12, 4)
@@ -136,10 +138,10 @@ def _directories(data: bytes) -> Iterator[int]:
 
 
 def _alpha(page: tifffile.TiffPage) -> int | None:
-    """Which channel is alpha; Unusable: there are others besides it and the colours."""
+    """The index of the alpha channel, or None; Unusable if there are channels besides it and the colours."""
     colours, kinds = _CHANNELS.get(page.photometric, 0), page.extrasamples
     found = [colours + place for place, kind in enumerate(kinds) if kind in (_MULTIPLIED, _ALPHA)][:1]
-    # A fourth channel of no kind is padding (RGBX).
+    # A fourth channel of unspecified kind is padding (RGBX).
     unnamed = page.samplesperpixel - colours - len(found)
     if colours and not 0 <= unnamed <= (colours == 3):
         raise Unusable(
@@ -178,13 +180,13 @@ def _decoded(page: tifffile.TiffPage, data: bytes, alpha: int | None) -> Decoded
 
 
 def _stored(page: tifffile.TiffPage, data: bytes) -> np.ndarray:
-    """The numbers of a page, (samples, H, W)."""
+    """The stored numbers of a page, (channels, H, W)."""
     shape = (page.imagelength, page.imagewidth)
     if page.axes not in ("YX", "YXS", "SYX") or page.shape[page.axes.index("Y") : page.axes.index("X") + 1] != shape:
         raise Unusable(f"it is a stack with axes {page.axes}; save one picture of it as its own file")
     try:
         stored = page.asarray()
     except (ValueError, NotImplementedError, ImportError):
-        # Tifffile has not all that it takes without the package imagecodecs.
+        # tifffile needs the package imagecodecs for some compressions.
         return tiff_samples.decode(page, data)
     return stored[None] if "S" not in page.axes else np.moveaxis(stored, page.axes.index("S"), 0)

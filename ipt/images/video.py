@@ -1,4 +1,4 @@
-"""Video files as frames, one at a time, and back; by PyAV, which the extra `video` installs."""
+"""Video files from and to frames, one at a time, by PyAV (the package av, extra `video`)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ipt.images.files import Picture
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
 LOSSLESS = ".mkv"
-"""Suffix of files whose frames are kept as they are."""
+"""Suffix of files that are written without loss."""
 _QUALITY = "14"
-"""Of x264: hardly seen, and a tenth of the size."""
+"""x264's constant rate factor: losses are hardly visible, and files a tenth of the lossless size."""
 
 
 def is_video(path: str | os.PathLike[str]) -> bool:
@@ -35,9 +35,9 @@ class Clip:
 
     Attributes:
         path: of the file.
-        rate: frames a second.
-        shape: (C, H, W) of a frame; C = 1 where the file is grey.
-        count: of its frames.
+        rate: frames per second.
+        shape: (C, H, W) of a frame; C = 1 if the file is grey.
+        count: number of frames.
     """
 
     path: Path
@@ -47,10 +47,11 @@ class Clip:
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> Clip:
-        """What a file holds, all of it decoded once to count it.
+        """Open a video file, and decode it once to count its frames.
 
         Raises:
-            IptError: it cannot be read, or has no frames. Lacking: PyAV is not installed.
+            IptError: the file cannot be read, or has no frames.
+            Lacking: PyAV is not installed.
         """
         place, rate, count, shape = Path(path), Fraction(25), 0, (0, 0, 0)
         for frame, each in _decoded(place):
@@ -69,7 +70,12 @@ class Clip:
 
 
 def frame_shape(path: str | os.PathLike[str]) -> tuple[int, int, int]:
-    """(C, H, W) of a video's frames; IptError: it has none, or cannot be read. Lacking: PyAV is not installed."""
+    """(C, H, W) of a video's frames.
+
+    Raises:
+        IptError: the file cannot be read, or has no frames.
+        Lacking: PyAV is not installed.
+    """
     first = next(_decoded(Path(path)), None)
     if first is None:
         raise IptError(f"{path} has no frames")
@@ -77,10 +83,11 @@ def frame_shape(path: str | os.PathLike[str]) -> tuple[int, int, int]:
 
 
 def write_video(path: Path, rate: Fraction, frames: Iterable[Picture]) -> None:
-    """Write frames of one size: as they are to .mkv (FFV1), else with x264, which drops an odd last row or column.
+    """Write frames of one size: without loss to .mkv (FFV1), else by x264, without an odd last row or column.
 
     Raises:
-        IptError: it cannot be written. Lacking: PyAV is not installed.
+        IptError: the file cannot be written.
+        Lacking: PyAV is not installed.
     """
     opened, errors = imported("av", "open"), imported("av", "FFmpegError")
     picture = imported("av", "VideoFrame")
@@ -110,12 +117,12 @@ def _shape(frame: Any) -> tuple[int, int, int]:
 
 
 def _decoded(path: Path) -> Iterator[tuple[Any, Fraction]]:
-    """Frames as PyAV has them, with the rate."""
+    """PyAV's frames of a video, each with the rate."""
     opened, errors = imported("av", "open"), imported("av", "FFmpegError")
     try:
         with opened(str(path)) as container:
             if not container.streams.video:
-                raise IptError(f"{path} has no video; give one that has")
+                raise IptError(f"{path} has no video stream; give another file")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             rate = Fraction(stream.average_rate or 25)

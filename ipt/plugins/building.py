@@ -1,4 +1,4 @@
-"""Building a solver from names and settings: the place where registered components are imported and called."""
+"""`ipt.build`: names and settings -> plans of components (`ipt.plugins.plans`) -> a `Multiscale` solver."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def build(
     device: str | None = None,
     precision: str | None = None,
 ) -> Multiscale:
-    """Build the solver that names and settings describe; it goes from coarse to fine where that is possible.
+    """Build the solver that names and settings describe; it solves coarse to fine if the operator allows it.
 
     Args:
         operator: A registered name, "name:argument" with the value of the first option ("downscale:4"), or
@@ -47,17 +47,17 @@ def build(
         prior: Of the image: a registered name, "name:argument" ("empirical:kernels.npz"), or the path of a network's
             weights.
         guidance: As the operator; None: "proximal".
-        parameters: A prior for each of the operator's parameters, by name; default: the parameter's usual one.
-        known: Parameters whose values will be given to `solve`, so that they need no prior.
+        parameters: A prior for each of the operator's parameters, by name; default: the parameter's default prior.
+        known: Names of parameters whose values will be given to `solve`, so that they need no prior.
         settings: Options by dotted name. "operator.kernel_size", "prior.x", "guidance.scale" go to those factories,
             "kernel.x" to the prior of the parameter `kernel`; "schedule.steps" and "transition.eta" change the rule's
             own schedule and transition. A rule that wraps another takes its name as "guidance.rule" and its options as
             "guidance.rule.scale"; an option that is a mapping takes "guidance.penalties.kernel". Of a composed
             operator, "operator.downscale.factor" goes to that part (the second of a name is "downscale2"),
             "operator.factor" to every part that has such an option. Text is read as YAML.
-        steps: Of the schedule; None: the rule's usual number.
+        steps: Number of steps of the schedule; None: the rule's default.
         device: "cpu", "cuda", ..., for priors that have such an option.
-        precision: "fp32", "bf16", "fp16" or "auto", likewise (`ipt.priors.precision`).
+        precision: "fp32", "bf16", "fp16" or "auto", for priors that have such an option (`ipt.priors.precision`).
 
     Raises:
         IptError: A name or option is unknown, or offered by several plugins; a parameter has no prior; a component
@@ -112,7 +112,7 @@ def build_component(kind: str, name: str, settings: Mapping[str, Any] | None = N
 
 @dataclass(frozen=True)
 class _Draft:
-    """A solver of which only the operator is built, because its parameters determine the priors."""
+    """A solver before it is built, except for its operator, whose parameters determine the priors."""
 
     plan: Plan | Chain
     operator: ParametricOperator
@@ -165,7 +165,7 @@ def _prior_specs(
     known: Collection[str],
     sections: Mapping[str, Any],
 ) -> dict[str, str | os.PathLike[str] | Prior]:
-    """The prior of every unknown parameter; every name that was given is checked to mean something."""
+    """The prior of every unknown parameter; Misuse if a name in the arguments is unknown or would have no effect."""
     names = list(specs)
     parts = ["operator", "prior", "guidance", "schedule", "transition"]
     for name in [*known, *parameters]:
@@ -188,7 +188,7 @@ def _prior_specs(
 
 
 def _schedule(rule: GuidanceRule, steps: int | None, settings: Mapping[str, Any]) -> Schedule:
-    """The rule's own schedule, with so many steps and its other fields as set."""
+    """The rule's schedule, with the number of steps and other fields as set."""
     settings = {key: scalar(value) for key, value in settings.items()}
     asked = settings.pop("steps", steps)
     if steps is not None and asked != steps:
@@ -203,7 +203,7 @@ def _schedule(rule: GuidanceRule, steps: int | None, settings: Mapping[str, Any]
 
 
 def _changed(section: str, made: Any, settings: Mapping[str, Any]) -> Any:
-    """A copy of a dataclass with some fields set."""
+    """A copy of a dataclass with some fields changed; Misuse for unknown fields."""
     names = [item.name for item in dataclasses.fields(made) if item.init] if dataclasses.is_dataclass(made) else []
     for key in settings:
         if key not in names:

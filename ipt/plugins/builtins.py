@@ -1,4 +1,4 @@
-"""What comes with the package, registered as any other package would register it."""
+"""The components that come with ipt, registered as a plugin registers its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ipt.plugins.component import Component
 from ipt.plugins.hookspecs import hookimpl
 
 WORKS = works_of(Path(__file__).with_name("references.bib").read_text(encoding="utf-8"))
-"""The works behind the components, in BibTeX by key."""
+"""References for the components, BibTeX entries by key."""
 
 
 def _cite(*keys: str) -> str:

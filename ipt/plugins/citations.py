@@ -1,4 +1,4 @@
-"""What to cite: BibTeX entries from a component's citation, which is BibTeX already or a line of text."""
+"""BibTeX entries for components, from their citations: BibTeX, or a line of text that is parsed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textas
 
 
 def bibliography(entries: Iterable[Entry]) -> str:
-    """The BibTeX of `ipt` and of the components' works, each once, under a comment that names its components."""
+    """The BibTeX entries of `ipt` and of components, each once, under a comment that names the components."""
     works: dict[str, tuple[str, list[str]]] = {SOFTWARE: (SOFTWARE, ["ipt"])}
     without: list[str] = []
     for entry in dict.fromkeys(entries):
@@ -59,7 +59,7 @@ def works_of(bibtex: str) -> dict[str, str]:
 
 
 def _works(entry: Entry) -> dict[str, str]:
-    """The works of one component in BibTeX, by the key that an author gave, or by the text."""
+    """The BibTeX entries of one component, by key, or by the text of a citation that is no BibTeX."""
     citation = entry.component.citation.strip()
     if not citation:
         return {}
@@ -73,18 +73,18 @@ def _is_bibtex(citation: str) -> bool:
 
 
 def _field(name: str, entry: str) -> str:
-    """A field's value, in braces, in quotes or bare; "" where the entry has none."""
+    """The value of a field, which may be in braces, in quotes or bare; "" if the entry has no such field."""
     found = re.search(rf'\b{name}\s*=\s*(\{{.*?\}}|".*?"|\w+)\s*(?:,|\}})?\s*$', entry, re.MULTILINE | re.DOTALL)
     return found[1].strip('"') if found else ""
 
 
 def _unbraced(value: str) -> str:
-    r"""Without braces, and accents as {\'e} without their mark."""
+    r"""A value without its braces; accents such as {\'e} lose their mark."""
     return " ".join(re.sub(r"[{}]|\\\W", "", value).split())
 
 
 def _from_text(key: str, text: str) -> str:
-    """An entry from 'Authors, "Title", where year, arXiv number', or with all of the text as its note."""
+    """An entry from 'Authors, "Title", where year, arXiv number'; other texts become its note."""
     matched = _TEXT.fullmatch(text)
     fields = {name: value for name, value in matched.groupdict().items() if value} if matched else {"note": text}
     if "author" in fields:

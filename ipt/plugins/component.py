@@ -1,4 +1,4 @@
-"""Components: the named factories, imported when they are used, that plugins offer."""
+"""`Component`, what plugins offer: a named factory, imported when it is used."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 KINDS: Mapping[str, str] = MappingProxyType(
     {"operator": "ipt_operators", "prior": "ipt_priors", "guidance": "ipt_guidance", "generator": "ipt_generators"}
 )
-"""Kinds of component that are built by name, and the hook that yields each."""
+"""The kinds of components that are built by name, and the hook for each."""
 
 COMMAND = "command"
 HOOKS: Mapping[str, str] = MappingProxyType({**KINDS, COMMAND: "ipt_commands"})
-"""Every hook, by the kind of what it yields."""
+"""All hooks, by the kind of component that they yield."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Discovery of plugins: a fault of one is recorded with its owner's name, and the others work.
+"""Discovery of plugins: entry points -> hooks -> components, in a `Registry`.
 
-The environment variable IPT_PLUGINS limits which plugins are imported: unset, all; empty, none; "a,b", only those
-distributions or entry points.
+A faulty plugin is recorded with its faults, and does not affect the others. The environment variable IPT_PLUGINS limits
+which plugins are imported: unset, all; empty, none; "a,b", only those distributions or entry points.
 """
 
 from __future__ import annotations
@@ -30,40 +30,41 @@ from ipt.plugins.suggestions import advice
 
 GROUP = "ipt"
 SLOW = 1.0
-"""Seconds to load from which on a plugin is called slow: every `ipt list` waits for it."""
+"""Seconds of loading from which a plugin is reported as slow, since every `ipt list` waits for it."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 def discover(commands: Mapping[str, tuple[str, str]] = MappingProxyType({})) -> Registry:
-    """The registry of the present environment: the package's own components and those of installed plugins.
+    """The registry of the present environment: ipt's own components and those of installed plugins.
 
     Args:
-        commands: The program's own, name -> ("module:attribute", summary), to list with those of plugins.
+        commands: ipt's own commands, name -> ("module:attribute", summary), to be listed with those of plugins.
     """
     own = EntryPoint("builtins", "ipt.plugins.builtins", GROUP)
-    found = [_inspect(own, OWN_DISTRIBUTION, __version__)]
+    own_plugin, own_entries = _inspect(own, OWN_DISTRIBUTION, __version__)
     for name, (factory, summary) in commands.items():
-        found[0][1].append(Entry(COMMAND, Component(name, factory, summary), OWN_DISTRIBUTION))
-    wanted = _selection()
-    met = {_canonical(OWN_DISTRIBUTION)}
+        own_entries.append(Entry(COMMAND, Component(name, factory, summary), OWN_DISTRIBUTION))
+    found = [(own_plugin, own_entries)]
+    selection = _selection()
+    installed = {_canonical(OWN_DISTRIBUTION)}
     for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
         distribution, version = _owner(point)
         keys = {_canonical(distribution), _canonical(point.name)}
-        met |= keys
-        if wanted is None or keys & wanted.keys():
+        installed |= keys
+        if selection is None or keys & selection.keys():
             found.append(_inspect(point, distribution, version))
         else:
             found.append((Plugin(point.name, distribution, version, "off", "left out by IPT_PLUGINS"), []))
-    for key, name in (wanted or {}).items():
-        if key not in met:
+    for key, name in (selection or {}).items():
+        if key not in installed:
             found.append((Plugin(name, name, "", "missing", "named in IPT_PLUGINS but not installed"), []))
     every = [entry for _, entries in found for entry in entries]
     return Registry(tuple(every), plugins=tuple(_with_clashes(plugin, entries, every) for plugin, entries in found))
 
 
 def _with_clashes(plugin: Plugin, entries: list[Entry], every: list[Entry]) -> Plugin:
-    """A plugin with the names that others offer too among its faults; the package's own names stay its own."""
+    """A plugin with its name clashes added to its faults; ipt's own names are always ipt's."""
     if plugin.distribution == OWN_DISTRIBUTION:
         return plugin
     clashes = {
@@ -77,7 +78,7 @@ def _with_clashes(plugin: Plugin, entries: list[Entry], every: list[Entry]) -> P
 
 
 def _selection() -> dict[str, str] | None:
-    """Names in IPT_PLUGINS as written, by their canonical form; None where it is unset."""
+    """The names in IPT_PLUGINS as written, by their canonical form; None if it is unset."""
     text = os.environ.get("IPT_PLUGINS")
     if text is None:
         return None
@@ -85,27 +86,25 @@ def _selection() -> dict[str, str] | None:
 
 
 def _canonical(name: str) -> str:
-    """Distribution names are equal up to case and the kind of dash (PEP 503)."""
+    """A distribution's name in canonical form (PEP 503): lower-case, with dashes."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 def _owner(point: EntryPoint) -> tuple[str, str]:
-    """Name and version of the distribution; the entry point's own name where its metadata cannot be read."""
-    try:
+    """Name and version of an entry point's distribution; the entry point's name if the metadata cannot be read."""
+    # Reading broken metadata may raise anything.
+    with contextlib.suppress(Exception):
         if point.dist is not None and point.dist.name:
             return point.dist.name, point.dist.version
-    except Exception:
-        # Metadata comes from anywhere; a plugin without it still has a name.
-        pass
     return point.name, ""
 
 
 def _inspect(point: EntryPoint, distribution: str, version: str) -> tuple[Plugin, list[Entry]]:
-    """Load one plugin and collect what it offers, and what is wrong with it."""
+    """Load one plugin and collect its components and faults."""
     entries: list[Entry] = []
     problems: list[str] = []
     started = time.perf_counter()
-    # Standard output is for data, not for what a plugin prints while it loads.
+    # What a plugin prints while it loads must not mix with data on standard output.
     with contextlib.redirect_stdout(sys.stderr):
         try:
             for kind, offered in _offers(point.load()):
@@ -127,7 +126,7 @@ def _joined(reasons: Iterable[str]) -> str:
 
 
 def _offers(module: Any) -> Iterator[tuple[str, Any]]:
-    """Pairs of a kind and what a plugin's hook yields for it, or a string: a fault."""
+    """The components that a plugin's hooks yield, with their kinds; a fault is a string in place of a component."""
     kinds = {hook: kind for kind, hook in HOOKS.items()}
     implemented = {}
     for name in dir(module):
@@ -153,14 +152,17 @@ def _offers(module: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _place(error: BaseException, module: Any) -> str:
-    """The line of a plugin's module that an error comes from, in brackets; "" where it is not known."""
+    """The line of a plugin's module that an error comes from, in brackets; "" if it is not known."""
     file = getattr(module, "__file__", None)
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f" ({file}, line {lines[-1]})" if lines else ""
 
 
 def _version_faults(version: Any, unknown: list[str]) -> Iterator[str]:
-    """The faults of a plugin that was written for this version of the hooks, with hooks that do not exist."""
+    """Faults in a plugin's version of the hooks, and its hooks that ipt does not have.
+
+    version: the plugin's IPT_HOOKS. unknown: names of its hooks that ipt does not have.
+    """
     if not isinstance(version, int):
         yield f"its IPT_HOOKS is {version!r}, not a whole number"
     elif version > hookspecs.VERSION:
@@ -178,14 +180,14 @@ def _version_faults(version: Any, unknown: list[str]) -> Iterator[str]:
 
 
 def _called(hook: str, implementation: Callable[..., Any]) -> Iterator[Component | str]:
-    """What a plugin's implementation of one hook returns, item by item, by a manager of its own."""
+    """The items that a plugin's implementation of one hook returns, called by a plugin manager of its own."""
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     alone = ModuleType(hook)
     setattr(alone, hook, implementation)
     manager.register(alone)
     results = getattr(manager.hook, hook)()
-    # Pluggy drops None.
+    # Pluggy leaves out results that are None.
     if not results:
         yield f"{hook} returned None, not a list of ipt.Component"
     for offered in results:

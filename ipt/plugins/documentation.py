@@ -1,4 +1,4 @@
-"""What the docstrings of a factory say, for `ipt show`: Google sections, and those of numpydoc and reST."""
+"""The docstring of a factory, parsed for `ipt show`: with sections of Google's, numpydoc's or reST's style."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _GOOGLE = GoogleParser([*DEFAULT_SECTIONS, Section("References", _REFERENCES, Se
 
 @dataclass(frozen=True)
 class Documentation:
-    """The docstring of a factory, and for a class those of its bases, its `__init__` and its attributes.
+    """The docstring of a factory; of a class merged with those of its bases, its `__init__` and its attributes.
 
     Attributes:
-        description: the text before the sections, paragraph by paragraph.
-        options: what an argument or attribute is, by name.
+        description: the text before the sections.
+        options: descriptions of arguments and attributes, by name.
         raises: when an exception is raised, by its type.
-        references: the works that it follows.
+        references: the section "References".
     """
 
     description: str = ""
@@ -34,10 +34,10 @@ class Documentation:
 
 
 def documentation_of(factory: Callable[..., Any]) -> Documentation:
-    """The documentation of a factory; one whose docstring has no sections, or malformed ones, has a description."""
+    """The documentation of a factory; a docstring without sections, or with malformed ones, is a description."""
     own, *others = [_parsed(text) for text in _texts(factory)]
     if inspect.isclass(factory):
-        # There is no source of what was compiled or typed in.
+        # Compiled classes, and those from an interactive session, have no source.
         with suppress(TypeError, SyntaxError):
             add_attribute_docstrings(factory, own)
     options: dict[str, str] = {}
@@ -54,11 +54,11 @@ def documentation_of(factory: Callable[..., Any]) -> Documentation:
 
 
 def _texts(factory: Callable[..., Any]) -> list[str]:
-    """The docstrings that describe the options, the factory's own first; those of a class and of its bases."""
+    """The docstrings that may describe options, the factory's own first; of a class also those of its bases."""
     kinds = [kind for kind in factory.__mro__ if kind is not object] if inspect.isclass(factory) else []
     owners = [each for kind in kinds for each in (kind, vars(kind).get("__init__"))] or [factory]
     texts = [inspect.cleandoc(getattr(each, "__doc__", None) or "") for each in owners]
-    # What a dataclass without a docstring has is its signature.
+    # A dataclass without a docstring gets its signature as one.
     return ["" if text.startswith(f"{getattr(factory, '__name__', '')}(") else text for text in texts]
 
 

@@ -1,4 +1,4 @@
-"""Where an exception comes from: the file and line of a plugin, or of whoever else wrote what `ipt` has called."""
+"""Exceptions in one line, with the file and line of the plugin that they come from."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def one_line(error: BaseException) -> str:
 
 
 def located(error: BaseException) -> str:
-    """The same, with file and line in brackets where it comes from a plugin."""
+    """An exception as one line, with file and line in brackets if it comes from a plugin."""
     return f"{one_line(error)}{place(error)}"
 
 
 def place(error: BaseException) -> str:
-    """File and line, in brackets, of the last call that is neither of `ipt` nor of a library; "": there is none."""
+    """File and line, in brackets, of the innermost frame that is neither in `ipt` nor in a library; "" if none."""
     frames = traceback.extract_tb(error.__traceback__)
     found = next((frame for frame in reversed(frames) if _is_a_plugins(frame.filename)), None)
     return f" ({found.filename}, line {found.lineno})" if found else ""

@@ -20,10 +20,10 @@ import pluggy
 from ipt.plugins.component import Component
 
 VERSION = 2
-"""Of the hooks: raised by one when a hook is added, removed or changed."""
+"""The version of the hooks, which grows by one when a hook is added, removed or changed."""
 
 REMOVED: Mapping[str, str] = MappingProxyType({})
-"""Hooks that an earlier version had, and what to do instead."""
+"""Hooks of earlier versions, and what to do instead."""
 
 GONE: Mapping[str, str] = MappingProxyType(
     {
@@ -42,11 +42,11 @@ GONE: Mapping[str, str] = MappingProxyType(
         "restart": "with the base class ipt.CoarseToFine",
     }
 )
-"""Methods of the first version's classes, and what they are now."""
+"""Methods of the classes of version 1 of the hooks, and their replacements."""
 
 
 def outdated(kind: type) -> str:
-    """What a component's class still has of the first version of the hooks, and what to do about it; "" for nothing."""
+    """A message about methods of a component's class that belong to version 1 of the hooks; "" if it has none."""
     own = [base for base in kind.__mro__ if base.__module__.partition(".")[0] == "ipt"]
     found = [name for name in GONE if hasattr(kind, name) and not any(name in vars(base) for base in own)]
     changes = "; ".join(f"its `{name}` is now {GONE[name]}" for name in found)

@@ -1,4 +1,4 @@
-"""The options of a factory, read off its signature, and the values that people type for them."""
+"""The options of a factory, from its signature, and the values that people type for them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _NOT_TEXT = frozenset({"int", "float", "bool", "tuple", "list", "dict", "Sequenc
 
 @dataclass(frozen=True)
 class Option:
-    """One option.
+    """One option of a factory.
 
     Attributes:
-        name: by which it is given.
-        type: as written.
-        default: None where it is required.
-        required: whether there is no default.
+        name: of the argument.
+        type: the annotation, as text.
+        default: None if it is required.
+        required: whether it has no default.
     """
 
     name: str
@@ -38,18 +38,18 @@ class Signature:
 
     Attributes:
         options: in order.
-        open: it takes any others too (**options), so that names cannot be checked.
+        open: whether it takes any other options too (**options), so that names cannot be checked.
     """
 
     options: tuple[Option, ...]
     open: bool = False
 
     def names(self) -> list[str]:
-        """Of the options."""
+        """The names of the options."""
         return [option.name for option in self.options]
 
     def option(self, name: str) -> Option | None:
-        """The option of that name, if there is one."""
+        """The option of a name, or None."""
         return next((option for option in self.options if option.name == name), None)
 
 
@@ -58,7 +58,7 @@ def signature_of(factory: Callable[..., Any]) -> Signature:
     try:
         parameters = inspect.signature(factory).parameters.values()
     except (TypeError, ValueError):
-        # Some callables of compiled modules have no signature; they check their options themselves.
+        # Some callables of compiled modules have no signature: their options cannot be checked here.
         return Signature((), open=True)
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     options = (
@@ -74,7 +74,10 @@ def signature_of(factory: Callable[..., Any]) -> Signature:
 
 
 def value_for(option: Option | None, value: Any) -> Any:
-    """`scalar(value)`, but for an option that takes text or a path: there 2024 is a name, and ~ the home folder."""
+    """The value of an option from a typed text.
+
+    For an option of text or a path the text itself (2024 is a name, and ~ is expanded); else `scalar(value)`.
+    """
     words = _words(option) if option else set()
     if isinstance(value, str) and words & {"str", "PathLike", "Path"} and not words & _NOT_TEXT:
         if "None" in words and value == "null":
@@ -84,7 +87,7 @@ def value_for(option: Option | None, value: Any) -> Any:
 
 
 def takes_numbers(option: Option) -> bool:
-    """Whether an option is of numbers alone, so that text is none of its values."""
+    """Whether an option takes only numbers, and no text."""
     return bool(_words(option)) and _words(option) <= {"int", "float", "bool", "Tensor", "None"}
 
 
@@ -93,7 +96,7 @@ def _words(option: Option) -> set[str]:
 
 
 def named_values(argument: str) -> dict[str, str]:
-    """Several options in one argument: "low=.5,high=4.5" -> {"low": ".5", "high": "4.5"}; {} where it is none such."""
+    """Several options in one argument: "low=.5,high=4.5" -> {"low": ".5", "high": "4.5"}; {} for other texts."""
     if not _NAMED.match(argument):
         return {}
     parts = [part.partition("=") for part in re.split(rf",\s*(?={_NAMED.pattern})", argument)]

@@ -1,4 +1,4 @@
-"""Plans of what is to be built: components found by name and their options checked, before any is made."""
+"""Plans: components are found by name and their options checked (`Planner`) before anything is built (`Plan.build`)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ABSTRACTIONS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """A component and its options, some of which may be plans of their own."""
+    """A component and its options, some of which may be plans themselves."""
 
     entry: Entry
     options: Mapping[str, Any]
@@ -39,14 +39,14 @@ class Plan:
         return f"{self.entry.kind} {self.entry.name!r}"
 
     def entries(self) -> Iterator[Entry]:
-        """Its component, and those of its options."""
+        """The registered component, and those in its options."""
         yield self.entry
         for value in self.options.values():
             if isinstance(value, Plan | Chain):
                 yield from value.entries()
 
     def build(self) -> Any:
-        """Make the component; IptError: it refuses its options, or is not of its kind."""
+        """Build the component; IptError if it refuses its options, or is not of its kind."""
         plans = {name: value for name, value in self.options.items() if isinstance(value, Plan | Chain)}
         options = {**self.options, **{name: plan.build() for name, plan in plans.items()}}
         factory, owner = self.entry.load(), self.entry.owner
@@ -76,12 +76,12 @@ class Chain:
     parts: tuple[Plan, ...]
 
     def entries(self) -> Iterator[Entry]:
-        """Those of its parts."""
+        """The registered components of its parts."""
         for part in self.parts:
             yield from part.entries()
 
     def build(self) -> Any:
-        """Make the composed operator; IptError as of `Plan.build`."""
+        """Build the composed operator; errors as for `Plan.build`."""
         from ipt.operators.compose import compose
 
         return compose(*(part.build() for part in self.parts))
@@ -89,27 +89,27 @@ class Chain:
 
 @dataclass(frozen=True)
 class Ready:
-    """What is made already: a prior that an operator brings."""
+    """A component that is built already: a prior that an operator brings."""
 
     made: Any
 
     def entries(self) -> Iterator[Entry]:
-        """None: it is not registered."""
+        """Nothing: it is not registered."""
         return iter(())
 
     def build(self) -> Any:
-        """It."""
+        """The component."""
         return self.made
 
 
 @dataclass(frozen=True)
 class Planner:
-    """Plans with the components of one registry.
+    """Makes plans with the components of a registry.
 
     Attributes:
         registry: of the components.
-        device: for the priors that have such an option.
-        precision: likewise.
+        device: for priors that have such an option.
+        precision: for priors that have such an option.
     """
 
     registry: Registry
@@ -134,7 +134,7 @@ class Planner:
         return self._single(kind, os.fspath(spec), settings, section)
 
     def named(self, kind: str, spec: str) -> list[Entry]:
-        """The components that a specification names, without their options and what those name."""
+        """The components that a specification names, without those in their options."""
         return [self._find(kind, part.strip())[0] for part in (spec.split("+") if kind == "operator" else [spec])]
 
     def _operator(self, spec: str, settings: Mapping[str, Any], section: str) -> Plan | Chain:
@@ -156,7 +156,7 @@ class Planner:
         )
 
     def _find(self, kind: str, spec: str) -> tuple[Entry, str | None]:
-        """The component that "name" or "name:argument" or, of a prior, a path names, and its argument."""
+        """The component that "name", "name:argument" or, for priors, a path names; and its argument, or None."""
         head, colon, argument = spec.partition(":")
         if self.registry.has(kind, spec):
             return self.registry.find(kind, spec), None
@@ -205,19 +205,28 @@ class Planner:
 
     @staticmethod
     def _inline(who: str, signature: Signature, argument: str | None) -> dict[str, str]:
-        """What "name:argument" sets: the first option, or those that it names."""
+        """The options that the argument of "name:argument" sets: the first one, or those that it names."""
         if argument is None:
             return {}
         if not signature.options:
             raise Misuse(f"{who} takes no argument, but was given {argument!r}; write its name alone")
         first, several = signature.options[0], named_values(argument)
-        # A file may be called a=b.npz.
+        # "a=b.npz" may also be the name of a file, for the first option.
         if several and (takes_numbers(first) or next(iter(several)).partition(".")[0] in signature.names()):
             return several
         return {first.name: argument}
 
     def _value(self, option: Option | None, group: Mapping[str, Any], key: str) -> Any:
-        """The value of an option: a scalar, a mapping of the deeper keys, or the plan of a component."""
+        """The value of an option.
+
+        Args:
+            option: None: the factory takes any options.
+            group: the option's own value under "", and values below it ("rule.scale") by the rest of their key.
+            key: of the option, for messages.
+
+        Returns:
+            A scalar, a mapping of the values below it, or the plan of a component.
+        """
         kind = _component_kind(option)
         deeper = {name: value for name, value in group.items() if name}
         if kind and isinstance(group.get("", ""), str):
@@ -237,8 +246,8 @@ def _shares(
 ) -> dict[str, dict[str, Any]]:
     """The settings of each part of a composed operator.
 
-    "downscale.factor" is of the part `downscale` alone, "border" of every part that has such an option and no value of
-    its own for it.
+    "downscale.factor" is for the part `downscale` only; "border" is for every part that has such an option, unless it
+    has a value of its own.
     """
     common: dict[str, dict[str, Any]] = {label: {} for label in parts}
     own: dict[str, dict[str, Any]] = {label: {} for label in parts}
@@ -261,7 +270,7 @@ def _shares(
 
 
 def _component_kind(option: Option | None) -> str | None:
-    """The kind of component an option stands for, when its type is one of the abstractions; else None."""
+    """The kind of component that an option takes, if its type is one of `_ABSTRACTIONS`; else None."""
     if option is None:
         return None
     plain = option.type.replace("Optional[", "").strip("]").removesuffix("| None").strip().rpartition(".")[2]

@@ -18,16 +18,16 @@ Status = Literal["loaded", "broken", "off", "missing"]
 
 @dataclass(frozen=True)
 class Plugin:
-    """A distribution that offers components.
+    """An entry point that offers components.
 
     Attributes:
-        name: of its entry point.
-        distribution: by name.
+        name: of the entry point.
+        distribution: name of its distribution.
         version: of the distribution.
-        status: "loaded"; "broken" (see `reason`; its components without a fault are there); "off" (left out by
-            IPT_PLUGINS); "missing" (named in IPT_PLUGINS but not installed).
+        status: "loaded"; "broken" (its components without faults can be used); "off" (left out by IPT_PLUGINS);
+            "missing" (named in IPT_PLUGINS but not installed).
         reason: its faults, or that it is slow.
-        seconds: that loading it took.
+        seconds: time to load it.
     """
 
     name: str
@@ -48,19 +48,19 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """Of the component."""
+        """The name of the component."""
         return self.component.name
 
     @property
     def factory_name(self) -> str:
-        """The factory as "module:attribute", also where it is a callable."""
+        """The factory as "module:attribute", also if it is a callable."""
         factory = self.component.factory
         if isinstance(factory, str):
             return factory
         return f"{getattr(factory, '__module__', '?')}:{getattr(factory, '__qualname__', repr(factory))}"
 
     def load(self) -> Callable[..., Any]:
-        """Import the factory; IptError, naming the owner, where that fails."""
+        """Import the factory; IptError, naming the owner, if that fails."""
         factory = self.component.factory
         if callable(factory):
             return factory
@@ -101,20 +101,20 @@ class Registry:
         return [entry.owner for entry in self.of_kind(kind) if entry.name == name]
 
     def rivals(self, entry: Entry) -> list[str]:
-        """The distributions that offer the name of an entry which can therefore not be used; none where it can."""
+        """The distributions that offer an entry's name, if it cannot be used for that reason; else empty."""
         owners = self.owners(entry.kind, entry.name)
         return owners if len(owners) > 1 and entry.owner != OWN_DISTRIBUTION else []
 
     def conflict(self, entry: Entry) -> str:
-        """A note for lists where an entry cannot be used because of its name, or ""."""
+        """A note for lists if an entry cannot be used because others offer its name; else ""."""
         rivals = self.rivals(entry)
         return f" [cannot be used: offered by {' and '.join(rivals)}]" if rivals else ""
 
     def find(self, kind: str, name: str) -> Entry:
-        """The component of that name; of several, the package's own.
+        """The component of a name; if several packages offer it, ipt's own.
 
         Raises:
-            Misuse: There is none; the message has a suggestion and the names that there are.
+            Misuse: There is none; the message has a suggestion and all names.
             IptError: Several plugins offer it.
         """
         if kind not in HOOKS:
@@ -132,7 +132,7 @@ class Registry:
         raise Misuse(f"no {kind} is called {name!r}{advice(name, known)}{self.suspects()}")
 
     def suspects(self) -> str:
-        """Lines that name the plugins that are not loaded as a whole, one of which may have a missing name."""
+        """Lines for a message about an unknown name: the plugins that are not fully loaded, which may offer it."""
         texts = {
             "broken": "Broken, so perhaps it is theirs: {}. `ipt plugins` says why.",
             "off": "Left out by IPT_PLUGINS, so perhaps it is theirs: {}.",

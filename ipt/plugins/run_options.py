@@ -1,4 +1,4 @@
-"""What the options of a run have in common: they name components, hold their settings, and are written down."""
+"""`RunOptions`, the base of the options of `ipt solve` and `ipt simulate`, and how they are recorded."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class RunOptions:
 
     Attributes:
         operator: registered name, or names joined by "+".
-        border: the operator's option `border`; None: the operator's own.
-        set: settings of components by dotted name, as in {"guidance.scale": .3}.
-        origins: who gave an option, by name, pairs as "prior.kernel"; one that is missing has its default.
+        border: the operator's option `border`; None: the operator's default.
+        set: settings of components by dotted name, such as {"guidance.scale": .3}.
+        origins: where options come from, by name, pairs as "prior.kernel"; those that are missing have their defaults.
     """
 
     operator: str
@@ -42,10 +42,10 @@ class RunOptions:
         return {name: {"value": value, "from": self.origins.get(name, DEFAULT)} for name, value in values.items()}
 
     def settings(self) -> dict[str, Any]:
-        """The settings by dotted name, the border among them as the operator's option.
+        """The settings by dotted name, with the border as "operator.border".
 
         Raises:
-            Misuse: the border is given twice, and differently.
+            Misuse: the border is given twice, with different values.
         """
         settings = dict(self.set)
         if self.border is not None and settings.setdefault("operator.border", self.border) != self.border:

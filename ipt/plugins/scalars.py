@@ -1,4 +1,4 @@
-"""Values as people type them, on a command line or in a YAML file: one reader, so that both mean the same.
+"""Values as people type them, read alike on the command line and in YAML files.
 
 YAML 1.1, which PyYAML reads, takes `010` for octal, `1:30` for sexagesimal, `2020-01-01` for a date and `1.5e3` for
 text. Here whole numbers are decimal, numbers are those of Python's `float` (and `.inf`, `.nan`), and dates are text.
@@ -19,7 +19,7 @@ _NUMBER = re.compile(
 
 
 class _Numbers:
-    """What text is a number, for the loader and for the dumper, which quotes text that would be read as one."""
+    """Rules for numbers, shared by the loader and by the dumper, which quotes texts that would be read as numbers."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
         first: [(tag, regexp) for tag, regexp in found if tag.rpartition(":")[2] not in _NOT_READ]
@@ -42,7 +42,7 @@ _Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.v
 
 
 def load_yaml(text: str) -> Any:
-    """The value in a YAML text. Raises yaml.YAMLError: it is none."""
+    """The value in a YAML text; yaml.YAMLError if it is malformed."""
     return yaml.load(text, _Loader)
 
 
@@ -52,9 +52,9 @@ def dump_yaml(value: Any) -> str:
 
 
 def scalar(value: Any) -> Any:
-    """A value as typed: text is read as a YAML scalar or list; anything else, and text that is no YAML, stays as it is.
+    """The value of a typed text, read as a YAML scalar or list.
 
-    Lists become tuples, as options are written in signatures.
+    Other values, and texts that are no YAML, are returned unchanged. Lists become tuples, as in signatures.
     """
     if isinstance(value, str):
         value = _parsed(value)
@@ -67,6 +67,6 @@ def _parsed(text: str) -> Any:
     except yaml.YAMLError:
         return text
     if value is None:
-        # An empty text, or a comment, is text.
+        # An empty text, or a YAML comment, is a text.
         return None if text.strip() in ("null", "~", "Null", "NULL") else text
     return value if isinstance(value, (bool, int, float, list, dict)) else text

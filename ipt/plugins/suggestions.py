@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def advice(name: str, known: Iterable[str], label: str = "known") -> str:
-    """`; did you mean 'dps'? known: dps, proximal`, or without the question where nothing is near."""
+    """The end of a message: `; did you mean 'dps'? known: dps, proximal`, with the question only for a similar name."""
     names = list(dict.fromkeys(known))
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     question = f"; did you mean {near[0]!r}?" if near else ";"

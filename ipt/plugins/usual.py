@@ -1,4 +1,4 @@
-"""What a parameter usually has, by its specification: a prior to solve with, a generator to simulate with."""
+"""The default prior and generator of a parameter, from its `ParameterSpec`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def usual_prior(spec: ParameterSpec) -> str | Prior:
-    """The prior of a parameter that is given none.
+    """The default prior of a parameter.
 
     Returns:
-        The one that it names, or has; else a Gaussian of its usual mean and deviation; else a box, its range; "" where
-        nothing is said of it. Text is as `ipt.build` takes it: "box:low=0.5,high=4.5".
+        The prior of its specification; else a Gaussian with its `normal` mean and deviation; else a box over its range;
+        else "". Texts are as `ipt.build` takes them: "box:low=0.5,high=4.5".
     """
     if isinstance(spec.prior, ipt.Prior) or spec.prior:
         return spec.prior
@@ -28,7 +28,7 @@ def usual_prior(spec: ParameterSpec) -> str | Prior:
 
 
 def usual_generator(spec: ParameterSpec) -> str:
-    """The generator of a parameter that is given none, likewise; normal numbers are drawn within its range."""
+    """The default generator of a parameter: named, or normal numbers cut to its range, or uniform over it; else ""."""
     if spec.generator:
         return spec.generator
     if spec.normal is not None:

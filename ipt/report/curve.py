@@ -1,4 +1,4 @@
-"""The curve of convergence: where its lines, ticks and labels lie."""
+"""The convergence curve of a solve: the positions of its lines, ticks and labels, for `curve.svg.jinja`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Mark:
-    """A labelled place on an axis, 0..1."""
+    """A labelled position on an axis, 0..1."""
 
     position: float
     label: str
@@ -17,15 +17,15 @@ class Mark:
 
 @dataclass(frozen=True)
 class Curve:
-    """What the template `curve.svg.jinja` draws; places are 0..1 from the left and from the top.
+    """A plot of the residual over the steps; positions are 0..1 from the left and from the top.
 
     Attributes:
-        description: In words, for readers that do not see it.
-        levels: Round residuals on the logarithmic axis from the top.
-        steps: Round numbers of steps, from the left.
-        noise: The noise level, from the top.
-        sizes: Where a solve from coarse to fine began another size; empty where there was one.
-        lines: The residual after each step, a line for each run of consecutive steps that have one.
+        description: The plot in words, for screen readers.
+        levels: Ticks of the residual, on a logarithmic axis.
+        steps: Ticks of the steps.
+        noise: The noise level, on the residual's axis; None: not known.
+        sizes: The steps at which a coarse-to-fine solve began another size; empty if it had one size.
+        lines: The residual after each step, (x, y), one line for each run of consecutive steps with a value.
     """
 
     description: str
@@ -42,10 +42,10 @@ def convergence_curve(
     """The curve of a solve.
 
     Args:
-        trace: Root mean square of the residual after each step, in 0..1. What is missing, not finite or not positive
-            leaves a gap.
-        noise: The noise level in 0..1, where it is known.
-        sizes: Of the picture, (height, width, steps) one after the other.
+        trace: Root mean square of the residual after each step. Values that are missing, not finite or not positive
+            leave gaps.
+        noise: The noise level; None: not known.
+        sizes: The sizes at which the picture was solved, (height, width, steps) each, in order.
 
     Returns:
         None where there is nothing to draw.
@@ -87,14 +87,14 @@ def convergence_curve(
 
 
 def _levels(low: float, high: float) -> list[float]:
-    """Powers of ten, with 2 and 5 times them where there would be few."""
+    """Powers of ten, and over less than two decades also 2 and 5 times them."""
     multiples = (1, 2, 5) if high - low < 2 else (1,)
     decades = range(math.floor(low), math.ceil(high) + 1)
     return [m * 10.0**d for d in decades for m in multiples if low <= math.log10(m * 10.0**d) <= high]
 
 
 def _steps(last: int) -> list[int]:
-    """The first, the last, and round numbers between that leave them room."""
+    """The first step, the last one, and round numbers between that are not too close to them."""
     raw = last / 5
     unit = 10 ** math.floor(math.log10(max(raw, 1)))
     stride = next(unit * m for m in (1, 2, 5, 10) if unit * m >= raw)

@@ -16,14 +16,14 @@ from ipt.images import files
 from ipt.images.pictures import reddened
 
 _ONE_OF_MANY = 240
-"""Pixels. Pictures embedded with at most such a side are there to be recognised, and are packed tightly."""
+"""Pixels. Pictures embedded with at most this side are one of many, and are compressed strongly."""
 _PIXELATED = 256
-"""Pixels. Pictures up to this side are shown with their pixels as squares, as they are."""
+"""Pixels. Pictures up to this side are shown enlarged with square pixels."""
 
 
 @dataclass(frozen=True)
 class EmbeddedImage:
-    """What an <img> needs: a data: URI, its size in pixels, what it shows, classes of the style sheet; a caption."""
+    """The attributes of an <img> element and its caption; classes are those of the style sheet."""
 
     uri: str
     width: int
@@ -35,13 +35,18 @@ class EmbeddedImage:
 
 @dataclass(frozen=True)
 class ResultFiles:
-    """The files of one result. folder: where the page and they lie. names: by role, as its record says."""
+    """The files of one result.
+
+    Attributes:
+        folder: that holds them and the page.
+        names: by role, from the record of the result.
+    """
 
     folder: Path
     names: Mapping[str, Any]
 
     def path(self, role: str) -> Path | None:
-        """A file; None where the record names none, it is gone, or it lies elsewhere (a record is only a file)."""
+        """A file; None if the record names none, or it is missing, or lies in another folder."""
         name = self.names.get(role)
         path = self.folder / name if isinstance(name, str) else None
         return path if path is not None and path.name == name and path.is_file() else None
@@ -49,9 +54,18 @@ class ResultFiles:
     def embed(
         self, role: str, side: int, alt: str, classes: str = "", caption: str = "", hidden: str = ""
     ) -> EmbeddedImage | None:
-        """A picture, with at most `side` pixels on its longer side; None where there is no such file.
+        """A picture, reduced to at most `side` pixels on its longer side.
 
-        hidden: the role of a picture that is dark where this one is to be red.
+        Args:
+            role: Of the file.
+            side: In pixels.
+            alt: What the picture shows.
+            classes: Of the style sheet, separated by spaces.
+            caption: Of the picture.
+            hidden: The role of a mask: where it is dark, the picture is tinted red.
+
+        Returns:
+            None if there is no such file.
         """
         path, mask = self.path(role), self.path(hidden)
         if path is None:
@@ -66,9 +80,9 @@ class ResultFiles:
 
 
 def _eight_bits(path: Path) -> Image.Image:
-    """For the screen: L, LA, RGB or RGBA at 8 bits."""
+    """A picture for the screen: L, LA, RGB or RGBA at 8 bits."""
     if path.suffix in (".tif", ".fits"):
-        # Pillow reads no colour of 16 bits, and numbers of any range as if they were 0 to 255.
+        # Pillow does not read 16-bit colour, and takes numbers of any range for 0 to 255.
         values = replace(files.read(path, least=1), depth=8).levels()
         return Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values)
     with Image.open(path) as file:
@@ -82,7 +96,7 @@ def _converted(file: Image.Image) -> Image.Image:
 
 
 def data_uri(image: Image.Image, side: int = 1200) -> str:
-    """Lossless where it is small, else JPEG, unless it has alpha; where it is one of very many (`side`), WebP."""
+    """A picture as a data: URI: PNG if it is small or has alpha, else JPEG; WebP if it is one of many by its `side`."""
     packed = io.BytesIO()
     if side <= _ONE_OF_MANY:
         image.save(packed, kind := "webp", quality=75)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 _FEW = 4
-"""So many numbers of a parameter are shown each."""
+"""The most numbers of a parameter that are listed."""
 
 
 def number(value: float | None) -> str:
@@ -18,7 +18,7 @@ def number(value: float | None) -> str:
 
 
 def number_list(values: Sequence[float]) -> str:
-    """Up to four numbers, or how many there are and their range."""
+    """Up to `_FEW` numbers, or their count and range."""
     if len(values) <= _FEW:
         return ", ".join(map(number, values))
     return f"{len(values)} values, {number(min(values))} to {number(max(values))}"

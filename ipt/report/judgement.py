@@ -1,4 +1,4 @@
-"""What is said first of a picture: whether its result can be relied on, and what to do."""
+"""The verdict of a result as the report shows it: headline, findings and advice, with command-line options."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _ARGUMENT = re.compile(r"\b([a-z_]+)=([\w.]*)")
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict; kind: "good", "bad", or "" where nothing is known.
+    """A verdict.
 
     Attributes:
-        kind: as above.
+        kind: "good" or "bad".
         headline: in two or three words.
-        findings: what it rests on.
-        advice: what to do.
+        findings: sentences, what the verdict is based on.
+        advice: sentences, what to do.
     """
 
     kind: str
@@ -28,12 +28,12 @@ class Judgement:
 
     @property
     def worst_first(self) -> int:
-        """Sorts what needs attention before the rest."""
+        """A sort key that puts bad verdicts first."""
         return 0 if self.kind == "bad" else 1
 
 
 def judgement(record: Mapping[str, Any]) -> Judgement | None:
-    """The verdict of a record; None: it has none."""
+    """The verdict in a record; None if it has none."""
     headline, colon, rest = str(record.get("verdict") or "").partition(": ")
     if not colon:
         return None
@@ -45,7 +45,7 @@ def judgement(record: Mapping[str, Any]) -> Judgement | None:
 
 
 def with_options(text: str) -> str:
-    """Text with options as they are typed: "another seed=" is "another --seed", "noise=.01" is "--noise .01"."""
+    """A text with arguments as options: "another seed=" is "another --seed", "noise=.01" is "--noise .01"."""
     return _ARGUMENT.sub(lambda found: f"--{found[1].replace('_', '-')} {found[2]}".rstrip(), text)
 
 

@@ -1,8 +1,8 @@
-"""OUT/report.html: one page that shows a whole run, made from what lies in its folder.
+"""OUT/report.html: one page that shows a whole run, made from the records and pictures in its folder.
 
-Self-contained: pictures are data: URIs, and a policy in the page forbids any request, so it can be mailed or opened
-from disk. Of several pictures it has a table, smaller pictures with links to the files, and the common options once. It
-is written piece by piece, so that memory does not grow with what it shows.
+The page is self-contained: pictures are data: URIs, and a content security policy forbids requests. For several
+pictures it has a table, smaller pictures with links to the files, and the common options once. It is written piece by
+piece, so that memory does not grow with the number of pictures.
 """
 
 from __future__ import annotations
@@ -18,21 +18,30 @@ from ipt.images.records import read_json
 from ipt.report.embedding import EmbeddedImage, ResultFiles
 from ipt.report.formatting import number
 from ipt.report.judgement import Judgement, judgement
-from ipt.report.sections import OptionRow, Picture, Record, anchor, option_rows, picture_section, residual_ratio
+from ipt.report.record import OptionRow, Record, option_rows, residual_ratio
+from ipt.report.sections import Picture, anchor, picture_section
 from ipt.report.templating import template
 
 _SIDES = ((4, 1200), (24, 640), (200, 240), (None, 160))
-"""The longer side, in pixels, of the pictures in the page, of fewer images than so many."""
+"""Longer side in pixels of the embedded pictures, for runs with fewer pictures than the first number."""
 _MOST = 2000
-"""More images than these would make a page that no browser opens quickly."""
+"""The most pictures of a page, so that browsers open it quickly."""
 _THUMBNAIL = 64
-"""Pixels."""
+"""Longer side in pixels of the pictures in the table."""
 _RATIO, _SECONDS = "residual / noise", "seconds"
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is kept in memory of a picture, its line in the table; the rest is read from its json as it is written."""
+    """A picture's line in the table. All else about it is read from its json when its section is written.
+
+    Attributes:
+        path: Of its a.json or a.failed.json.
+        failed: Whether it failed.
+        result: Name of the result's file; None: there is none.
+        judgement: Its verdict; None: there is none.
+        values: The numbers of the columns.
+    """
 
     path: Path
     failed: bool
@@ -42,7 +51,7 @@ class Row:
 
     @property
     def stem(self) -> str:
-        """The name of its files."""
+        """What the names of its files begin with."""
         return self.path.name.removesuffix(".json").removesuffix(".failed")
 
     @property
@@ -63,7 +72,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Page:
-    """What the template `report.html.jinja` shows; pictures are gathered one at a time, while the page is written."""
+    """The data of the template `report.html.jinja`; `pictures` are made one at a time while the page is written."""
 
     title: str
     subtitle: str
@@ -78,12 +87,15 @@ def write_report(out_dir: str | os.PathLike[str], title: str = "Restored picture
     """Write the page of a run.
 
     Args:
-        out_dir: The folder with the results: an a.json or a.failed.json for each picture. Other .json files are left
-            alone. Of more than 2000 pictures, those with the largest residual for their noise are shown.
-        title: Of the page, report.html in that folder.
+        out_dir: The folder of the results, with an a.json or a.failed.json for each picture; other .json files are
+            ignored. Of more than 2000 pictures, those with the largest residual relative to the noise are shown.
+        title: Of the page.
+
+    Returns:
+        The path of the page.
 
     Raises:
-        IptError: There is nothing to report, or the page cannot be written.
+        IptError: There are no results, or the page cannot be written.
     """
     out = Path(out_dir)
     rows = [row for path in sorted(out.glob("*.json")) if (row := _row(path, read_json(path))) is not None]
@@ -118,7 +130,7 @@ def _page(out: Path, rows: Sequence[Row], title: str) -> Page:
 
 
 def _row(path: Path, record: Record) -> Row | None:
-    """The row of an a.json or a.failed.json; None for a json that is not ours."""
+    """The row of an a.json or a.failed.json; None for other json files."""
     if record.get("status") not in ("done", "failed"):
         return None
     metrics = record.get("metrics") or {}

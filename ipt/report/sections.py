@@ -1,4 +1,4 @@
-"""What the page says of one picture, gathered from its record."""
+"""The section of one picture in the report: its record and files -> `Picture`, the data of the template."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from ipt.images.pictures import MOST_FRAMES
@@ -15,9 +14,7 @@ from ipt.report.curve import Curve, convergence_curve
 from ipt.report.embedding import EmbeddedImage, ResultFiles
 from ipt.report.formatting import number_list
 from ipt.report.judgement import Judgement, judgement, with_options
-
-Record = Mapping[str, Any]
-"""What the json of a picture holds."""
+from ipt.report.record import OptionRow, Record, option_rows, residual_ratio
 
 _METRICS = {
     "psnr": ("PSNR", "dB"),
@@ -33,15 +30,23 @@ _METRICS = {
     "tilt_error": ("tilt, mean distance", "px"),
 }
 _SHOWS = {1: "its largest value white", 2: "arrows to where each value came from"}
-"""Of the picture of a parameter of so many channels."""
+"""What the picture of a parameter shows, by its number of channels."""
 _KEY_METRICS = ("psnr", "ssim", "kernel_mnc")
 _LEAST_OF_DRAWS = 320
-"""Pixels: where the pictures of a page are embedded smaller, those of draws are links."""
+"""Pixels. On pages with smaller pictures, draws have no pictures, only links."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number, or several in words, with its label and unit; verdict: "good", "bad" or "" where it is neither."""
+    """A labelled number, or several as text.
+
+    Attributes:
+        label: What it is.
+        value: The number or text; None: it is not known.
+        unit: Of the number.
+        verdict: "good", "bad", or "" for neither.
+        meaning: An explanation.
+    """
 
     label: str
     value: float | str | None
@@ -51,17 +56,8 @@ class Quantity:
 
 
 @dataclass(frozen=True)
-class OptionRow:
-    """An option, or what else a result was made with: its value in full, and who gave it."""
-
-    name: str
-    value: str
-    origin: str = ""
-
-
-@dataclass(frozen=True)
 class Draw:
-    """One draw: its pictures (the result, then the parameters), where there are files of it, and what is said of it."""
+    """One draw: its label, its caption, and its pictures (the result, then the parameters), if there are files."""
 
     label: str
     caption: str
@@ -70,14 +66,22 @@ class Draw:
 
 @dataclass(frozen=True)
 class Picture:
-    """Everything about one solved picture.
+    """The section of one solved picture.
 
     Attributes:
-        judgement: What to think of it, and what to do.
+        stem: What the names of its files begin with.
+        anchor: The id of the section.
+        description: Size, colours, depth and name of the input.
+        judgement: The verdict; None: there is none.
+        key_numbers: The most important numbers.
         before: The input.
         after: The result.
-        draws: Where there were several.
-        links: Addresses of the files beside the page, by role.
+        figures: Other pictures.
+        draws: The draws, if there were several.
+        curve: The convergence; None: there is no trace.
+        numbers: All other numbers.
+        options: Options, versions and hashes that differ from the common ones.
+        links: Relative URLs of the files, by role.
     """
 
     stem: str
@@ -100,10 +104,10 @@ def picture_section(out: Path, stem: str, record: Record, side: int, common: Rec
 
     Args:
         out: The folder of the run.
-        stem: The name of the picture's files.
-        record: What its json holds.
-        side: Pixels of embedded pictures on their longer side, at most.
-        common: Of several pictures, the record whose options are shown once for all: here only what differs is shown.
+        stem: What the names of its files begin with.
+        record: The contents of its json.
+        side: The most pixels of embedded pictures on their longer side.
+        common: The record whose options the page shows once for all pictures; only what differs is shown here.
     """
     files = ResultFiles(out, record.get("files") or {})
     paths = {role: files.path(role) for role in files.names}
@@ -132,36 +136,6 @@ def anchor(stem: str) -> str:
     return "picture-" + quote(os.fsencode(stem), safe="").replace("%", "_")
 
 
-def residual_ratio(record: Record) -> float | None:
-    """The residual over the noise; where it was measured, away from the borders, of which the model may be wrong."""
-    residual, noise = record.get("residual_inside", record.get("residual")), record.get("noise")
-    return float(residual / noise) if residual is not None and noise else None
-
-
-def option_rows(record: Record, common: Record) -> list[OptionRow]:
-    """The options of a record, versions and weights, as far as `common` does not have the same; and its seed."""
-    rows = []
-    for name, option in _own(record, common, "options").items():
-        given = option if isinstance(option, Mapping) else {"value": option}
-        rows.append(OptionRow(name, _in_full(given.get("value")), str(given.get("from") or "")))
-    for group in ("versions", "weights"):
-        rows += [OptionRow(f"{group}: {name}", _in_full(v)) for name, v in _own(record, common, group).items()]
-    if record.get("seed") is not None:
-        rows.append(OptionRow("seed of this picture", str(record["seed"])))
-    return rows
-
-
-def _own(record: Record, common: Record, group: str) -> dict[str, Any]:
-    shared = common.get(group) or {}
-    return {name: value for name, value in (record.get(group) or {}).items() if shared.get(name) != value}
-
-
-def _in_full(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_in_full, value))
-    return "none" if value is None else str(value)
-
-
 def _description(record: Record) -> str:
     channels, height, width = (record.get("shape") or (0, 0, 0))[:3]
     parts = [f"{width} \u00d7 {height} px", "grey" if channels == 1 else "colour", f"{record.get('depth', 8)} bits"]
@@ -178,10 +152,8 @@ def _description(record: Record) -> str:
 
 def _key_numbers(record: Record) -> list[Quantity]:
     ratio, metrics = residual_ratio(record), record.get("metrics") or {}
-    # Explained down to the noise: about 1. The bounds are wide, since a noise level is often a guess.
-    verdict = "" if ratio is None else "good" if 0.8 <= ratio <= 1.25 else "bad" if ratio > 2 or ratio < 0.5 else ""
     found = [
-        Quantity("residual / noise", ratio, verdict=verdict),
+        Quantity("residual / noise", ratio, verdict=_ratio_verdict(ratio)),
         *_probability(record),
         Quantity("time", record.get("seconds"), "s"),
     ]
@@ -191,6 +163,15 @@ def _key_numbers(record: Record) -> list[Quantity]:
         unit, meaning = str(parameter.get("unit", "")), str(parameter.get("meaning", ""))
         found.append(Quantity(name, values, unit, meaning=meaning))
     return [item for item in found if item.value is not None]
+
+
+def _ratio_verdict(ratio: float | None) -> str:
+    """The verdict on residual / noise, about 1 for a good fit; wide bounds, since noise levels are often estimates."""
+    if ratio is None:
+        return ""
+    if 0.8 <= ratio <= 1.25:
+        return "good"
+    return "bad" if ratio > 2 or ratio < 0.5 else ""
 
 
 def _probability(record: Record) -> list[Quantity]:
@@ -208,7 +189,7 @@ def _metric(name: str, value: float | None) -> Quantity:
 
 
 def _captions(files: ResultFiles, record: Record) -> dict[str, str]:
-    """By role, of the pictures beside the result."""
+    """Captions of the pictures besides input and result, by role."""
     captions = {role: f"{role} of the frames, without a solver" for role in ("mean", "median")}
     for role in files.names:
         if role in (record.get("sizes") or {}):
@@ -224,7 +205,7 @@ def _captions(files: ResultFiles, record: Record) -> dict[str, str]:
 
 
 def _untrusted(files: ResultFiles, record: Record, side: int) -> list[EmbeddedImage]:
-    """The input with what was left out of the solve, in red, and how much that is."""
+    """The input with the masked pixels in red, and their share; empty if everything was trusted."""
     share = 1 - float(record.get("trusted") or 1)
     caption = f"in red what was not trusted: {100 * share:.2g} % of the input"
     if record.get("frames", 1) > 1:
@@ -235,24 +216,36 @@ def _untrusted(files: ResultFiles, record: Record, side: int) -> list[EmbeddedIm
 
 
 def _draws(files: ResultFiles, record: Record, side: int) -> list[Draw]:
-    """What each draw came to, the likeliest first; its pictures, unless the page has very many, only links."""
-    told = [one for one in record.get("draws") or [] if isinstance(one, Mapping)]
+    """The draws of a picture, the likeliest first; empty if there was one only."""
+    entries = [entry for entry in record.get("draws") or [] if isinstance(entry, Mapping)]
     samples = [role for role in files.names if re.fullmatch(r"sample \d+", role)]
-    found = []
-    for number in range(1, max(len(told), len(samples)) + 1):
-        one = told[number - 1] if number <= len(told) else {}
-        chance, role = one.get("probability"), f"sample {number}"
-        own = [each for each in files.names if each == role or each.startswith(f"{role}-")]
-        captions = dict.fromkeys(own if side >= _LEAST_OF_DRAWS else [], "")
-        said = [] if chance is None else [f"right with {100 * chance:.0f} %"]
-        said += ["in the result"] if number in (record.get("shown") or []) else []
-        said += [f"seed {one['seed']}"] if "seed" in one else []
-        said += [with_options(str(one["doubt"]))] if one.get("doubt") else []
-        found.append(
-            (chance or 0.0, Draw(f"draw {number}", ", ".join(said), _embedded(files, captions, min(side, 320))))
-        )
-    ranked = [draw for _, draw in sorted(found, key=lambda each: -each[0])]
-    return ranked if len(ranked) > 1 else []
+    count = max(len(entries), len(samples))
+    if count < 2:
+        return []
+    draws = []
+    for number in range(1, count + 1):
+        entry = entries[number - 1] if number <= len(entries) else {}
+        role = f"sample {number}"
+        roles = [each for each in files.names if each == role or each.startswith(f"{role}-")]
+        captions = dict.fromkeys(roles if side >= _LEAST_OF_DRAWS else [], "")
+        caption = _draw_caption(entry, number in (record.get("shown") or []))
+        draw = Draw(f"draw {number}", caption, _embedded(files, captions, min(side, 320)))
+        draws.append((entry.get("probability") or 0.0, draw))
+    return [draw for _, draw in sorted(draws, key=lambda each: -each[0])]
+
+
+def _draw_caption(entry: Record, in_result: bool) -> str:
+    """Probability, use in the result, seed and doubt of a draw, as far as they are known."""
+    parts = []
+    if entry.get("probability") is not None:
+        parts.append(f"right with {100 * entry['probability']:.0f} %")
+    if in_result:
+        parts.append("in the result")
+    if "seed" in entry:
+        parts.append(f"seed {entry['seed']}")
+    if entry.get("doubt"):
+        parts.append(with_options(str(entry["doubt"])))
+    return ", ".join(parts)
 
 
 def _embedded(files: ResultFiles, captions: Mapping[str, str], side: int) -> list[EmbeddedImage]:
@@ -275,7 +268,7 @@ def _numbers(record: Record) -> list[Quantity]:
 
 
 def _exposures(record: Record) -> list[Quantity]:
-    """Frames that were not trusted everywhere, and frames that are noisier than the best."""
+    """The frames that were masked in part, and those that count as noisier than the best one."""
     each, rows = record.get("exposures") or [], []
     least = min((one["noise"] for one in each), default=0.0)
     for number, one in enumerate(each, 1):

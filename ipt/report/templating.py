@@ -1,4 +1,4 @@
-"""Pages from Jinja templates: everything that is put into them is escaped, and nothing may be missing."""
+"""Jinja templates; values are escaped, and a missing value is an error."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One picture, from file to result: options, preparation, batches, verdict, files."""
+"""One picture, from file to result: options, preparation, batches of draws, verdict, files and metrics."""

@@ -1,4 +1,4 @@
-"""About how long a solve takes and how much memory it needs, before it begins: by a few steps of a small part of it."""
+"""An estimate of a solve's time and memory before it begins, from a few steps on a small crop of the measurement."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from ipt.solve.batches import at_once, work_of
 from ipt.solve.task import SamplingTask
 
 LARGE = 2**18
-"""Pixels of a picture, 512x512, from which on it is worth a second to know what is to come."""
+"""Pixels of a picture (512 x 512) from which on an estimate, which takes about a second, is worth making."""
 _SIDE, _STEPS = 128, 3
-_KEPT = 32
-"""Bytes for each value of a picture that is solved in tiles: what of it is kept meanwhile, and joined."""
+"""Side of the crop in pixels, and steps that are timed."""
+_BYTES_PER_VALUE = 32
+"""Bytes that a picture solved in tiles keeps for each of its values until the tiles are joined."""
 _SCRATCH = 2.3
-"""Memory of a process over that of its tensors: what transforms and convolutions need besides (measured on CPUs)."""
+"""Memory of a process over that of its tensors: transforms and convolutions need scratch memory (measured on CPUs)."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a solve takes, about.
+    """The estimated cost of a solve; as text, "about 40 s a draw (at most 3), 1.2 GB of memory".
 
     Attributes:
-        seconds: of one draw of every sample.
-        memory: bytes besides what is loaded already.
-        draws: at most, if one after the other is likely wrong.
+        seconds: for one draw of every sample.
+        memory: peak in bytes, besides what is loaded already.
+        draws: the most draws, if each in turn is likely wrong.
     """
 
     seconds: float
@@ -45,40 +46,42 @@ class Cost:
 
     def __str__(self) -> str:
         minutes = self.seconds / 60
-        hours = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-        took = f"{self.seconds:.0f} s" if minutes < 2 else hours
+        if minutes < 2:
+            duration = f"{self.seconds:.0f} s"
+        else:
+            duration = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
         more = f" a draw (at most {self.draws})" if self.draws > 1 else ""
-        return f"about {took}{more}, {max(self.memory, 1e8) / 1e9:.1f} GB of memory"
+        return f"about {duration}{more}, {max(self.memory, 1e8) / 1e9:.1f} GB of memory"
 
 
 def cost_of(tasks: Sequence[SamplingTask]) -> Cost | None:
-    """What tasks that are solved together will take, one draw after the other; None: the prior takes no small part."""
+    """The cost of tasks that are solved together, one draw each; None: the prior does not take a crop of that size."""
     task = tasks[0]
-    region, whole = work_of(tasks)
+    region_work, whole_work = work_of(tasks)
     from_known = bool(task.begun or task.region)
-    found = _measured(
-        replace(task.solver, schedule=regional.schedule(task.solver)) if from_known else task.solver, task
-    )
-    if found is None:
+    solver = replace(task.solver, schedule=regional.schedule(task.solver)) if from_known else task.solver
+    timed = _cost_per_pixel(solver, task)
+    if timed is None:
         return None
-    seconds, memory = found[0] * whole, found[1]
-    if task.region and (of_region := _measured(task.solver, task)) is not None:
-        # Its first steps are at higher noise levels, and in double precision.
-        seconds, memory = seconds + of_region[0] * region, max(memory, of_region[1])
-    surrounded = math.prod(task.solver.operator.image_shape(task.shape)[-2:]) / math.prod(task.shape[-2:])
-    bytes_of_all = _KEPT * math.prod(task.shape) if from_known else 0
+    seconds, memory = timed[0] * whole_work, timed[1]
+    # A region is timed by itself: its first steps are at higher noise levels, and in double precision.
+    if task.region and (timed := _cost_per_pixel(task.solver, task)) is not None:
+        seconds, memory = seconds + timed[0] * region_work, max(memory, timed[1])
+    image_sides = task.solver.operator.image_shape(task.shape)[-2:]
+    pixels_per_measured = math.prod(image_sides) / math.prod(task.shape[-2:])
+    kept = _BYTES_PER_VALUE * math.prod(task.shape) if from_known else 0
     return Cost(
-        seconds * surrounded,
-        memory * at_once(task) * surrounded + bytes_of_all,
-        1 + len(task.reserve),
+        seconds=seconds * pixels_per_measured,
+        memory=memory * at_once(task) * pixels_per_measured + kept,
+        draws=1 + len(task.reserve),
     )
 
 
-def _measured(solver: Solver, task: SamplingTask) -> tuple[float, float] | None:
-    """Seconds a step, and bytes, of a pixel of the image; in the first steps of a solver."""
-    part = task.measurement[..., :_SIDE, :_SIDE].clone()
+def _cost_per_pixel(solver: Solver, task: SamplingTask) -> tuple[float, float] | None:
+    """Seconds per step and bytes, both per image pixel, measured on the first steps; None: the crop is refused."""
+    crop = task.measurement[..., :_SIDE, :_SIDE].clone()
     try:
-        problem = solver.problem(part, task.noise, task.known)
+        problem = solver.problem(crop, task.noise, task.known)
     except ValueError:
         return None
     steps = solver.steps(problem, [0])
@@ -86,14 +89,14 @@ def _measured(solver: Solver, task: SamplingTask) -> tuple[float, float] | None:
         next(steps)
     times = [time.perf_counter()]
     times.extend(time.perf_counter() for _ in islice(steps, _STEPS))
-    # The quickest: others may use the processor meanwhile.
+    # The fastest step: other processes may slow down the others.
     seconds = min((after - before for before, after in pairwise(times)), default=0.0)
     pixels = math.prod(problem.normalizations[IMAGE].physical_shape[-2:])
     return seconds / pixels, _SCRATCH * memory.peak / pixels
 
 
 class _LiveMemory(TorchDispatchMode):
-    """How many bytes the tensors that are made within it take together, at most."""
+    """A context that records the peak memory, in bytes, of the tensors that are made within it."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -111,9 +114,9 @@ class _LiveMemory(TorchDispatchMode):
                 self._tensors[place] = self._tensors.get(place, 0) + 1
                 self._now += size if self._tensors[place] == 1 else 0
                 self.peak = max(self.peak, self._now)
-                weakref.finalize(tensor, self._gone, place, size)
+                weakref.finalize(tensor, self._release, place, size)
         return made
 
-    def _gone(self, place: int, size: int) -> None:
+    def _release(self, place: int, size: int) -> None:
         self._tensors[place] -= 1
         self._now -= 0 if self._tensors[place] else size

@@ -1,4 +1,4 @@
-"""The image's prior where none is named: `faces` for pictures of its size, `natural` for every other photograph."""
+"""The default prior of the image: `faces` for pictures of a size that it takes, `natural` for all others."""
 
 from __future__ import annotations
 
@@ -18,25 +18,23 @@ USUAL, ANY = "faces", "natural"
 
 @dataclass(frozen=True)
 class UsualPrior:
-    """The choice of a prior for each picture of a run, by its size alone.
+    """Chooses the image's prior for each picture of a run by its size.
 
     Attributes:
-        options: of the run; a prior of the image that they name is left alone.
+        options: of the run; if they name a prior of the image, nothing is chosen.
     """
 
     options: SolveOptions
 
     def options_for(self, name: str, shape: tuple[int, ...] | None) -> SolveOptions:
-        """The options with a prior of the image.
-
-        It is `faces` where that takes the picture, and where `fit` says what to do with other sizes.
+        """The options with a prior of the image: `faces` if it takes the picture, or if `fit` makes it fit.
 
         Args:
-            name: of the picture.
-            shape: its (C, H, W); None: not known.
+            name: of the picture, for the reason that is recorded.
+            shape: (C, H, W) of the picture; None: not known.
 
         Raises:
-            IptError: there is no such operator or setting.
+            IptError: the operator does not exist, or refuses a setting.
         """
         if IMAGE in self.options.prior:
             return self.options
@@ -45,13 +43,13 @@ class UsualPrior:
         return replace(self.options, prior={IMAGE: ANY if why else USUAL, **self.options.prior}, origins=origins)
 
     def reason(self, name: str, shape: tuple[int, ...] | None) -> str:
-        """Why a picture does not have the usual prior; "": it has it, or the one that is named."""
+        """Why a picture does not get the default prior `faces`; "" if it does, or if the options name a prior."""
         if IMAGE in self.options.prior or shape is None or self.options.fit != "error":
             return ""
         try:
             _, height, width = framed_shape(self.operator, self.operator.image_shape(shape))
         except ValueError:
-            # What the operator does not take will be reported when it is solved.
+            # A picture that the operator refuses is reported when it is solved.
             return ""
         if _takes(self._usual, (3, height, width)):
             return ""
@@ -59,7 +57,7 @@ class UsualPrior:
 
     @cached_property
     def operator(self) -> ParametricOperator:
-        """What the options name; IptError: there is no such operator or setting."""
+        """The operator that the options name; IptError if it does not exist or refuses a setting."""
         settings = grouped(self.options.settings()).get("operator", {})
         operator: ParametricOperator = build_component("operator", self.options.operator, settings)
         return operator

@@ -10,14 +10,14 @@ from ipt.core.errors import IptError
 
 
 def choose_device(name: str) -> str:
-    """A torch device that is there.
+    """The torch device of a name, after a check that it works.
 
     Args:
-        name: "auto" is the GPU if there is one, and where torchrun or Slurm started several processes on a machine of
-            several, one each.
+        name: a torch device, or "auto": the GPU if there is one, else the CPU. Processes that torchrun or Slurm started
+            on a machine with several GPUs take one each.
 
     Raises:
-        IptError: there is no such device here.
+        IptError: this machine has no such device.
     """
     if name == "auto":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -25,7 +25,7 @@ def choose_device(name: str) -> str:
         return f"cuda:{int(local) % count}" if count > 1 and local.isdigit() else "cuda" if count else "cpu"
     try:
         torch.empty(1, device=name)
-    # Which error says that a device is missing differs between torch's builds and devices.
+    # The type of the error for a missing device depends on torch's build and on the device.
     except (RuntimeError, AssertionError, ValueError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:120]
         raise IptError(

@@ -1,6 +1,6 @@
-"""A real picture that is always at hand, for a run without an input.
+"""The example that is solved when a run has no input: a real face, degraded here by the chosen operator.
 
-The astronaut Eileen Collins, photographed by NASA (public domain), as it comes with scikit-image.
+The face is that of the astronaut Eileen Collins, photographed by NASA (public domain), from scikit-image's data.
 """
 
 from __future__ import annotations
@@ -33,17 +33,16 @@ NAME = "astronaut.png"
 NOISE = 0.01
 GIVEN = "given"
 _USUAL, _LARGEST = 128, 256
-"""Pixels of a side: with a prior of any size, and with one of some sizes at most."""
+"""Pixels of a side: the example's with a prior of any size, and the most with a prior of fixed sizes."""
 _ODD = 127
 """Pixels of a side that only a prior of any size takes."""
 _TOP, _LEFT, _SIDE = 60, 163, 124
-"""Where the face is in the photograph: eyes and mouth come to lie where they are in the mean of the frontal faces of
-CelebA's
-aligned pictures (eyes a third from the top and a third of the width apart)."""
+"""The square of the face in the photograph, in pixels. Eyes and mouth lie where they do in the mean of CelebA's aligned
+frontal faces: the eyes a third from the top and a third of the width apart."""
 
 
 def face(side: int, margin: int = 0) -> Tensor:
-    """The face, (3, side, side) in 0..1, with so many pixels of what lies around it on each side."""
+    """The face, (3, side + 2 * margin, side + 2 * margin) in 0..1, with `margin` pixels of the photograph around it."""
     around = round(margin * _SIDE / side)
     window = data.astronaut()[_TOP - around : _TOP + _SIDE + around, _LEFT - around : _LEFT + _SIDE + around]
     pixels = torch.from_numpy(np.ascontiguousarray(window.transpose(2, 0, 1))).float() / 255
@@ -56,10 +55,10 @@ class Example:
     """The face, degraded by an operator, and the truth.
 
     Attributes:
-        exposures: what was measured; several of one scene, or a single one.
-        truth: the face itself, and the parameters.
-        origins: what drew each parameter, the registered name of a generator, or `GIVEN`; by name.
-        noise: what was added.
+        exposures: the measurement, or several of one scene.
+        truth: the face and the true parameters.
+        origins: by parameter, the registered name of the generator that drew it, or `GIVEN`.
+        noise: that was added, a standard deviation for values in 0..1 or Poisson noise.
     """
 
     exposures: tuple[Picture, ...]
@@ -68,7 +67,7 @@ class Example:
     noise: float | Poisson = NOISE
 
     def description(self, operator: str) -> str:
-        """In a sentence, for whoever gave no input; operator: its name."""
+        """A sentence that says what the example is; operator: its name."""
         height, width = self.truth.picture.shape[1:]
         each = [f"{name} given" if by == GIVEN else f"{name} from {by}" for name, by in self.origins.items()]
         drawn = f" ({', '.join(each)})" if each else ""
@@ -86,21 +85,21 @@ def example(
     frames: int = 1,
     known: Mapping[str, Tensor] | None = None,
 ) -> Example:
-    """The face, degraded by an operator whose parameters its own generators draw, with noise; and the truth.
+    """Degrade the face by an operator, with parameters from its generators, and add noise.
 
-    It is of the largest size up to 256 px that the prior takes, of 128 px where that takes any, and kept at 16 bits, so
-    that nothing is rounded away. A camera motion goes over a tenth to a fifth of it.
+    The face has the largest size up to 256 px that the prior takes, or 128 px if the prior takes any size. It is kept
+    at 16 bits. Camera motions extend over a tenth to a fifth of it.
 
     Args:
         prior: of the image.
         operator: of a single exposure.
         seed: of the example.
-        frames: exposures, each with parameters and noise of its own.
-        known: parameters that are given, as of `ipt.solve.prepare.ImageTask`.
+        frames: number of exposures, each with parameters and noise of its own.
+        known: known parameters, as in `ipt.solve.prepare.ImageTask`.
 
     Raises:
-        IptError: the prior takes no colour pictures, or none that the operator can measure; a parameter has no
-            generator and is not known.
+        IptError: the prior takes no colour pictures, or none of a size that the operator can measure; a parameter is
+            neither known nor has a generator.
     """
     given = dict(known or {})
     resizable = ability(operator, Resizable)
@@ -114,25 +113,26 @@ def example(
         names = generator_names({}, unknown, lambda name: f"give its value (known={name}=FILE.npy), or give an INPUT")
     except ValueError as error:
         raise IptError(f"the example cannot be degraded: {error}") from error
-    generators = generators_for(names, _settings(names, specs, side))
+    generators = generators_for(names, _generator_settings(names, specs, side))
     image, cut = _image(operator, side, shape)
-    each = {
+    # A shared parameter has one value, every other one a value per frame.
+    by_frame = {
         name: value if specs[name].shared else value.reshape(frames, -1, *value.shape[2:])
         for name, value in values.items()
     }
     spec = measured(operator)
-    usual = own_noise(spec)
-    noise = NOISE if usual is None else usual
-    made = []
-    for number, one in enumerate(exposure_seeds(seed, frames)):
-        own = {name: value[min(number, len(value) - 1)][None] for name, value in each.items()}
-        made.append(simulate(image, operator, generators, noise, one, cut, known=own, scene=seed))
-    parameters = {name: torch.stack([one.parameters[name] for one in made]) for name in specs}
-    shown = [one.measurement.clamp(0, 1) if spec is None else one.measurement for one in made]
+    operator_noise = own_noise(spec)
+    noise = NOISE if operator_noise is None else operator_noise
+    simulated = []
+    for number, frame_seed in enumerate(exposure_seeds(seed, frames)):
+        own = {name: value[min(number, len(value) - 1)][None] for name, value in by_frame.items()}
+        simulated.append(simulate(image, operator, generators, noise, frame_seed, cut, known=own, scene=seed))
+    parameters = {name: torch.stack([one.parameters[name] for one in simulated]) for name in specs}
+    measurements = [one.measurement.clamp(0, 1) if spec is None else one.measurement for one in simulated]
     return Example(
-        exposures=tuple(Picture(one, depth=16, source="example") for one in shown),
+        exposures=tuple(Picture(one, depth=16, source="example") for one in measurements),
         truth=Truth(
-            Picture(made[0].clean, depth=16, source="example"),
+            Picture(simulated[0].clean, depth=16, source="example"),
             {name: value if frames > 1 else value[0] for name, value in parameters.items()},
         ),
         origins={name: names.get(name, GIVEN) for name in specs},
@@ -162,16 +162,20 @@ def _takes(prior: Prior, side: int) -> bool:
     return accepted_side(prior, 3, side, largest=0) == side
 
 
-def _settings(names: Mapping[str, str], specs: Mapping[str, ParameterSpec], side: int) -> dict[str, object]:
-    """Settings of the generators: a camera motion that fits into a small picture's kernel as into a large one's."""
-    reach = {name: min(side, 4 * min(specs[name].shape[1:])) for name, drawn in names.items() if drawn == "motion"}
-    return {f"{name}.extent": (max(1, length / 10), max(1, length / 5)) for name, length in reach.items()}
+def _generator_settings(names: Mapping[str, str], specs: Mapping[str, ParameterSpec], side: int) -> dict[str, object]:
+    """The extent of camera motions, in proportion to the picture and small enough for the kernel's window."""
+    settings: dict[str, object] = {}
+    for name, generator in names.items():
+        if generator == "motion":
+            reach = min(side, 4 * min(specs[name].shape[1:]))
+            settings[f"{name}.extent"] = (max(1, reach / 10), max(1, reach / 5))
+    return settings
 
 
 def _image(operator: ParametricOperator, side: int, shape: tuple[int, ...]) -> tuple[Tensor, bool]:
-    """The face with what the operator sees around it, and whether that is more than the face.
+    """The face with the part of the photograph around it that the operator needs, and whether there is such a part.
 
-    Where the photograph ends before, the face alone, which goes on as its reflection.
+    Where the photograph is too small for that, the face alone; the simulation continues it by reflection.
     """
     framed = ability(operator, Framed)
     windows = (slice(0, side),) * 2 if framed is None else framed.frame(shape)

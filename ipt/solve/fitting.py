@@ -1,4 +1,4 @@
-"""What of a picture is solved, as the image's prior takes it."""
+"""Fitting a measurement to the image's prior: values or light, grey or colour, and sizes that the prior takes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,20 @@ from ipt.priors.surrounded import Surrounded, surrounded
 
 
 def solved_values(pixels: Tensor, is_picture: bool, linear: bool) -> Tensor:
-    """What is solved: numbers as they are, or a picture's values or light."""
+    """The values that are solved, (C, H, W).
+
+    Args:
+        pixels: (C, H, W) as measured.
+        is_picture: if not, they are solved unchanged.
+        linear: solve a picture's linear light, and not its sRGB values. Equal channels become one.
+    """
     if not is_picture:
         return pixels
     return without_equal_channels(decoded(pixels) if linear else pixels)
 
 
 def prior_for(solver: Solver, shape: tuple[int, ...]) -> Prior:
-    """The image's prior for a picture (C, H, W): as it is, or as one of grey images where it takes only colour."""
+    """The image's prior for a picture of `shape` (C, H, W); a prior of colour images is wrapped for a grey picture."""
     prior = solver.priors[IMAGE]
     if isinstance(prior, Surrounded):
         prior = prior.prior
@@ -36,9 +42,18 @@ def prior_for(solver: Solver, shape: tuple[int, ...]) -> Prior:
 
 
 def fitted_to(operator: ParametricOperator, prior: Prior, pixels: Tensor, choice: str) -> Fitted:
-    """What is measured as the image's prior takes the image; IptError where it does not."""
-    whole = operator.image_shape(tuple(pixels.shape))
-    shape = framed_shape(operator, whole)
+    """Fit a measurement so that the prior takes the image behind it.
+
+    Args:
+        operator: of a single exposure.
+        prior: of the image.
+        pixels: the measurement, (C, H, W).
+        choice: what to do with a size that the prior does not take, one of `ipt.images.choices.FIT_CHOICES`.
+
+    Raises:
+        IptError: the prior does not take the image, and the choice does not change that.
+    """
+    shape = framed_shape(operator, operator.image_shape(tuple(pixels.shape)))
     if shape == pixels.shape:
         fitted = fit(pixels, prior, choice)
     else:

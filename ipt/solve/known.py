@@ -1,4 +1,4 @@
-"""Parameters that are given, checked against what the operator takes."""
+"""Known parameters: scaled with the picture, checked against the operator's `ParameterSpec`s, and batched."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from ipt.images.fit import Fitted
 from ipt.plugins.suggestions import advice
 
 _LEAST_TILT = 1e-3
-"""Pixels; a field that nowhere exceeds it is in another unit, or no tilt."""
+"""Pixels. A displacement field that nowhere exceeds it is taken to be in another unit."""
 
 
 def checked(
     known: Mapping[str, Tensor], operator: ParametricOperator, image_shape: tuple[int, ...], frames: int = 1
 ) -> dict[str, Tensor]:
-    """Known parameters as a solve of one image of several frames takes them, (1, frames * C, H, W) each.
-
-    What all frames share is (1, C, H, W).
+    """Check known parameters and bring them into the shape that the solver takes.
 
     Args:
         known: by name, (C, H, W), the same for all frames, or (frames, C, H, W).
         operator: of a single frame.
         image_shape: (C, H, W).
-        frames: how many there are.
+        frames: number of exposures.
+
+    Returns:
+        By name, (1, frames * C, H, W), or (1, C, H, W) of a parameter that all frames share.
 
     Raises:
-        IptError: no such parameter, other channels than the operator's, another number of frames; larger than the
-            image; a field of displacements of another size than the image, in another unit than pixels, or beyond it.
+        IptError: the operator has no such parameter, or another number of channels; the number of frames is another;
+            it is larger than the image; a displacement field is of another size than the image, not in pixels, or
+            points beyond the image.
     """
     specs = operator.parameters(image_shape) if known else {}
     found = {}
@@ -44,7 +46,7 @@ def checked(
             raise IptError(
                 f"the known {name} is of {len(each)} frames, and {_count(frames)}; give one for each, or one for all"
             )
-        each = _surrounded(specs[name], each, operator, image_shape)
+        each = _extended(specs[name], each, operator, image_shape)
         _check(name, specs[name], each, image_shape, frames)
         if specs[name].shared:
             if not bool((each == each[:1]).all()):
@@ -60,7 +62,19 @@ def checked(
 def scaled(
     operator: ParametricOperator, known: Mapping[str, Tensor], fitted: Fitted
 ) -> tuple[ParametricOperator, Mapping[str, Tensor]]:
-    """Parameters that are given, scaled as the picture was, and the operator for them."""
+    """Scale known parameters as the picture was scaled.
+
+    Args:
+        operator: of a single frame.
+        known: by name, (C, H, W) or (frames, C, H, W).
+        fitted: how the picture was fitted to the prior.
+
+    Returns:
+        The operator for parameters of these sizes, and the parameters.
+
+    Raises:
+        IptError: the picture was resized, and the operator cannot scale its parameters.
+    """
     resizable = ability(operator, Resizable)
     if not known or (resizable is None and not fitted.side):
         return operator, known
@@ -75,10 +89,8 @@ def scaled(
     return resizable.resized({name: value[None] for name, value in each.items()}), each
 
 
-def _surrounded(
-    spec: ParameterSpec, each: Tensor, operator: ParametricOperator, image_shape: tuple[int, ...]
-) -> Tensor:
-    """A field (frames, C, H, W) that is given for the frame, going on around it as it is at its edge."""
+def _extended(spec: ParameterSpec, each: Tensor, operator: ParametricOperator, image_shape: tuple[int, ...]) -> Tensor:
+    """A field (frames, C, H, W) of the frame's size, padded by its edge values to the size of the image."""
     framed, sides = ability(operator, Framed), tuple(each.shape[-2:])
     if framed is None or spec.shape[-2:] != image_shape[-2:] or sides != framed_shape(operator, image_shape)[-2:]:
         return each
@@ -88,9 +100,10 @@ def _surrounded(
 
 
 def _check(name: str, spec: ParameterSpec, each: Tensor, image_shape: tuple[int, ...], frames: int) -> None:
+    """IptError where a parameter's (frames, C, H, W) channels, size or displacements are not possible."""
     height, width = image_shape[1:]
-    field = spec.unit == "px" and spec.shape == (2, height, width)
-    if each.shape[1] != spec.shape[0] or (field and each.shape[1:] != spec.shape):
+    is_field = spec.unit == "px" and spec.shape == (2, height, width)
+    if each.shape[1] != spec.shape[0] or (is_field and each.shape[1:] != spec.shape):
         stacked = f", or {(frames, *spec.shape)} for the frames" if frames > 1 else ""
         shape = tuple(each.shape[1:])
         raise IptError(f"the known {name} is of shape {shape}; the operator's is {tuple(spec.shape)}{stacked}")
@@ -99,7 +112,7 @@ def _check(name: str, spec: ParameterSpec, each: Tensor, image_shape: tuple[int,
             f"the known {name} is {each.shape[-1]} x {each.shape[-2]} px, larger than the picture "
             f"({width} x {height}); crop it, or give a larger picture"
         )
-    if not field:
+    if not is_field:
         return
     top = float(each.abs().max())
     if top < _LEAST_TILT:

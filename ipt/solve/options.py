@@ -16,43 +16,42 @@ NONE = "none"
 MIX = "mix"
 LINEAR = "linear"
 PINNED = "pinned"
-"""What a run.yaml says besides its options (`ipt.folder.pins`)."""
+"""The key of run.yaml that holds versions and hashes of weights besides the options (`ipt.folder.pins`)."""
 
 
 @dataclass(frozen=True)
 class SolveOptions(RunOptions):
-    """What is solved, and how; besides what is listed here, as in `RunOptions`.
+    """The options that a result depends on; those that are not listed here are documented in `RunOptions`.
 
     Attributes:
-        input: pictures, videos, arrays of numpy (`ipt.images.measurements`), and folders of them or, with `frames`,
-            each exposures of one scene; nothing: the example (`ipt.solve.example`).
-        prior: component, "name:argument" or path of weights by unknown; without "image", the pictures' sizes choose
-            (`ipt.solve.defaults`), and a parameter that is missing has its operator's usual one.
+        input: pictures, videos, numpy files (`ipt.images.measurements`) and folders of them; with `frames`, each is a
+            series of exposures of one scene. Empty: the example (`ipt.solve.example`).
+        prior: by unknown, a component, "name:argument" or the path of weights. Without "image" each picture's size
+            decides (`ipt.solve.defaults`); a parameter that is missing has its operator's default prior.
         guidance: registered name of the rule.
-        frames: whether the input is exposures of one scene; of the example, how many are made.
-        window: of a video, so many frames are solved together.
-        noise: standard deviation of the noise, of pictures in 0..1; Poisson noise; a .npy or .npz file with a map of
-            standard deviations; None: what the operator says, else estimated from each measurement.
-        steps: of the solver; None: the rule's own.
-        seed: of the run; the seeds of each picture come from it and the picture's name.
-        samples: draws of each picture.
-        effort: draws of a picture at most, if one sample is asked for and it is likely wrong.
+        frames: whether each input is a series of exposures of one scene; for the example, their number.
+        window: number of frames of a video that are solved together.
+        noise: standard deviation of the noise for pictures in 0..1; Poisson noise; a .npy or .npz file with a map of
+            standard deviations; None: the operator's own, else estimated from each measurement.
+        steps: of the solver; None: the rule's default.
+        seed: of the run; each picture's seeds derive from it and the picture's name.
+        samples: number of draws of each picture.
+        effort: the most draws of a picture, if one sample is asked for and it is likely wrong.
         reference: the clean picture, or a folder of clean pictures with the names of the inputs.
-        known: .npy files of parameters that are given, by name.
+        known: .npy files of known parameters, by name.
         device: a torch device, or "auto".
         precision: of the networks, one of `ipt.priors.precision.PRECISIONS`.
-        mask: a picture, light where a measurement of its size is to be trusted.
-        clipped: from which value on highlights are clipped, and not trusted; "auto": chosen (`ipt.solve.masks`);
-            "none": there are none.
-        region: (x, y, width, height) in pixels, where the parameters are found before all of the picture is solved with
-            them; "auto": chosen, in a large picture (`ipt.solve.region`); "none": all is solved together.
-        streak: (x, y, width, height) in pixels, a rectangle about a small light or dark spot that is blurred to a
-            streak, as which the kernel begins; None: there is none.
-        fit: what happens to a picture that the prior does not take: one of `ipt.images.choices.FIT_CHOICES`.
-        light: in what a picture is solved: "linear" (its light, of which the values are the sRGB encoding), "display"
-            (its values), "auto": linear for what a camera's raw file holds, else display.
-        doubtful: what is written of a result that is likely wrong: "mix", of it as much as is likely right, and of the
-            input the rest, or "show", all of it.
+        mask: a picture of the input's size, light where the measurement is trusted.
+        clipped: value in 0..1 from which highlights are clipped, and so masked; "auto" or "none" (`ipt.solve.masks`).
+        region: (x, y, width, height) in pixels: the parameters are found there first, and the whole picture is solved
+            from them; "auto": chosen in a large picture (`ipt.solve.region`); "none": all is solved together.
+        streak: (x, y, width, height) in pixels: a rectangle about a point of light, or a dark spot, that is blurred to
+            a streak; it is the kernel's initial value. None: there is none.
+        fit: how a picture of a size that the prior does not take is fitted, one of `ipt.images.choices.FIT_CHOICES`.
+        light: what is solved: "linear" (linear light, of which the values are the sRGB encoding), "display" (the
+            values), or "auto": linear for a camera's raw files, else display.
+        doubtful: what is written of a result that is likely wrong: "mix", its mean with the input, weighted by its
+            probability, or "show", the result.
         format: of the results, one of `ipt.images.choices.FORMAT_CHOICES`.
         recursive: whether the subfolders of a folder are taken too.
     """

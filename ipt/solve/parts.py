@@ -1,4 +1,4 @@
-"""What a large picture looks like while parts of it are solved: small, with these in their places."""
+"""The preview of a large picture that is solved in parts: the reduced measurement with the estimates pasted in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIDE = 1200
 
 
 class Preview:
-    """The measurement (C, H, W), reduced; what was last believed of each part lies over it."""
+    """The measurement (C, H, W), reduced to `SIDE` pixels, over which the latest estimate of each part is pasted."""
 
     def __init__(self, measurement: Tensor):
         _, height, width = measurement.shape
@@ -22,31 +22,45 @@ class Preview:
         self.image = F.interpolate(measurement[None].cpu(), size, mode="area")[0]
 
     def along(self, span: slice) -> slice:
-        """Where a span of pixels is along a side; at least one pixel."""
+        """The span of the preview's pixels for a span of the measurement's, at least one pixel long."""
         start = round(span.start * self.scale)
         return slice(start, max(start + 1, round(span.stop * self.scale)))
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a picture that is solved in several. rows, columns: where it is in the measurement."""
+    """A part of a picture.
+
+    Attributes:
+        preview: of the whole picture; shared by its parts.
+        rows: of the part in the measurement.
+        columns: of the part in the measurement.
+    """
 
     preview: Preview
     rows: slice
     columns: slice
 
     def show(self, image: Tensor) -> None:
-        """An image (C, h, w) is what is believed of the part."""
-        whole, place = self.preview, (..., self.preview.along(self.rows), self.preview.along(self.columns))
-        if len(image) != len(whole.image):
-            # Of several exposures, or other channels than the picture's.
-            whole.image = whole.image.mean(0, keepdim=True).repeat(len(image), 1, 1)
-        size = whole.image[place].shape[-2:]
-        whole.image[place] = F.interpolate(image[None], size, mode="area")[0].to(whole.image)
+        """Paste an estimate (C, h, w) of the part into the preview."""
+        preview, place = self.preview, (..., self.preview.along(self.rows), self.preview.along(self.columns))
+        if len(image) != len(preview.image):
+            # The measurement has the channels of several exposures, or others than the image.
+            preview.image = preview.image.mean(0, keepdim=True).repeat(len(image), 1, 1)
+        size = preview.image[place].shape[-2:]
+        preview.image[place] = F.interpolate(image[None], size, mode="area")[0].to(preview.image)
 
 
 def in_whole(parts: Sequence[Part | None], images: Tensor) -> Tensor:
-    """What is believed (B, C, h, w) of parts; of pictures' parts, that of all of the first picture, (1, C, H, W)."""
+    """Estimates as they are shown.
+
+    Args:
+        parts: of each image; None: it is a whole picture.
+        images: the estimates, (B, C, h, w).
+
+    Returns:
+        The images of whole pictures, (B, C, h, w); of parts, the preview of the first one's picture, (1, C, H, W).
+    """
     if parts[0] is None:
         return images
     preview = parts[0].preview

@@ -1,4 +1,4 @@
-"""One picture, solved: prepared, drawn and made into a result. For use from Python."""
+"""One picture from start to end: `ImageTask` -> `prepare` -> `solve_tasks` -> `image_result` -> `ImageResult`."""
 
 from __future__ import annotations
 
@@ -30,39 +30,37 @@ def solve_picture(
 
     Args:
         solver: as `ipt.build` makes it.
-        task: the picture.
+        task: the picture and how it is solved.
         device: a torch device, the solver's.
-        batch: samples that are solved together, on which the result does not depend; None: as the device has use for.
+        batch: number of samples that are solved together, which does not change the result; None: as suits the device.
         progress: called after every step.
-        cost: called before the first, with about what the solve takes, where a small part of it can tell.
+        cost: called before the first step with an estimate of time and memory, if one can be made.
 
     Raises:
-        IptError: what cannot be solved (the picture does not fit the prior, a kernel larger than the picture, a solve
-            that diverges).
+        IptError: the picture does not fit the prior, a kernel is larger than the picture, or the solve diverges.
     """
     started = time.perf_counter()
     prepared = prepare(solver.solver, task, device)
     if cost is not None and (about := cost_of([prepared.sampling])) is not None:
         cost(about)
-    heard = _in_values(progress) if progress is not None and prepared.linear else progress
-    (solution,) = solve_tasks([prepared.sampling], BatchSizer(batch, device), heard)
+    listener = _encoding(progress) if progress is not None and prepared.linear else progress
+    (solution,) = solve_tasks([prepared.sampling], BatchSizer(batch, device), listener)
     return image_result(prepared, solution, time.perf_counter() - started)
 
 
-def _in_values(progress: Callable[[Progress], None]) -> Callable[[Progress], None]:
-    """Of a solve in light, what is believed by then, as the values of a picture."""
+def _encoding(progress: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    """A listener to a solve of linear light that passes on its estimates as sRGB values."""
 
-    def heard(one: Progress) -> None:
-        estimate = one.estimate
-
-        if estimate is None:
-            progress(one)
+    def listener(step: Progress) -> None:
+        light = step.estimate
+        if light is None:
+            progress(step)
             return
 
         def values() -> Mapping[str, Tensor]:
-            found = estimate()
+            found = light()
             return {**found, IMAGE: encoded(found[IMAGE])}
 
-        progress(replace(one, estimate=values))
+        progress(replace(step, estimate=values))
 
-    return heard
+    return listener

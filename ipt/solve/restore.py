@@ -1,4 +1,7 @@
-"""One picture restored in one call: what `ipt solve` does, from Python, for a file or an array."""
+"""`ipt.restore`: one picture, a file or an array, restored in one call as `ipt solve` does it.
+
+Arguments -> `SolveOptions` and `ImageTask` -> `solve_picture` -> `ImageResult` -> `Restored`.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ from ipt.solve.given import (
     exposures_of,
     mask_from,
     noise_of,
-    option_level,
+    noise_option,
     parameter_of,
     values_like,
 )
@@ -43,12 +46,12 @@ from ipt.solve.solvers import Solvers
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """One draw of several.
+    """One of several draws.
 
     Attributes:
-        picture: as of `Restored`.
-        parameters: likewise.
-        probability: likewise.
+        picture: as in `Restored`.
+        parameters: as in `Restored`.
+        probability: as in `Restored`.
     """
 
     picture: Any
@@ -61,16 +64,16 @@ class Restored:
     """A restored picture.
 
     Attributes:
-        picture: of the kind, the layout and the numbers of what was given, floats in 0..1; of a file an array of numpy,
-            (H, W) or (H, W, C), uint8 or uint16. With fit="crop" it is the central square. Of a measurement that is no
-            picture (C, H, W), float32, as it was found.
-        parameters: what degraded it, by name, (C, H, W) in physical units, float32, of numpy or torch as the picture;
-            of several exposures (frames * C, H, W).
-        probability: that the parameters are right; None: the operator cannot tell.
-        verdict: what is to be thought of the result, in words.
-        residual: measurement - prediction, (C, H, W) at the size that was solved.
-        noise: standard deviation that was assumed of the pixels that were solved, in 0..1.
-        draws: each of the samples, where several were asked for.
+        picture: an array of the kind (numpy or torch), layout and number type of the input, floats in 0..1; for a file
+            a numpy array (H, W) or (H, W, C), uint8 or uint16. With fit="crop" it is the central square. If the
+            operator has physical units: (C, H, W), float32.
+        parameters: the operator's parameters by name, (C, H, W) in physical units, float32, of numpy or torch as the
+            picture; (frames * C, H, W) of several exposures.
+        probability: that the parameters are right, 0..1; None: the operator cannot assess them.
+        verdict: whether the result can be relied on, in words.
+        residual: measurement - prediction, (C, H, W), at the size that was solved.
+        noise: assumed standard deviation of the solved pixels, for values in 0..1.
+        draws: the samples, if several were asked for.
         details: everything else, such as the record.
     """
 
@@ -87,8 +90,8 @@ class Restored:
         """Write the files that `ipt solve` writes for a picture of this name, whole or not at all.
 
         Returns:
-            The files by what they are: "result", "measurement", "residual", "kernel" (a picture of it), "kernel
-            values", "sample 1", "sample 1-kernel", ...
+            The files by role: "result", "measurement", "residual", "kernel" (a picture of it), "kernel values",
+            "sample 1", "sample 1-kernel", ...
 
         Raises:
             IptError: they cannot be written.
@@ -128,44 +131,44 @@ def restore(
     """Recover the picture behind a degraded one, and what degraded it, as `ipt solve` does.
 
     Args:
-        picture: a file of any format, or an array: of numpy (H, W) or (H, W, C), of torch (H, W) or (C, H,
-            W), with uint8, uint16, or floats in 0..1. Two and four channels are grey and colour with alpha. Where the
-            operator measures no pictures (`ipt.PhysicalUnits`), numbers in its units, real or complex, (C, H, W), (H,
-            W) or (N,), of either. Several, in a list or tuple, are exposures of one scene, which make one picture.
+        picture: a file, or an array: of numpy (H, W) or (H, W, C), of torch (H, W) or (C, H, W), with uint8, uint16, or
+            floats in 0..1. Two channels are grey with alpha, four colour with alpha. If the operator has physical units
+            (`ipt.PhysicalUnits`), numbers in these units, real or complex, (C, H, W), (H, W) or (N,). A list or tuple
+            of several: exposures of one scene, which make one picture.
         operator: what degraded it: a registered name, as `ipt.build` takes it.
         prior: of the picture: a name, "name:argument" or the path of weights; or a mapping with one for each unknown
-            that is not to have its usual one. None: `faces`, for pictures of another size `natural`.
-        guidance: how the measurement steers the priors.
-        frames: the file (a TIFF of several pages, an animated GIF) or folder holds exposures of one scene.
-        noise: standard deviation, of the picture in 0..1; `ipt.Poisson(peak, read)`; a file or an array with a map of
-            standard deviations, (H, W) or (C, H, W); None: what the operator says, else estimated.
-        steps: each one call of each network; None: the guidance's own.
-        seed: another seed, another draw.
-        samples: draws; with several the result is the mean of those that are likely right.
-        effort: draws at most while one sample is asked for and it is likely wrong.
-        border: what lies outside the frame, the operator's option `border`; None: its own.
-        known: parameters that are given, by name: files (.npy, or a picture), or arrays (H, W) or (C, H, W).
+            that is not to have its default. None: `faces` if it takes the picture's size, else `natural`.
+        guidance: name of the guidance rule.
+        frames: whether the file (a TIFF of several pages, an animated GIF) or folder holds exposures of one scene.
+        noise: standard deviation for values in 0..1; `ipt.Poisson(peak, read)`; a file or an array with a map of
+            standard deviations, (H, W) or (C, H, W); None: the operator's own, else estimated.
+        steps: number of steps, each with one call of each network; None: the rule's default.
+        seed: of the random numbers; another seed gives another draw.
+        samples: number of draws; of several, the result is the mean of those that are likely right.
+        effort: the most draws, if one sample is asked for and it is likely wrong.
+        border: the operator's option `border`, what lies outside the frame; None: the operator's default.
+        known: known parameters by name: files (.npy, or a picture), or arrays (H, W) or (C, H, W).
         settings: any option by dotted name, as `ipt.build` takes them.
-        mask: a file or an array (H, W) of the picture's size, light (or True) where it is to be trusted.
-        clipped: highlights from this value on are not trusted; "auto" finds it, "none" trusts all.
-        light: what is solved: "linear" (the light whose sRGB encoding the picture is), "display" (its values),
-            or "auto" (light of cameras' raw files, else values).
-        doubtful: what is returned where it is likely wrong: "mix", as much of it as is likely to be right, and of the
-            input the rest, or "show", all of it. The draws are never mixed.
-        region: (x, y, width, height) in pixels: the parameters are found there, and all of the picture is solved with
-            them, which corrects them; "auto": a region is chosen in a large picture; "none": all is solved together.
-        streak: (x, y, width, height) in pixels, a rectangle about a small light, or dark spot, that is blurred to a
-            streak: the kernel begins as that, and is corrected by all of the picture.
-        fit: what happens to a picture of a size that the prior does not take: "error", "resize", "crop" or "tile".
+        mask: a file or an array (H, W) of the picture's size, light (or True) where the picture is trusted.
+        clipped: value from which highlights are clipped, and so masked; "auto": chosen; "none": nothing is masked.
+        light: what is solved: "linear" (linear light, of which the picture is the sRGB encoding), "display" (the
+            picture's values), or "auto" (linear for cameras' raw files, else display).
+        doubtful: what is returned if the result is likely wrong: "mix", its mean with the input, weighted by its
+            probability, or "show", the result. The draws are never mixed.
+        region: (x, y, width, height) in pixels: the parameters are found there first; then the whole picture is solved
+            from them, and corrects them. "auto": a region is chosen in a large picture; "none": there is none.
+        streak: (x, y, width, height) in pixels: a rectangle around a point of light, or a dark spot, that is blurred to
+            a streak, which is the kernel's initial value.
+        fit: what to do with a picture of a size that the prior does not take: "error", "resize", "crop" or "tile".
         device: a torch device, or "auto".
         precision: of the networks: "auto", "fp32", "bf16" or "fp16".
-        name: what the random numbers depend on besides the seed; None: the file's name, of an array "image".
-        progress: called after every step with how far the solve is, and a way to see what is believed by then. What it
-            raises ends the solve, and reaches the caller.
-        cost: called before the first step with about how many seconds and bytes the solve takes.
+        name: the random numbers depend on it and on the seed; None: the file's name, or "image" for an array.
+        progress: called after every step with the share that is done, and a function for the current estimate. An
+            exception that it raises ends the solve and reaches the caller.
+        cost: called before the first step with an estimate of the time and memory that the solve takes.
 
     Raises:
-        IptError: an argument that cannot be, a file that cannot be read, a picture that cannot be solved.
+        IptError: an argument has no valid value, a file cannot be read, or the picture cannot be solved.
     """
     _check(noise, samples, effort, fit, light, precision, doubtful)
     priors = prior if isinstance(prior, Mapping) else {} if prior is None else {IMAGE: prior}
@@ -175,7 +178,7 @@ def restore(
         operator=operator,
         prior={unknown: os.fspath(spec) for unknown, spec in priors.items()},
         guidance=guidance,
-        noise=Path(noise) if isinstance(noise, str | os.PathLike) else option_level(noise),
+        noise=noise_option(noise),
         steps=steps,
         seed=seed,
         samples=samples,
@@ -217,6 +220,7 @@ def restore(
 
 
 def _check(noise: object, samples: int, effort: int, fit: str, light: str, precision: str, doubtful: str) -> None:
+    """Misuse where an argument is out of its range, or not one of its words."""
     if isinstance(noise, float | int) and not noise > 0:
         raise Misuse(f"noise= is a standard deviation above 0 of pictures in 0..1, or None, not {noise!r}")
     for name, number in (("samples", samples), ("effort", effort)):
@@ -233,13 +237,11 @@ def _check(noise: object, samples: int, effort: int, fit: str, light: str, preci
 
 
 def _draws(result: ImageResult, given: np.ndarray | Tensor) -> tuple[Draw, ...]:
-    """Each sample of a result, where there are several."""
-    chances = [draw["probability"] for draw in result.record["draws"]]
-    return tuple(
-        Draw(
-            as_given(result.picture.with_pixels(pixels), given),
-            {name: values_like(value[number], given) for name, value in result.drawn.items()},
-            chances[number] if chances else None,
-        )
-        for number, pixels in enumerate(() if result.samples is None else result.samples)
-    )
+    """The samples of a result; empty where there is one only."""
+    probabilities = [draw["probability"] for draw in result.record["draws"]]
+    draws = []
+    for number, pixels in enumerate(() if result.samples is None else result.samples):
+        picture = as_given(result.picture.with_pixels(pixels), given)
+        parameters = {name: values_like(value[number], given) for name, value in result.drawn.items()}
+        draws.append(Draw(picture, parameters, probabilities[number] if probabilities else None))
+    return tuple(draws)

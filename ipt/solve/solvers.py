@@ -14,11 +14,11 @@ from ipt.solve.options import SolveOptions
 
 
 class Solvers:
-    """The solvers of a run: one for each prior that its pictures have, built when the first of them comes.
+    """The solvers of a run, one for each prior that its pictures need, built when the first picture needs it.
 
     Args:
-        options: of the run; where they name no prior of the image, each picture has the usual one of its size.
-        known: names of the operator's parameters that are given.
+        options: of the run; if they name no prior of the image, each picture gets the default one for its size.
+        known: names of the operator's known parameters.
         device: a torch device.
     """
 
@@ -28,10 +28,15 @@ class Solvers:
         self._made: dict[str, Solver] = {}
 
     def solver_for(self, name: str, shape: tuple[int, ...] | None) -> Solver:
-        """The solver for a picture of that name and shape (C, H, W); None: of any.
+        """The solver for a picture.
+
+        Args:
+            name: of the picture.
+            shape: (C, H, W) of the picture; None: not known.
 
         Raises:
-            IptError: what the options name does not exist or cannot be, or a noise level that pictures cannot have.
+            IptError: a component or setting that the options name does not exist or is refused, or a noise level is not
+                possible for pictures in 0..1.
         """
         options = self.usual.options_for(name, shape)
         check_level(options.noise, measured(self.usual.operator) is None)

@@ -1,4 +1,8 @@
-"""Streaks that are found: small lights in the dark which a blur has drawn alike show its kernel."""
+"""A search for streaks: points of light in the dark that a blur has drawn to the same shape, which is its kernel's.
+
+Candidates are connected bright areas that are thin and alone (`_candidates`); each is cut out as a kernel
+(`ipt.solve.streak`), and the kernels are compared by their correlation.
+"""
 
 from __future__ import annotations
 
@@ -15,61 +19,73 @@ from ipt.core.errors import IptError
 from ipt.solve.streak import Streak, kernel_of
 
 _LEVELS = (0.06, 0.1, 0.15, 0.22, 0.3, 0.45, 0.6, 0.8)
-"""Of 0..1: what is connected above one of them, and alone in the dark, may be a streak."""
+"""Thresholds, in 0..1: an area that is connected above one of them may be a streak."""
 _SHORTEST = 7
-"""Pixels: what is no longer is no blur worth a streak."""
+"""Pixels. Shorter areas are no streaks."""
 _DARK, _FAINTEST = 0.2, 0.08
-"""Of 0..1: the background at most, and what a streak is brighter at least."""
-_AROUND = 3
-"""Pixels at the edge of a streak's rectangle, of which hardly any (`_STRAY`) may be bright."""
-_STRAY = 0.02
+"""The brightest background, and the least contrast of a streak with it, in 0..1."""
+_BORDER, _STRAY = 3, 0.02
+"""Pixels of the border of a streak's rectangle, and the largest share of bright pixels in it."""
 _THIN, _WIDTH = 0.12, 3.5
-"""Share of the square over its length that a camera's path fills at most, or its width in pixels where it is short: lit
+"""The most that a camera's path fills of the square over its length, or its width in pixels where it is short. Lit
 windows and discs fill more."""
 _MOST, _STRIP = 40, 2**21
-"""Streaks that are compared, and pixels that are searched at a time: so little memory is held of a large picture."""
+"""The most streaks that are compared, and pixels that are searched at a time, which bounds the memory."""
 _ALIKE, _LEAST, _SHARE = 0.65, 3, 0.4
-"""Correlation of streaks of one kernel; how many there are at least, and which share of all."""
+"""Least correlation of two streaks of one kernel, least number of those that agree, and least share of all."""
 
 
 def found_streak(pixels: Tensor, sides: tuple[int, int]) -> Streak | None:
-    """A rectangle about the streak to which most others in a picture are alike; None where they are not.
+    """A rectangle around the streak that most others in a picture are like.
 
-    A single light may have any shape, and windows and letters repeat. So at least three streaks have to agree, and they
-    have to be many of those that there are.
+    A single light may have any shape, and lit windows and letters repeat. So at least three streaks have to agree, and
+    they have to be a large share of all.
 
     Args:
         pixels: (C, H, W) in 0..1.
         sides: (height, width) of the kernel's window.
+
+    Returns:
+        None if too few streaks agree.
     """
-    found = list(_candidates(pixels, sides))
-    if len(found) < _LEAST:
+    candidates = list(_candidates(pixels, sides))
+    if len(candidates) < _LEAST:
         return None
-    boxes = [box for _, box, _ in found]
-    each = torch.cat([kernel for *_, kernel in found])
-    correlations = likeness(each, each)
-    alike = [[boxes[other] for other in torch.nonzero(row > _ALIKE).flatten()] for row in correlations]
-    counts = torch.tensor([_apart(near) for near in alike])
-    if int(counts.max()) < max(_LEAST, _SHARE * _apart(boxes)):
+    boxes = [box for _, box, _ in candidates]
+    kernels = torch.cat([kernel for *_, kernel in candidates])
+    correlations = likeness(kernels, kernels)
+    counts = torch.tensor(
+        [_count_disjoint([boxes[other] for other in torch.nonzero(row > _ALIKE).flatten()]) for row in correlations]
+    )
+    if int(counts.max()) < max(_LEAST, _SHARE * _count_disjoint(boxes)):
         return None
-    # Of those with the most, the one that all are most like.
-    best = max(range(len(found)), key=lambda place: (int(counts[place]), float(correlations[place].sum())))
-    return found[best][0]
+    # Among those that most others agree with, the one with the largest sum of correlations.
+    best = max(range(len(candidates)), key=lambda place: (int(counts[place]), float(correlations[place].sum())))
+    return candidates[best][0]
 
 
 def _candidates(pixels: Tensor, sides: tuple[int, int]) -> Iterator[tuple[Streak, Streak, Tensor]]:
-    """What stands alone in the dark and is thin: a rectangle about it, its own, and what it would be as a kernel."""
+    """Thin areas that stand alone in the dark.
+
+    Yields:
+        A rectangle with background around the area, the area's bounding box, and the area as a kernel.
+    """
     _, height, width = pixels.shape
     rows = max(_STRIP // width, 4 * sides[0])
     starts = range(0, max(1, height - 2 * sides[0]), rows)
     for start in starts:
-        # What lies across two strips is whole in the first.
+        # Strips overlap by two kernels, so that an area across two of them is whole in the first.
         strip = pixels[:, start : start + rows + 2 * sides[0]]
-        for (left, top, *around), (x, y, *own), kernel in islice(_in_strip(strip, sides), _MOST // len(starts) + 3):
-            yield (left, start + top, around[0], around[1]), (x, start + y, own[0], own[1]), kernel
+        for rectangle, box, kernel in islice(_candidates_in_strip(strip, sides), _MOST // len(starts) + 3):
+            yield _lowered(rectangle, start), _lowered(box, start), kernel
 
 
-def _in_strip(pixels: Tensor, sides: tuple[int, int]) -> Iterator[tuple[Streak, Streak, Tensor]]:
+def _lowered(box: Streak, rows: int) -> Streak:
+    left, top, width, height = box
+    return left, top + rows, width, height
+
+
+def _candidates_in_strip(pixels: Tensor, sides: tuple[int, int]) -> Iterator[tuple[Streak, Streak, Tensor]]:
     values = pixels.mean(0).numpy(force=True)
     for level in _LEVELS:
         labels, _ = ndimage.label(values > level, np.ones((3, 3)))
@@ -78,9 +94,9 @@ def _in_strip(pixels: Tensor, sides: tuple[int, int]) -> Iterator[tuple[Streak, 
             longest = max(height, width)
             if longest < _SHORTEST or height > sides[0] or width > sides[1]:
                 continue
-            margin = 1 + _AROUND + longest // 4
-            top, left, bottom, right = rows.start - margin, columns.start - margin, rows.stop + margin, 0
-            right = columns.stop + margin
+            margin = 1 + _BORDER + longest // 4
+            top, bottom = rows.start - margin, rows.stop + margin
+            left, right = columns.start - margin, columns.stop + margin
             if min(top, left) < 0 or bottom > values.shape[0] or right > values.shape[1]:
                 continue
             if not _stands_alone(values[top:bottom, left:right]):
@@ -94,12 +110,15 @@ def _in_strip(pixels: Tensor, sides: tuple[int, int]) -> Iterator[tuple[Streak, 
 
 
 def _stands_alone(patch: NDArray[np.floating]) -> bool:
+    """Whether a patch (H, W) has a dark, even border around something brighter."""
     inner = np.zeros(patch.shape, bool)
-    inner[_AROUND:-_AROUND, _AROUND:-_AROUND] = True
-    edge = patch[~inner]
-    background = float(np.median(edge))
-    light = float(patch.max()) - background
-    return background <= _DARK and light >= _FAINTEST and bool((edge > background + 0.2 * light).mean() <= _STRAY)
+    inner[_BORDER:-_BORDER, _BORDER:-_BORDER] = True
+    border = patch[~inner]
+    background = float(np.median(border))
+    contrast = float(patch.max()) - background
+    if background > _DARK or contrast < _FAINTEST:
+        return False
+    return bool((border > background + 0.2 * contrast).mean() <= _STRAY)
 
 
 def _is_thin(kernel: Tensor) -> bool:
@@ -116,8 +135,8 @@ def likeness(kernels: Tensor, others: Tensor) -> Tensor:
     return torch.stack([torch.fft.irfft2(one.conj() * columns, s=size).amax((-2, -1)) for one in rows])
 
 
-def _apart(boxes: Sequence[Streak]) -> int:
-    """How many of the rectangles do not overlap, taken one after the other."""
+def _count_disjoint(boxes: Sequence[Streak]) -> int:
+    """The number of rectangles that overlap none of those counted before them."""
     taken: list[Streak] = []
     for one in boxes:
         if not any(_overlap(one, other) for other in taken):

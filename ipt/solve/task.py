@@ -1,4 +1,4 @@
-"""A measurement to draw from the posterior of. Here are no files, pictures or options."""
+"""`SamplingTask`: a measurement whose posterior is sampled, without files, pictures or options."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from ipt.solve.parts import Part
 
 @dataclass(frozen=True)
 class SamplingTask:
-    """A measurement to draw from the posterior of.
+    """A measurement whose posterior is sampled.
 
-    Tasks that are solved together are of one `kind` and have equal solvers.
+    Tasks that are solved together have the same `kind` and equal solvers.
 
     Attributes:
-        solver: the first task's is used for all.
-        measurement: (1, C, H, W) in 0..1.
+        solver: of several tasks that are solved together, the first one's is used for all.
+        measurement: (1, C, H, W), of pictures in 0..1.
         noise: its standard deviation, or a map of it, (1, 1 or C, H, W).
-        known: parameters that are given, (1, C, H, W) each, by name.
-        seeds: one a draw.
-        mask: 1 where it was measured, 0 elsewhere, (1, 1 or C, H, W); None: everywhere.
-        reserve: seeds of further draws, one after the other: the second where the first is not sure, others while none
-            is likely right.
-        region: rows and columns of the measurement in which the parameters are found first; the picture is solved from
-            there (`ipt.sampling.regional`). None: all is solved together.
-        gain: variance of the noise for each unit of the signal.
-        part: which part of a larger picture it is, for previews; None: all of one.
-        begun: whether it begins where all parameters are known already: given, or found before.
-        start: parameters that were found before, as `known`; they are corrected.
+        known: known parameters by name, (1, C, H, W) each.
+        seeds: one per draw.
+        mask: 1 where it was measured, 0 elsewhere, (1, 1 or C, H, W); None: 1 everywhere.
+        reserve: seeds of further draws, made one after the other: a second one if the first is not sure to be right,
+            others while none is likely right.
+        region: rows and columns of the measurement in which the parameters are found first; the whole picture is solved
+            from there (`ipt.sampling.regional`). None: all is solved together.
+        gain: variance of the noise per unit of the signal.
+        part: which part of a larger picture it is, for previews; None: a whole picture.
+        begun: whether all parameters are known at the start: given, or found before.
+        start: initial values of parameters, as `known`; unlike known ones they are corrected.
     """
 
     solver: Solver
@@ -51,7 +51,7 @@ class SamplingTask:
 
     @property
     def observation(self) -> Observation:
-        """What was measured, with the weights that it has."""
+        """Measurement, noise and mask, with weights where the noise varies."""
         return Observation.checked(self.measurement, self.noise, self.mask, self.gain)
 
     @property
@@ -67,22 +67,19 @@ class SamplingTask:
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """What tasks that are solved together share.
-
-        Shape, whether all was measured, the map's and region's shapes, where it begins.
-        """
+        """Shapes and settings that tasks must share to be solved together."""
         sides = () if self.region is None else tuple(each.stop - each.start for each in self.region)
         levels = () if isinstance(self.noise, float) else tuple(self.noise.shape)
         return self.shape, self.mask is None, levels, sides, self.begun
 
     def within(self, rows: slice, columns: slice) -> SamplingTask:
-        """The same of a part of the measurement alone."""
+        """The task of a part of the measurement, in rows and columns of it."""
         place = (..., rows, columns)
         mask = None if self.mask is None else self.mask[place]
         noise = self.noise if isinstance(self.noise, float) else self.noise[place]
         return replace(self, measurement=self.measurement[place], noise=noise, mask=mask, region=None)
 
     def of_region(self) -> SamplingTask:
-        """The same of the region alone."""
+        """The task of the region alone."""
         assert self.region is not None
         return replace(self.within(*self.region), solver=regional.of_region(self.solver), begun=False)

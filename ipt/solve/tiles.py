@@ -1,8 +1,8 @@
-"""A large picture in overlapping tiles, each solved from what was found in a region, and joined.
+"""Overlapping tiles of a large picture: solved one by one from known parameters, then joined.
 
-A picture of many megapixels does not fit into memory with all that its solve needs. A tile is a measurement of its own.
-Nothing is known around it, so that its rim, as far as the parameters reach, says less than its neighbour's middle:
-there the neighbour counts alone.
+A solve of a picture of many megapixels does not fit into memory. A tile is a measurement of its own. Nothing is known
+around it, so its image is less certain at its edge, as far as the parameters reach; there the neighbouring tile is
+used alone.
 """
 
 from __future__ import annotations
@@ -21,24 +21,22 @@ from ipt.linalg.random import image_seed
 from ipt.solve.task import SamplingTask
 
 SIDE = 1152
-"""Pixels of a tile with its margins, at most, by which memory is bounded; smaller pictures are one tile."""
+"""The most pixels of a tile's side with its margins, which bounds the memory; smaller pictures are one tile."""
 _RAMP = 32
-"""Pixels over which one tile passes into the next."""
+"""Pixels over which one tile is blended into the next."""
 _STEP, _LARGEST_PRIME = 16, 7
-"""Sides of a tile are multiples of so many pixels, as networks take them, and of no larger prime: Fourier transforms of
-1088 = 17 x 64 pixels take twice as long a pixel as those of 1152, those of 1149 five times."""
+"""Sides of a tile are multiples of `_STEP` pixels, as networks need, and have no prime factor above `_LARGEST_PRIME`:
+per pixel, Fourier transforms of 1088 = 17 x 64 pixels take twice as long as those of 1152, those of 1149 five times."""
 
 
 @dataclass(frozen=True)
 class Spans:
-    """The fewest spans of one length that cover a side of a picture and overlap enough.
-
-    Their length is one that is computed with quickly.
+    """The fewest spans of one length that cover a side of a picture and overlap by the margins and the ramp.
 
     Attributes:
-        length: pixels of the side.
-        margin: pixels that the image is longer at each end.
-        most: pixels of a span with its margins.
+        length: pixels of the picture's side.
+        margin: pixels by which the image is longer than the measurement at each end.
+        most: the most pixels of a span with its margins.
     """
 
     length: int
@@ -48,21 +46,21 @@ class Spans:
     def __iter__(self) -> Iterator[slice]:
         around, overlap = 2 * self.margin, 2 * self.margin + _RAMP
         most = max(self.most - around, 2 * overlap)
-        count = max(1, -(-(self.length - overlap) // (most - overlap)))
-        side = (
-            self.length if count == 1 else _fast(-(-(self.length + (count - 1) * overlap) // count) + around) - around
-        )
-        side = min(self.length, side)
+        count = max(1, _ceil_div(self.length - overlap, most - overlap))
+        side = self.length
+        if count > 1:
+            least = _ceil_div(self.length + (count - 1) * overlap, count)
+            side = min(self.length, _fast_length(least + around) - around)
         for number in range(count):
             start = round(number * (self.length - side) / max(1, count - 1))
             yield slice(start, start + side)
 
     def in_image(self, span: slice) -> slice:
-        """Where the image of a span is, with its margins."""
+        """The pixels of the image for a span of the measurement, margins included."""
         return slice(span.start, span.stop + 2 * self.margin)
 
     def weight(self, span: slice) -> Tensor:
-        """How much the image of a span counts: not at all where its rim is, if there is a neighbour."""
+        """The blending weights of a span's image in 0..1, 0 at edges towards a neighbour."""
         place = torch.arange(span.stop - span.start + 2 * self.margin)
         rising, even = (place - 2 * self.margin) / _RAMP, torch.ones(len(place))
         before = rising if span.start else even
@@ -72,21 +70,29 @@ class Spans:
 
 @dataclass(frozen=True)
 class Tiling:
-    """The tiles of a picture. rows, columns: their places along its sides."""
+    """The tiles of a picture.
+
+    Attributes:
+        rows: the spans along its height.
+        columns: the spans along its width.
+    """
 
     rows: Spans
     columns: Spans
 
     @classmethod
     def of(cls, operator: ParametricOperator, shape: tuple[int, ...], side: int) -> Tiling:
-        """Of a measurement (C, H, W) by an operator with parameters of the sizes that they were found in.
+        """The tiling of a measurement.
 
-        side: pixels of a tile with its margins, at most.
+        Args:
+            operator: for parameters of the sizes that the tiles are solved with.
+            shape: (C, H, W) of the measurement.
+            side: the most pixels of a tile's side with its margins.
         """
         framed, (height, width), image = ability(operator, Framed), shape[-2:], operator.image_shape(shape)
         rows, columns = (slice(0, 0), slice(0, 0)) if framed is None else framed.frame(image)
         if image[-2:] != (height + 2 * rows.start, width + 2 * columns.start):
-            # Of other pixels than the measurement's.
+            # The image's pixels are not those of the measurement, so that it cannot be cut.
             side = max(image[-2:])
         return cls(Spans(height, rows.start, side), Spans(width, columns.start, side))
 
@@ -102,13 +108,13 @@ class Tiling:
         for number, place in enumerate(places):
             tile, seeds = task.within(*place), tuple(image_seed(seed, f"tile {number}") for seed in task.seeds)
             if tile.mask is not None and not bool(tile.mask.any()):
-                # Nothing else is known of it.
+                # A fully masked tile cannot be solved: its values are the best guess.
                 tile = replace(tile, mask=torch.ones_like(tile.mask))
             found.append(replace(tile, reserve=(), seeds=seeds, begun=True))
         return found
 
     def joined(self, solutions: Sequence[Solution]) -> Solution:
-        """The tiles' solutions as one: images pass into each other, parameters are their means."""
+        """Join the tiles' solutions, in their order: images are blended, parameters averaged."""
         if len(solutions) == 1:
             return solutions[0]
         first, sides = solutions[0], (self.rows, self.columns)
@@ -135,9 +141,13 @@ class Tiling:
         )
 
 
-def _fast(length: int) -> int:
-    """The next length that networks and transforms take fast."""
-    found = -(-length // _STEP) * _STEP
+def _ceil_div(dividend: int, divisor: int) -> int:
+    return -(-dividend // divisor)
+
+
+def _fast_length(length: int) -> int:
+    """The next length that networks accept and that has small prime factors only."""
+    found = _ceil_div(length, _STEP) * _STEP
     while _largest_prime(found) > _LARGEST_PRIME:
         found += _STEP
     return found

@@ -1,4 +1,4 @@
-"""Clean pictures to compare with, and the true parameters beside them."""
+"""The truth to compare a result with: a clean picture, and true parameters in files beside it."""
 
 from __future__ import annotations
 
@@ -19,22 +19,27 @@ from ipt.images.parameters import parameter_file, read_parameter
 
 @dataclass(frozen=True)
 class Truth:
-    """A clean picture, and true parameters (C, H, W), or of several frames (F, C, H, W), by name, in physical units."""
+    """The truth behind a measurement.
+
+    Attributes:
+        picture: the clean picture.
+        parameters: true parameters by name, in physical units, (C, H, W), or (F, C, H, W) of several frames.
+    """
 
     picture: Picture
     parameters: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def truth_file(reference: str | os.PathLike[str], stem: str, usual: str = "") -> Path:
-    """The clean picture for an input.
+    """The file of the clean picture for an input.
 
     Args:
-        reference: that picture, or a folder that has it.
-        stem: of the input; the picture in the folder has the same.
+        reference: that file, or a folder that holds it.
+        stem: of the input's name; the file in the folder has the same.
         usual: the suffix that is looked for first.
 
     Raises:
-        IptError: there is none.
+        IptError: the folder holds no such file.
     """
     place = Path(reference)
     if not place.is_dir():
@@ -46,7 +51,7 @@ def truth_file(reference: str | os.PathLike[str], stem: str, usual: str = "") ->
 
 
 def read_truth(file: Path, parameters: Iterable[str]) -> Truth:
-    """The clean picture in a file, and a.kernel.npy beside a.png for a parameter called kernel, where it is there."""
+    """Read a clean picture, a.png, and the true parameters beside it, a.kernel.npy for the parameter kernel."""
     found = {name: parameter_file(file, name) for name in parameters}
     values = {name: read_parameter(path) for name, path in found.items() if os.path.isfile(path)}
     return Truth(measurements.read(file), values)
@@ -59,7 +64,17 @@ def window_of(picture: Picture, fitted: Fitted) -> Picture:
 
 
 def reference_of(truth: Truth, measured: Picture, shape: tuple[int, ...], fitted: Fitted) -> Picture:
-    """The part of the true picture that the result shows, with an image's (C, H, W); IptError: it does not fit."""
+    """The part of the true picture that the result shows.
+
+    Args:
+        truth: with the clean picture.
+        measured: the input; the reference gets its range of values.
+        shape: (C, H, W) of the result's image before it is cropped to that part.
+        fitted: how the input was fitted to the prior.
+
+    Raises:
+        IptError: the clean picture has another size, or is in colour where the image is grey.
+    """
     picture = truth.picture.in_range_of(measured)
     if picture.shape[1:] != shape[1:]:
         raise IptError(

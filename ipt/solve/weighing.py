@@ -1,4 +1,4 @@
-"""Frames of one scene that agree more or less: what shows something else is left out, what is worse counts less."""
+"""Weights of exposures of one scene: pixels that show something else are masked, worse frames get more noise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from ipt.solve.task import SamplingTask
 
 
 def weighed(sampling: SamplingTask) -> SamplingTask:
-    """The same, with mask and noise as the operator's frames show them; where something is known, as it is."""
+    """The task with mask and noise by the reliability of its frames (`Initializable.reliability`).
+
+    It is returned unchanged if some parameters are known, or the operator cannot judge its frames.
+    """
     operator = sampling.solver.operator
     able = ability(operator, Initializable)
     if able is None or not isinstance(operator, Frames) or sampling.known:
@@ -21,14 +24,14 @@ def weighed(sampling: SamplingTask) -> SamplingTask:
     weights = able.reliability(sampling.observation)
     if weights is None:
         return sampling
-    seen = (weights > 0).float()
-    if not seen.all():
-        sampling = replace(sampling, mask=seen if sampling.mask is None else seen * sampling.mask)
-    # Of each frame, which has one level where it is trusted.
-    each = weights.amax((-2, -1), keepdim=True)
-    if ((each > 0) & (each < 1)).any():
-        level = torch.as_tensor(sampling.noise).to(weights).square()
-        variance = level + sampling.gain * sampling.measurement.clamp(min=0).mean((-2, -1), keepdim=True)
-        excess = torch.where(each > 0, variance * (1 / each.clamp(min=1e-3).square() - 1), 0)
-        sampling = replace(sampling, noise=(level + excess).sqrt().expand_as(sampling.measurement))
+    trusted = (weights > 0).float()
+    if not trusted.all():
+        sampling = replace(sampling, mask=trusted if sampling.mask is None else trusted * sampling.mask)
+    # A frame has one weight wherever it is trusted.
+    by_frame = weights.amax((-2, -1), keepdim=True)
+    if ((by_frame > 0) & (by_frame < 1)).any():
+        variance_at_0 = torch.as_tensor(sampling.noise).to(weights).square()
+        variance = variance_at_0 + sampling.gain * sampling.measurement.clamp(min=0).mean((-2, -1), keepdim=True)
+        excess = torch.where(by_frame > 0, variance * (1 / by_frame.clamp(min=1e-3).square() - 1), 0)
+        sampling = replace(sampling, noise=(variance_at_0 + excess).sqrt().expand_as(sampling.measurement))
     return sampling

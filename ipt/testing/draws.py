@@ -1,4 +1,4 @@
-"""Draws from a prior, by its own denoiser: typical values of an unknown, where nobody gives any."""
+"""Draws from a prior by its own denoiser: typical values of an unknown, if no others are given."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ _CALLS = 8
 
 @torch.no_grad()
 def draws(prior: Prior, shape: tuple[int, ...], device: str | torch.device = "cpu") -> Tensor:
-    """(BATCH, *shape) normalized, float64: the probability-flow path from noise down, by Euler's method.
+    """Integrate the probability-flow ODE from noise by Euler's method.
 
     Args:
-        prior: whose draws.
-        shape: of the normalized variable.
+        prior: that is drawn from.
+        shape: (C, H, W) of the normalized variable.
         device: where the prior runs.
+
+    Returns:
+        (BATCH, *shape), normalized, float64, on the CPU.
     """
     sigmas = Karras(_CALLS, sigma_max=20.0).sigmas().tolist()
     noisy: Tensor = sigmas[0] * normal((BATCH, *shape), "draws").to(device)

@@ -1,4 +1,4 @@
-"""The promises of a generator."""
+"""The contract of a generator: its promises, and the harness that they are tested on."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ import torch
 from torch import Tensor
 
 from ipt.core.operator import Generator
-from ipt.testing.bench import COMMON, first_taken, pickled
+from ipt.testing.harness import COMMON, first_taken, pickled
 from ipt.testing.measures import difference, finite, global_generators_untouched
 from ipt.testing.promises import Check, Promise, at_most, require
 
 SHAPES = ((1, 16, 17), (2, 16, 17), (3, 16, 17), (1, 1, 1), (3, 1, 1), (1, 64, 64), (2, 64, 64), (3, 64, 64))
-"""Shapes that are tried, in this order, where none is named; the first that the generator takes is used."""
+"""Shapes that are tried in this order if none is given; the first one that the generator takes is used."""
 SEEDS = (11, 7, 2**62 + 5, 0)
 ROUNDING = 1e-5
+"""Largest relative difference of two draws that count as equal."""
 
 
 def generator_checks(generator: Generator, *, shape: tuple[int, ...] | None = None) -> list[Check]:
-    """A check for each promise of a generator, to be called one by one.
+    """The checks of a generator, one per promise, to be called without arguments.
 
     Args:
-        generator: what is tried.
-        shape: (C, H, W) of a draw; None: a usual one that the generator takes.
+        generator: that is checked.
+        shape: (C, H, W) of a draw; None: the first of `SHAPES` that the generator takes.
     """
-    bench = GeneratorBench(generator, shape)
-    return [Check(promise, bench, type(generator).__name__) for promise in PROMISES]
+    harness = GeneratorHarness(generator, shape)
+    return [Check(promise, harness, type(generator).__name__) for promise in PROMISES]
 
 
 @dataclass(frozen=True)
-class GeneratorBench:
-    """A generator on the bench."""
+class GeneratorHarness:
+    """A generator with the shape of its draws; given: the shape, or None."""
 
     component: Generator
     given: tuple[int, ...] | None
@@ -43,42 +44,44 @@ class GeneratorBench:
         return self.given or first_taken(lambda shape: self.component.sample(SEEDS, shape), SHAPES, "shape")
 
     def draw(self) -> Tensor:
-        """A draw a seed."""
+        """One draw for each of `SEEDS`."""
         return self.component.sample(SEEDS, self.shape)
 
 
-def _shapes(bench: GeneratorBench) -> None:
-    drawn, wanted = bench.draw(), (len(SEEDS), *bench.shape)
+def _shapes(harness: GeneratorHarness) -> None:
+    drawn, wanted = harness.draw(), (len(SEEDS), *harness.shape)
     require(isinstance(drawn, Tensor) and drawn.is_floating_point(), f"sample gives {type(drawn)}, not a real tensor")
-    require(tuple(drawn.shape) == wanted, f"sample gives {tuple(drawn.shape)} for {len(SEEDS)} seeds of {bench.shape}")
+    require(
+        tuple(drawn.shape) == wanted, f"sample gives {tuple(drawn.shape)} for {len(SEEDS)} seeds of {harness.shape}"
+    )
     finite({"the draw": drawn})
 
 
-def _seeds(bench: GeneratorBench) -> None:
-    drawn = bench.draw()
+def _seeds(harness: GeneratorHarness) -> None:
+    drawn = harness.draw()
     for index, seed in enumerate(SEEDS):
-        alone = bench.component.sample([seed], bench.shape)
+        alone = harness.component.sample([seed], harness.shape)
         what = f"difference between the draw of seed {seed} alone and among {len(SEEDS)}, of its largest value"
         at_most(difference(drawn[index : index + 1], alone), ROUNDING, what)
 
 
-def _distinct(bench: GeneratorBench) -> None:
-    drawn = bench.draw()
+def _distinct(harness: GeneratorHarness) -> None:
+    drawn = harness.draw()
     for one, other in combinations(range(len(SEEDS)), 2):
         equal = torch.equal(drawn[one], drawn[other])
         require(not equal, f"The draws of seeds {SEEDS[one]} and {SEEDS[other]} are the same")
 
 
-def _picklable(bench: GeneratorBench) -> None:
-    found = difference(pickled(bench.component).sample(SEEDS, bench.shape), bench.draw())
+def _picklable(harness: GeneratorHarness) -> None:
+    found = difference(pickled(harness.component).sample(SEEDS, harness.shape), harness.draw())
     at_most(found, ROUNDING, "difference between a generator's draw and its pickled copy's, of its largest value")
 
 
-def _random_state(bench: GeneratorBench) -> None:
-    shape = bench.shape
+def _random_state(harness: GeneratorHarness) -> None:
+    shape = harness.shape
     with global_generators_untouched():
-        first = bench.component.sample(SEEDS, shape)
-    at_most(difference(bench.draw(), first), ROUNDING, "difference between two draws of the same seeds")
+        first = harness.component.sample(SEEDS, shape)
+    at_most(difference(harness.draw(), first), ROUNDING, "difference between two draws of the same seeds")
 
 
 _COMMON = {promise.name: promise for promise in COMMON}

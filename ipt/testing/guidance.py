@@ -1,4 +1,4 @@
-"""The promises of a guidance rule."""
+"""The contract of a guidance rule: its promises, and the harness that they are tested on."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ipt.core.sampling import Schedule, Transition
 from ipt.linalg.norms import norm
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import GaussianPrior
-from ipt.testing.bench import COMMON, Bench
+from ipt.testing.harness import COMMON, Harness
 from ipt.testing.measures import BATCH, Arrays, cast, finite, normal, picture, uniform, untouched
 from ipt.testing.promises import Check, Promise, at_most, require
 
 NUDGE = 1e-3
-"""Share of a correction that is a small step."""
+"""Share of a correction that a small step takes."""
 ROUNDING = 1e-12
 PLACES = 5
-"""Steps of the rule's own schedule, the first and the last among them, at which it must be finite."""
+"""Number of steps of the rule's own schedule that are tested, the first and the last among them."""
 
 
 def guidance_checks(
@@ -38,22 +38,22 @@ def guidance_checks(
     image_shape: tuple[int, ...] | None = None,
     device: str | None = None,
 ) -> list[Check]:
-    """A check for each promise of a guidance rule, to be called one by one.
+    """The checks of a guidance rule, one per promise, to be called without arguments.
 
     Args:
-        rule: what is tried.
+        rule: that is checked.
         operator: of the problem that it guides; default: a blur by 5x5 pixels.
-        priors: of the unknowns, "image" among them; default: Gaussians.
+        priors: by unknown, "image" included; default: Gaussians.
         image_shape: (C, H, W) of the image; None: (3, 16, 16).
         device: where the check `device` runs; None: on this machine's accelerator, if it has one.
     """
     blur, shape = Blur(5, "circular"), image_shape or (3, 16, 16)
-    return GuidanceBench(rule, operator or blur, dict(priors or {}), shape, device).checks(PROMISES)
+    return GuidanceHarness(rule, operator or blur, dict(priors or {}), shape, device).checks(PROMISES)
 
 
 @dataclass(frozen=True)
-class GuidanceBench(Bench):
-    """A rule on the bench, with the problem that it guides."""
+class GuidanceHarness(Harness):
+    """A rule with the problem that it guides."""
 
     component: GuidanceRule
     operator: ParametricOperator
@@ -67,7 +67,7 @@ class GuidanceBench(Bench):
 
     @cached_property
     def posed(self) -> Problem:
-        """Of a measurement of nothing, as the solver poses it."""
+        """The problem with a measurement of zeros, as the solver poses it."""
         priors = {name: self.given.get(name) or GaussianPrior() for name in [IMAGE, *self.specs]}
         parameters = {name: torch.zeros(BATCH, *spec.shape, dtype=torch.float64) for name, spec in self.specs.items()}
         image = torch.zeros(BATCH, *self.shape, dtype=torch.float64)
@@ -92,7 +92,7 @@ class GuidanceBench(Bench):
 
     @torch.no_grad()
     def arguments(self) -> Arrays:
-        """Measurements of the truth, with a noise level an image, and noise of deviation 1 for every unknown."""
+        """Measurements of the truth, with a noise level per image, and standard normal noise for every unknown."""
         levels = torch.tensor([0.01, 0.05, 0.02], dtype=torch.float64).reshape(-1, 1, 1, 1)
         clear = self.posed.predict(self.truth)
         return {
@@ -109,7 +109,7 @@ class GuidanceBench(Bench):
     def step(
         self, rule: GuidanceRule, arguments: Arrays, index: int, nudge: Mapping[str, Tensor] | None = None
     ) -> Step:
-        """The step of the solver's loop at a place of the rule's own schedule, with the noisy unknowns moved."""
+        """A step of the solver's loop at an index of the rule's own schedule; nudge: added to the noisy unknowns."""
         sigma, sigma_next = self.sigmas[index : index + 2]
         ratios = {IMAGE: 1.0} | {name: rule.noise_ratio(name, spec) for name, spec in self.specs.items()}
         levels = {name: sigma * ratios[name] for name in arguments["truth"]}
@@ -128,7 +128,7 @@ class GuidanceBench(Bench):
 
     @cached_property
     def corrections(self) -> dict[int, Correction]:
-        """In single precision, by the step's index."""
+        """The rule's corrections in single precision, by the step's index."""
         arguments = cast(self.arguments(), torch.float32, "cpu")
         problem = self.problem(arguments)
         return {
@@ -145,14 +145,14 @@ class GuidanceBench(Bench):
 
 
 def named(correction: Correction, index: int) -> dict[str, Tensor]:
-    """All that a correction at a step consists of."""
+    """The tensors of a correction at a step, by name."""
     clean = {f"clean {name} at step {index}": value.detach() for name, value in correction.clean.items()}
     return clean | {f"shift of {name} at step {index}": value.detach() for name, value in correction.shift.items()}
 
 
-def _schedule(bench: GuidanceBench) -> None:
+def _schedule(harness: GuidanceHarness) -> None:
     for steps in (None, 7):
-        schedule = bench.component.schedule(steps)
+        schedule = harness.component.schedule(steps)
         require(isinstance(schedule, Schedule), f"schedule({steps}) is a {type(schedule).__name__}, not a Schedule")
         sigmas = schedule.sigmas()
         require(steps is None or len(sigmas) == steps + 1, f"schedule({steps}) has {len(sigmas) - 1} steps")
@@ -161,52 +161,52 @@ def _schedule(bench: GuidanceBench) -> None:
         require(
             falling, f"schedule({steps}) does not fall strictly to 0: {sigmas[:3].tolist()} ... {float(sigmas[-1])}"
         )
-    transition = bench.component.transition()
+    transition = harness.component.transition()
     require(isinstance(transition, Transition), f"transition() is a {type(transition).__name__}, not a Transition")
-    for name, spec in bench.specs.items():
-        ratio = bench.component.noise_ratio(name, spec)
+    for name, spec in harness.specs.items():
+        ratio = harness.component.noise_ratio(name, spec)
         require(math.isfinite(ratio) and ratio > 0, f"noise_ratio({name!r}) is {ratio}, not a finite number above 0")
 
 
-def _shapes(bench: GuidanceBench) -> None:
-    for correction in bench.corrections.values():
+def _shapes(harness: GuidanceHarness) -> None:
+    for correction in harness.corrections.values():
         require(
             isinstance(correction, Correction), f"correct() returns a {type(correction).__name__}, not a Correction"
         )
         for part, values in (("clean", correction.clean), ("shift", correction.shift)):
             for name, value in values.items():
-                require(name in bench.truth, f"{part} names {name!r}; the unknowns are {', '.join(bench.truth)}")
-                shapes = tuple(value.shape), tuple(bench.truth[name].shape)
+                require(name in harness.truth, f"{part} names {name!r}; the unknowns are {', '.join(harness.truth)}")
+                shapes = tuple(value.shape), tuple(harness.truth[name].shape)
                 require(shapes[0] == shapes[1], f"{part} of {name} is {shapes[0]}, the unknown is {shapes[1]}")
 
 
-def _inputs(bench: GuidanceBench) -> None:
-    arguments = bench.arguments()
-    problem = bench.problem(arguments)
-    for index in bench.places[:-1:2]:
-        step = bench.step(bench.component, arguments, index)
+def _inputs(harness: GuidanceHarness) -> None:
+    arguments = harness.arguments()
+    problem = harness.problem(arguments)
+    for index in harness.places[:-1:2]:
+        step = harness.step(harness.component, arguments, index)
         given = {"measurement": problem.observation.measurement, "noise": problem.observation.noise}
         with untouched({"step.noisy": step.noisy, "step.clean": step.clean, "problem": given}):
-            bench.correct(bench.component, step, problem)
+            harness.correct(harness.component, step, problem)
 
 
-def _finite(bench: GuidanceBench) -> None:
-    for index, correction in bench.corrections.items():
-        finite(named(correction, index), f" (sigma {bench.sigmas[index]:.3g})")
+def _finite(harness: GuidanceHarness) -> None:
+    for index, correction in harness.corrections.items():
+        finite(named(correction, index), f" (sigma {harness.sigmas[index]:.3g})")
 
 
-def _lowers_misfit(bench: GuidanceBench) -> None:
-    """Along the correction, the norm of the residual falls at once."""
-    arguments = bench.arguments()
-    problem = bench.problem(arguments)
-    index = bench.places[len(bench.places) // 2]
-    step = bench.step(bench.component, arguments, index)
-    # A step of its own: what a rule changes in it breaks `inputs` alone.
-    correction = bench.correct(bench.component, bench.step(bench.component, arguments, index), problem)
+def _lowers_misfit(harness: GuidanceHarness) -> None:
+    """A small step along the correction must lower the norm of the residual."""
+    arguments = harness.arguments()
+    problem = harness.problem(arguments)
+    index = harness.places[len(harness.places) // 2]
+    step = harness.step(harness.component, arguments, index)
+    # A second step for the rule, so that one that changes its inputs breaks only the promise `inputs`.
+    correction = harness.correct(harness.component, harness.step(harness.component, arguments, index), problem)
     require(bool(correction.clean or correction.shift), "It corrects nothing")
     shift = {name: NUDGE * value.detach() for name, value in correction.shift.items()}
     with torch.no_grad():
-        clean = dict(bench.step(bench.component, arguments, index, shift).clean)
+        clean = dict(harness.step(harness.component, arguments, index, shift).clean)
         for name, value in correction.clean.items():
             clean[name] = clean[name] + NUDGE * (value.detach() - step.clean[name].detach())
         before, after = norm(problem.residual(step.clean)), norm(problem.residual(clean))

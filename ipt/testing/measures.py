@@ -1,4 +1,4 @@
-"""What the checks measure with: reproducible values, differences, derivatives, the state of the global generators."""
+"""Tools of the checks: reproducible values, differences, derivatives, and the state of global random generators."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ipt.linalg.random import stream
 from ipt.testing.promises import Shortfall, at_most, require
 
 BATCH = 3
-"""Images in the batch of a check; the second is far from the others, so that any norm over the batch would show."""
+"""Images in the batch of a check; the second one is much darker, so that a norm over the batch changes the results."""
 Arrays = Mapping[str, Mapping[str, Tensor]]
 """Arguments of a component: groups of tensors (B, ...) by name."""
 _UNUSUAL = 1_618_033_988
@@ -24,22 +25,22 @@ _LENGTHS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
 
 def uniform(shape: tuple[int, ...], name: str) -> Tensor:
-    """Uniform numbers in 0..1, float64, always the same for a name."""
+    """Uniform numbers in 0..1, float64, which depend on the name only."""
     return torch.rand(shape, generator=stream(0, name), dtype=torch.float64)
 
 
 def normal(shape: tuple[int, ...], name: str) -> Tensor:
-    """Standard normal numbers, float64, always the same for a name."""
+    """Standard normal numbers, float64, which depend on the name only."""
     return torch.randn(shape, generator=stream(0, name), dtype=torch.float64)
 
 
 def uneven(shape: tuple[int, ...]) -> Tensor:
-    """(BATCH, 1, ...), the second image's factor a tenth."""
+    """Factors of the images, (BATCH, 1, ...) for shape (...): a tenth for the second one, else 1."""
     return torch.tensor([1.0, 0.1, 1.0], dtype=torch.float64).reshape(-1, *[1] * len(shape))
 
 
 def picture(shape: tuple[int, ...]) -> Tensor:
-    """(BATCH, C, H, W) within .05..95, edges and texture."""
+    """Pictures with edges and texture, (BATCH, C, H, W) within .05...95."""
     channels, height, width = shape
     blocks = uniform((BATCH, channels, -(-height // 4), -(-width // 4)), "blocks")
     coarse = blocks.repeat_interleave(4, 2).repeat_interleave(4, 3)[..., :height, :width]
@@ -52,7 +53,7 @@ def rms(tensor: Tensor) -> float:
 
 
 def difference(first: Tensor, second: Tensor) -> float:
-    """Largest difference over the largest value; of the same shape."""
+    """The largest difference of two tensors over the largest value of the second; Shortfall if they differ in shape."""
     require(first.shape == second.shape, f"Shapes {tuple(first.shape)} and {tuple(second.shape)}")
     if not first.numel():
         return 0.0
@@ -80,13 +81,13 @@ def rows(arrays: Arrays, index: int) -> dict[str, dict[str, Tensor]]:
 
 
 def cast(arrays: Arrays, dtype: torch.dtype, device: str) -> dict[str, dict[str, Tensor]]:
-    """In another precision, elsewhere."""
+    """The arrays with another dtype, on another device."""
     return {group: {name: x.to(device, dtype) for name, x in some.items()} for group, some in arrays.items()}
 
 
 @contextmanager
 def untouched(arrays: Arrays) -> Iterator[None]:
-    """Shortfall if a mapping or a tensor in it is another after the block than before."""
+    """Shortfall if the block changes a mapping or a tensor in it."""
     before = {group: {name: (x, x.detach().clone()) for name, x in some.items()} for group, some in arrays.items()}
     yield
     for group, some in arrays.items():
@@ -99,12 +100,12 @@ def untouched(arrays: Arrays) -> Iterator[None]:
 
 @contextmanager
 def global_generators_untouched() -> Iterator[None]:
-    """Shortfall if the global generators of torch, numpy or Python move or are seeded within the block.
+    """Shortfall if the block uses or seeds the global random generators of torch, numpy or Python.
 
-    What they were before is restored.
+    Their states are restored afterwards.
     """
     before = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    # States that no seed leads to in passing, so that seeding anew shows too.
+    # An unusual seed, so that seeding within the block changes the state.
     torch.manual_seed(_UNUSUAL)
     np.random.seed(_UNUSUAL)
     random.seed(_UNUSUAL)
@@ -128,41 +129,32 @@ def _states() -> dict[str, Any]:
 def derivative_error(
     function: Callable[[Tensor], Tensor], point: Tensor, lengths: Sequence[float] = _LENGTHS, directions: int = 3
 ) -> float:
-    """How far autograd's derivative of a function (B, ...) -> (B, ...) is from central differences, as a share of it.
+    """The relative error of autograd's derivative of a function (B, ...) -> (B, ...) against central differences.
 
-    Along so many random directions, the values weighed by random numbers, at the best of the step lengths (shares of
-    the point's root mean square). A direction may happen to have next to no slope: the share is at least of what the
-    gradient's length lets expect of such directions. Shortfall where the function takes several values, but is constant
-    about each point.
+    The values are weighted by random numbers, and the derivative is taken along random directions. The error is that of
+    the best step length. It is relative to the slopes, or to what the gradient's norm lets expect of them, since a
+    random direction may have next to no slope.
+
+    Args:
+        function: that is differentiated.
+        point: where, (B, ...).
+        lengths: step lengths, as shares of the point's root mean square.
+        directions: number of random directions.
+
+    Raises:
+        Shortfall: the function is constant near the point, but has another value at another point.
     """
-    slopes, expected, differences, floors = [], [], [], []
-    for number in range(directions):
-        length = rms(point) or 1.0
-        direction = normal(tuple(point.shape), f"direction {number}").to(point) * length
-        leaf = point.detach().clone().requires_grad_()
-        with torch.enable_grad():
-            value = function(leaf)
-            weight = normal(tuple(value.shape), f"weight {number}").to(value)
-            total = (weight * value).sum()
-        gradient = torch.autograd.grad(total, leaf, allow_unused=True)[0] if total.requires_grad else None
-        slopes.append(0.0 if gradient is None else float((gradient * direction).sum()))
-        expected.append(0.0 if gradient is None else float(gradient.norm()) * length)
-        with torch.no_grad():
-            differences.append(
-                [
-                    float((weight * (function(point + h * direction) - function(point - h * direction))).sum())
-                    / (2 * h)
-                    for h in lengths
-                ]
-            )
-        floors.append(float(torch.finfo(value.dtype).eps * weight.norm() * value.detach().norm()))
+    slopes = [_slope(function, point, number, lengths) for number in range(directions)]
+    derivatives = [slope.derivative for slope in slopes]
+    expected = [slope.expected for slope in slopes]
+    rounding = max(slope.rounding for slope in slopes)
     errors = []
-    for index, h in enumerate(lengths):
-        found = [each[index] for each in differences]
-        size = max(math.hypot(*slopes), math.hypot(*expected), math.hypot(*found))
-        # Below what rounding alone makes of a difference there is nothing to compare.
-        if size > 10 * max(floors) / h:
-            errors.append(math.dist(slopes, found) / size)
+    for index, length in enumerate(lengths):
+        differences = [slope.differences[index] for slope in slopes]
+        size = max(math.hypot(*derivatives), math.hypot(*expected), math.hypot(*differences))
+        # Differences that rounding alone explains are not compared.
+        if size > 10 * rounding / length:
+            errors.append(math.dist(derivatives, differences) / size)
     if errors:
         return min(errors)
     with torch.no_grad():
@@ -173,6 +165,46 @@ def derivative_error(
             f"something is rounded or compared."
         )
     return 0.0
+
+
+@dataclass(frozen=True)
+class _Slope:
+    """The slope of a function along a random direction.
+
+    Attributes:
+        derivative: by autograd.
+        expected: what the norm of the gradient lets expect of it.
+        differences: central differences, one per step length.
+        rounding: error of a difference by rounding, before the division by the step length.
+    """
+
+    derivative: float
+    expected: float
+    differences: Sequence[float]
+    rounding: float
+
+
+def _slope(function: Callable[[Tensor], Tensor], point: Tensor, number: int, lengths: Sequence[float]) -> _Slope:
+    """The slope of a randomly weighted sum of the function's values along random direction `number`."""
+    size = rms(point) or 1.0
+    direction = normal(tuple(point.shape), f"direction {number}").to(point) * size
+    leaf = point.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        value = function(leaf)
+        weight = normal(tuple(value.shape), f"weight {number}").to(value)
+        total = (weight * value).sum()
+    gradient = torch.autograd.grad(total, leaf, allow_unused=True)[0] if total.requires_grad else None
+    differences = []
+    with torch.no_grad():
+        for length in lengths:
+            change = function(point + length * direction) - function(point - length * direction)
+            differences.append(float((weight * change).sum()) / (2 * length))
+    return _Slope(
+        derivative=0.0 if gradient is None else float((gradient * direction).sum()),
+        expected=0.0 if gradient is None else float(gradient.norm()) * size,
+        differences=differences,
+        rounding=float(torch.finfo(value.dtype).eps * weight.norm() * value.detach().norm()),
+    )
 
 
 def _names(mapping: Mapping[str, object]) -> str:

@@ -1,4 +1,4 @@
-"""The promises of what only some operators can do: steps of their own, and a coarser self."""
+"""The checks of operators' abilities: exact steps, masks in them, and a coarser operator."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from ipt.core.operator import IMAGE, Generator, Unknowns
 from ipt.linalg.norms import norm, rms
 from ipt.linalg.resampling import doubled, halved
 from ipt.testing.measures import BATCH, normal, picture, same, uniform
-from ipt.testing.operator_bench import OperatorBench, believed, predicted, scale_of
+from ipt.testing.operator_harness import OperatorHarness, believed, predicted, scale_of
 from ipt.testing.promises import at_most, require, skip
 
 EXACT = 1e-6
-"""Share of the largest value by which two results may differ that are equal but for rounding in double precision."""
+"""Largest relative difference of two results that are equal but for rounding in double precision."""
 LOWER = 0.999
-"""Share of an objective that may be left of it by a step that lowers it."""
+"""Largest ratio of an objective after a step to that before, for a step that lowers it."""
 ALIKE = 0.2
-"""Share of the deviation of a smooth picture by which an operator and its half may differ."""
+"""Largest difference between an operator and its coarser one, as a share of a smooth picture's deviation."""
 
 
-def needs_parameters(bench: OperatorBench) -> None:
-    """Skip what is of an operator without parameters."""
-    if not bench.specs:
+def needs_parameters(harness: OperatorHarness) -> None:
+    """Skip a check of an operator that has no parameters."""
+    if not harness.specs:
         skip("it has no parameters")
 
 
-def image_step(bench: OperatorBench) -> None:
+def image_step(harness: OperatorHarness) -> None:
     """The promise `image-step`."""
-    arguments = bench.arguments()
+    arguments = harness.arguments()
     observation = Observation(arguments["images"]["measurement"], arguments["deviations"]["noise"])
     belief, valid = believed(arguments["beliefs"][IMAGE], 0.1), arguments["parameters"]
-    exact = ability(bench.component, ExactSteps)
+    exact = ability(harness.component, ExactSteps)
     found = None if exact is None else exact.image_step(observation, belief, valid, {})
     if found is None:
         skip("it has no image_step of its own (`ipt.ExactSteps`)")
     require(found.shape == belief.mean.shape, f"image_step gives {tuple(found.shape)} for {tuple(belief.mean.shape)}")
 
     def objective(image: Tensor) -> Tensor:
-        residual = observation.residual(predicted(bench.component, {**valid, IMAGE: image}))
+        residual = observation.residual(predicted(harness.component, {**valid, IMAGE: image}))
         off = image - belief.mean
         return _sum(residual.square() / observation.noise_variance) + _sum(off * belief.covariance.solve(off))
 
@@ -53,40 +53,40 @@ def image_step(bench: OperatorBench) -> None:
     )
 
 
-def parameter_step(bench: OperatorBench) -> None:
+def parameter_step(harness: OperatorHarness) -> None:
     """The promise `parameter-step`."""
-    needs_parameters(bench)
-    arguments = bench.arguments()
+    needs_parameters(harness)
+    arguments = harness.arguments()
     observation = Observation(arguments["images"]["measurement"], arguments["deviations"]["noise"])
     seen = believed(arguments["images"][IMAGE], 0.01)
     sure = {name: believed(value, 0.01 * scale_of(value)) for name, value in arguments["loose"].items()}
     # What no measurement can tell, an operator may settle by a convention (a kernel's centre): the truth is one that it
     # has settled itself.
-    exact = ability(bench.component, ExactSteps)
+    exact = ability(harness.component, ExactSteps)
     truth = None if exact is None else exact.parameter_step(observation, seen, sure, {})
     if exact is None or truth is None:
         skip("it has no parameter_step of its own (`ipt.ExactSteps`)")
     require(truth.keys() == sure.keys(), f"parameter_step gives {list(truth)} for {list(sure)}")
     everything: list[list[str]] = [list(truth)]
     for unknown in everything + ([[name] for name in truth] if len(truth) > 1 else []):
-        _one_parameter_step(bench, exact, truth, unknown, observation.noise, seen)
+        _one_parameter_step(harness, exact, truth, unknown, observation.noise, seen)
 
 
 def _one_parameter_step(
-    bench: OperatorBench,
+    harness: OperatorHarness,
     exact: ExactSteps,
     truth: Mapping[str, Tensor],
     unknown: list[str],
     noise: Tensor,
     seen: Belief,
 ) -> None:
-    """From a poor belief about some parameters, the others known."""
+    """Check a step from a poor belief about the parameters `unknown`, with the others known."""
 
     def fit(loose: Mapping[str, Tensor]) -> Tensor:
-        return predicted(bench.component, {IMAGE: seen.mean, **bench.valid({**truth, **loose})})
+        return predicted(harness.component, {IMAGE: seen.mean, **harness.valid({**truth, **loose})})
 
     measurement = fit({})
-    valid = bench.valid(truth)
+    valid = harness.valid(truth)
     known = {name: valid[name] for name in valid if name not in unknown}
     beliefs = {}
     for name in unknown:
@@ -102,17 +102,17 @@ def _one_parameter_step(
         require(shapes[0] == shapes[1], f"parameter_step gives {name} {shapes[0]} for {shapes[1]}")
     before = norm(measurement - fit({name: belief.mean for name, belief in beliefs.items()}))
     after = norm(measurement - fit(found))
-    # Where a parameter goes in steps, a poor belief may be as good as the truth.
+    # For a discrete parameter, a poor belief may round to the truth, with a residual of 0 before the step.
     worst = float(torch.where(before > 0, after / before, after).max())
     at_most(worst, LOWER, f"norm of the residual after parameter_step for {named}, of that before")
 
 
-def mask(bench: OperatorBench) -> None:
+def mask(harness: OperatorHarness) -> None:
     """The promise `mask`."""
-    exact = ability(bench.component, ExactSteps)
+    exact = ability(harness.component, ExactSteps)
     if exact is None:
         skip("it has no steps of its own (`ipt.ExactSteps`)")
-    arguments = bench.arguments()
+    arguments = harness.arguments()
     seen, noise = arguments["images"]["measurement"], arguments["deviations"]["noise"]
     mask = (uniform(tuple(seen[:1, :1].shape), "mask") < 0.7).to(seen)
     image, valid = believed(arguments["beliefs"][IMAGE], 0.1), arguments["parameters"]
@@ -128,26 +128,26 @@ def mask(bench: OperatorBench) -> None:
     same(steps(0.5), steps(0.0), EXACT, "between other values where the mask is 0")
 
 
-def coarser(bench: OperatorBench) -> None:
+def coarser(harness: OperatorHarness) -> None:
     """The promise `coarser`."""
-    able = ability(bench.component, Coarsenable)
-    half = None if able is None else able.coarser(bench.shape)
+    able = ability(harness.component, Coarsenable)
+    half = None if able is None else able.coarser(harness.shape)
     if half is None:
         skip("it is not coarsenable (`ipt.Coarsenable`), or not for such an image")
-    channels, *sides = bench.shape
-    generators = {name: given for name, given in bench.given.items() if isinstance(given, Generator)}
+    channels, *sides = harness.shape
+    generators = {name: given for name, given in harness.given.items() if isinstance(given, Generator)}
     shape = (channels, *(math.ceil(side / 2) for side in sides))
-    point = replace(bench, component=half.operator, image_shape=shape, given=generators).point
+    point = replace(harness, component=half.operator, image_shape=shape, given=generators).point
     found = half.enlarged({name: point[name].clone() for name in point if name != IMAGE})
-    require(found.keys() == bench.specs.keys(), f"enlarged gives {list(found)} for {list(bench.specs)}")
-    for name, spec in bench.specs.items():
+    require(found.keys() == harness.specs.keys(), f"enlarged gives {list(found)} for {list(harness.specs)}")
+    for name, spec in harness.specs.items():
         wanted = (BATCH, *spec.shape)
         require(tuple(found[name].shape) == wanted, f"enlarged gives {name} {tuple(found[name].shape)}, not {wanted}")
-    # Smooth, so that what averaging loses is little.
+    # A smooth picture, of which averaging loses little.
     small = picture((channels, *(math.ceil(side / 8) for side in sides)))
     for times in (4, 2, 1):
         small = doubled(small, (math.ceil(sides[0] / times), math.ceil(sides[1] / times)))
-    whole = halved(predicted(bench.component, {IMAGE: small, **bench.valid(found)}))
+    whole = halved(predicted(harness.component, {IMAGE: small, **harness.valid(found)}))
     wanted_measurement = predicted(half.operator, {**point, IMAGE: halved(small)})
     require(
         whole.shape == wanted_measurement.shape,

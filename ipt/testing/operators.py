@@ -1,4 +1,4 @@
-"""The promises of an operator."""
+"""The contract of an operator: its promises, and their checks (those of abilities are in `operator_abilities`)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from ipt.core.abilities import Linear, ability
 from ipt.core.operator import IMAGE, Generator, ParameterSpec, ParametricOperator, Unknowns
 from ipt.plugins.usual import usual_prior
 from ipt.testing import operator_abilities
-from ipt.testing.bench import COMMON
+from ipt.testing.harness import COMMON
 from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, same, uniform
-from ipt.testing.operator_bench import OperatorBench, made_prior, predicted, scale_of
+from ipt.testing.operator_abilities import EXACT
+from ipt.testing.operator_harness import OperatorHarness, made_prior, predicted, scale_of
 from ipt.testing.promises import Check, Promise, at_most, require, skip
-
-EXACT = 1e-6
-"""Share of the largest value by which two results may differ that are equal but for rounding in double precision."""
 
 
 def operator_checks(
@@ -28,26 +26,26 @@ def operator_checks(
     parameters: Mapping[str, Tensor | Generator] | None = None,
     device: str | None = None,
 ) -> list[Check]:
-    """A check for each promise of an operator, to be called one by one.
+    """The checks of an operator, one per promise, to be called without arguments.
 
         @pytest.mark.parametrize("check", operator_checks(MyOperator()))
         def test_contract(check):
             check()
 
     Args:
-        operator: what is tried.
-        image_shape: (C, H, W) of the images; None: a usual one that the operator takes.
-        parameters: usual values of a parameter by name, (1 or more, *shape), or a generator of them; default: drawn
-            from the parameter's usual prior by its own denoiser (uniform in 0..1 where it has none), then constrained.
+        operator: that is checked.
+        image_shape: (C, H, W) of the images; None: the first of a list of shapes that the operator takes.
+        parameters: typical values of a parameter by name, (1 or more, *shape), or a generator of them; default: draws
+            from the parameter's default prior by its denoiser (uniform in 0..1 if it has none), then constrained.
         device: where the check `device` runs; None: on this machine's accelerator, if it has one.
     """
-    return OperatorBench(operator, image_shape, dict(parameters or {}), device).checks(PROMISES)
+    return OperatorHarness(operator, image_shape, dict(parameters or {}), device).checks(PROMISES)
 
 
-def _shapes(bench: OperatorBench) -> None:
-    operator = bench.component
-    require(isinstance(bench.specs, dict), f"parameters() returns a {type(bench.specs).__name__}, not a dictionary")
-    for name, spec in bench.specs.items():
+def _shapes(harness: OperatorHarness) -> None:
+    operator = harness.component
+    require(isinstance(harness.specs, dict), f"parameters() returns a {type(harness.specs).__name__}, not a dictionary")
+    for name, spec in harness.specs.items():
         good = isinstance(spec, ParameterSpec) and len(spec.shape) == 3 and min(spec.shape) >= 1
         require(good, f"{name} is declared as {spec!r}, not as a ParameterSpec of shape (channels, height, width)")
         ordered, remedy = spec.range is None or spec.range[0] < spec.range[1], "write range=(lowest, highest value)"
@@ -55,65 +53,65 @@ def _shapes(bench: OperatorBench) -> None:
         require(
             name.isidentifier() and name != IMAGE, f"{name!r} cannot be a parameter's name: forward takes it by name"
         )
-    image, valid = bench.point[IMAGE], {name: bench.point[name] for name in bench.point if name != IMAGE}
-    require(list(valid) == list(bench.specs), f"constrain gives {list(valid)} for {list(bench.specs)}")
-    for name, spec in bench.specs.items():
+    image, valid = harness.point[IMAGE], {name: harness.point[name] for name in harness.point if name != IMAGE}
+    require(list(valid) == list(harness.specs), f"constrain gives {list(valid)} for {list(harness.specs)}")
+    for name, spec in harness.specs.items():
         wanted = (BATCH, *spec.shape)
         require(tuple(valid[name].shape) == wanted, f"constrain gives {name} {tuple(valid[name].shape)}, not {wanted}")
-    measured = predicted(operator, bench.point)
+    measured = predicted(operator, harness.point)
     found = f"{tuple(measured.shape)} for {tuple(image.shape)}"
     require(
         measured.ndim == 4 and len(measured) == BATCH, f"forward gives {found}, not (batch, channels, height, width)"
     )
     back = operator.image_shape(tuple(measured.shape[1:]))
     require(
-        tuple(back) == bench.shape,
-        f"image_shape{tuple(measured.shape[1:])} is {tuple(back)}, the image's {bench.shape}",
+        tuple(back) == harness.shape,
+        f"image_shape{tuple(measured.shape[1:])} is {tuple(back)}, the image's {harness.shape}",
     )
     finite({"forward": measured})
     # Whatever raises an exception shows here.
-    bench.answers(operator, bench.arguments())
+    harness.answers(operator, harness.arguments())
 
 
-def _usual_prior(bench: OperatorBench) -> None:
-    named = [spec for spec in bench.specs.values() if usual_prior(spec) != ""]
+def _usual_prior(harness: OperatorHarness) -> None:
+    named = [spec for spec in harness.specs.values() if usual_prior(spec) != ""]
     if not named:
         skip("no parameter has a usual prior, or a range")
     for spec in named:
         made_prior(spec).normalization(spec.shape)
 
 
-def _used(bench: OperatorBench) -> None:
-    operator_abilities.needs_parameters(bench)
-    usual, point = predicted(bench.component, bench.point), bench.point
-    others = [{name: value.roll(1, 0) for name, value in bench.loose.items()}, *_wild(bench).values()]
-    for name in bench.specs:
-        tried = [{**point, name: bench.valid({**bench.loose, name: other[name]})[name]} for other in others]
-        seen = any(not torch.equal(predicted(bench.component, each), usual) for each in tried)
+def _used(harness: OperatorHarness) -> None:
+    operator_abilities.needs_parameters(harness)
+    usual, point = predicted(harness.component, harness.point), harness.point
+    others = [{name: value.roll(1, 0) for name, value in harness.loose.items()}, *_wild(harness).values()]
+    for name in harness.specs:
+        tried = [{**point, name: harness.valid({**harness.loose, name: other[name]})[name]} for other in others]
+        seen = any(not torch.equal(predicted(harness.component, each), usual) for each in tried)
         require(seen, f"forward gives the same whatever {name} is")
 
 
-def _derivatives(bench: OperatorBench) -> None:
-    operator, point = bench.component, bench.point
+def _derivatives(harness: OperatorHarness) -> None:
+    operator, point = harness.component, harness.point
 
     def measured(name: str, rest: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
         return lambda value: predicted(operator, {**rest, name: value})
 
     def after_constrain(name: str, rest: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
-        return lambda value: predicted(operator, {IMAGE: point[IMAGE], **bench.valid({**rest, name: value})})
+        return lambda value: predicted(operator, {IMAGE: point[IMAGE], **harness.valid({**rest, name: value})})
 
-    continuous = [name for name, spec in bench.specs.items() if not spec.discrete]
+    continuous = [name for name, spec in harness.specs.items() if not spec.discrete]
     for name in [IMAGE, *continuous]:
         error = derivative_error(measured(name, point), point[name])
         at_most(error, 1e-4, f"derivative of forward in {name}, its difference from finite differences")
-    # Off the usual values: a kernel's zeros are where `constrain` has a kink.
-    loose = _wild(bench)["values with noise"]
+    # With noise on the values: at exact zeros, as of kernels, `constrain` may have a kink.
+    loose = _wild(harness)["values with noise"]
     for name in continuous:
         error = derivative_error(after_constrain(name, loose), loose[name])
         at_most(error, 1e-4, f"derivative of forward after constrain in {name}, its difference from finite differences")
-        ends = bench.specs[name].range
+        ends = harness.specs[name].range
         if ends is not None and all(map(math.isfinite, ends)):
-            # Where nothing is cut off, a derivative of 0 can only be of something that is rounded.
+            # Inside its range nothing is clipped, so that a derivative of 0 shows that a value is rounded.
             inside = ends[0] + (ends[1] - ends[0]) * uniform(tuple(loose[name].shape), f"{name} in its range")
             error = derivative_error(after_constrain(name, {**loose, name: inside}), inside)
             at_most(
@@ -121,14 +119,14 @@ def _derivatives(bench: OperatorBench) -> None:
             )
 
 
-def _linear(bench: OperatorBench) -> None:
-    if ability(bench.component, Linear) is None:
+def _linear(harness: OperatorHarness) -> None:
+    if ability(harness.component, Linear) is None:
         skip("it does not declare itself linear in the image (`ipt.Linear`)")
-    point = bench.point
+    point = harness.point
     first, second = point[IMAGE], normal(tuple(point[IMAGE].shape), "another image")
 
     def apply(image: Tensor) -> Tensor:
-        return predicted(bench.component, {**point, IMAGE: image})
+        return predicted(harness.component, {**point, IMAGE: image})
 
     parts = 0.7 * apply(first) - 1.3 * apply(second)
     what = "A(.7 x - 1.3 z) less .7 A(x) - 1.3 A(z), of its largest value"
@@ -144,24 +142,24 @@ def _linear(bench: OperatorBench) -> None:
     at_most(float(((forward - adjoint).abs() / size).max()), EXACT, "<A z, u> less <z, A'u>, of |A z| |u|")
 
 
-def _constrain_idempotent(bench: OperatorBench) -> None:
-    operator_abilities.needs_parameters(bench)
-    for name, loose in _wild(bench).items():
-        once = bench.valid(loose)
-        same(bench.valid(once), once, EXACT, f"between constraining once and twice, from {name}")
+def _constrain_idempotent(harness: OperatorHarness) -> None:
+    operator_abilities.needs_parameters(harness)
+    for name, loose in _wild(harness).items():
+        once = harness.valid(loose)
+        same(harness.valid(once), once, EXACT, f"between constraining once and twice, from {name}")
 
 
-def _constrain_finite(bench: OperatorBench) -> None:
-    operator_abilities.needs_parameters(bench)
-    for name, loose in _wild(bench).items():
-        valid = bench.valid(loose)
+def _constrain_finite(harness: OperatorHarness) -> None:
+    operator_abilities.needs_parameters(harness)
+    for name, loose in _wild(harness).items():
+        valid = harness.valid(loose)
         finite({f"constrain {each}": value for each, value in valid.items()}, f", from {name}")
-        finite({"forward": predicted(bench.component, {IMAGE: bench.point[IMAGE], **valid})}, f", from {name}")
+        finite({"forward": predicted(harness.component, {IMAGE: harness.point[IMAGE], **valid})}, f", from {name}")
 
 
-def _wild(bench: OperatorBench) -> dict[str, Unknowns]:
-    """Parameters as a network's early estimates may be: noise about the usual ones, zero, all negative, large."""
-    loose = bench.loose
+def _wild(harness: OperatorHarness) -> dict[str, Unknowns]:
+    """Parameters like a network's early estimates: typical values with noise, large noise, zeros, negative values."""
+    loose = harness.loose
     size = {name: scale_of(value) for name, value in loose.items()}
     noise = {name: normal(tuple(value.shape), f"wild {name}") for name, value in loose.items()}
     return {

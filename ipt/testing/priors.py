@@ -1,4 +1,4 @@
-"""The promises of a prior."""
+"""The contract of a prior: its promises, and their checks."""
 
 from __future__ import annotations
 
@@ -10,48 +10,49 @@ from torch import Tensor
 from ipt.core.prior import Prior
 from ipt.linalg.covariances import Covariance
 from ipt.linalg.normalization import Normalization
-from ipt.testing.bench import ALONE, COMMON
+from ipt.testing.harness import ALONE, COMMON
 from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, rms, uniform
-from ipt.testing.prior_bench import DECADES, LEVELS, PriorBench, uncertainty
+from ipt.testing.prior_harness import DECADES, LEVELS, PriorHarness, uncertainty
 from ipt.testing.promises import Check, Promise, at_most, require, skip
 
 MISFIT = 0.05
-"""Correlation that an error may have with what it should not, for estimates by trained networks: .25 % of the mean
-square."""
+"""Largest correlation of a denoising error with a function of the noisy variable, which is 0 for the exact denoiser; it
+allows trained networks an excess error of .25 % of the mean square."""
 LARGEST = 10.0
-"""Standard deviation of a normalized variable, at most: it is about -1..1."""
+"""Largest standard deviation of a normalized variable, which lies about -1..1."""
 STANDARD_ERRORS = 5.0
-"""Standard errors by which a statistic may be off."""
+"""Standard errors by which a statistic may deviate."""
 
 
 def prior_checks(
     prior: Prior, *, shape: tuple[int, ...] | None = None, samples: Tensor | None = None, device: str | None = None
 ) -> list[Check]:
-    """A check for each promise of a prior, to be called one by one.
+    """The checks of a prior, one per promise, to be called without arguments.
 
     Args:
-        prior: what is tried.
-        shape: (C, H, W) of the physical quantity; None: that of the samples, or a usual one that the prior takes.
-        samples: (N, C, H, W), N >= 32, drawn from what the prior describes, in its physical units; without them the
-            check `conditional-mean` is skipped, and the others use what the prior's own denoiser draws.
+        prior: that is checked.
+        shape: (C, H, W) of the physical quantity; None: that of the samples, or the first of a list of shapes that the
+            prior takes.
+        samples: (N, C, H, W), N >= 32, of the distribution that the prior describes, in physical units. Without them
+            the check `conditional-mean` is skipped, and the others use draws by the prior's own denoiser.
         device: where the check `device` runs; None: on this machine's accelerator, if it has one. A prior with an
             attribute `device` stays there, and all its checks run there.
     """
-    return PriorBench(prior, shape, samples, device).checks(PROMISES)
+    return PriorHarness(prior, shape, samples, device).checks(PROMISES)
 
 
-def _normalization(bench: PriorBench) -> None:
-    made = bench.normalization
+def _normalization(harness: PriorHarness) -> None:
+    made = harness.normalization
     good = isinstance(made, Normalization)
     require(good, f"normalization() returns a {type(made).__name__}, not an ipt.Normalization")
-    asked, given = bench.shape, tuple(made.physical_shape)
+    asked, given = harness.shape, tuple(made.physical_shape)
     require(given == asked, f"The normalization for {asked} has physical_shape {given}")
     there = uniform((BATCH, *asked), "quantity")
     back = made.physical(made.normalized(there))
     at_most(difference(back, there), 1e-6, "a quantity normalised and back, its difference of its largest value")
     odd = (asked[0] + 4, 3, 5)
     try:
-        other = bench.component.normalization(odd)
+        other = harness.component.normalization(odd)
     except ValueError as error:
         require(bool(str(error)), f"A quantity of {odd} is refused without a word")
     else:
@@ -60,68 +61,68 @@ def _normalization(bench: PriorBench) -> None:
         )
 
 
-def _shapes(bench: PriorBench) -> None:
+def _shapes(harness: PriorHarness) -> None:
     sigma = LEVELS[-1]
-    noisy = bench.noisy(sigma)[:BATCH]
+    noisy = harness.noisy(sigma)[:BATCH]
     with torch.no_grad():
         answers = {
-            "denoise": bench.component.denoise(noisy, sigma),
-            "posterior": bench.component.posterior(noisy, sigma).mean,
+            "denoise": harness.component.denoise(noisy, sigma),
+            "posterior": harness.component.posterior(noisy, sigma).mean,
         }
     for name, answer in answers.items():
         require(answer.shape == noisy.shape, f"{name} gives {tuple(answer.shape)} for {tuple(noisy.shape)}")
-    # What is not finite is another promise's.
+    # Values that are not finite break the promise `finite`, and not this one.
     if torch.isfinite(answers["denoise"]).all():
         gap = difference(answers["posterior"], answers["denoise"])
         at_most(gap, ALONE, "the posterior's mean, its difference from denoise")
     # Whatever raises an exception shows here.
-    bench.answers(bench.component, bench.arguments())
+    harness.answers(harness.component, harness.arguments())
 
 
-def _derivatives(bench: PriorBench) -> None:
-    if not bench.component.differentiable:
+def _derivatives(harness: PriorHarness) -> None:
+    if not harness.component.differentiable:
         skip("it says that it is not differentiable: rules such as `dps` refuse it")
     sigma = 0.5
-    noisy = bench.noisy(sigma)[:BATCH]
-    # A network computes in single precision: short steps tell nothing, and few calls must do.
-    error = derivative_error(lambda value: bench.component.denoise(value, sigma), noisy, (1e-4, 1e-3, 1e-2), 1)
+    noisy = harness.noisy(sigma)[:BATCH]
+    # Networks compute in single precision, so that short steps are useless, and calls are slow, so that they are few.
+    error = derivative_error(lambda value: harness.component.denoise(value, sigma), noisy, (1e-4, 1e-3, 1e-2), 1)
     at_most(error, 0.02, f"derivative of denoise at sigma {sigma:g}, its difference from finite differences")
 
 
 @torch.no_grad()
-def _finite(bench: PriorBench) -> None:
+def _finite(harness: PriorHarness) -> None:
     for sigma in DECADES:
-        noisy = bench.noisy(sigma)[:BATCH].float()
-        finite({f"denoise at sigma {sigma:g}": bench.component.denoise(noisy, sigma)})
+        noisy = harness.noisy(sigma)[:BATCH].float()
+        finite({f"denoise at sigma {sigma:g}": harness.component.denoise(noisy, sigma)})
 
 
 @torch.no_grad()
-def _identity(bench: PriorBench) -> None:
+def _identity(harness: PriorHarness) -> None:
     for sigma in (1e-2, 1e-3):
-        noisy = bench.noisy(sigma)
-        posterior = bench.component.posterior(noisy, sigma)
+        noisy = harness.noisy(sigma)
+        posterior = harness.component.posterior(noisy, sigma)
         # The exact denoiser moves a noisy variable by sigma at most, in the mean square (Tweedie's formula).
         limit = 2 * max(sigma, uncertainty(posterior))
-        moved = rms(bench.component.denoise(noisy, sigma) - noisy)
+        moved = rms(harness.component.denoise(noisy, sigma) - noisy)
         at_most(moved, limit, f"root mean square of denoise(noisy, sigma) - noisy at sigma {sigma:g}")
 
 
 @torch.no_grad()
-def _conditional_mean(bench: PriorBench) -> None:
-    """The error of a conditional mean is uncorrelated with whatever is made of the noisy variable.
+def _conditional_mean(harness: PriorHarness) -> None:
+    """The error of a conditional mean is uncorrelated with every function of the noisy variable.
 
-    With 1, with the noisy variable itself, and with the estimate. Each image counts once, since its entries are no
-    independent proofs.
+    Tested with 1, the noisy variable itself, and the estimate. Each image is one observation, since its entries are not
+    independent.
     """
-    if bench.samples is None:
-        _forgets(bench)
+    if harness.samples is None:
+        _forgets(harness)
         reason = "no samples of what it describes were given, nor a generator"
         skip(f"{reason}; behind much noise it says little, as it should")
-    require(len(bench.samples) >= 32, f"{len(bench.samples)} samples are too few to tell")
+    require(len(harness.samples) >= 32, f"{len(harness.samples)} samples are too few to tell")
     for sigma in (0.1, 0.5, 2.0):
-        noisy = bench.noisy(sigma)
-        estimate = bench.component.denoise(noisy, sigma).double()
-        error = bench.clean.to(estimate) - estimate
+        noisy = harness.noisy(sigma)
+        estimate = harness.component.denoise(noisy, sigma).double()
+        error = harness.clean.to(estimate) - estimate
         probes = {"1": torch.ones_like(estimate), "the noisy variable": noisy.double(), "the estimate": estimate}
         for name, probe in probes.items():
             by_image = (error * probe).flatten(1).mean(1)
@@ -131,27 +132,27 @@ def _conditional_mean(bench: PriorBench) -> None:
             at_most(float(by_image.mean().abs()) / size, limit, what)
 
 
-def _forgets(bench: PriorBench) -> None:
-    """Behind much noise the estimate must hardly follow the noisy variable.
+def _forgets(harness: PriorHarness) -> None:
+    """At a high noise level the estimate must hardly depend on the noisy variable.
 
     Its mean derivative times sigma^2 is the variance of clean given noisy (Tweedie's second formula), which is of the
     order of 1 for a normalized variable, and sigma^2 for a denoiser that returns its input.
     """
     sigma = DECADES[-1]
-    noisy = bench.noisy(sigma)[:BATCH]
+    noisy = harness.noisy(sigma)[:BATCH]
     step = 0.1 * sigma * normal(tuple(noisy.shape), "step").sign().to(noisy)
-    change = bench.component.denoise(noisy + step, sigma) - bench.component.denoise(noisy - step, sigma)
+    change = harness.component.denoise(noisy + step, sigma) - harness.component.denoise(noisy - step, sigma)
     slope = float((change.double() * step).mean() / (2 * step.square().mean()))
     what = f"deviation of clean given noisy at sigma {sigma:g}, as denoise follows noisy (sigma^2 times its derivative)"
     at_most(sigma * math.sqrt(abs(slope)), LARGEST, what)
 
 
 @torch.no_grad()
-def _variance(bench: PriorBench) -> None:
+def _variance(harness: PriorHarness) -> None:
     before = 0.0
     for index in range(11):
         sigma = 10 ** (index / 2 - 3)
-        value = uncertainty(bench.component.posterior(bench.noisy(sigma)[:1], sigma))
+        value = uncertainty(harness.component.posterior(harness.noisy(sigma)[:1], sigma))
         good = math.isfinite(value) and value > 0
         require(good, f"the variance at sigma {sigma:.3g} is {value**2}, not a finite number above 0")
         at_most(before / value, 1.01, f"standard deviation just below sigma {sigma:.3g}, over that at it")
@@ -159,10 +160,10 @@ def _variance(bench: PriorBench) -> None:
 
 
 @torch.no_grad()
-def _covariance(bench: PriorBench) -> None:
+def _covariance(harness: PriorHarness) -> None:
     for sigma in LEVELS:
-        noisy = bench.noisy(sigma)[:BATCH]
-        posterior = bench.component.posterior(noisy, sigma)
+        noisy = harness.noisy(sigma)[:BATCH]
+        posterior = harness.component.posterior(noisy, sigma)
         for which, covariance in (("covariance", posterior.covariance), ("prior", posterior.prior_covariance)):
             if covariance is not None:
                 _one_covariance(covariance, noisy, f"of the {which} at sigma {sigma:g}")

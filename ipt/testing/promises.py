@@ -1,4 +1,4 @@
-"""A promise that a component makes, and the check of it."""
+"""A promise of a component's contract, and its check: `Promise`, `Check`, and the exceptions of a broken promise."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from ipt.core.errors import IptError
 from ipt.plugins.faults import located
 
 RAISED = "correct what the message says; `ipt.testing` calls it as a solve does"
-"""Where an exception came up, what a promise's own remedy is about does not matter yet."""
+"""The remedy for an unexpected exception, in place of the promise's own."""
 
 
 class Shortfall(Exception):
-    """What was found of a promise that is not kept: the measured number and its limit.
+    """A promise is broken.
 
-    mend: what to do about it, where the promise's own remedy does not say.
+    Args:
+        found: the measured number and its limit, or what is wrong.
+        mend: the remedy; "": that of the promise.
     """
 
     def __init__(self, found: str, mend: str = ""):
@@ -27,12 +29,15 @@ class Shortfall(Exception):
 
 @dataclass(frozen=True)
 class Promise:
-    """One promise: a name for lists, what it says, how to mend what breaks it, and the trial of it on a bench.
-
-    The trial raises Shortfall where the promise is broken and SkipTest, with the reason, where it does not apply.
+    """One promise.
 
     Attributes:
-        root: the others rely on it: where it is broken, they say nothing.
+        name: for lists.
+        says: the promise in words.
+        mend: the remedy if it is broken.
+        trial: called with a harness; raises Shortfall if the promise is broken, and SkipTest, with the reason, if it
+            does not apply.
+        root: whether all others rely on it, so that they are skipped if it is broken.
         after: names of promises that this one relies on.
     """
 
@@ -45,7 +50,12 @@ class Promise:
 
 
 class BrokenPromise(AssertionError):
-    """Which promise is broken, what was found, and how to mend it. found, mend: these alone."""
+    """The message of a broken promise: which one, what was found, and how to mend it.
+
+    Attributes:
+        found: what was found.
+        mend: how to mend it.
+    """
 
     def __init__(self, component: str, promise: Promise, found: str, mend: str):
         super().__init__(f"{component} breaks {promise.name!r}: {promise.says}.\n{found}\nTo mend it: {mend}.")
@@ -54,10 +64,10 @@ class BrokenPromise(AssertionError):
 
 @dataclass(frozen=True, eq=False)
 class Check:
-    """A promise of one component, to be called; pytest takes its name for the test's id."""
+    """A promise of one component, to be called without arguments; pytest uses its name as the test's id."""
 
     promise: Promise
-    bench: Any
+    harness: Any
     component: str
 
     @property
@@ -65,9 +75,9 @@ class Check:
         return self.promise.name
 
     def __call__(self) -> None:
-        """AssertionError: which promise is broken, what was measured, how to mend it. SkipTest: it does not apply."""
+        """Raise AssertionError, with the remedy, if the promise is broken, and SkipTest if it does not apply."""
         try:
-            self.promise.trial(self.bench)
+            self.promise.trial(self.harness)
         except Shortfall as found:
             raise BrokenPromise(self.component, self.promise, str(found), found.mend or self.promise.mend) from None
         except (SkipTest, MemoryError):
@@ -78,17 +88,17 @@ class Check:
 
 
 def at_most(measured: float, limit: float, what: str) -> None:
-    """Shortfall unless measured <= limit (NaN is not)."""
+    """Raise Shortfall unless measured <= limit; NaN is above every limit."""
     if not measured <= limit:
         raise Shortfall(f"{what}: {measured:.3g}, at most {limit:.3g} is allowed.")
 
 
 def require(kept: bool, found: str, mend: str = "") -> None:
-    """Shortfall, saying what was found, unless kept."""
+    """Raise Shortfall with what was found, unless the promise is kept."""
     if not kept:
         raise Shortfall(f"{found}.", mend)
 
 
 def skip(reason: str) -> NoReturn:
-    """The promise does not apply, or cannot be tried here."""
+    """Raise SkipTest: the promise does not apply, or cannot be checked here."""
     raise SkipTest(reason)

@@ -1,4 +1,4 @@
-"""The checks of what is installed: of one component by its name, and of a whole plugin package."""
+"""Running the checks of installed components, by name, and of plugin packages; the findings are for `ipt check`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ipt.plugins.registry import Plugin, Registry
 from ipt.testing.generators import generator_checks
 from ipt.testing.guidance import guidance_checks
 from ipt.testing.operators import operator_checks
-from ipt.testing.prior_bench import SHAPES
+from ipt.testing.prior_harness import SHAPES
 from ipt.testing.priors import prior_checks
 from ipt.testing.promises import BrokenPromise, Check, Promise, require, skip
 
@@ -34,15 +34,15 @@ _ENTRY_POINT = "import sys; from ipt.plugins.discovery import discover; discover
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one promise.
+    """The result of one check.
 
     Attributes:
         component: "kind name", or the distribution.
-        promise: its name.
-        status: of it.
-        seconds: that the trial took.
+        promise: name of the promise.
+        status: "ok", "broken" or "skipped".
+        seconds: time of the check.
         reason: what was found of a broken promise, or why it was skipped.
-        mend: what to do about a broken one.
+        mend: the remedy for a broken promise.
     """
 
     component: str
@@ -61,38 +61,39 @@ def component_findings(
     device: str | None = None,
     generator: Generator | None = None,
 ) -> Iterator[Finding]:
-    """Every promise of a component, tried one after the other; where it cannot be built, that alone.
+    """Check every promise of a component, one after the other.
 
-    It is skipped where what it needs is not at hand (an option, weights, an optional package), else broken.
+    If it cannot be built, there is only that finding: "skipped" if it needs an option, weights or an optional package
+    that is missing, else "broken".
 
     Args:
-        kind: as of `ipt.plugins.building.build_component`.
-        spec: likewise.
-        settings: likewise.
-        shape: (C, H, W) of the images (of a prior or generator: of its quantity); None: one that it takes.
-        device: where networks run, and the check `device`.
-        generator: of samples of what a prior describes.
+        kind: as for `ipt.plugins.building.build_component`.
+        spec: as for `ipt.plugins.building.build_component`.
+        settings: as for `ipt.plugins.building.build_component`.
+        shape: (C, H, W) of the images (of a prior's or generator's quantity); None: one that it takes.
+        device: where networks and the check `device` run.
+        generator: of samples for a prior's check `conditional-mean`.
     """
     component = f"{kind} {spec}"
-    workshop = _Workshop(kind, spec, settings, device)
-    built = finding(Check(BUILDS, workshop, spec), component)
+    builder = _Builder(kind, spec, settings, device)
+    built = finding(Check(BUILDS, builder, spec), component)
     yield built
     if built.status == "ok":
-        yield from _findings(_checks(kind, workshop.build(), shape, device, generator), component)
+        yield from _findings(_checks(kind, builder.build(), shape, device, generator), component)
 
 
 def package_findings(plugins: list[Plugin], registry: Registry) -> Iterator[Finding]:
-    """The promises of a distribution's entry points, without those of its components."""
+    """Check the promises of a distribution's entry points; those of its components are not included."""
     package = _Package(plugins, registry)
     for promise in PACKAGE:
         yield finding(Check(promise, package, package.name), package.name)
 
 
 def _findings(checks: Sequence[Check], component: str) -> Iterator[Finding]:
-    """Of every check; skipped where what it relies on is broken, or it found the same: one fault, one finding."""
+    """Run checks; a check is skipped if it relies on a broken promise, or finds the same fault as another one."""
     broken: dict[str, str] = {}
     root = ""
-    # Stable: in their order, those first that the others rely on.
+    # Roots first; the sort is stable.
     for check in sorted(checks, key=lambda each: not each.promise.root):
         promise = check.promise
         before = root or next((name for name in promise.after if name in broken), "")
@@ -110,7 +111,7 @@ def _findings(checks: Sequence[Check], component: str) -> Iterator[Finding]:
 
 
 def finding(check: Check, component: str) -> Finding:
-    """A check, run and timed."""
+    """Run and time a check."""
     start = time.perf_counter()
     status: Literal["ok", "broken", "skipped"] = "ok"
     reason = mend = ""
@@ -135,7 +136,7 @@ def _checks(kind: str, made: Any, shape: Shape, device: str | None, generator: G
 
 
 def _samples(prior: Prior, generator: Generator, shape: Shape) -> Tensor:
-    """Of what a prior describes, of a shape that it takes and the generator draws; IptError: there is none."""
+    """Samples for a prior's checks, of a shape that both the prior and the generator take; IptError if none."""
     refusal = ""
     for each in (shape,) if shape else SHAPES:
         try:
@@ -151,7 +152,9 @@ def _samples(prior: Prior, generator: Generator, shape: Shape) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Workshop:
+class _Builder:
+    """A component that is not built yet."""
+
     kind: str
     spec: str
     settings: Mapping[str, Any]
@@ -163,6 +166,8 @@ class _Workshop:
 
 @dataclass(frozen=True)
 class _Package:
+    """The entry points of a distribution."""
+
     plugins: list[Plugin]
     registry: Registry
 
@@ -192,9 +197,9 @@ def _names_free(package: _Package) -> None:
                 require(len(owners) == 1, f"The {kind} {entry.name!r} is offered by {' and '.join(owners)}")
 
 
-def _builds(workshop: _Workshop) -> None:
+def _builds(builder: _Builder) -> None:
     try:
-        workshop.build()
+        builder.build()
     except Lacking as lacking:
         skip(f"not checked: {lacking}")
 

@@ -1,9 +1,9 @@
-"""Train from a description in a file, on torch and numpy alone.
+"""Train from a description in a file, with torch and numpy as the only dependencies.
 
     python -m ipt.training options.json [--change]
 
-`ipt.training.job` explains the file. The same command again continues where it was; Ctrl-C and SIGTERM save first. The
-result is OUT/state.pt; where all of ipt is installed, `ipt train -o OUT --export` makes weights of it.
+`ipt.training.job` documents the file. The same command continues an interrupted training; Ctrl-C and SIGTERM save the
+state first. The result is OUT/state.pt, from which `ipt train -o OUT --export` makes weights where ipt is installed.
 
 Exit codes: 0 done, 1 error, 2 usage, 130 or 143 stopped by a signal.
 """
@@ -32,9 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m ipt.training", description="Train a diffusion prior; see ipt/training/job.py."
     )
     parser.add_argument("description", help="a JSON file with out, source, network and training")
-    parser.add_argument(
-        "--change", action="store_true", help="continue although options or examples differ from before"
-    )
+    parser.add_argument("--change", action="store_true", help="continue even if options or examples differ from before")
     given = parser.parse_args(arguments)
     try:
         return _run(Path(given.description), given.change)
@@ -47,9 +45,9 @@ def _run(file: Path, change: bool) -> int:
     try:
         job = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise IptError(f"{file} is no readable JSON ({error}): see the head of ipt/training/job.py") from None
+        raise IptError(f"{file} is not readable as JSON ({error}): see the head of ipt/training/job.py") from None
     if not isinstance(job, dict):
-        raise IptError(f"{file} is no table of names and values: see the head of ipt/training/job.py")
+        raise IptError(f"{file} is not a table of names and values: see the head of ipt/training/job.py")
 
     log = partial(print, flush=True)
     trainer = trainer_of(job, change, log)

@@ -1,4 +1,4 @@
-"""What a training refuses: examples that do not fit its network, and a state that another training left."""
+"""Checks before a training: that examples fit the network, and that a state is of the same training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ipt.training.state import About
 
 
 def check_fit(network: NetworkConfig, source: Source) -> None:
-    """Raise IptError where the network does not take the examples of the source."""
+    """Raise IptError if the network does not take the examples of the source."""
     if isinstance(network, RefinedConfig) and any(sides != (network.side,) * 2 for sides in source.sides):
         sizes = " and ".join(f"{height}x{width}" for height, width in source.sides)
         raise IptError(
@@ -32,23 +32,23 @@ def check_fit(network: NetworkConfig, source: Source) -> None:
 
 
 def check_state(path: Path, found: About, wanted: About, accept_changes: bool) -> None:
-    """Raise IptError, naming the differences, where a training cannot continue a state.
+    """Raise IptError, naming the differences, if a training cannot continue a state.
 
     Args:
-        path: Of the state.
+        path: Of the state, for messages.
         found: The state.
-        wanted: What the training is; without a start or a base, the state may have any.
-        accept_changes: Let options and examples differ.
+        wanted: The training; if it has no start or base, those of the state are accepted.
+        accept_changes: Allow other options and examples.
     """
     if wanted.start is not None and (found.start is None or found.start.sha256 != wanted.start.sha256):
         raise IptError(
             f"{path} began with {found.start or 'random weights'}, not with {wanted.start}.\n"
-            f"Leave the start out to continue it, or give another folder to begin anew."
+            f"Leave the start out to continue it, or give another folder to start a new training."
         )
     if wanted.base is not None and (found.base is None or found.base.sha256 != wanted.base.sha256):
         raise IptError(
             f"{path} refines {found.base or 'nothing'}, not {wanted.base}.\n"
-            f"Leave refine= out to continue it, or give another folder to begin anew."
+            f"Leave refine= out to continue it, or give another folder to start a new training."
         )
     if found.network != wanted.network:
         lines = "; ".join(differences(found.network.to_dict(), wanted.network.to_dict()))
@@ -58,6 +58,7 @@ def check_state(path: Path, found: About, wanted: About, accept_changes: bool) -
         others += differences(found.source, wanted.source or {})
     if others and not accept_changes:
         raise IptError(
-            f"{path} was trained otherwise ({'; '.join(others)}).\n"
-            f"Give the same to continue it, another folder to start anew, or change=True to go on with the new."
+            f"{path} was trained with other options or examples ({'; '.join(others)}).\n"
+            f"Give the same to continue it, another folder to start a new training, or change=True to continue with "
+            f"the new ones."
         )

@@ -1,7 +1,7 @@
-"""Crops of photographs of any size, cut anew for every batch where the training runs.
+"""Random crops of photographs of any size, cut on the device of the training for every batch.
 
-The photographs are kept whole in the memory of the device, once a reduction, so that an accelerator is fed by index
-arithmetic alone: 500 photographs of a megapixel are 3 GB.
+The photographs are kept whole in the memory of the device, once per reduction, so that a batch is a single indexing
+operation: 500 photographs of a megapixel take 3 GB.
 """
 
 from __future__ import annotations
@@ -22,30 +22,28 @@ from ipt.training import pictures
 from ipt.training.sources import Source
 
 REDUCTIONS = (1.0, 0.84, 0.71, 0.59, 0.5)
-"""Factors of the sides, from whole to a half in equal steps of the logarithm."""
+"""Factors on the sides of photographs, from 1 to 1/2 in equal steps of the logarithm."""
 GREY = 1 / 12
 """Share of the crops that are made grey."""
-_LUMINANCE = (0.299, 0.587, 0.114)
-"""ITU-R BT.601, as JPEG's own."""
 _VALIDATED = 500
-"""Crops held out, of the photographs held out."""
+"""The most crops for validation, cut from the photographs that are held out."""
 
 
 class CropSource(Source):
-    """Square crops at random places of photographs, reduced at random by 1 to 1/2, turned by quarters and mirrored.
+    """Square crops at random places of photographs, reduced at random by 1 to 1/2, rotated by quarters and mirrored.
 
-    A photograph is chosen with odds in proportion to the root of its area. One crop in twelve of a colour photograph
-    is made grey.
+    A photograph is chosen with a probability in proportion to the root of its area. One crop in twelve of a colour
+    photograph is made grey.
 
     Args:
-        photographs: uint8 (H, W, C) each, all of the same C (1 or 3), none smaller than `side`.
+        photographs: uint8 (H, W, C) each, all with the same C (1 or 3), none smaller than `side`.
         side: Of a crop, in pixels.
-        held_out: How many, the first, are for validation.
-        name: For the card.
+        held_out: Number of photographs, the first ones, for validation.
+        name: For the model card.
         device: Where the photographs are kept and crops are cut.
 
     Raises:
-        IptError: A photograph is too small or of other channels; none is left to train on.
+        IptError: A photograph is too small; some are grey and some in colour; none is left for training or validation.
     """
 
     def __init__(
@@ -70,8 +68,8 @@ class CropSource(Source):
         self.channels, self.sides = photographs[0].shape[2], ((side, side),)
         self.device = torch.device(device)
         self._digest = _digest(photographs)
-        self._held_out = _Sheet(photographs[:held_out], side, (1.0,), self.device)
-        self._trained = _Sheet(photographs[held_out:], side, REDUCTIONS, self.device)
+        self._held_out = _PixelPool(photographs[:held_out], side, (1.0,), self.device)
+        self._trained = _PixelPool(photographs[held_out:], side, REDUCTIONS, self.device)
 
     def __str__(self) -> str:
         return (
@@ -85,7 +83,7 @@ class CropSource(Source):
         crops = self._trained.crops(numbers, count, self.side)
         if self.channels == 3:
             grey = torch.from_numpy(numbers.random(count) < GREY).to(self.device)[:, None, None, None]
-            luminance = (crops * crops.new_tensor(_LUMINANCE)[:, None, None]).sum(1, keepdim=True)
+            luminance = (crops * crops.new_tensor(pictures.LUMINANCE)[:, None, None]).sum(1, keepdim=True)
             crops = torch.where(grey, luminance.round(), crops)
         return crops / 127.5 - 1
 
@@ -99,14 +97,17 @@ class CropSource(Source):
 
 
 def load(folder: str | Path, channels: int | None = None) -> list[np.ndarray]:
-    """Read the photographs of a folder and its subfolders, in the order of their names, uint8 (H, W, C).
+    """Read the photographs of a folder and its subfolders, in the order of their names.
 
     Args:
-        folder: Of PNG, JPEG, TIFF or WebP files.
+        folder: Of pictures.
         channels: 1 or 3; None: those of the first photograph.
 
+    Returns:
+        uint8 (H, W, C) each.
+
     Raises:
-        IptError: There is none, or one cannot be read.
+        IptError: There is no photograph, or one cannot be read.
     """
     place = Path(folder).expanduser()
     if not place.is_dir():
@@ -121,8 +122,16 @@ def load(folder: str | Path, channels: int | None = None) -> list[np.ndarray]:
     ]
 
 
-class _Sheet:
-    """Photographs at several reductions, end to end in one tensor of pixels (N, C)."""
+class _PixelPool:
+    """Photographs at several reductions, end to end in one tensor.
+
+    Attributes:
+        pixels: (N, C), row after row of every reduced photograph.
+        heights: of each reduced photograph.
+        widths: of each reduced photograph.
+        starts: index of the first pixel of each.
+        odds: cumulative probabilities of choosing each.
+    """
 
     def __init__(self, photographs: Sequence[np.ndarray], side: int, reductions: Sequence[float], device: torch.device):
         parts, shapes, odds = [], [], []
@@ -142,13 +151,20 @@ class _Sheet:
         self.odds = np.cumsum(odds) / np.sum(odds)
 
     def crops(self, numbers: np.random.Generator, count: int, side: int, turned: bool = True) -> Tensor:
-        """Crops (count, C, side, side) of 0..255 as floats."""
+        """Random crops, (count, C, side, side), floats in 0..255.
+
+        Args:
+            numbers: Random numbers.
+            count: Of crops.
+            side: Of a crop, in pixels.
+            turned: Whether crops are rotated and mirrored at random.
+        """
         chosen = np.searchsorted(self.odds, numbers.random(count), side="right").clip(max=len(self.odds) - 1)
         height, width = self.heights[chosen], self.widths[chosen]
         top = (numbers.random(count) * (height - side + 1)).astype(np.int64)
         left = (numbers.random(count) * (width - side + 1)).astype(np.int64)
-        # The step in the flat tensor from a crop's row to the next and from its column to the next. Turned and
-        # mirrored, a crop begins in another corner and the two steps change their places.
+        # The steps in the flat tensor to a crop's next row and next column. A mirrored crop starts in another corner
+        # with steps of the other sign; a transposed one has its two steps exchanged.
         down, right, start = width.copy(), np.ones_like(width), self.starts[chosen] + top * width + left
         if turned:
             for step in (down, right):
@@ -171,7 +187,7 @@ def _reduced(pixels: Tensor, height: int, width: int) -> Tensor:
 
 
 def _digest(photographs: Sequence[np.ndarray]) -> str:
-    """Of the shapes of all and the first row of each: hashing all would take long."""
+    """A digest of all shapes and the first row of each photograph: hashing all pixels would take long."""
     digest = hashlib.sha256()
     for one in photographs:
         digest.update(str(one.shape).encode() + one[0].tobytes())

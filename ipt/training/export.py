@@ -1,4 +1,4 @@
-"""Weights, their config and a card of the state of a training: a folder that serves as a prior."""
+"""Export of a training: state.pt -> weights, config and model card, a folder that serves as a prior."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def export(folder: str | os.PathLike[str], about: str = "", source: Source | Non
 
     Args:
         folder: Of the training.
-        about: What the training data is and its licence, for the card.
+        about: The training data and its licence, for the card.
         source: The training examples; None: as recorded in the state.
 
     Returns:
@@ -76,7 +76,7 @@ def export(folder: str | os.PathLike[str], about: str = "", source: Source | Non
     details: dict[str, Any] = {"name": place.resolve().name}
     if "pictures" in known:
         _, height, width, _ = known["pictures"]
-        # A local network learns from pieces of pictures, and takes pictures of any size.
+        # A local network is trained on crops, and takes pictures of any size.
         details |= {"sizes": _sizes(state.network, height, width), "kind": "image"}
     elif "sizes" in known:
         details |= {"sizes": sorted(known["sizes"])}
@@ -89,14 +89,14 @@ def export(folder: str | os.PathLike[str], about: str = "", source: Source | Non
 
 
 def _sizes(network: NetworkConfig, height: int, width: int) -> list[int] | None:
-    """The sides that a network takes which was trained on pictures of this size; None: any."""
+    """The sides of pictures that a network takes after training on pictures of this size; None: any."""
     if isinstance(network, RefinedConfig):
         return network.sides
     return [height] if height == width and not network.local else None
 
 
 def card(name: str, state: states.About, parameters: int, about: str = "") -> str:
-    """The card in Markdown: data, network, training, validation by noise level. Without a date, it is reproducible."""
+    """The model card in Markdown: data, network, training, validation. It has no date, so that it is reproducible."""
     text = _TEXT.format(
         name=name,
         state=state,
@@ -110,7 +110,7 @@ def card(name: str, state: states.About, parameters: int, about: str = "") -> st
     if not state.history:
         return f"{text}None was run.\n"
     last = state.history[-1]
-    # Of the start, where this training has not validated yet.
+    # Before the first validation of this training, that of the initial weights is shown.
     whose = f", as of {state.start.name}" if state.start and last["images"] == state.start.images else ""
     rows = "".join(f"| {' | '.join(row)} |\n" for row in validation_rows(last["validation"]))
     return text + _VALIDATION.format(images=last["images"], whose=whose) + rows
@@ -133,7 +133,7 @@ def _network(network: NetworkConfig) -> str:
 
 
 def _earlier_data(state: states.About, about: str) -> list[str]:
-    """The data of the weights that a training began with, quoted, without what the card has already."""
+    """The data of the initial weights and of the base, quoted, without paragraphs that the card has already."""
     known = {f"{state.examples}.", about, _LEARNT}
     earlier = [origin.data for origin in (state.start, state.base) if origin]
     others = [text for text in _unquoted("\n\n".join(earlier)) if text not in known]
@@ -141,7 +141,7 @@ def _earlier_data(state: states.About, about: str) -> list[str]:
 
 
 def _earlier_training(state: states.About) -> list[str]:
-    """The weights that a training began with or refines, and how these were trained, in turn."""
+    """The initial weights and the base of a training, and how these were trained."""
     refined, base = [], state.base
     if base:
         how = " How these were trained:" if base.training else ""
@@ -157,7 +157,7 @@ def _earlier_training(state: states.About) -> list[str]:
 
 
 def _unquoted(text: str) -> list[str]:
-    """The paragraphs of Markdown, each once, out of their quotation marks."""
+    """The paragraphs of a Markdown text, each once, without one level of quotation marks."""
     parts = (part.strip().removeprefix("> ").replace("\n> ", "\n") for part in text.split("\n\n"))
     return list(dict.fromkeys(part for part in parts if part))
 

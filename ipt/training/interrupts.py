@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a training after its present step, rather than within it."""
+"""Ctrl-C and SIGTERM end a training after the current step, and not within it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import FrameType
 
 @dataclass
 class Caught:
-    """The number of the signal that came; None: none did."""
+    """The signal that was caught; number: None if there was none."""
 
     number: int | None = None
 
@@ -23,7 +23,7 @@ class Caught:
 
 @contextmanager
 def caught(stop: Callable[[], None]) -> Iterator[Caught]:
-    """Have the first SIGINT or SIGTERM within the block call `stop`; a second one has its usual effect."""
+    """A context in which the first SIGINT or SIGTERM calls `stop`; a second one has its usual effect."""
     result = Caught()
     usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

@@ -1,19 +1,19 @@
-"""The description of a training, which JSON can hold.
+"""The description of a training, in JSON -> `trainer` -> `Trainer`.
 
     {"out": "kernels", "source": {"generator": "kernels"}, "network": {"width": 32}, "training": {"images": 400000}}
     {"out": "faces", "source": {"pictures": "faces.npy", "held_out": 500}, "training": {"device": "auto"}}
     {"out": "longer", "source": {"pictures": "faces.npy", "held_out": 500}, "start": "faces"}
 
-out       folder of the training; relative paths are from where the command runs
+out       folder of the training; relative paths start at the current folder
 source    "pictures" (a folder, a .npy array or a .npz pack; with "size", "channels", "held_out", "mirror"), or
-          "photographs" (a folder, of any sizes, to be cut into crops of "size", here; with "channels", "held_out"), or
-          "generator" (a name below or "module:attribute"; with "options", "sizes", "channels")
-network   of `UNetConfig`, without the channels, which are the examples'; where there is "refine", of the detail
-training  of `TrainingOptions`; the device may be "auto"
-start     weights to begin with: the name of a prior that ships with ipt, a folder of weights or a state.pt. Network and
-          training.sigma_data are by default those of the weights; safetensors must be installed
-refine    weights, named likewise, of pictures of half the side, beyond which a network of the detail is trained
-          (`ipt.priors.refined`). With "start" as well, the detail of its weights goes on, upon this prior
+          "photographs" (a folder of pictures of any size, cut into random crops of "size"; with "channels",
+          "held_out"), or "generator" (a name below or "module:attribute"; with "options", "sizes", "channels")
+network   fields of `UNetConfig`, without the channels, which are the examples'; with "refine", of the detail network
+training  fields of `TrainingOptions`; the device may be "auto"
+start     initial weights: the name of a prior that ships with ipt, a folder of weights or a state.pt. Their network and
+          sigma_data are the defaults; safetensors must be installed
+refine    weights of a prior for half the side, named likewise, to which a network for the detail is added and trained
+          (`ipt.priors.refined`). With "start" as well, its detail network is trained further, on this base
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from ipt.training.trainer import Trainer
 
 _KEYS = ("out", "source", "network", "training", "start", "refine")
 _MEASURED = 500
-"""The most held-out pictures on which the loss of averaging is measured."""
+"""The most held-out pictures on which the loss by averaging to half the side is measured."""
 GENERATORS: Mapping[str, str] = MappingProxyType(
     {
         "motion": "ipt.operators.blur.kernels:MotionKernels",
@@ -51,7 +51,7 @@ GENERATORS: Mapping[str, str] = MappingProxyType(
         "kernels": "ipt.operators.blur.kernels:MixedKernels",
     }
 )
-"""Generators by name: this module does without the registry of plugins."""
+"""Generators by name, since this module does not need the registry of plugins."""
 
 
 @dataclass(frozen=True)
@@ -84,16 +84,16 @@ def trainer(
     log: Callable[[str], None] = lambda line: None,
     usual: Mapping[str, Any] = MappingProxyType({}),
 ) -> Trainer:
-    """Make the trainer of a description, which continues what is in its folder.
+    """Make the trainer of a description, which continues a training in its folder.
 
     Args:
         job: The description.
-        accept_changes: As of `Trainer`.
-        log: Takes a line before what takes long.
-        usual: Options of the network where neither the description nor the weights it begins with have them.
+        accept_changes: As for `Trainer`.
+        log: Called with a line before a step that takes long.
+        usual: Options of the network, if neither the description nor the initial weights set them.
 
     Raises:
-        IptError: A key is unknown or missing, a value is of another kind, or refused by `Trainer`,
+        IptError: A key is unknown or missing, a value has another type, or is refused by `Trainer`,
             `ipt.training.start`, `ipt.training.pictures` or the generator.
     """
     for key in job:
@@ -109,24 +109,16 @@ def trainer(
     source = _source(_table(job, "source"), folder, place, log)
     if begun and base:
         begun, base = start.onto(begun, base, _refining(base, start.detail(begun), source)), None
-    known, sigma = (begun.network, begun.sigma_data) if begun else _started(state)
+
+    known, sigma_data = (begun.network, begun.sigma_data) if begun else _recorded(state)
     if base:
-        sigma = base.sigma_data
-    values = {**({} if sigma is None else {"sigma_data": sigma}), **_table(job, "training")}
+        sigma_data = base.sigma_data
+    values = {**({} if sigma_data is None else {"sigma_data": sigma_data}), **_table(job, "training")}
     options = checked(TrainingOptions, "training", {**values, "device": place})
-    while begun and isinstance(known, RefinedConfig) and source.sides in [((s, s),) for s in known.sides[:-1]]:
-        begun = start.coarse(begun)
+    if begun:
+        begun = _for_size(begun, source)
         known = begun.network
-    refined = known if isinstance(known, RefinedConfig) else None
-    trained = refined.detail if refined else known
-    theirs = _theirs(trained) if isinstance(trained, UNetConfig) else usual
-    single = _network({**theirs, **_table(job, "network")}, source.channels)
-    network: NetworkConfig = single
-    # The trainer refuses channels that do not fit, naming the weights.
-    if refined and single.channels == refined.channels:
-        network = replace(refined, detail=single)
-    elif base:
-        network = _refining(base, single, source)
+    network = _network(known, base, source, _table(job, "network"), usual)
     if state.exists():
         log(f"continuing {state}")
     elif begun:
@@ -136,8 +128,41 @@ def trainer(
     return Trainer(network, source, options, folder, accept_changes, begun, base)
 
 
+def _for_size(begun: start.Start, source: Source) -> start.Start:
+    """Initial weights for pictures of the source's size: of refined weights those of a coarser size, if that is it."""
+    while isinstance(begun.network, RefinedConfig) and source.sides in [((s, s),) for s in begun.network.sides[:-1]]:
+        begun = start.coarse(begun)
+    return begun
+
+
+def _network(
+    known: NetworkConfig | None,
+    base: start.Start | None,
+    source: Source,
+    values: Mapping[str, Any],
+    usual: Mapping[str, Any],
+) -> NetworkConfig:
+    """The network to train.
+
+    Args:
+        known: Of the initial weights or of the state; its options are the defaults.
+        base: Weights to refine; `values` are then of the detail network.
+        source: Of the examples, whose channels the network has.
+        values: Fields that the description sets.
+        usual: Fields that are used if there is no known network.
+    """
+    refined = known if isinstance(known, RefinedConfig) else None
+    trained = refined.detail if refined else known
+    defaults = _fields(trained) if isinstance(trained, UNetConfig) else usual
+    single = _unet({**defaults, **values}, source.channels)
+    # Where the channels differ, the trainer raises an error that names the weights.
+    if refined and single.channels == refined.channels:
+        return replace(refined, detail=single)
+    return _refining(base, single, source) if base else single
+
+
 def _refining(base: start.Start, detail: UNetConfig, source: Source) -> RefinedConfig:
-    """The networks for pictures of twice the base's side, with what they need measured on held-out ones."""
+    """A network for pictures of twice the base's side; the loss by averaging is measured on held-out pictures."""
     if len(source.sides) != 1 or source.sides[0][0] != source.sides[0][1]:
         raise IptError("refining takes square pictures of one size: give those, or their size (size=)")
     errors = base.history[-1]["validation"] if base.history else {}
@@ -147,19 +172,20 @@ def _refining(base: start.Start, detail: UNetConfig, source: Source) -> RefinedC
     )
 
 
-def _started(state: Path) -> tuple[NetworkConfig | None, float | None]:
-    """Network and sigma_data of a training that began with weights: its description need not repeat them."""
+def _recorded(state: Path) -> tuple[NetworkConfig | None, float | None]:
+    """Network and sigma_data of a training that started from weights, which its description need not repeat."""
     about = states.read(state)[0] if state.exists() else None
     known = about and (about.start or about.base)
     return (about.network, about.options.sigma_data) if about and known else (None, None)
 
 
-def _theirs(network: UNetConfig) -> dict[str, Any]:
+def _fields(network: UNetConfig) -> dict[str, Any]:
+    """The fields of a network's configuration without its channels."""
     return {name: value for name, value in network.to_dict().items() if name != "channels"}
 
 
 def device(name: str) -> str:
-    """A torch device by name, "auto" for the best there is; IptError where there is none."""
+    """A torch device by name, "auto" for the fastest one here; IptError if there is no such device."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
@@ -215,7 +241,8 @@ def _generator(name: str, options: Mapping[str, Any]) -> Generator:
     return drawn
 
 
-def _network(values: Mapping[str, Any], channels: int) -> UNetConfig:
+def _unet(values: Mapping[str, Any], channels: int) -> UNetConfig:
+    """The configuration of a single network from its fields; IptError for a field that is not possible."""
     if "channels" in values:
         raise IptError(
             "network.channels are those of the training examples: leave it out, or choose them there (channels=)"

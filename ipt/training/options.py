@@ -1,4 +1,4 @@
-"""The options of a training, checked when they are made, and which of them may change when it is continued."""
+"""`TrainingOptions`, checked when they are made, and which of them may change when a training is continued."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from ipt.core.errors import Misuse
 
 T = TypeVar("T")
 PRECISIONS = ("fp32", "bf16")
-"""Of `ipt.priors.precision`; the gradients of fp16 would need a scale of their own."""
+"""Those of `ipt.priors.precision` without fp16, whose gradients would need loss scaling."""
 FREE = ("images", "compile", "save_every", "validate_every", "validation_images", "device", "workers")
 """Options that may differ when a training is continued: they change no update of the weights."""
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train.
+    """Options of a training.
 
     Attributes:
-        images: length in training examples; it can be raised later and the training continued.
-        batch: examples a step.
-        rate: Adam's peak step size, reached after `warmup` examples, from where it falls linearly to 0 at `images`.
-        warmup: in examples.
+        images: length of the training, in examples; it can be raised later to continue a finished training.
+        batch: examples per step.
+        rate: Adam's peak learning rate, reached after `warmup` examples; it falls linearly to 0 at `images`.
+        warmup: length of the warm-up, in examples.
         sigma_mean: mean of the natural logarithm of the noise level.
-        sigma_std: its standard deviation.
+        sigma_std: standard deviation of the natural logarithm of the noise level.
         sigma_data: standard deviation of the examples, in normalised units.
         ema: half-life of the averaged weights, as a share of the examples seen.
         seed: of the initial weights, the order of examples and their noise.
         precision: of the network's arithmetic, "fp32" or "bf16"; weights stay in float32.
-        compile: by torch.compile.
-        save_every: in examples.
-        validate_every: in examples.
-        validation_images: the most examples that are validated on.
+        compile: whether to use torch.compile.
+        save_every: examples between two saved states.
+        validate_every: examples between two validations.
+        validation_images: the most examples of a validation.
         device: "cpu", "cuda", "cuda:1", ...
-        workers: processes that draw the examples, where one thread is too slow for the device; 0: that thread.
+        workers: number of processes that draw the examples, if one thread is too slow; 0: one thread.
 
     Raises:
         Misuse: A value is out of its range.
@@ -76,7 +76,7 @@ class TrainingOptions:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """A line "name: old before, new now" for every entry that differs."""
+    """The texts "name: old before, new now" of all entries that differ."""
     names = dict.fromkeys([*before, *now])
     return [f"{n}: {before.get(n)} before, {now.get(n)} now" for n in names if before.get(n) != now.get(n)]
 
@@ -88,10 +88,15 @@ def changed(before: TrainingOptions, now: TrainingOptions) -> list[str]:
 
 
 def checked(kind: type[T], section: str, values: Mapping[str, Any]) -> T:
-    """The dataclass `kind` from values by name.
+    """Make a dataclass from values by name, and check their types.
+
+    Args:
+        kind: The dataclass.
+        section: Prefix of the names, for messages.
+        values: By name of the field.
 
     Raises:
-        Misuse: A name is unknown, or a value is of another type; both are named with their `section`.
+        Misuse: A name is unknown, or a value has another type.
     """
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]

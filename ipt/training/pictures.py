@@ -1,7 +1,7 @@
-"""Pictures of any size on disk as one array of squares, decoded once.
+"""Training pictures as one array of squares: a folder or a pack of JPEG files, decoded once and cached.
 
-A folder of pictures or a pack of JPEG files becomes `pictures-<digest>.npy` in the folder of the training; the digest
-is of the listing (names, sizes, times of change). Where the array is there, torch and numpy are all that is needed.
+The array is `pictures-<digest>.npy` in the folder of the training; the digest is of the files' names, sizes and times
+of change. Once it exists, nothing but torch and numpy is needed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ from ipt.core.errors import IptError
 from ipt.images.choices import USUAL_SUFFIXES, is_picture
 
 USUAL_SIZE = 64
-"""Side in pixels."""
+"""Default side of the squares, in pixels."""
 THREADS = min(8, os.cpu_count() or 1)
+"""Number of threads that decode pictures."""
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue: ITU-R BT.601, as in JPEG."""
 
 
 def load(
@@ -33,23 +36,23 @@ def load(
     channels: int | None = None,
     log: Callable[[str], None] = lambda line: None,
 ) -> np.ndarray:
-    """Load pictures as a read-only array, mapped from disk.
+    """Load pictures as a read-only array, memory-mapped from disk.
 
     Args:
-        path: A folder (with its subfolders, in the order of their names); a .npz pack (`buf`: JPEG files end to end,
-            `off`: where each begins and the last ends); or a .npy array of uint8 (N, H, W, C) or (N, H, W).
+        path: A folder (with its subfolders, in the order of names); a .npz pack (`buf`: JPEG files end to end, `off`:
+            the offset of each and the end of the last); or a .npy array of uint8 (N, H, W, C) or (N, H, W).
         cache: Folder for the converted array.
         size: Side in pixels of the squares, cut from the centre and reduced with antialiasing; None: 64, and a .npy
-            array as it is.
+            array is not changed.
         channels: 1 or 3; None: those of the pictures, which must agree.
-        log: Takes a line before what takes long.
+        log: Called with a line before a conversion.
 
     Returns:
         uint8 (N, H, W, C).
 
     Raises:
-        IptError: There is nothing, or no picture; pictures are damaged, smaller than `size`, transparent, or partly
-            grey and partly in colour; an array is of another kind or size.
+        IptError: There is no such path, or no picture; pictures are damaged, smaller than `size`, transparent, or some
+            grey and some in colour; an array has another dtype or shape.
     """
     place = Path(path).expanduser()
     if channels not in (None, 1, 3):
@@ -83,12 +86,12 @@ def load(
 
 
 def usual_held_out(count: int) -> int:
-    """How many of `count` pictures to hold out: 500, but at most a tenth."""
+    """The default number of pictures for validation: 500, but at most a tenth of `count`."""
     return min(500, max(1, count // 10))
 
 
 def square(pixels: Tensor, side: int) -> Tensor:
-    """Reduce the central square of pixels (C, H, W) in 0..1 with antialiasing to (C, side, side)."""
+    """The central square of pixels (C, H, W) in 0..1, reduced with antialiasing to (C, side, side)."""
     height, width = pixels.shape[-2:]
     short = min(height, width)
     top, left = (height - short) // 2, (width - short) // 2
@@ -103,7 +106,7 @@ def _array(file: Path, size: int | None, channels: int | None) -> np.ndarray:
     try:
         array: np.ndarray = np.load(file, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
-        raise IptError(f"{file} is no readable .npy array ({error}): make it anew with numpy.save") from None
+        raise IptError(f"{file} is not a readable .npy array ({error}): save it again with numpy.save") from None
     if array.ndim == 3:
         array = array[..., None]
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] not in (1, 3) or not array.size:
@@ -118,7 +121,7 @@ def _array(file: Path, size: int | None, channels: int | None) -> np.ndarray:
 
 
 def listed(folder: Path) -> list[Path]:
-    """The pictures of a folder and its subfolders by name; IptError where there is none."""
+    """The pictures of a folder and its subfolders by name, without hidden ones; IptError if there are none."""
     found = sorted(
         file
         for file in folder.rglob("*")
@@ -137,7 +140,7 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 
 def file_reader(file: Path) -> Callable[[], Tensor]:
-    """What reads a picture, (1 or 3, H, W) in 0..1; it raises IptError with the file's name."""
+    """A function that reads a picture, (1 or 3, H, W) in 0..1; it raises IptError with the file's name."""
 
     def read() -> Tensor:
         from ipt.images import files
@@ -153,11 +156,11 @@ def _packed(file: Path) -> tuple[list[str], list[Callable[[], Tensor]]]:
             data, offsets = pack["buf"], pack["off"].astype(np.int64)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise IptError(
-            f"{file} is no pack of JPEG files with `buf` and `off` ({error}): give one, or a folder of pictures"
+            f"{file} is not a pack of JPEG files with `buf` and `off` ({error}): give one, or a folder of pictures"
         ) from None
     sound = data.dtype == np.uint8 and data.ndim == offsets.ndim == 1 and len(offsets) > 1
     if not sound or offsets[0] < 0 or offsets[-1] > len(data) or (np.diff(offsets) <= 0).any():
-        raise IptError(f"{file} has no pictures, or offsets that do not fit its bytes: make it anew, or give a folder")
+        raise IptError(f"{file} has no pictures, or offsets that do not fit its bytes: make it again, or give a folder")
     names = [f"picture {index} of {file}" for index in range(len(offsets) - 1)]
 
     def reader(index: int) -> Callable[[], Tensor]:
@@ -167,8 +170,8 @@ def _packed(file: Path) -> tuple[list[str], list[Callable[[], Tensor]]]:
 
 
 def _decoded(data: bytes, name: str) -> Tensor:
-    """The picture in a file's bytes as a solve reads it, (1 or 3, H, W) in 0..1; IptError: none that can be used."""
-    # Where pictures were converted before, torch and numpy are all that a training needs.
+    """Decode a picture as a solve does, (1 or 3, H, W) in 0..1; IptError if it cannot be used."""
+    # Imported here: with converted pictures, a training needs nothing but torch and numpy.
     from ipt.images import files
 
     picture = files.decode(data, name, least=1)
@@ -178,7 +181,7 @@ def _decoded(data: bytes, name: str) -> Tensor:
 def _convert(
     names: Sequence[str], readers: Sequence[Callable[[], Tensor]], side: int, channels: int | None, target: Path
 ) -> None:
-    """Write the array, whole or not at all; IptError with the first fault, and how many there are of its kind."""
+    """Write the array, whole or not at all; IptError with the first fault and the number of faults of its kind."""
     found = channels or len(_first(readers))
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial")
@@ -210,7 +213,7 @@ def _convert(
 
 
 def _first(readers: Sequence[Callable[[], Tensor]]) -> Tensor:
-    """The first picture that can be read; the error of the first where none can."""
+    """The first picture that can be read; raises the first error if there is none."""
     fault: IptError | None = None
     for reader in readers:
         try:
@@ -222,13 +225,12 @@ def _first(readers: Sequence[Callable[[], Tensor]]) -> Tensor:
 
 
 def in_channels(pixels: Tensor, channels: int) -> Tensor:
-    """Pixels (1 or 3, H, W) as grey, (1, H, W), or in colours, (3, H, W)."""
+    """Pixels (1 or 3, H, W) with 1 or 3 channels: the luminance of colour, or grey repeated."""
     if len(pixels) == channels:
         return pixels
     if channels == 3:
         return pixels.expand(3, -1, -1)
-    # ITU-R BT.601, as JPEG's own luminance.
-    return (pixels * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0, keepdim=True)
+    return (pixels * torch.tensor(LUMINANCE)[:, None, None]).sum(0, keepdim=True)
 
 
 def _summary(faults: Sequence[tuple[str, str]], total: int, side: int) -> str:

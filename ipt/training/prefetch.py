@@ -1,4 +1,4 @@
-"""Making the next batches in a thread or in processes while the present one trains."""
+"""Prefetching: the next batches are made in a thread or in processes during a training step."""
 
 from __future__ import annotations
 
@@ -19,43 +19,45 @@ T = TypeVar("T")
 
 
 def prefetched(make: Callable[[int], T], first: int, ahead: int = 2) -> Generator[T, None, None]:
-    """Yield make(first), make(first + 1), ... without end, up to `ahead` of them made beforehand, all by one thread.
+    """Yield make(first), make(first + 1), ... without end, with up to `ahead` results made in advance by one thread.
 
-    An exception in `make` is raised where its result was due. Closing the iterator ends the thread.
+    An exception in `make` is raised in place of its result. Closing the iterator ends the thread.
     """
     yield from _ahead(ThreadPoolExecutor(1, "ipt-batches"), make, first, ahead)
 
 
 def drawn(source: Source, seed: int, size: int, first: int, workers: int = 0) -> Generator[Tensor, None, None]:
-    """Yield the batches of a source from number `first` on, without end, drawn here or by processes.
+    """Yield the batches of a source without end, drawn in this process or by others.
 
     Args:
-        source: Of the examples; for processes, it can be pickled.
+        source: Of the examples; for other processes it must be picklable.
         seed: Of the training.
-        size: Examples a batch.
+        size: Examples per batch.
         first: Number of the first batch.
-        workers: Processes, each with one thread and two batches ahead; 0: none.
+        workers: Number of processes, each with one thread and two batches in advance; 0: none.
     """
     if not workers:
         for number in count(first):
             yield source.batch(seed, number, size)
-    # Spawned: what was forked from a process that uses an accelerator cannot go on.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _take, (source, seed, size))
+    # Spawned, since a process that uses an accelerator cannot be forked.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _set_up_worker, (source, seed, size))
     for batch in _ahead(pool, _draw, first, 2 * workers):
         yield torch.from_numpy(batch)
 
 
-_TAKEN: tuple[Any, ...] = ()
+_WORKER: tuple[Any, ...] = ()
+"""Source, seed and size of a batch, in a worker process."""
 
 
-def _take(source: Source, seed: int, size: int) -> None:
-    global _TAKEN
+def _set_up_worker(source: Source, seed: int, size: int) -> None:
+    global _WORKER
     torch.set_num_threads(1)
-    _TAKEN = source, seed, size
+    _WORKER = source, seed, size
 
 
 def _draw(number: int) -> np.ndarray:
-    source, seed, size = _TAKEN
+    """Batch `number`, in a worker process."""
+    source, seed, size = _WORKER
     batch: np.ndarray = source.batch(seed, number, size).numpy()
     return batch
 

@@ -1,4 +1,4 @@
-"""Progress of a training in plain lines, for logs and pipes."""
+"""`Report`, the progress of a training, and how it is written as lines of text."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Report:
 
     Attributes:
         images: examples seen.
-        total: examples wanted.
-        loss: smoothed.
-        rate: examples a second.
-        validation: mean squared error by noise level, where it was measured after this step.
+        total: examples of the whole training.
+        loss: the smoothed loss.
+        rate: examples per second.
+        validation: mean squared error by noise level, if this step was followed by a validation.
     """
 
     images: int
@@ -28,12 +28,12 @@ class Report:
 
 
 class Lines:
-    """Writes the first report as a line, then at most one in `every` seconds; validation as a small table.
+    """Writes the first and the last report as lines, others at most every `every` seconds, and validations as tables.
 
     Args:
-        write: Takes a line.
-        every: In seconds.
-        clock: Seconds, rising.
+        write: Called with each line.
+        every: Seconds between lines.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(self, write: Callable[[str], None], every: float, clock: Callable[[], float] = time.monotonic):
@@ -72,7 +72,7 @@ def time_left(report: Report) -> str:
 
 
 def validation_rows(validation: Mapping[float, float]) -> list[tuple[str, str, str]]:
-    """Noise level, mean squared error and PSNR as text, in normalised units, whose range is -1..1."""
+    """Noise level, mean squared error and PSNR as texts, for values in -1..1."""
     return [
         (f"{sigma:g}", f"{error:.3g}", f"{10 * math.log10(4 / error):.2f} dB" if error > 0 else "exact")
         for sigma, error in sorted(validation.items())

@@ -1,7 +1,7 @@
 """Sources of training examples: arrays of pictures, and generators of operator parameters.
 
-Batch n of a source is the same whenever it is asked for, so that a training that is killed and continued sees what an
-undisturbed one sees. All of this runs on torch and numpy alone.
+Batch n of a source is always the same, so that a training that is killed and continued sees the same examples as an
+undisturbed one. Nothing but torch and numpy is needed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ipt.core.operator import Generator
 from ipt.linalg.random import image_seed
 from ipt.priors.kernels import are_kernels
 
-_LOOKED_AT = 64
-"""Examples by which a generator of blur kernels is recognised."""
+_INSPECTED = 64
+"""Number of examples that tell whether a generator draws blur kernels."""
 
 
 class Source(ABC):
@@ -29,8 +29,8 @@ class Source(ABC):
 
     Attributes:
         channels: of every example.
-        sides: the (height, width) that occur, as far as they are known beforehand.
-        kernels: whether all are blur kernels (`ipt.priors.kernels`).
+        sides: the (height, width) of examples, as far as they are known.
+        kernels: whether all examples are blur kernels (`ipt.priors.kernels`).
     """
 
     channels: int
@@ -43,11 +43,11 @@ class Source(ABC):
 
     @abstractmethod
     def validation(self, count: int) -> list[Tensor]:
-        """At most `count` examples that are in no training batch, (N, C, H, W) by size."""
+        """At most `count` examples that are in no training batch, one tensor (N, C, H, W) per size."""
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """What distinguishes these examples from others, as JSON; a training continues only with the same."""
+        """JSON values that identify the examples; a training can only be continued with the same."""
 
 
 class ArraySource(Source):
@@ -55,13 +55,13 @@ class ArraySource(Source):
 
     Args:
         pictures: uint8 (N, H, W, C), as `numpy.load(..., mmap_mode="r")` gives it.
-        held_out: How many are for validation.
-        mirror: Mirror the others at random.
-        name: For the card.
-        device: Where examples go as bytes, to be made numbers there.
+        held_out: Number of pictures, the first ones, for validation.
+        mirror: Whether training pictures are mirrored at random.
+        name: For the model card.
+        device: Where bytes are converted to floats.
 
     Raises:
-        IptError: Another array, or none is left to train on.
+        IptError: The array has another dtype or shape, or no picture is left for training or validation.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class ArraySource(Source):
 
     def batch(self, seed: int, number: int, count: int) -> Tensor:
         total = len(self.pictures) - self.held_out
-        # Epochs without replacement: batch n has the positions from n * count on of an endless shuffled list.
+        # Epochs are drawn without replacement: batch n is a slice of an endless list of shuffled epochs.
         index = []
         for position in range(number * count, (number + 1) * count):
             epoch, place = divmod(position, total)
@@ -109,7 +109,7 @@ class ArraySource(Source):
         return [self._normalised(np.array(self.pictures[: min(count, self.held_out)]))]
 
     def identity(self) -> dict[str, Any]:
-        # Of a few pictures: hashing all would read all before the first step.
+        # A digest of a few pictures: hashing all would read the whole array before the first step.
         places = np.unique(np.linspace(0, len(self.pictures) - 1, 16).astype(int))
         digest = hashlib.sha256(self.pictures[places].tobytes()).hexdigest()[:16]
         own = {"pictures": list(self.pictures.shape), "digest": digest}
@@ -125,9 +125,9 @@ class GeneratorSource(Source):
 
     Args:
         generator: Of the parameters.
-        sizes: Sides in pixels to draw at, one a batch, each as often as the others.
+        sizes: Sides in pixels; each batch has one of them, with equal probability.
         channels: Of an example.
-        name: For the card, and to recognise the generator when a training is continued; None: its class.
+        name: For the model card, and to identify the generator when a training is continued; None: its class.
 
     Raises:
         IptError: There is no size, or the generator draws another number of channels.
@@ -150,7 +150,7 @@ class GeneratorSource(Source):
             raise IptError(
                 f"{self.name} draws {plural(drawn.shape[1], 'channel')}, not {channels}: choose that (channels=)"
             )
-        self.kernels = are_kernels([(one + 1) / 2 for one in self.validation(_LOOKED_AT)])
+        self.kernels = are_kernels([(one + 1) / 2 for one in self.validation(_INSPECTED)])
 
     def __str__(self) -> str:
         return f"Drawn by the generator {self.name} at {', '.join(map(str, self.sizes))} pixels, without end"
@@ -175,7 +175,7 @@ class GeneratorSource(Source):
 
 
 def _permuted(place: int, total: int, seed: int) -> int:
-    """Position `place` of a random permutation of range(total): a Feistel network, applied until it is inside."""
+    """Entry `place` of a random permutation of range(total): a Feistel network, iterated until it is in range."""
     half = max(1, ((total - 1).bit_length() + 1) // 2)
     mask = (1 << half) - 1
     value = place

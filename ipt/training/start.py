@@ -1,7 +1,7 @@
-"""Weights that a training begins with: of a shipped prior, a folder of weights, or a state.pt.
+"""Initial weights of a training: of a shipped prior, a folder of weights, or a state.pt.
 
-All but the optimizer's moments is there: the network with its averaged weights, the examples they have seen, their last
-validation and their card. Reading them needs safetensors besides torch.
+They include everything but the optimizer's state: the network with its averaged weights, the number of examples seen,
+the last validation and the model card. Reading them needs safetensors besides torch.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _CARD = "card.md"
 
 @dataclass(frozen=True)
 class Start:
-    """Weights to begin with.
+    """Initial weights.
 
     Attributes:
         origin: where they come from.
-        network: whose weights they are.
-        sigma_data: of its preconditioning.
+        network: configuration of their network.
+        sigma_data: of the network's preconditioning.
         parameters: the weights by name, float32.
-        history: as of `ipt.training.state.About`: the last validation of the weights, or nothing.
+        history: as in `ipt.training.state.About`: the last validation of the weights, or empty.
     """
 
     origin: states.Origin
@@ -45,7 +45,7 @@ class Start:
     history: Sequence[dict[str, Any]] = ()
 
     def check(self, network: NetworkConfig, options: TrainingOptions) -> None:
-        """Raise IptError, naming the difference, where a training cannot begin with these weights."""
+        """Raise IptError, naming the difference, if a training cannot start from these weights."""
         name, images = self.origin.name, self.origin.images
         if network.channels != self.network.channels:
             raise IptError(
@@ -66,10 +66,10 @@ class Start:
 
 
 def find(name: str) -> Start:
-    """Find the weights of a shipped prior by its name, else of a folder or a file by its path.
+    """Read the weights of a shipped prior, by its name, or of a folder or file, by its path.
 
     Raises:
-        IptError: There are no weights, their file does not say of what network, or the network is not trained here.
+        IptError: There are no weights, their file does not name the network, or ipt does not train such networks.
     """
     from ipt.priors import shipped
     from ipt.priors.loading import from_weights
@@ -109,7 +109,7 @@ def find(name: str) -> Start:
 
 
 def coarse(start: Start) -> Start:
-    """The base of refined weights, with which a training at half their side begins."""
+    """The base of refined weights, as initial weights for half their side."""
     base = start.origin.base
     if not isinstance(start.network, RefinedConfig) or base is None:
         raise TypeError(f"{start.origin.name} refines nothing")
@@ -121,7 +121,7 @@ def coarse(start: Start) -> Start:
 
 
 def detail(start: Start) -> UNetConfig:
-    """The network of the detail in refined weights; IptError where they refine nothing."""
+    """The detail network of refined weights; IptError if the weights refine nothing."""
     if not isinstance(start.network, RefinedConfig):
         raise IptError(
             f"{start.origin.name} refines nothing, so there is no detail to go on with: start from refined weights, or "
@@ -131,17 +131,24 @@ def detail(start: Start) -> UNetConfig:
 
 
 def onto(start: Start, base: Start, network: RefinedConfig) -> Start:
-    """The detail of refined weights upon another base; `network` is of the detail's network and the base's."""
-    kept = {name: value for name, value in start.parameters.items() if name.startswith("detail.")}
-    parameters = {**{f"base.{name}": value for name, value in base.parameters.items()}, **kept}
-    # Its validation was upon the other base.
+    """Initial weights from the detail network of refined weights and another base.
+
+    Args:
+        start: Refined weights.
+        base: The other base.
+        network: Of both together.
+    """
+    detail_weights = {name: value for name, value in start.parameters.items() if name.startswith("detail.")}
+    base_weights = {f"base.{name}": value for name, value in base.parameters.items()}
+    parameters = {**base_weights, **detail_weights}
+    # Without a history, since its validation was with its own base.
     return Start(replace(start.origin, base=base.origin), network, base.sigma_data, parameters)
 
 
 def _images(config: Mapping[str, Any], prior: NetworkPrior) -> int:
     images = config.get("images", 0)
     if not isinstance(images, int) or images < 0:
-        raise IptError(f"the config of {prior.name} has images {images!r}, not a whole number: mend its config.json")
+        raise IptError(f"the config of {prior.name} has images {images!r}, not a whole number: correct its config.json")
     return images
 
 
@@ -152,7 +159,11 @@ def _history(config: Mapping[str, Any], images: int) -> list[dict[str, Any]]:
 
 
 def _card(file: Path, is_state: bool) -> tuple[str, str]:
-    """The sections on data and training of the card beside weights; a state has its own, and prefers a card's data."""
+    """The sections on data and training of a model card.
+
+    It is the card beside the weights. For a state, the section on training is made from the state, and the section on
+    data too if there is no card.
+    """
     from ipt.training.export import card
 
     beside = file.with_name(_CARD)

@@ -21,15 +21,15 @@ TENSORS = ("model", "average", "optimizer")
 
 @dataclass(frozen=True)
 class Origin:
-    """Weights that a training began with, or refines.
+    """The origin of weights that a training started from, or refines.
 
     Attributes:
         name: of the prior.
         sha256: of its file.
-        images: examples they had seen.
-        data: the card's section on data, in Markdown, or "".
-        training: the card's section on training, likewise.
-        base: what they refine in turn.
+        images: number of examples that they were trained on.
+        data: the section on data of their model card, in Markdown, or "".
+        training: the section on training of their model card, in Markdown, or "".
+        base: the weights that they refine; None: there are none.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Origin:
 
     @classmethod
     def of(cls, values: Mapping[str, Any] | None) -> Origin | None:
-        """From a mapping of its fields, None from None; TypeError for other fields."""
+        """The origin from a mapping of its fields, or None from None; TypeError for other fields."""
         return None if values is None else cls(**{**values, "base": cls.of(values.get("base"))})
 
     def __str__(self) -> str:
@@ -50,18 +50,18 @@ class Origin:
 
 @dataclass(frozen=True)
 class About:
-    """All of a state but its tensors.
+    """Everything in a state except for its tensors.
 
     Attributes:
-        network: that is trained.
+        network: configuration of the trained network.
         options: of the training.
-        history: a mapping a validation, {"images", "loss", "validation": {sigma: mean squared error}}.
-        images: examples seen.
-        loss: smoothed, NaN before the first step.
+        history: a mapping per validation, {"images", "loss", "validation": {sigma: mean squared error}}.
+        images: number of examples seen.
+        loss: the smoothed loss, NaN before the first step.
         source: identity of the training examples; None: not recorded.
-        examples: the same in words.
-        start: the weights that it began with; None: random ones.
-        base: the weights that it refines.
+        examples: the training examples in words.
+        start: origin of the initial weights; None: they were random.
+        base: origin of the weights that are refined; None: there are none.
         kernels: whether all examples are blur kernels (`ipt.priors.kernels`).
     """
 
@@ -78,7 +78,7 @@ class About:
 
 
 def write(path: Path, about: About, tensors: Mapping[str, Any]) -> None:
-    """Write a state, whole or not at all; IptError where that fails."""
+    """Write a state, whole or not at all; IptError if it cannot be written."""
     state = {
         "network": json.dumps(about.network.to_dict()),
         "options": json.dumps(asdict(about.options)),
@@ -92,7 +92,7 @@ def write(path: Path, about: About, tensors: Mapping[str, Any]) -> None:
         "kernels": about.kernels,
         **tensors,
     }
-    # One fixed name: the next save overwrites what a kill leaves behind.
+    # A fixed name, so that the next save overwrites the partial file of a killed process.
     partial = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def read(path: Path, device: str = "cpu") -> tuple[About, dict[str, Any]]:
     """Read a state, its tensors on `device`.
 
     Returns:
-        The state, and state dicts by the names in `TENSORS`.
+        The state without its tensors, and state dicts by the names in `TENSORS`.
 
     Raises:
         IptError: The file is damaged, or is no state.
@@ -136,5 +136,6 @@ def read(path: Path, device: str = "cpu") -> tuple[About, dict[str, Any]]:
         return about, {name: state[name] for name in TENSORS}
     except (OSError, RuntimeError, EOFError, ValueError, TypeError, KeyError, pickle.UnpicklingError) as error:
         raise IptError(
-            f"{path} is no readable state of a training ({first_line(error)}).\nMove it away to start anew."
+            f"{path} is not a readable state of a training ({first_line(error)}).\n"
+            f"Move it away to start a new training."
         ) from None

@@ -2,8 +2,8 @@
 
     L = E_{x, sigma, n} lambda(sigma) ||D(x + sigma n, sigma) - x||^2,   ln sigma ~ N(mean, std^2)
 
-It runs on torch and numpy alone. Every random number of step n comes from (seed, n), and the state is written whole or
-not at all: a training that is killed and started again ends where an undisturbed one would.
+Nothing but torch and numpy is needed. All random numbers of step n derive from (seed, n), and the state is written
+atomically, so that a training that is killed and continued ends with the weights of an undisturbed one.
 
 References:
     Karras, Aittala, Aila, Laine, "Elucidating the Design Space of Diffusion-Based Generative Models" (NeurIPS 2022,
@@ -37,7 +37,7 @@ from ipt.training.start import Start
 from ipt.training.validation import VALIDATION_SIGMAS, validate
 
 _READ_EVERY = 20
-"""Steps between readings of the loss on an accelerator, which wait for it."""
+"""Steps between two readings of the loss on an accelerator; each waits for it to finish."""
 
 
 class Diverged(IptError):
@@ -45,24 +45,26 @@ class Diverged(IptError):
 
 
 class Trainer:
-    """Trains a denoiser, keeping its state in `folder`/state.pt, from which it continues.
+    """Trains a denoiser; its state is in `folder`/state.pt, from which a later trainer continues.
 
     Args:
-        network: Of the denoiser.
+        network: Configuration of the denoiser's network.
         source: Of the examples.
-        options: How to train.
+        options: Of the training.
         folder: Of the state.
-        accept_changes: Continue a state although options or examples differ from its own.
-        start: Weights to begin with where there is no state; the examples they had seen count.
-        base: Weights of the prior of half the side that a `RefinedConfig` refines, where there is neither state nor
-            start; they stay as they are.
+        accept_changes: Whether to continue a state even if options or examples differ.
+        start: Initial weights if there is no state; the examples that they were trained on count.
+        base: Weights of a prior for half the side that a `RefinedConfig` refines, if there is neither a state nor a
+            start; they are not trained.
 
     Attributes:
         average: the denoiser with averaged weights.
+        images: number of examples seen.
+        history: validations, as in `ipt.training.state.About`.
 
     Raises:
-        IptError: Source, network and start do not fit each other; the start has seen `options.images` already; the
-            state is damaged, or of another training.
+        IptError: Source, network and start do not fit each other; the start was trained on `options.images` examples
+            or more; the state is damaged, or of another training.
     """
 
     def __init__(
@@ -111,7 +113,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether it is trained to its length and validated."""
+        """Whether all examples are seen and the result is validated."""
         return self.images >= self.options.images and self._validated() == self.images
 
     def run(self) -> None:
@@ -120,22 +122,21 @@ class Trainer:
             pass
 
     def stop(self) -> None:
-        """End `steps` after its present step, the state saved; may be called from a signal handler."""
+        """End `steps` after the current step and save the state; may be called from a signal handler."""
         self._stopping = True
 
     def steps(self) -> Iterator[Report]:
         """Train.
 
         Yields:
-            A report a step.
+            A report after each step.
 
         Raises:
-            Diverged: The last finite state is on disk.
+            Diverged: The loss or a gradient is not finite; the last finite state stays on disk.
         """
         options = self.options
         model: Callable[..., Tensor] = torch.compile(self.model) if options.compile else self.model
-        # Over the last half minute: the rate of a shared machine changes.
-        window: list[tuple[float, int]] = [(time.monotonic(), self.images)]
+        rate = _Rate(self.images)
         self._stopping = False
         loss = self._read_loss()
         first = self.images // options.batch
@@ -159,17 +160,12 @@ class Trainer:
                         entry = {"images": self.images, "loss": self._checked_loss(), "validation": validation}
                         self.history.append(entry)
                         self.save()
-                window.append((time.monotonic(), self.images))
-                while len(window) > 2 and window[-1][0] - window[0][0] > 30:
-                    window.pop(0)
-                elapsed = window[-1][0] - window[0][0]
-                rate = (window[-1][1] - window[0][1]) / elapsed if elapsed > 0 else 0.0
-                yield Report(self.images, options.images, loss, rate, validation)
+                yield Report(self.images, options.images, loss, rate.after(self.images), validation)
         if self._stopping:
             self.save()
 
     def validate(self, sigmas: tuple[float, ...] = VALIDATION_SIGMAS) -> dict[float, float] | None:
-        """Validate the averaged denoiser (`ipt.training.validation.validate`); None where it was stopped meanwhile."""
+        """Validate the averaged denoiser (`ipt.training.validation.validate`); None if it was stopped meanwhile."""
         count, precision = self.options.validation_images, self.options.precision
         return validate(self.average, self.source, sigmas, count, self.device, precision, lambda: self._stopping)
 
@@ -177,8 +173,8 @@ class Trainer:
         """Write the state, whole or not at all.
 
         Raises:
-            Diverged: There is no finite state.
-            IptError: It cannot be written.
+            Diverged: The loss is not finite.
+            IptError: The state cannot be written.
         """
         tensors = {name: getattr(self, name).state_dict() for name in states.TENSORS}
         states.write(self.state_path, self._about(self._checked_loss()), tensors)
@@ -198,12 +194,12 @@ class Trainer:
         )
 
     def _batch(self, number: int, clean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Clean examples, noise levels and noise of step `number`, on their way to the device."""
+        """Clean examples, noise levels and noise of step `number`; copies to the device may still be in progress."""
         options = self.options
         numbers = torch.Generator().manual_seed(int(np.random.default_rng([options.seed, number, 1]).integers(2**62)))
         sigma = (options.sigma_mean + options.sigma_std * torch.randn(len(clean), generator=numbers)).exp()
         if self.device.type != "cpu":
-            # Drawn where it is used: an accelerator makes noise faster than it is copied there.
+            # Drawn on the accelerator, which is faster than copying the noise there.
             numbers = torch.Generator(self.device).manual_seed(numbers.initial_seed())
         noise = torch.randn(clean.shape, generator=numbers, device=self.device)
         clean = clean.contiguous(memory_format=torch.channels_last)
@@ -223,7 +219,8 @@ class Trainer:
         loss = (self.model.loss_weight(sigma) * error).mean()
         loss.backward()
         progress = self.images / options.images
-        # The optimizer's moments begin with this run, and so does the warm-up; all else counts from the first example.
+        # The optimizer's moments start with this training, and so does the warm-up; the decay counts the examples of
+        # the initial weights too.
         rise = min(1.0, (self.images - self._begun + options.batch) / max(1, options.warmup))
         for group in self.optimizer.param_groups:
             group["lr"] = options.rate * rise * (1 - progress)
@@ -235,16 +232,17 @@ class Trainer:
         keep = 0.5 ** (options.batch / max(halflife, 1e-9))
         with torch.no_grad():
             torch._foreach_lerp_(self._averaged, self._trained, 1 - keep)
-        # A gradient that is not finite spoils the weights before the loss does; it makes the smoothed value NaN.
+        # A gradient that is not finite spoils the weights a step before the loss: it makes the smoothed loss NaN now.
         value = loss.detach() + 0 * norm
         self._smoothed = value if self._smoothed is None else self._smoothed + 0.02 * (value - self._smoothed)
 
     def _validated(self) -> int:
-        """Examples seen at the last validation, or where the run began."""
+        """The number of examples seen at the last validation, or at the start."""
         return self.history[-1]["images"] if self.history else self._begun
 
     @property
     def _begun(self) -> int:
+        """The number of examples that the initial weights were trained on."""
         return self.origin.images if self.origin else 0
 
     def _read_loss(self) -> float:
@@ -281,3 +279,19 @@ class Trainer:
             self._smoothed = torch.tensor(about.loss, device=self.device)
         for name in states.TENSORS:
             getattr(self, name).load_state_dict(tensors[name])
+
+
+class _Rate:
+    """Examples per second over the last half minute; images: seen before the first step."""
+
+    def __init__(self, images: int):
+        self._window: list[tuple[float, int]] = [(time.monotonic(), images)]
+
+    def after(self, images: int) -> float:
+        """The rate after a step, with the number of examples seen by then."""
+        window = self._window
+        window.append((time.monotonic(), images))
+        while len(window) > 2 and window[-1][0] - window[0][0] > 30:
+            window.pop(0)
+        elapsed = window[-1][0] - window[0][0]
+        return (window[-1][1] - window[0][1]) / elapsed if elapsed > 0 else 0.0

@@ -1,4 +1,4 @@
-"""A denoiser's error on held-out examples, by noise level."""
+"""Validation: the mean squared error of a denoiser on held-out examples, by noise level."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def validate(
     precision: str = "fp32",
     cancelled: Callable[[], bool] = lambda: False,
 ) -> dict[float, float] | None:
-    """Measure a denoiser on held-out examples; the noise is the same at every call.
+    """Measure a denoiser's error on held-out examples, with the same noise at every call.
 
     Args:
         denoiser: D(noisy (B, C, H, W), sigma (B,)).
         source: Of the examples.
         sigmas: Noise levels, in normalised units.
         count: The most examples.
-        device: Where the denoiser is.
+        device: Of the denoiser.
         precision: Of its arithmetic.
-        cancelled: Asked before every batch.
+        cancelled: Called before every batch; True ends the validation.
 
     Returns:
-        Mean squared error by noise level, in normalised units; None where `cancelled` became true.
+        Mean squared error by noise level, in normalised units; None if it was cancelled.
     """
     place = torch.device(device)
     result = {}

@@ -10,7 +10,8 @@ from ipt.bench.cases import Case, cases_of
 from ipt.bench.protocol import parsed
 from ipt.core.errors import IptError
 from ipt.operators.blur import Blur
-from ipt.solve.metrics import psnr, registered
+from ipt.solve.drift import registered
+from ipt.solve.metrics import psnr
 
 from .conftest import VALUES
 

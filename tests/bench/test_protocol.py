@@ -94,7 +94,7 @@ def test_what_is_written_is_read_back(name):
         ("count", True, "count is a whole number"),
         ("noise", 0, "noise is a standard deviation above 0"),
         ("noise", float("nan"), "noise is a standard deviation above 0"),
-        ("noise", None, "does not say its noise"),
+        ("noise", None, "has no noise"),
         ("operator", {"kernel_size": 7}, "operator has no name"),
         ("generators/kernel", [1], "generators.kernel holds names and values"),
         ("priors", {"image": 3}, "priors.image is text, not 3"),

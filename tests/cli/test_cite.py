@@ -98,10 +98,10 @@ def test_a_run_of_simulate_cites_its_operators_and_generators(workplace):
         ("nowhere", 2, "there is no component, folder or record called 'nowhere'"),
         ("fases", 2, "did you mean 'faces'?"),
         ("nowhere/a.json", 2, "there is no component, folder or record called"),
-        ("empty", 1, "run.yaml is no record of a run; give the folder of `ipt solve`"),
-        ("other.json", 1, "other.json is no record of a run"),
-        ("list.json", 1, "list.json is no record of a run"),
-        ("torn.json", 1, "torn.json is no record of a run"),
+        ("empty", 1, "run.yaml is not the record of a run; give the folder of `ipt solve`"),
+        ("other.json", 1, "other.json is not the record of a run"),
+        ("list.json", 1, "list.json is not the record of a run"),
+        ("torn.json", 1, "torn.json is not the record of a run"),
     ],
 )
 def test_what_is_no_run(word, code, said, workplace):

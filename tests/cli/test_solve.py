@@ -315,7 +315,7 @@ def test_ctrl_c_in_the_middle(picture, tmp_path):
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     # On a terminal click's empty line ends the one with ^C in it.
-    assert stderr.strip() == "Interrupted. The same command goes on from what is done and saved." and stdout == ""
+    assert stderr.strip() == "Interrupted. The same command continues from what is done and saved." and stdout == ""
     assert not (tmp_path / "out").exists()
 
 

@@ -96,7 +96,7 @@ def test_the_exposures_of_turbulence():
     again = run("solve", "--config", "ipt-out/run.yaml", "--json")
     assert json.loads(again.stdout)["images"][0]["status"] == "skipped", again.stderr
     one = run("solve", "--frames", *QUICK)
-    assert one.exit_code == 2 and "as in --frames 8; say so, or give an INPUT" in one.stderr
+    assert one.exit_code == 2 and "as in --frames 8; give one, or give an INPUT" in one.stderr
 
 
 @pytest.mark.parametrize(("operator", "side"), [("downscale:4", 32), ("blur+downscale", 64)])
@@ -189,7 +189,7 @@ def test_the_command_with_weights_of_the_same_format(hub, here, monkeypatch, pla
 
 def test_help_tells_all_of_it():
     text = " ".join(run("solve", "--help").stdout.split())
-    assert "-o, --out OUT Folder for the results. [default: (ipt-out;" in text and "--frames [N]" in text
     assert (
-        "by the operator, with parameters that its generators draw or --known gives, at the size of the prior" in text
+        "-o, --out OUT Folder for the results. [default: (ipt-out, or the first of" in text and "--frames [N]" in text
     )
+    assert "degraded by the operator, with parameters from its generators or from --known" in text

@@ -108,7 +108,7 @@ def test_a_folder_of_pictures(options, recorder):
 
 
 def test_shards_do_not_guess(options, recorder, tmp_path):
-    with pytest.raises(Misuse, match=r"shard 2/3 \(as asked\): all shards of a folder write into one; say which"):
+    with pytest.raises(Misuse, match=r"shard 2/3 \(as asked\): all shards must write into the same folder; name it"):
         started(options, recorder, shard=Shard(2, 3, "as asked"))
     assert not list(Path().iterdir())
 
@@ -119,6 +119,6 @@ def test_nothing_is_written_where_nothing_can_be_solved(options, recorder):
         started(unknown, recorder)
     with pytest.raises(Misuse, match="drop reference="):
         started(replace(options, input=(), reference=Path("truth")), recorder)
-    with pytest.raises(Misuse, match="as in frames=8; say so, or give an INPUT"):
+    with pytest.raises(Misuse, match="as in frames=8; give one, or give an INPUT"):
         started(replace(options, input=(), frames=True), recorder)
     assert not list(Path().iterdir())

@@ -99,7 +99,7 @@ def test_no_more_than_a_window_is_held(clip, monkeypatch):
     opened = Clip.of(clip)
     monkeypatch.setattr(Clip, "frames", lambda self: (Counted(torch.zeros(1, 8, 8)) for _ in range(self.count)))
     seen = []
-    for window, frames in video._held(opened, windows_of(9, 3)):
+    for window, frames in video._with_frames(opened, windows_of(9, 3)):
         seen.append((window.start, len(frames)))
         del frames
     assert seen == [(start, 3) for start in range(7)]

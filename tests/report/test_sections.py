@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ipt.report.sections import OptionRow, anchor, option_rows, picture_section, residual_ratio
+from ipt.report.record import OptionRow, option_rows, residual_ratio
+from ipt.report.sections import anchor, picture_section
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from skimage.metrics import structural_similarity
 
 from ipt.operators.blur.kernels import MotionKernels
 from ipt.solve import metrics
+from ipt.solve.drift import registered
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def test_psnr_and_ssim(face: np.ndarray) -> None:
 @pytest.mark.parametrize("shift", [(3, -2), (-8, 8), (0, 0)])
 def test_whole_pixels_are_found_exactly(face: np.ndarray, shift: tuple[int, int]) -> None:
     moved = np.roll(face, shift, axis=(1, 2))
-    match = metrics.registered(moved, face, 8)
+    match = registered(moved, face, 8)
     assert match.shift == pytest.approx((-shift[0], -shift[1]), abs=0.02)
     assert metrics.psnr(match.image, match.reference) > 40
 
@@ -44,7 +45,7 @@ def test_whole_pixels_are_found_exactly(face: np.ndarray, shift: tuple[int, int]
 def test_parts_of_a_pixel_are_found() -> None:
     whole = data.astronaut()[0:240, 120:360].transpose(2, 0, 1) / 255
     first, second = (whole[:, s : s + 224, 8:232].reshape(3, 56, 4, 56, 4).mean((2, 4)) for s in (8, 6))
-    match = metrics.registered(second, first, 4)
+    match = registered(second, first, 4)
     assert match.shift == pytest.approx((-0.5, 0), abs=0.1)
     assert metrics.psnr(match.image, match.reference) > metrics.psnr(match.before, match.reference) + 3
 
@@ -57,10 +58,10 @@ def test_noise_is_no_drift(face: np.ndarray) -> None:
 
 
 def test_a_shift_beyond_the_bound_stays_within(face: np.ndarray) -> None:
-    match = metrics.registered(np.roll(face, 7, axis=1), face, 2)
+    match = registered(np.roll(face, 7, axis=1), face, 2)
     assert max(map(abs, match.shift)) <= 2
     with pytest.raises(ValueError, match="too small"):
-        metrics.registered(face[:, :20, :20], face[:, :20, :20], 8)
+        registered(face[:, :20, :20], face[:, :20, :20], 8)
     assert set(metrics.against_reference(face[:, :20, :20], face[:, :20, :20] + 0.1)) == {"psnr", "ssim"}
 
 
@@ -79,7 +80,7 @@ def test_kernel_numbers() -> None:
 
 def test_large_pictures_are_refined_on_their_middle() -> None:
     large = data.astronaut()[:300, :400].transpose(2, 0, 1)[:1] / 255
-    match = metrics.registered(np.roll(large, (2, -3), axis=(1, 2)), large, 4)
+    match = registered(np.roll(large, (2, -3), axis=(1, 2)), large, 4)
     assert match.shift == pytest.approx((-2, 3), abs=0.02) and match.image.shape == (1, 288, 388)
     assert metrics.psnr(match.image, match.reference) > 40
 

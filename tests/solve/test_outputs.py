@@ -12,7 +12,7 @@ import torch
 
 from ipt.core.errors import IptError
 from ipt.images.files import Picture, read
-from ipt.solve import outputs
+from ipt.solve import result_files
 from ipt.solve.outputs import left_over, roles, settle, write_failure, write_result
 from ipt.solve.result import ImageResult
 
@@ -77,14 +77,14 @@ def test_what_is_interrupted_leaves_nothing(
 ) -> None:
     write_result(tmp_path, "a", result())
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    saved = outputs.write_parameter
+    saved = result_files.write_parameter
 
     def failing(path: Path, value: torch.Tensor) -> None:
         if "spread" in path.name:
             raise error
         saved(path, value)
 
-    monkeypatch.setattr(outputs, "write_parameter", failing)
+    monkeypatch.setattr(result_files, "write_parameter", failing)
     with pytest.raises(IptError if isinstance(error, OSError) else KeyboardInterrupt) as caught:
         write_result(tmp_path, "a", result(2))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -71,5 +71,5 @@ def test_no_state_is_said_plainly(tmp_path):
     with pytest.raises(IptError, match="train first"):
         export(tmp_path)
     (tmp_path / "state.pt").write_bytes(b"")
-    with pytest.raises(IptError, match="no readable state"):
+    with pytest.raises(IptError, match="not a readable state"):
         export(tmp_path)

@@ -82,7 +82,7 @@ def test_a_pack_of_jpeg_files(tmp_path):
     with pytest.raises(IptError, match="offsets that do not fit its bytes"):
         load(tmp_path / "short.npz", tmp_path / "out", 16)
     np.savez(tmp_path / "other.npz", pictures=np.zeros(3))
-    with pytest.raises(IptError, match="no pack of JPEG files"):
+    with pytest.raises(IptError, match="not a pack of JPEG files"):
         load(tmp_path / "other.npz", tmp_path / "out", 16)
 
 
@@ -97,7 +97,7 @@ def test_an_array_is_taken_as_it_is(tmp_path):
     with pytest.raises(IptError, match="pictures are uint8"):
         load(tmp_path / "float.npy", tmp_path / "out")
     (tmp_path / "cut.npy").write_bytes((tmp_path / "grey.npy").read_bytes()[:200])
-    with pytest.raises(IptError, match=r"no readable .npy array"):
+    with pytest.raises(IptError, match=r"not a readable .npy array"):
         load(tmp_path / "cut.npy", tmp_path / "out")
 
 

@@ -18,10 +18,10 @@ def test_a_state_written_before_examples_were_recorded_continues(make_trainer, t
     older.run()
     assert older.finished
     torch.save({"weights": torch.ones(3)}, path)
-    with pytest.raises(IptError, match="no readable state"):
+    with pytest.raises(IptError, match="not a readable state"):
         make_trainer()
     path.write_bytes(b"nothing of the kind")
-    with pytest.raises(IptError, match="Move it away to start anew"):
+    with pytest.raises(IptError, match="Move it away to start a new training"):
         make_trainer()
 
 

@@ -1,4 +1,4 @@
-"""Who solves a folder: this process, or a pool of workers here or on a Ray cluster."""
+"""The choice of what solves a folder: this process, or a pool of workers on this machine or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -23,15 +23,21 @@ _RANKS = ("LOCAL_RANK", "SLURM_LOCALID")
 def choose_pool(
     options: SolveOptions, execution: ExecutionOptions, shape: tuple[int, ...] | None = None
 ) -> Callable[[Path], WorkerPool] | None:
-    """What starts the workers for several pictures, given the folder of the results.
+    """Choose the worker pool of a run.
 
-    None: this process solves, as it does a single picture.
+    The engine "local" has one worker per GPU if there are several, no device is named, and neither torchrun nor Slurm
+    has assigned this process one.
 
-    The engine "local" has a worker for each GPU, where there are several and neither a device is named nor torchrun or
-    Slurm gave this process one.
+    Args:
+        options: of the run.
+        execution: with the engine.
+        shape: (C, H, W) of one of the pictures; None: not known.
+
+    Returns:
+        A function from the folder of the results to the pool; None: this process solves, as it does a single picture.
 
     Raises:
-        IptError: there is no such engine, or Ray is missing.
+        IptError: there is no such engine, or Ray is not installed.
     """
     found = re.fullmatch(r"(local|ray)(?::([1-9]\d*))?", execution.engine)
     if found is None:
@@ -54,7 +60,14 @@ def choose_pool(
 
 
 def local_devices(device: str, count: int | None, gpus: int, environment: Mapping[str, str]) -> list[str]:
-    """The device of each worker on a machine with so many GPUs; count: the workers asked for, None: as many as suit."""
+    """The device of each local worker.
+
+    Args:
+        device: as in the options, a torch device or "auto".
+        count: number of workers; None: by the number of GPUs.
+        gpus: number of GPUs of this machine.
+        environment: tells whether torchrun or Slurm started this process.
+    """
     if device != "auto" or gpus == 0:
         return ["cpu" if device == "auto" else device] * (count or 1)
     if count is None:

@@ -1,7 +1,7 @@
-"""Workers on this machine: a process each, one a GPU.
+"""A pool of worker processes on this machine, one per GPU.
 
-They are started afresh (spawned), so that none inherits a GPU's state or a lock. A worker ends when this process does,
-however that comes about: it watches the pipe between them.
+They are spawned, so that none inherits a GPU's state or a lock. A worker ends when this process does, however that
+happens: it reads the pipe between them in a thread.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ipt.folder.inputs import InputImage
 from ipt.folder.workers.worker import Lost, Message, Worker, WorkerSetup
 
 _GRACE = 5.0
-"""Seconds that a process has to end when it is asked to."""
+"""Seconds that a process has to end after it was told to."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,12 @@ class _Process:
 
 
 class LocalPool:
-    """A `WorkerPool`; devices: of each worker. They share this process's number of threads."""
+    """A `WorkerPool` of processes, which share this process's number of threads.
+
+    Args:
+        setup: of every worker, but for the device.
+        devices: of each worker.
+    """
 
     def __init__(self, setup: WorkerSetup, devices: Sequence[str]):
         self.setup, self.devices, self.size = setup, devices, len(devices)
@@ -49,12 +54,12 @@ class LocalPool:
         setup = replace(self.setup, options=replace(self.setup.options, device=self.devices[number]))
         process = spawning.Process(target=_serve, args=(theirs, setup, self._threads), daemon=True)
         process.start()
-        # Only the worker holds that end now, so its death shows here as the end of the pipe.
+        # Now only the worker holds its end of the pipe, which closes when the worker dies.
         theirs.close()
         self._processes[number] = _Process(process, ours)
 
     def submit(self, number: int, inputs: Sequence[InputImage], resume: bool) -> None:
-        # The loss of one that is gone meanwhile is received next.
+        # If the worker has died meanwhile, the next `receive` returns that.
         with suppress(OSError):
             self._processes[number].pipe.send((tuple(inputs), resume))
 
@@ -77,7 +82,7 @@ class LocalPool:
             self._ended(number)
 
     def _ended(self, number: int) -> str:
-        """How a worker ended, whose end is due."""
+        """Wait for a worker to end, kill it if it does not, and say how it ended."""
         member = self._processes.pop(number)
         member.process.join(_GRACE)
         if member.process.exitcode is None:
@@ -89,8 +94,8 @@ class LocalPool:
 
 
 def _serve(pipe: Connection, setup: WorkerSetup, threads: int) -> None:
-    """A worker process: what comes through the pipe is solved, and messages go back through it."""
-    # Ctrl-C goes to all processes of a terminal; the one that started them ends them.
+    """The main function of a worker process: solves the inputs from the pipe, and sends messages back through it."""
+    # Ctrl-C goes to all processes of a terminal; the parent process ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     chunks: queue.Queue[tuple[tuple[InputImage, ...], bool]] = queue.Queue()

@@ -1,7 +1,7 @@
-"""Inputs divided among workers as these get done, and given to others when a worker is lost.
+"""The backend that solves inputs by a pool of workers: chunks of inputs go to idle workers, and to others after a loss.
 
-Every picture has one outcome. Which pictures go together depends on their order, their size and the number of workers,
-not on who is quick.
+Every picture has one outcome. Which pictures are solved together depends on their order, their size and the number of
+workers, not on the workers' speed.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from ipt.solve.batches import BatchSizer
 from ipt.solve.outputs import settle
 
 _LOSSES = 3
-"""So many workers may be lost over a picture: the second time it is solved alone, after the third it has failed."""
-_GUESSED = (1, 1024, 1024)
-"""Of a picture whose size cannot be read; how many fit with it is only a guess, which its worker mends."""
+"""Lost workers after which a picture has failed; after one less it is solved alone."""
+_ASSUMED_SHAPE = (1, 1024, 1024)
+"""Of a picture whose size cannot be read. It only sets the size of a chunk, which the worker splits by real sizes."""
 
 
 class WorkerPool(Protocol):
@@ -33,41 +33,41 @@ class WorkerPool(Protocol):
 
     Attributes:
         kind: of their devices, "cpu" or "cuda".
-        size: how many there can be.
+        size: the most workers.
     """
 
     kind: str
     size: int
 
     def start(self, number: int) -> None:
-        """Start that worker, or another in its place; it sends Idle when it is ready."""
+        """Start worker `number`, or a new one in its place; it sends Idle when it is ready."""
 
     def submit(self, number: int, inputs: Sequence[InputImage], resume: bool) -> None:
         """Give an idle worker inputs; its messages end with Idle, Fatal or Lost."""
 
     def receive(self) -> tuple[int, Message]:
-        """The next message, and whose."""
+        """Wait for the next message, and return it with its worker's number."""
 
     def close(self) -> None:
-        """End all workers, whatever they do."""
+        """End all workers at once."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Inputs that a worker gets together; resume: whether there may be a checkpoint of them to go on from."""
+    """Inputs that a worker gets together; resume: whether there may be a checkpoint to continue from."""
 
     inputs: tuple[InputImage, ...]
     resume: bool = False
 
 
 class PoolBackend:
-    """Solves inputs by a pool of workers, which ends with them.
+    """Solves inputs by a pool of workers, which is closed at the end.
 
     Args:
-        pipeline: says what is done already; the workers have their own.
+        pipeline: knows what is finished; the workers have pipelines of their own.
         listener: gets the progress.
         on_batch: called with the names of each batch before it is solved.
-        alone: whether no other process works on this folder, so that all checkpoints can go in the end.
+        alone: whether no other process works on this folder, so that all checkpoints can be removed at the end.
         pool: the workers.
     """
 
@@ -91,7 +91,7 @@ class PoolBackend:
         self._total = self._stillborn = 0
 
     def outcomes(self, inputs: Sequence[InputImage]) -> Iterator[Outcome]:
-        """An outcome for each input, as they come; IptError: what ends a run in one process, or no worker starts."""
+        """An outcome for each input, as they end; IptError for an error that ends the run, or if no worker starts."""
         self._total = len(inputs)
         self._open = {image.name: image for image in inputs}
         for image in inputs:
@@ -104,7 +104,7 @@ class PoolBackend:
                 self.pool.start(number)
             while self._open:
                 yield from self._handle(*self.pool.receive())
-        # All is done: no checkpoint is of use any more.
+        # Every input has an outcome, so that no checkpoint is needed any more.
         for path in checkpoints.paths(self.pipeline.out) if self.alone else ():
             checkpoints.remove(path)
 
@@ -112,15 +112,15 @@ class PoolBackend:
         try:
             return self.pipeline.finished(image)
         except IptError:
-            # It cannot be read: a worker finds out, and writes it down.
+            # An unreadable input is recorded by the worker that gets it.
             return {}
 
     def _divided(self, inputs: Sequence[InputImage]) -> Iterator[Chunk]:
-        """First what a killed run was solving, as it was solving it; then the others in their order.
+        """Chunks of inputs: first the batches that a killed run has checkpoints of, then the others in their order.
 
-        A chunk has at most as many as are solved together, and towards the end so few that no worker waits long for
-        another. Chunks are formed of all inputs, done or not, so that what is left of a run that was killed falls into
-        the same ones.
+        A chunk has at most as many inputs as are solved together, and less towards the end, so that the workers end at
+        about the same time. Chunks are formed of all inputs, finished ones included, so that a run that is continued
+        forms the same ones.
         """
         left = set(self._open)
         for path in [] if self.again else checkpoints.paths(self.pipeline.out):
@@ -133,7 +133,7 @@ class PoolBackend:
         sizer = BatchSizer(self.pipeline.execution.batch, self.pool.kind)
         start = 0
         while start < len(inputs):
-            most = max(1, sizer.size(inputs[start].shape or _GUESSED) // self.pipeline.options.samples)
+            most = max(1, sizer.size(inputs[start].shape or _ASSUMED_SHAPE) // self.pipeline.options.samples)
             stop = start + min(most, -(-(len(inputs) - start) // self.pool.size))
             chunk = tuple(image for image in inputs[start:stop] if image.name in left)
             if chunk:
@@ -143,7 +143,7 @@ class PoolBackend:
     def _handle(self, number: int, message: Message) -> Iterator[Outcome]:
         match message:
             case Outcome():
-                # A picture that was done when its worker was lost, or before, may be sent again.
+                # After a worker is lost, a finished picture may be sent again.
                 if self._open.pop(message.name, None) is not None:
                     yield message
             case BatchStarted():
@@ -174,7 +174,7 @@ class PoolBackend:
             self.pool.submit(number, chunk.inputs, chunk.resume)
 
     def _replace(self, number: int, reason: str) -> Iterator[Outcome]:
-        """Another worker in the place of one that was lost, and its pictures to whoever is next."""
+        """Put the pictures of a lost worker back into the queue and start another worker; yields those that failed."""
         chunk = self._forget(number)
         if chunk is None:
             self._stillborn += 1
@@ -191,7 +191,7 @@ class PoolBackend:
             if any(self._losses[image.name] == _LOSSES - 1 for image in images):
                 self._chunks.extendleft(Chunk((image,), resume=True) for image in reversed(images))
             else:
-                # Those that were done too (unless all is to be solved again): a checkpoint is of all of them.
+                # With those that were done, since the checkpoint is of all of them; unless all is to be solved again.
                 self._chunks.appendleft(Chunk(tuple(images) if self.again else chunk.inputs, resume=True))
         self._submit()
         if self._chunks:
@@ -210,7 +210,7 @@ class PoolBackend:
         return self._busy.pop(number, None)
 
     def _begin(self) -> None:
-        """The batches of all workers, as one."""
+        """Announce the batches of all workers as one."""
         names = [name for batch in self._batches.values() for name in batch if name in self._open]
         if names:
             workers = f", by {len(self._batches)} workers" if len(self._batches) > 1 else ""

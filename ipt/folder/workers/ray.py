@@ -1,7 +1,7 @@
-"""Workers on a Ray cluster: an actor each, with one model, on one GPU or, where the cluster has none, on one CPU.
+"""A pool of workers on a Ray cluster: actors with one GPU each, or one CPU each if the cluster has no GPU.
 
-Ray's own ActorPool hands work to actors that are dead; here a lost one's goes to the others (`PoolBackend`), and
-another actor is asked for, which starts as soon as the cluster has a place for it.
+Ray's own ActorPool gives work to dead actors. Here the work of a lost actor goes to others (`PoolBackend`), and a new
+actor is requested, which starts as soon as the cluster has resources for it.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from ipt.folder.inputs import InputImage
 from ipt.folder.workers.worker import Fatal, Idle, Lost, Message, Worker, WorkerSetup
 
 _PATIENCE = 300.0
-"""Seconds that a run without any worker waits for the cluster to give it one."""
+"""Seconds that a run waits for its first worker."""
 
 
 def load_ray() -> Any:
-    """The package; IptError where it is missing."""
+    """Import the package ray; IptError if it is not installed."""
     if importlib.util.find_spec("ray") is None:
         raise IptError("the engine ray needs Ray, which is not installed\npip install 'inverse-problem-toolkit[ray]'")
     return importlib.import_module("ray")
 
 
 class RayPool:
-    """A `WorkerPool` on the cluster that RAY_ADDRESS names or that runs here; else on this machine.
+    """A `WorkerPool` on the cluster of RAY_ADDRESS or one that runs on this machine; else on a new local cluster.
 
     Args:
         ray: the package.
         setup: of every worker.
-        asked: how many workers; None: as many as there are GPUs, or CPUs.
+        asked: number of workers; None: the number of GPUs, or of CPUs if there are no GPUs.
 
     Raises:
-        IptError: there is no such cluster.
+        IptError: RAY_ADDRESS is set, and there is no such cluster.
     """
 
     def __init__(self, ray: Any, setup: WorkerSetup, asked: int | None):
@@ -50,7 +50,7 @@ class RayPool:
         gpus = int(resources.get("GPU", 0)) if setup.options.device != "cpu" else 0
         self.kind = "cuda" if gpus else "cpu"
         self.size = asked or gpus or max(1, int(resources.get("CPU", 1)))
-        # A lost actor's work is given to others, so Ray neither restarts it nor repeats its calls.
+        # PoolBackend handles lost actors, so Ray must neither restart them nor repeat their calls.
         self._actor = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=0, max_task_retries=0)(_Actor)
         self._actors: dict[int, Any] = {}
         self._streams: dict[int, Any] = {}
@@ -70,11 +70,11 @@ class RayPool:
                 if self._ready:
                     continue
                 raise IptError(
-                    f"the Ray cluster gave no worker in {_PATIENCE:.0f} s; `ray status` says what it has, "
+                    f"the Ray cluster started no worker in {_PATIENCE:.0f} s; `ray status` says what it has, "
                     f"and each worker takes one {'GPU' if self.kind == 'cuda' else 'CPU'}"
                 )
             number = next(number for number, stream in self._streams.items() if stream is ready[0])
-            # The others first next time.
+            # Put back at the end, so that the others' messages are read before its next one.
             stream = self._streams.pop(number)
             try:
                 message = self._ray.get(next(stream))
@@ -98,7 +98,7 @@ class RayPool:
 
 
 class _Actor:
-    """Runs in a process of the cluster; its calls give their messages as a stream."""
+    """A Ray actor, in a process of the cluster, whose calls stream their messages."""
 
     def __init__(self) -> None:
         self._messages: queue.Queue[Message] = queue.Queue()
@@ -120,7 +120,7 @@ class _Actor:
 
 
 def _connect(ray: Any) -> None:
-    # Ray would send statistics about a cluster that is started here.
+    # Else Ray would send usage statistics about a cluster that is started here.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet = {"log_to_driver": False, "logging_level": "warning"}
     try:

@@ -1,6 +1,6 @@
-"""What a worker process does, whatever started it: it builds the pipeline once, solves inputs, and sends messages.
+"""A worker, whatever process it is in: it builds a pipeline once, solves inputs, and sends messages.
 
-Messages are small and can be pickled. A call ends with Idle, when the worker waits for inputs, or with Fatal.
+Messages are small and can be pickled. A call ends with the message Idle (the worker waits for inputs) or Fatal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ipt.plugins.faults import located
 from ipt.solve.options import SolveOptions
 
 _SECONDS_BETWEEN_STEPS = 0.2
-"""Progress is sent no more often than that."""
+"""Least time between two progress messages."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Idle:
 
 @dataclass(frozen=True)
 class Fatal:
-    """An error that would have ended a run in one process, and ends this one."""
+    """An error that ends the run."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Lost:
-    """The worker is gone, for that reason; sent by its pool."""
+    """The worker's process has ended, for that reason; sent by its pool."""
 
     reason: str
 
@@ -63,13 +63,13 @@ Send = Callable[[Message], None]
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """What every worker of a run gets.
+    """The arguments of every worker of a run.
 
     Attributes:
-        options: what is solved.
-        execution: how.
-        out: an absolute path, the same folder for all.
-        shape: (C, H, W) of one of the pictures; None: none can be read.
+        options: of the run.
+        execution: how the run is executed.
+        out: the folder of the results, an absolute path.
+        shape: (C, H, W) of one of the pictures; None: not known.
     """
 
     options: SolveOptions
@@ -79,13 +79,13 @@ class WorkerSetup:
 
 
 class Worker:
-    """Solves in this process what it is given; send: gets all its messages."""
+    """Solves inputs in this process; send: called with each of its messages."""
 
     def __init__(self, send: Send):
         self.send = send
 
     def start(self, setup: WorkerSetup) -> None:
-        """Build the pipeline; Fatal: it cannot be, or not as run.yaml has it (other versions or weights)."""
+        """Build the pipeline; sends Fatal if that fails, or versions or weights differ from run.yaml."""
 
         def start() -> None:
             pipeline = Pipeline.build(setup.options, setup.execution, setup.out, setup.shape)
@@ -100,7 +100,7 @@ class Worker:
         self._run(start)
 
     def solve(self, inputs: Sequence[InputImage], resume: bool) -> None:
-        """An Outcome of each input; resume: from their checkpoints, if there are some."""
+        """Solve inputs and send their outcomes; resume: continue from their checkpoints."""
 
         def solve() -> None:
             for outcome in self._backend.outcomes(inputs, resume):
@@ -121,14 +121,14 @@ class Worker:
 
 
 class _SendingListener:
-    """A `ProgressListener` that sends steps and notes; the rest is sent by the worker."""
+    """A `ProgressListener` that sends steps and notes; the worker itself sends batches and outcomes."""
 
     def __init__(self, send: Send):
         self.send = send
         self._sent = 0.0
 
     def begin(self, name: str, number: int, total: int, count: int = 1) -> None:
-        """Sent with all the names (BatchStarted)."""
+        """Nothing: the worker sends BatchStarted."""
 
     def step(self, progress: Progress) -> None:
         now = time.monotonic()
@@ -137,7 +137,7 @@ class _SendingListener:
             self.send(replace(progress, estimate=None))
 
     def end(self, outcome: Outcome) -> None:
-        """Sent by the worker."""
+        """Nothing: the worker sends the outcome."""
 
     def note(self, text: str) -> None:
         self.send(Note(text))

@@ -1,4 +1,4 @@
-"""A component on the bench: what it is called with, what it answers, and the promises that every kind makes."""
+"""`Harness`, which calls a component with test arguments, and the promises that all kinds of components share."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ipt.testing.measures import BATCH, Arrays, cast, difference, global_generat
 from ipt.testing.promises import Check, Promise, Shortfall, at_most, require, skip
 
 ALONE = 1e-4
-"""Share of the largest value by which an image alone may differ from the same image in a batch: networks compute in
-single precision, in an order that depends on the batch."""
+"""Largest difference between an image alone and in a batch, as a share of the largest value: networks compute in single
+precision, in an order that depends on the batch."""
 
 
-class Bench(ABC):
-    """A component, arguments for it and a way of calling all that it does.
+class Harness(ABC):
+    """A component with test arguments, and a function that calls all of its methods.
 
     Attributes:
-        component: what is tried.
-        device: where `device` tries it; None: this machine's accelerator, if it has one.
+        component: that is checked.
+        device: where the check `device` runs; None: on this machine's accelerator, if it has one.
     """
 
     component: Any
@@ -33,11 +33,11 @@ class Bench(ABC):
 
     @property
     def home(self) -> str:
-        """Where the other checks run."""
+        """The device of the other checks."""
         return "cpu"
 
     def place(self) -> str:
-        """Where `device` runs; SkipTest if there is no such place."""
+        """The device of the check `device`; SkipTest if there is none."""
         found = self.device or ("cuda" if torch.cuda.is_available() else None)
         if found is None:
             skip("this machine has no accelerator")
@@ -45,25 +45,26 @@ class Bench(ABC):
 
     @abstractmethod
     def arguments(self) -> Arrays:
-        """A batch of BATCH images, float64, at home."""
+        """Arguments for a batch of BATCH images, float64, on the device `home`."""
 
     @abstractmethod
     def answers(self, component: Any, arguments: Arrays) -> dict[str, Tensor]:
-        """What a component makes of the arguments, by name, (B, ...) each."""
+        """The results of all of a component's methods, by name, (B, ...) each."""
 
     @cached_property
     def usual(self) -> dict[str, Tensor]:
-        """The component's answers to the arguments."""
+        """The component's answers to `arguments`."""
         return self.answers(self.component, self.arguments())
 
     def checks(self, promises: tuple[Promise, ...]) -> list[Check]:
+        """A check of the component for each promise."""
         return [Check(promise, self, type(self.component).__name__) for promise in promises]
 
 
 def first_taken(
     judge: Callable[[tuple[int, ...]], Any], shapes: Sequence[tuple[int, ...]], option: str
 ) -> tuple[int, ...]:
-    """The first shape that `judge` does not refuse with a ValueError."""
+    """The first shape that `judge` does not refuse with a ValueError; Shortfall, naming `option`, if there is none."""
     refusal = None
     for shape in shapes:
         try:
@@ -75,42 +76,42 @@ def first_taken(
     raise Shortfall(f"It takes none of {tried} ({refusal}). Give the checks a shape that it takes: {option}=(C, H, W).")
 
 
-def batch(bench: Bench) -> None:
-    """Each image alone, and in the batch."""
-    arguments = bench.arguments()
+def batch(harness: Harness) -> None:
+    """The promise `batch`: compares each image alone with the batch."""
+    arguments = harness.arguments()
     for index in range(BATCH):
-        for name, alone in bench.answers(bench.component, rows(arguments, index)).items():
-            require(name in bench.usual, f"{name} is answered for an image alone, but not in a batch")
+        for name, alone in harness.answers(harness.component, rows(arguments, index)).items():
+            require(name in harness.usual, f"{name} is answered for an image alone, but not in a batch")
             what = f"{name}: difference between image {index} alone and in a batch of {BATCH}, of its largest value"
-            at_most(difference(bench.usual[name][index : index + 1], alone), ALONE, what)
+            at_most(difference(harness.usual[name][index : index + 1], alone), ALONE, what)
 
 
-def inputs(bench: Bench) -> None:
-    """Arguments before and after."""
-    arguments = bench.arguments()
+def inputs(harness: Harness) -> None:
+    """The promise `inputs`: compares the arguments before and after a call."""
+    arguments = harness.arguments()
     with untouched(arguments):
-        bench.answers(bench.component, arguments)
+        harness.answers(harness.component, arguments)
 
 
-def dtype(bench: Bench) -> None:
-    """In single and in double precision."""
+def dtype(harness: Harness) -> None:
+    """The promise `dtype`: calls with single and double precision."""
     for kind in (torch.float32, torch.float64):
-        for name, answer in bench.answers(bench.component, cast(bench.arguments(), kind, bench.home)).items():
+        for name, answer in harness.answers(harness.component, cast(harness.arguments(), kind, harness.home)).items():
             require(answer.dtype == kind, f"{name} is {answer.dtype} for arguments of {kind}")
 
 
-def device(bench: Bench) -> None:
-    """On another device."""
-    place = bench.place()
+def device(harness: Harness) -> None:
+    """The promise `device`: calls with arguments on another device."""
+    place = harness.place()
     where = torch.device(place).type
-    for name, answer in bench.answers(bench.component, cast(bench.arguments(), torch.float32, place)).items():
+    for name, answer in harness.answers(harness.component, cast(harness.arguments(), torch.float32, place)).items():
         require(answer.device.type == where, f"{name} is on {answer.device.type} for arguments on {where}")
 
 
-def picklable(bench: Bench) -> None:
-    """Against its pickled copy."""
-    copy = pickled(bench.component)
-    same(bench.answers(copy, bench.arguments()), bench.usual, 1e-6, "between a component and its pickled copy")
+def picklable(harness: Harness) -> None:
+    """The promise `picklable`: compares the component with its pickled copy."""
+    copy = pickled(harness.component)
+    same(harness.answers(copy, harness.arguments()), harness.usual, 1e-6, "between a component and its pickled copy")
 
 
 def pickled(component: Any) -> Any:
@@ -121,12 +122,12 @@ def pickled(component: Any) -> Any:
         raise Shortfall(f"It cannot be pickled: {first_line(error)}.") from error
 
 
-def random_state(bench: Bench) -> None:
-    """Twice, and the global generators before and after."""
-    arguments = bench.arguments()
+def random_state(harness: Harness) -> None:
+    """The promise `random-state`: calls twice, and watches the global random generators."""
+    arguments = harness.arguments()
     with global_generators_untouched():
-        again = bench.answers(bench.component, arguments)
-    same(again, bench.usual, 1e-6, "between two calls with the same arguments")
+        again = harness.answers(harness.component, arguments)
+    same(again, harness.usual, 1e-6, "between two calls with the same arguments")
 
 
 COMMON = (
@@ -171,4 +172,4 @@ COMMON = (
         root=True,
     ),
 )
-"""What every kind promises but generators of parameters, which take seeds instead of tensors."""
+"""The promises of operators, priors and guidance rules. (Generators take seeds instead of tensors.)"""

@@ -1,4 +1,4 @@
-"""An operator on the bench."""
+"""`OperatorHarness`: an operator with test images, typical parameters, measurements and beliefs."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ipt.core.prior import Prior, Replicated
 from ipt.linalg.covariances import Isotropic
 from ipt.plugins.building import build_component
 from ipt.plugins.usual import usual_prior
-from ipt.testing.bench import Bench, first_taken
 from ipt.testing.draws import draws
+from ipt.testing.harness import Harness, first_taken
 from ipt.testing.measures import BATCH, Arrays, normal, picture, rms, uniform
 
 SHAPES = ((3, 16, 24), (1, 16, 24), (2, 16, 24), (3, 32, 48), (1, 32, 48), (3, 64, 64), (1, 64, 64), (3, 256, 256))
-"""Images that are tried, in this order, where none is named; the first that the operator takes is used."""
+"""Shapes of images that are tried in this order if none is given; the first one that the operator takes is used."""
 NOISE = 0.01
 
 
 @dataclass(frozen=True)
-class OperatorBench(Bench):
-    """An operator on the bench; given: values of parameters, or generators of them."""
+class OperatorHarness(Harness):
+    """An operator with test arguments; given: typical values of parameters, or generators of them, by name."""
 
     component: ParametricOperator
     image_shape: tuple[int, ...] | None
@@ -62,7 +62,7 @@ class OperatorBench(Bench):
         return {IMAGE: picture(self.shape), **self.valid(self.loose)}
 
     def valid(self, loose: Mapping[str, Tensor]) -> Unknowns:
-        """Valid parameters, of copies."""
+        """The parameters after `constrain`, which gets copies."""
         return constrained(self.component, self.specs, {name: value.clone() for name, value in loose.items()})
 
     @torch.no_grad()
@@ -99,9 +99,9 @@ class OperatorBench(Bench):
 
 
 def drawn(spec: ParameterSpec, name: str) -> Tensor:
-    """Values from a parameter's usual prior, (BATCH, *spec.shape) physical; between 0 and 1 where it has none."""
+    """Draws from a parameter's default prior, (BATCH, *spec.shape), physical; uniform in 0..1 if it has none."""
     if usual_prior(spec) != "":
-        # A prior that cannot be had is what the check `usual-prior` is about.
+        # A prior that cannot be built fails the check `usual-prior`, and no other.
         with contextlib.suppress(ValueError, OSError):
             prior = made_prior(spec)
             normalization = prior.normalization(spec.shape)
@@ -110,14 +110,14 @@ def drawn(spec: ParameterSpec, name: str) -> Tensor:
 
 
 def made_prior(spec: ParameterSpec) -> Prior:
-    """The usual prior of a parameter, as the solver uses it; IptError if it cannot be had."""
+    """The default prior of a parameter, as the solver uses it; IptError if it cannot be built."""
     usual = usual_prior(spec)
     prior = build_component("prior", usual) if isinstance(usual, str) else usual
     return prior if spec.copies == 1 else Replicated(prior, spec.copies)
 
 
 def scale_of(value: Tensor) -> float:
-    """Root mean square, or 1 where that is 0."""
+    """The root mean square, or 1 if that is 0."""
     return rms(value) or 1.0
 
 
@@ -127,5 +127,5 @@ def believed(mean: Tensor, deviation: float) -> Belief:
 
 
 def predicted(operator: ParametricOperator, point: Mapping[str, Tensor]) -> Tensor:
-    """Of an image and valid parameters by name; of copies, for what changes its arguments breaks `inputs` alone."""
+    """`forward` of copies of image and parameters: changing its arguments breaks only the promise `inputs`."""
     return operator.forward(**{name: value.clone() for name, value in point.items()})

@@ -1,4 +1,4 @@
-"""A prior on the bench."""
+"""`PriorHarness`: a prior with typical clean values and noise."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.normalization import Normalization
-from ipt.testing.bench import Bench, first_taken
 from ipt.testing.draws import draws
+from ipt.testing.harness import Harness, first_taken
 from ipt.testing.measures import Arrays, normal, uneven
 from ipt.testing.promises import skip
 
@@ -22,15 +22,23 @@ SHAPES = (
     (1, 1, 1),
     *((channels, side, side) for side in (32, 64, 128, 256, 512) for channels in (1, 2, 3)),
 )
-"""Quantities that are tried, in this order, where no shape is named; the first that the prior takes is used."""
+"""Shapes that are tried in this order if none is given; the first one that the prior takes is used."""
 LEVELS = (0.1, 5.0)
+"""Noise levels at which answers are compared."""
 DECADES = tuple(10.0**power for power in range(-3, 3))
-"""Five decades of sigma."""
+"""Noise levels over five decades."""
 
 
 @dataclass(frozen=True)
-class PriorBench(Bench):
-    """A prior on the bench."""
+class PriorHarness(Harness):
+    """A prior with test arguments.
+
+    Attributes:
+        component: the prior.
+        given_shape: (C, H, W) of its physical quantity, or None.
+        samples: (N, C, H, W) of what it describes, physical, or None.
+        device: as of `Harness`.
+    """
 
     component: Prior
     given_shape: tuple[int, ...] | None
@@ -64,7 +72,7 @@ class PriorBench(Bench):
         if self.samples is not None:
             return self.normalization.normalized(self.samples.double())
         drawn = draws(self.component, self.normalization.shape, self.home)
-        # What a faulty denoiser draws may all be the same; spread out, its fault shows.
+        # A faulty denoiser may draw equal values; noise is added, so that other checks find its faults.
         sigma = DECADES[-1]
         noisy = sigma * normal(tuple(drawn[:1].shape), "noise of draws").to(self.home)
         centre, least = drawn.mean(), 0.5 * uncertainty(self.component.posterior(noisy, sigma))
@@ -89,5 +97,5 @@ class PriorBench(Bench):
 
 
 def uncertainty(posterior: Posterior) -> float:
-    """Root mean square of what is uncertain of an entry."""
+    """The root mean square of the posterior's standard deviation."""
     return float(posterior.covariance.variance.double().mean().sqrt())
