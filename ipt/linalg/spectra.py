@@ -24,16 +24,27 @@ LUMINANCE, CHROMINANCE = 2.4, 0.3
 """Shares of the mean channel's spectrum after an orthonormal change of basis; read off the training faces."""
 
 
+def frequency_axes(size: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
+    """Frequencies of a half spectrum in cycles per pixel: of its rows, (H, 1), and of its columns, (W // 2 + 1,)."""
+    return _axes(size, like.dtype, like.device)
+
+
 def frequencies(size: tuple[int, int], like: Tensor) -> Tensor:
-    """Radial frequency in cycles a pixel, (H, W // 2 + 1); at the origin half of the lowest one. Not to be changed."""
+    """Radial frequency in cycles per pixel, (H, W // 2 + 1); at the origin half of the lowest one.
+
+    The result is cached, and must not be changed in place.
+    """
     return _frequencies(size, like.dtype, like.device)
+
+
+def _axes(size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    rows = torch.fft.fftfreq(size[0], dtype=dtype, device=device)[:, None]
+    return rows, torch.fft.rfftfreq(size[1], dtype=dtype, device=device)
 
 
 @lru_cache(maxsize=32)
 def _frequencies(size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
-    rows = torch.fft.fftfreq(size[0], dtype=dtype, device=device)[:, None]
-    columns = torch.fft.rfftfreq(size[1], dtype=dtype, device=device)[None]
-    return torch.hypot(rows, columns).clamp(min=0.5 / max(size))
+    return torch.hypot(*_axes(size, dtype, device)).clamp(min=0.5 / max(size))
 
 
 def wiener_error(frequency: Tensor, channels: int, level: float) -> Tensor:

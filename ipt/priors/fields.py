@@ -20,9 +20,9 @@ from torch import Tensor
 
 from ipt.core.errors import IptError
 from ipt.core.prior import Posterior, Prior
+from ipt.linalg.chunks import in_chunks
 from ipt.linalg.conjugate_gradients import conjugate_gradients
 from ipt.linalg.fields import StationaryField, cosine_covariance, cosines, doubled, filtered
-from ipt.linalg.parts import in_parts
 
 _NEGLIGIBLE = 1e-4
 """Weight below which a component is left out."""
@@ -53,13 +53,13 @@ class FieldPrior(Prior):
         def mean(rows: slice) -> Tensor:
             return self._mean(each[rows], sigma, self.weights(each[rows], sigma))
 
-        return in_parts(mean, each.shape).reshape(noisy.shape)
+        return in_chunks(mean, each.shape).reshape(noisy.shape)
 
     def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
         """With covariances in the cosine basis, the components as likely as they are."""
         each = self._each(noisy)
-        weights = in_parts(lambda rows: self.weights(each[rows], sigma), each.shape)
-        mean = in_parts(lambda rows: self._mean(each[rows], sigma, weights[rows]), each.shape)
+        weights = in_chunks(lambda rows: self.weights(each[rows], sigma), each.shape)
+        mean = in_chunks(lambda rows: self._mean(each[rows], sigma, weights[rows]), each.shape)
         power = self._power(each.detach(), weights.detach()).reshape(noisy.shape)
         left = noisy.new_full((len(noisy), 1, 1, 1), self._variance(sigma))
         return Posterior(

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.linalg.parts import in_parts
+from ipt.linalg.chunks import in_chunks
 
 INTERPOLATIONS = ("bicubic", "bilinear")
 _TAPS = {"bicubic": 4, "bilinear": 2}
@@ -51,7 +51,7 @@ def warp(image: Tensor, tilt: Tensor, interpolation: str = "bicubic", border: st
         lines = (_weighed(across, line) for line in places.neighbours(image[rows]))
         return _weighed(places.down.weights(), lines).reshape(image[rows].shape)
 
-    return in_parts(fetched, image.shape)
+    return in_chunks(fetched, image.shape)
 
 
 def warp_adjoint(residual: Tensor, tilt: Tensor, interpolation: str = "bicubic", border: str = "unknown") -> Tensor:
@@ -68,7 +68,7 @@ def warp_adjoint(residual: Tensor, tilt: Tensor, interpolation: str = "bicubic",
                 places.shifted(wide, row, column).scatter_add_(2, places.first.expand_as(flat), one * line)
         return places.folded(wide)
 
-    return in_parts(returned, residual.shape)
+    return in_chunks(returned, residual.shape)
 
 
 def warp_gradient(image: Tensor, tilt: Tensor, interpolation: str = "bicubic", border: str = "unknown") -> Tensor:
@@ -83,7 +83,7 @@ def warp_gradient(image: Tensor, tilt: Tensor, interpolation: str = "bicubic", b
         horizontal = _weighed(places.down.weights(), (rise for _, rise in lines))
         return torch.stack([vertical, horizontal], 2).reshape(*vertical.shape[:2], 2, *image.shape[2:])
 
-    return in_parts(slopes, image.shape)
+    return in_chunks(slopes, image.shape)
 
 
 def _weighed(weights: Iterable[Tensor], values: Iterable[Tensor]) -> Tensor:
