@@ -35,7 +35,7 @@ from ipt.operators.blur.evidence import assessments
 from ipt.operators.blur.locality import MOST_TILES, check_tiles
 from ipt.operators.blur.measured import SINGLE_KERNEL, Measured, arithmetic
 from ipt.operators.blur.operator import Blur, without_whole_pixels
-from ipt.operators.draws import positive
+from ipt.operators.draws import check_positive
 from ipt.operators.shake.steps import APART, common, solve_image, solve_kernels
 from ipt.operators.shake.tiles import Tiles
 from ipt.sampling.regional import Regional
@@ -68,7 +68,7 @@ class Shake(
 
     def __post_init__(self) -> None:
         check_tiles(self.tiles)
-        positive("operator.prior_weight", self.prior_weight)
+        check_positive("operator.prior_weight", self.prior_weight)
         self.blur  # noqa: B018  # raises where one of the others is wrong
 
     @property

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from ipt.core.errors import IptError
 from ipt.core.operator import Generator
-from ipt.operators.blur.rendering import deposited, extents, log_uniform, scaled
+from ipt.operators.blur.rendering import deposited, extents, scaled
 from ipt.operators.blur.tracks import SHAKE_PARTS, shake_draws, shake_path
-from ipt.operators.draws import FrameGenerator, interval
+from ipt.operators.draws import FrameGenerator, interval, log_uniform
 from ipt.operators.shake.tiles import nodes
 
 _USUAL_FRAME = (256, 256)

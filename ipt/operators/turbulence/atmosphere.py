@@ -13,7 +13,7 @@ from torch import Tensor
 from ipt.core.errors import IptError
 from ipt.core.operator import Generator
 from ipt.linalg.point_spreads import odd, point_spread
-from ipt.operators.draws import interval, positive, uniform_and_normal
+from ipt.operators.draws import check_positive, interval, uniform_and_normal
 
 EXPOSURES = ("short", "long")
 
@@ -34,12 +34,12 @@ class Camera:
     pixel: float | None = None
 
     def __post_init__(self) -> None:
-        positive("aperture", self.aperture, "metres")
-        positive("wavelength", self.wavelength, "metres")
+        check_positive("aperture", self.aperture, "metres")
+        check_positive("wavelength", self.wavelength, "metres")
         if not 1e-8 < self.wavelength < 1e-2:
             raise IptError(f"wavelength is in metres, visible light about 550e-9, not {self.wavelength}")
         if self.pixel is not None:
-            positive("pixel", self.pixel, "microradians")
+            check_positive("pixel", self.pixel, "microradians")
 
     @property
     def angle(self) -> float:
@@ -62,8 +62,8 @@ class Camera:
             Fried, "Limiting resolution looking down through the atmosphere", Journal of the Optical Society of America
             56, 1966.
         """
-        positive("cn2", cn2, "m^(-2/3)")
-        positive("distance", distance, "metres")
+        check_positive("cn2", cn2, "m^(-2/3)")
+        check_positive("distance", distance, "metres")
         return float(self.aperture * (0.423 * (2 * math.pi / self.wavelength) ** 2 * cn2 * 0.375 * distance) ** 0.6)
 
 

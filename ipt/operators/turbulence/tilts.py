@@ -18,7 +18,7 @@ from ipt.core.operator import Generator
 from ipt.linalg.fields import FieldSource
 from ipt.linalg.random import stream
 from ipt.linalg.tilts import TILT_VARIANCE, KolmogorovTilt, PatchTilt, gaussian_taps
-from ipt.operators.draws import Sequential, interval, positive
+from ipt.operators.draws import Sequential, check_positive, interval
 from ipt.operators.turbulence.atmosphere import Camera
 from ipt.operators.turbulence.kolmogorov import draw_kolmogorov
 
@@ -61,8 +61,8 @@ class TiltPatches(Generator, FieldSource):
                 raise IptError(f"{name} is a whole number from 1 up, not {value!r}")
         if size >= _PUBLISHED:
             raise IptError(f"size is less than the {_PUBLISHED} pixels of the frame that patches lie in, not {size}")
-        positive("sigma", sigma, "pixels")
-        positive("limit", limit, "pixels")
+        check_positive("sigma", sigma, "pixels")
+        check_positive("limit", limit, "pixels")
         self.patches, self.size, self.sigma, self.limit = patches, size, float(sigma), float(limit)
         self.strength = interval("strength", strength, 0, math.inf)
         if self.strength[1] == 0:
@@ -144,8 +144,8 @@ class TiltKolmogorov(Generator, FieldSource, Sequential):
         wind: tuple[float, float] | float = 0.0,
         shutter: float = 0.0,
     ):
-        positive("d_over_r0", d_over_r0)
-        positive("distance", distance, "metres")
+        check_positive("d_over_r0", d_over_r0)
+        check_positive("distance", distance, "metres")
         self.camera = Camera(aperture, wavelength, pixel)
         self.d_over_r0 = float(d_over_r0) if cn2 is None else self.camera.ratio(cn2, distance)
         self.distance = float(distance)
