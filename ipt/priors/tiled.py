@@ -119,7 +119,7 @@ class TiledPrior(Prior):
         return starts, torch.stack(shares).to(like)
 
 
-def continued(picture: Tensor, height: int, width: int) -> Tensor:
+def extended(picture: Tensor, height: int, width: int) -> Tensor:
     """A picture extended to (height, width) beyond its lower and right edges, by reflection if it is large enough.
 
     A picture with too few pixels for that is extended by repetition of its edges.
