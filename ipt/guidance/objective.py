@@ -45,11 +45,11 @@ class Objective:
     """The objective as a function of the whitened unknowns z (B, N).
 
     Args:
-        operator: named in errors.
-        predict: the measurement that unknowns predict.
+        operator: the operator, which errors name.
+        predict: from unknowns to the measurement that they predict.
         observation: what was measured.
-        inverse_covariance: of the residual.
-        beliefs: about the unknowns.
+        inverse_covariance: inverse covariance S^-1 of the residual.
+        beliefs: the beliefs about the unknowns.
     """
 
     def __init__(

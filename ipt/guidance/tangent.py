@@ -46,7 +46,7 @@ class Tangent:
             point: where, (B, N).
             predict: the prediction, (B, N) -> (B, C, H, W), each image from its own row.
             operator: named in errors.
-            names: of the unknowns, named in errors.
+            names: the unknowns' names, for errors.
 
         Raises:
             IptError: the prediction cannot be differentiated.
@@ -106,7 +106,7 @@ def _reported(operator: ParametricOperator, names: str, plainly: Callable[[], ob
 
     Args:
         operator: named in the error.
-        names: of the unknowns, named in the error.
+        names: the unknowns' names, for the error.
         plainly: the same computation without derivatives. If it fails too, that error is raised unchanged.
     """
     try:

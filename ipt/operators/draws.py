@@ -34,8 +34,8 @@ def interval(name: str, value: Sequence[float] | float, low: float, high: float)
     """The interval (low, high) that an option gives, where a single number stands for both.
 
     Args:
-        name: of the option, for the error.
-        value: of the option.
+        name: the option's name, for the error.
+        value: the option's value.
         low: least allowed value.
         high: largest allowed value.
 

@@ -13,6 +13,7 @@ from ipt.core.errors import IptError
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.covariances import Isotropic
 from ipt.linalg.normalization import Normalization
+from ipt.priors.checks import check_affine
 
 
 class GaussianPrior(Prior):
@@ -20,7 +21,7 @@ class GaussianPrior(Prior):
 
     Args:
         mean: mean of an entry, in `units`: a number, or a tensor that broadcasts to (C, H, W).
-        std: standard deviation of an entry, above 0, likewise.
+        std: standard deviation of an entry, in `units`, above 0: a number, or a tensor that broadcasts to (C, H, W).
         scale: physical = offset + scale * normalized. None: .5 with normalized units, as for images and kernels; twice
             the mean of `std` with physical ones.
         offset: see scale. None: .5 with normalized units, the mean of `mean` with physical ones.
@@ -48,10 +49,7 @@ class GaussianPrior(Prior):
             offset = float(self.mean.mean()) if physical else 0.5
         if not torch.isfinite(self.mean).all() or not torch.isfinite(self.std).all() or not (self.std > 0).all():
             raise IptError(f"a Gaussian prior needs a finite mean and a std above 0, not mean={mean}, std={std}")
-        if not math.isfinite(scale) or scale == 0 or not math.isfinite(offset):
-            raise IptError(
-                f"a normalization needs a finite scale that is not 0 and a finite offset, not {scale} and {offset}"
-            )
+        check_affine(scale, offset)
         self.scale, self.offset = float(scale), float(offset)
         if physical:
             self.mean, self.std = (self.mean - self.offset) / self.scale, self.std / abs(self.scale)

@@ -8,7 +8,7 @@ import re
 import shutil
 import socket
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
@@ -29,6 +29,16 @@ def sha256(file: Path) -> str:
     """The sha256 of a file, in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def replace_file(target: Path, write: Callable[[Path], object]) -> None:
+    """Write to a file beside the target, and let it take the target's place when it is complete."""
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    try:
+        write(partial)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def look_up() -> None:

@@ -23,6 +23,7 @@ from ipt.core.prior import Posterior, Prior
 from ipt.linalg.covariances import Isotropic
 from ipt.linalg.normalization import Normalization
 from ipt.linalg.random import image_seed
+from ipt.priors.checks import check_affine
 
 _CHUNK = 1024
 """Samples that are drawn, or compared, together."""
@@ -91,10 +92,7 @@ class EmpiricalPrior(Prior):
             raise IptError(f"normalise is peak or none, not {normalise!r}")
         if normalise == "peak" and (scale, offset) != (0.5, 0.5):
             raise IptError("normalise=peak has scale .5 and offset .5: give normalise=none with your own")
-        if not (math.isfinite(scale) and math.isfinite(offset)) or scale == 0:
-            raise IptError(
-                f"a normalization needs a finite scale that is not 0 and a finite offset, not {scale} and {offset}"
-            )
+        check_affine(scale, offset)
         if not floor >= 0 or count < 1:
             raise IptError(f"an empirical prior needs floor >= 0 and count >= 1, not floor={floor}, count={count}")
         self.floor, self.count, self.seed = float(floor), int(count), int(seed)

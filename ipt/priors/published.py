@@ -8,7 +8,6 @@ stopped (`ipt.priors.download`).
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ipt.core.errors import IptError, Lacking, first_line
-from ipt.priors.download import cache_folder, download
+from ipt.priors.download import cache_folder, download, replace_file
 
 LEDGER = "ipt-sha256.json"
 """A file in the cache with the sha256 of each file at its first use, by repository and file."""
@@ -157,6 +156,7 @@ def why(error: Exception) -> str:
 
 
 def _ledger(path: Path) -> Mapping[str, Any]:
+    """The ledger's hashes, by repository and file; IptError where it cannot be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         if not isinstance(found, dict):
@@ -167,10 +167,10 @@ def _ledger(path: Path) -> Mapping[str, Any]:
 
 
 def _record(path: Path, item: Published, digest: str) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    """Add the sha256 of a file's first use to the ledger."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({**_ledger(path), item.key: digest}, indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        text = json.dumps({**_ledger(path), item.key: digest}, indent=2) + "\n"
+        replace_file(path, lambda file: file.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise IptError(f"cannot keep the weights' hash in {path} ({error}): make it writable, or delete it") from None

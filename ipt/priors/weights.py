@@ -32,7 +32,7 @@ import os
 import pickle
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ipt.core.errors import IptError, first_line
-from ipt.priors.download import sha256
+from ipt.priors.download import replace_file, sha256
 
 CONFIG = "config.json"
 TENSORS = "diffusion_pytorch_model.safetensors"
@@ -255,8 +255,8 @@ def _write(folder: str | os.PathLike[str], state: Mapping[str, Tensor], config: 
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / TENSORS, lambda file: _save_file(tensors, file))
-        _replace(folder / CONFIG, lambda file: file.write_text(text, encoding="utf-8"))
+        replace_file(folder / TENSORS, lambda file: _save_file(tensors, file))
+        replace_file(folder / CONFIG, lambda file: file.write_text(text, encoding="utf-8"))
     except (OSError, SafetensorError) as error:
         raise IptError(f"cannot write weights to {folder} ({error}): choose another folder or make room") from None
 
@@ -267,13 +267,3 @@ def _save_file(tensors: dict[str, Tensor], file: Path) -> None:
     mode = file.stat().st_mode & 0o777
     save_file(tensors, file, {"format": "pt"})
     file.chmod(mode)
-
-
-def _replace(target: Path, write: Callable[[Path], object]) -> None:
-    """Write to a file beside the target, and let it take the target's place when it is complete."""
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
