@@ -1,4 +1,4 @@
-"""What only some operators and rules can do: a small class each, which they also have as a base."""
+"""Abilities that only some operators and rules have: one small base class each, asked for by `ability`."""
 
 from __future__ import annotations
 
@@ -21,58 +21,58 @@ Ability = TypeVar("Ability")
 
 
 class Wrapper(ABC):
-    """A component made of others: it has an ability only where its class has, and what it wraps allows it."""
+    """A component made of others: it has an ability only where its class has it and what it wraps allows it."""
 
     @abstractmethod
     def allows(self, kind: type) -> bool:
-        """Whether what is wrapped allows an ability."""
+        """Whether the wrapped components allow an ability, given by its class."""
 
 
 def ability(component: object, kind: type[Ability]) -> Ability | None:
-    """A component as one that has an ability, None if it has it not; isinstance would be wrong for wrappers."""
+    """The component, if it has the ability, else None; isinstance alone would be wrong for wrappers."""
     if isinstance(component, Wrapper) and not component.allows(kind):
         return None
     return component if isinstance(component, kind) else None
 
 
 class Linear:
-    """`forward` is linear in the image, whatever the parameters: a promise, which `ipt.testing` checks."""
+    """`forward` is linear in the image for all parameters: a promise, which `ipt.testing` checks."""
 
 
 @dataclass(frozen=True)
 class MeasurementSpec:
-    """What an operator measures."""
+    """What an operator measures where that is no picture."""
 
     meaning: str  # what it is, in a few words
     unit: str = ""
-    is_complex: bool = False  # the second half of its channels are the imaginary parts of the first
-    noise: float | None = None  # its usual standard deviation, in `unit`; None: with a gain 0, else not known
-    gain: float = 0.0  # variance of its noise for each unit of signal: 1 / peak where a signal of 1 is so many counts
+    is_complex: bool = False  # whether the second half of the channels are imaginary parts of the first half
+    noise: float | None = None  # usual standard deviation of the noise, in `unit`; None: 0 with a gain, else unknown
+    gain: float = 0.0  # variance of the noise per unit of signal: 1 / peak where a signal of 1 is `peak` counts
 
 
 class PhysicalUnits(ABC):
-    """An operator that measures no pictures in 0..1: any range, any number of channels, in units of its own."""
+    """An operator whose measurements are not pictures in 0..1: any range and channels, in units of its own."""
 
     @abstractmethod
     def measured(self) -> MeasurementSpec:
-        """What it measures."""
+        """Meaning, unit and noise of the measurement."""
 
 
 @dataclass(frozen=True)
 class Belief:
-    """What is believed of an unknown before it is weighed against the measurement, in physical units."""
+    """A Gaussian belief about an unknown, before the measurement is taken into account; in physical units."""
 
     mean: Tensor  # (B, C, H, W); of a parameter before `constrain`
-    covariance: Covariance  # of what is uncertain about it
-    sigma: float = math.inf  # level of the noise through which a denoiser saw it, and could not see all; inf: nothing
-    prior_covariance: Covariance | None = None  # as of `ipt.core.prior.Posterior`
-    white: Tensor | None = None  # noise: an image step that can draw with it from its Gaussian, does, not its mean
+    covariance: Covariance  # of the mean's error
+    sigma: float = math.inf  # noise level at which a denoiser made the estimate; inf: without having seen anything
+    prior_covariance: Covariance | None = None  # as in `ipt.core.prior.Posterior`
+    white: Tensor | None = None  # white noise with which an image step that can draws from its Gaussian; None: the mean
 
 
 class ExactSteps(ABC):
-    """Image and parameters found in turn, each in closed form or by a fast solver.
+    """Steps for image and parameters in turn, each in closed form or by a fast solver.
 
-    A step that cannot be taken, or would not honour the observation's mask, answers None: the rule has its own.
+    A step that cannot be taken, or would ignore the observation's mask, returns None; the rule then takes its own.
     """
 
     @abstractmethod
@@ -81,53 +81,50 @@ class ExactSteps(ABC):
     ) -> Tensor | None:
         """The minimiser of ||M (y - A(x))||^2 / noise^2 + (x - mean)' C^-1 (x - mean), (B, C, H, W).
 
-        parameters: all of them, valid. beliefs: about the unknown ones; what is uncertain in them may count as noise.
+        parameters: all of them, valid. beliefs: about the unknown ones, whose uncertainty may count as noise.
         """
 
     @abstractmethod
     def parameter_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Belief], known: Mapping[str, Tensor]
     ) -> Unknowns | None:
-        """The unknown parameters that best explain the measurement given the beliefs, before `constrain`."""
+        """The unknown parameters that best explain the measurement, given the beliefs; before `constrain`."""
 
 
 class MultiFrame(ExactSteps):
-    """Steps that take F times as many measurements, parameters and beliefs as images; of shared ones, one an image."""
+    """Steps for F frames of each image: F times as many measurements and parameters, but shared ones once an image."""
 
 
 class Framed(ABC):
-    """An operator whose image is larger than the frame that was measured.
-
-    What lies around the frame is solved for as well, and cut off at the end.
-    """
+    """An operator whose image is larger than the measured frame: its surroundings are solved for, then cut off."""
 
     @abstractmethod
     def frame(self, image_shape: tuple[int, ...]) -> tuple[slice, slice]:
-        """Rows and columns of the frame in an image (C, H, W)."""
+        """Rows and columns of the frame in an image of this shape, (C, H, W)."""
 
 
 class FrameAware(ABC):
-    """A prior of images that has to know where in the image the frame is."""
+    """A prior of images that depends on where the frame is in the image."""
 
     @abstractmethod
     def within(self, frame: Callable[[tuple[int, ...]], tuple[slice, slice]]) -> Prior:
-        """This prior for an operator with this `Framed.frame`."""
+        """This prior, for an operator with this `Framed.frame`."""
 
 
 class Resizable(ABC):
-    """An operator whose parameters may be given in other sizes than its own."""
+    """An operator that can take known parameters of other sizes than its own."""
 
     @abstractmethod
     def resized(self, known: Mapping[str, Tensor]) -> ParametricOperator:
-        """This operator for given parameters, (B, C, H, W) by name, of any size."""
+        """This operator, for known parameters of any size, (B, C, H, W) by name."""
 
     @abstractmethod
     def rescaled(self, known: Mapping[str, Tensor], scale: float) -> Unknowns:
-        """Given parameters, (B, C, H, W) by name, for an image that is scaled by a factor."""
+        """Known parameters, (B, C, H, W) by name, converted to an image that is scaled by a factor."""
 
 
 def framed_shape(operator: ParametricOperator, image_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape (C, H, W) of what is reported of an image: of its frame, where the operator is `Framed`."""
+    """The shape (C, H, W) of the reported part of an image: its frame where the operator is `Framed`, else all."""
     framed = ability(operator, Framed)
     if framed is None:
         return image_shape
@@ -137,39 +134,39 @@ def framed_shape(operator: ParametricOperator, image_shape: tuple[int, ...]) -> 
 
 @dataclass(frozen=True)
 class Coarser:
-    """An operator for images of half the sides."""
+    """An operator for images at half the sides."""
 
-    operator: ParametricOperator  # of a halved image it measures about the halved measurement
+    operator: ParametricOperator  # of a halved image it predicts about the halved measurement
     enlarged: Callable[[Unknowns], Unknowns]  # from its valid parameters to the finer operator's, before `constrain`
 
 
 class Coarsenable(ABC):
-    """An operator whose parameters are more easily found in a smaller image."""
+    """An operator whose parameters are found more easily in a smaller image."""
 
     @abstractmethod
     def coarser(self, image_shape: tuple[int, ...]) -> Coarser | None:
-        """The operator for half the height and width of (C, H, W), rounded up; None: there is nothing to gain."""
+        """The operator for half of the sides of (C, H, W), rounded up; None where a smaller image does not help."""
 
 
 class Canonicalizable(ABC):
-    """An operator with solutions that explain a measurement alike."""
+    """An operator with several solutions that explain a measurement equally well."""
 
     @abstractmethod
     def canonicalize(self, image: Tensor, parameters: Mapping[str, Tensor]) -> tuple[Tensor, Unknowns]:
-        """The solution to report of those like a physical, valid one, all of it found: a kernel centred, for one."""
+        """The equivalent solution to report, such as a centred kernel; physical and valid, no parameter known."""
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """How far a solution can be relied on, by what can be known without the truth."""
+    """How reliable a solution is, judged without the truth."""
 
-    probability: float  # that the solution is right, calibrated on solves whose truth was known
+    probability: float  # that the solution is right, calibrated on solves whose truth was known, 0..1
     doubt: str = ""  # what seems to be wrong, in words; empty: nothing
-    evidence: Mapping[str, float] = field(default_factory=dict)  # what it was judged by
+    evidence: Mapping[str, float] = field(default_factory=dict)  # the numbers it was judged by
 
 
 class Assessable(ABC):
-    """An operator that can tell right solutions from wrong ones, where all its parameters were unknown."""
+    """An operator that can tell right solutions from wrong ones where all parameters were unknown."""
 
     @abstractmethod
     def assess(
@@ -180,15 +177,15 @@ class Assessable(ABC):
         rivals: Mapping[str, Tensor],
         denoise: Callable[[Tensor, float], Tensor],
     ) -> list[Assessment]:
-        """One of each solution, physical and valid, or none where that cannot be told.
+        """An assessment of each solution, physical and valid; an empty list where there can be none.
 
-        rivals: of draws that competed, several of each solution in a row. denoise: of images and levels in 0..1.
+        rivals: parameters of competing draws, R for each solution in a row. denoise: takes image and level in 0..1.
         """
 
 
 class CoarseToFine(ABC):
-    """A rule with which a solve may begin with smaller images."""
+    """A rule with which a solve can begin with smaller images."""
 
     @abstractmethod
     def restart(self, doubling: int) -> float | None:
-        """The noise level to go on from after the `doubling`-th doubling of the image; None: there are none."""
+        """The noise level to continue from after the image's `doubling`-th doubling; None: there are no doublings."""

@@ -1,4 +1,4 @@
-"""Errors that a user can cause and mend."""
+"""Errors that a user can cause and correct."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ class IptError(ValueError):
 
 
 class Misuse(IptError):
-    """What is asked for is written wrongly: a name that there is none of, a value that cannot be, a contradiction."""
+    """A request that is wrong in itself: an unknown name, an impossible value, options that contradict each other."""
 
 
 class Lacking(IptError):
-    """Something cannot be made for want of what is not at hand: an option, weights, an optional package."""
+    """Something that is needed is missing: an option without a default, weights, an optional package."""
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an exception says, or its type."""
+    """The first line of an exception's message, at most 160 characters, or the name of its type."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:160]
 
 
 def plural(count: int, noun: str) -> str:
-    """As in "1 channel" and "3 channels"."""
+    """A count with its noun: "1 channel", "3 channels"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 class Step:
     """One step of the loop as a rule sees it: normalized, by unknown."""
 
-    noisy: Unknowns  # with a rule that needs gradients, leaves of the graph of `clean`
-    posteriors: Mapping[str, Posterior]  # what the priors make of them
-    levels: Mapping[str, float]  # their noise levels: sigma times the rule's `noise_ratio`
-    sigma: float
+    noisy: Unknowns  # for a rule that needs gradients, leaves of the graph of `clean`
+    posteriors: Mapping[str, Posterior]  # of the clean unknowns given the noisy ones, by their priors
+    levels: Mapping[str, float]  # noise levels of the unknowns: sigma times the rule's `noise_ratio`
+    sigma: float  # noise level of the image
     sigma_next: float  # 0 <= sigma_next < sigma
     index: int  # from 0 to total - 1
     total: int
@@ -37,14 +37,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Correction:
-    """A rule's answer, normalized, by unknown: only what changes."""
+    """A rule's answer, normalized, by unknown; unknowns that do not change may be left out."""
 
     clean: Unknowns = field(default_factory=dict)  # corrected estimates, in place of the priors'
     shift: Unknowns = field(default_factory=dict)  # added after the transition
 
 
 class GuidanceRule(ABC):
-    """How the measurement corrects the unknowns at one step, and what a solve with it usually is."""
+    """How the measurement corrects the unknowns at one step, with the schedule and transition that suit it best."""
 
     @property
     @abstractmethod
@@ -53,16 +53,16 @@ class GuidanceRule(ABC):
 
     @abstractmethod
     def schedule(self, steps: int | None = None) -> Schedule:
-        """The noise levels this rule works best with, in `steps` steps (None: its usual number)."""
+        """The noise levels that suit this rule best, in `steps` steps (None: its usual number)."""
 
     @abstractmethod
     def transition(self) -> Transition:
-        """The transition this rule works best with."""
+        """The transition that suits this rule best."""
 
     @abstractmethod
     def correct(self, step: Step, problem: Problem) -> Correction:
-        """The correction for this step. Every norm is per image."""
+        """The correction for this step; every norm is per image."""
 
     def noise_ratio(self, name: str, spec: ParameterSpec) -> float:
-        """The noise level of a parameter as a share of the schedule's, which is the image's. Default: 1."""
+        """The noise level of a parameter as a share of the image's, which is the schedule's. Default: 1."""
         return 1.0

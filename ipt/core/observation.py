@@ -1,4 +1,4 @@
-"""What was measured."""
+"""What was measured, and how noisy it is."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ipt.core.errors import IptError
 
 @dataclass(frozen=True)
 class Observation:
-    """A measurement whose noise is white once it is weighed: what is noisier weighs less."""
+    """A measurement with weights that make its noise white: the larger the noise of a pixel, the lower its weight."""
 
     measurement: Tensor  # (B, C, H, W), of pictures in 0..1; 0 where nothing was measured
-    noise: Tensor  # standard deviation of its noise where the weight is 1, (B, 1, 1, 1), in the same units
+    noise: Tensor  # standard deviation of the noise where the weight is 1, (B, 1, 1, 1), in the same units
     mask: Tensor | None = None  # weights, 0 where nothing was measured, (B, 1 or C, H, W); None: 1 everywhere
-    floor: Tensor | None = None  # where the weights are the signal's: variance of the noise of no signal, (B, ...)
-    gain: Tensor | None = None  # and for each unit of signal, (B, 1, 1, 1); see `at`
+    floor: Tensor | None = None  # where the noise depends on the signal: its variance without signal, (B, ...)
+    gain: Tensor | None = None  # and its variance per unit of signal, (B, 1, 1, 1); see `at`
 
     @classmethod
     def checked(
         cls, measurement: Tensor, noise: float | Tensor, mask: Tensor | None = None, gain: float | Tensor = 0.0
     ) -> Observation:
-        """Of arguments as of `Solver.problem`."""
+        """An observation of checked arguments, which are those of `Solver.problem`."""
         if measurement.ndim != 4:
             raise IptError(f"a measurement is (batch, channels, height, width), not {tuple(measurement.shape)}")
         if not measurement.is_floating_point():
@@ -45,38 +45,39 @@ class Observation:
             raise IptError(
                 f"{len(level)} noise levels for {batch} images: give one, one an image, or maps of their size"
             )
-        a, b = (each.expand(batch, *each.shape[1:]) for each in (level.square(), slope))
-        if not ((level >= 0) & (slope >= 0)).all() or not (a + b > 0).all() or not (a + b).isfinite().all():
+        floor, slope = (each.expand(batch, *each.shape[1:]) for each in (level.square(), slope))
+        total = floor + slope
+        if not ((level >= 0).all() and (slope >= 0).all() and (total > 0).all() and total.isfinite().all()):
             raise IptError(f"the noise level must be above 0 and finite, not {noise}")
-        if not b.any() and a[0].numel() == 1:
+        if not slope.any() and floor[0].numel() == 1:
             return cls(measurement, level.expand(batch, 1, 1, 1), weights)
         seen = torch.ones_like(measurement) if weights is None else weights.expand_as(measurement)
-        precision = (seen / _variance(a, b, measurement)).flatten(1).sum(1) / seen.flatten(1).sum(1)
-        found = cls(measurement, precision.rsqrt().reshape(-1, 1, 1, 1), weights, a, b)
-        return found if b.any() else found.at(measurement)
+        precision = (seen / _variance(floor, slope, measurement)).flatten(1).sum(1) / seen.flatten(1).sum(1)
+        found = cls(measurement, precision.rsqrt().reshape(-1, 1, 1, 1), weights, floor, slope)
+        return found if slope.any() else found.at(measurement)
 
     def __len__(self) -> int:
         return len(self.measurement)
 
     @property
     def noise_variance(self) -> Tensor:
-        """(B, 1, 1, 1)."""
+        """Variance of the noise where the weight is 1, (B, 1, 1, 1)."""
         return self.noise.square()
 
     def at(self, signal: Tensor) -> Observation:
-        """With the weights that measurements of this signal (B, C, H, W) have."""
+        """This observation with the weights that belong to a signal (B, C, H, W), where they depend on it."""
         if self.floor is None or self.gain is None:
             return self
         weights = self.noise / _variance(self.floor, self.gain, signal.detach()).sqrt()
         return replace(self, mask=weights if self.mask is None else self.mask * weights, floor=None, gain=None)
 
     def repeated(self, times: int) -> Observation:
-        """The same with every image of the batch so many times, one after the other."""
+        """This observation with every image of the batch repeated, the copies one after the other."""
         given = {name: value for name, value in vars(self).items() if value is not None}
         return replace(self, **{name: value.repeat_interleave(times, 0) for name, value in given.items()})
 
     def residual(self, prediction: Tensor) -> Tensor:
-        """Measurement - prediction, (B, C, H, W), weighed: 0 where nothing was measured."""
+        """Weighted measurement - prediction, (B, C, H, W): 0 where nothing was measured."""
         rest, mask = self.measurement - prediction, self.at(prediction).mask
         return rest if mask is None else mask * rest
 
@@ -87,9 +88,10 @@ class Observation:
 
 
 def _fits(tensor: Tensor, measurement: Tensor) -> bool:
+    """Whether a tensor of as many dimensions broadcasts to the measurement."""
     return all(side in (1, whole) for side, whole in zip(tensor.shape, measurement.shape, strict=True))
 
 
 def _variance(floor: Tensor, gain: Tensor, signal: Tensor) -> Tensor:
-    """Of the noise, at least that of one count."""
+    """Variance of the noise of a signal, which counts as at least one count."""
     return floor + gain * torch.maximum(signal, gain)

@@ -1,7 +1,7 @@
-"""Forward models, their parameters, and generators of these.
+"""Forward models, their parameters, and generators of parameters.
 
-An unknown is a tensor with a name: "image", and the operator's parameters. Unknowns travel together in a dictionary and
-are always found by name. Batch first; everything is per image: an image alone and in a batch gives the same answer.
+An unknown is a tensor with a name: "image", or that of an operator's parameter. Unknowns are passed in dictionaries by
+name, batch first. Everything is per image: an image alone and in a batch gives the same answer.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ class ParameterSpec:
     shape: tuple[int, ...]  # (C, H, W), without the batch
     meaning: str  # what it is, in a few words
     unit: str = ""
-    prior: str | Prior = ""  # its usual prior, or the name of one; "": what `normal` says of it, or else `range`
-    copies: int = 1  # so many independent parameters of C / copies channels in a row, and the prior sees each alone
-    shared: bool = False  # one for all frames of a series, which have one each otherwise
-    generator: str = ""  # name of what usually draws it in simulations; "": what `normal` and `range` say
+    prior: str | Prior = ""  # its usual prior, or the name of one; "": by `normal`, or else by `range`
+    copies: int = 1  # number of independent parameters of C / copies channels each; the prior sees each alone
+    shared: bool = False  # whether all frames of a series have the same; otherwise each has its own
+    generator: str = ""  # name of its usual generator in simulations; "": by `normal` and `range`
     noise_ratio: float = 0.125  # noise level at which it is best estimated, as a share of the image's
     range: tuple[float, float] | None = None  # its lowest and highest value, in `unit`
     normal: tuple[float, float] | None = None  # its usual mean and standard deviation, in `unit`
-    discrete: bool = False  # whether it goes in steps: nothing is differentiated in it, the operator has its own step
+    discrete: bool = False  # whether its values are discrete: then the operator needs a parameter step of its own
 
 
 class ParametricOperator(ABC):
     """A forward model y = A_phi(x) whose parameters phi may be unknown.
 
-    Images are (B, C, H, W) in 0..1, parameters (B, *spec.shape) in their physical units. What only some operators can
-    do are classes of their own: `ipt.core.abilities`.
+    Images are (B, C, H, W) in 0..1, parameters (B, *spec.shape) in physical units. Abilities that only some operators
+    have are classes of their own, in `ipt.core.abilities`.
     """
 
     @abstractmethod
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
-        """The parameters for images (C, H, W), by name; ValueError: no such image can be measured."""
+        """The parameters for images (C, H, W), by name; ValueError where such an image cannot be measured."""
 
     @abstractmethod
     def forward(self, image: Tensor, **parameters: Tensor) -> Tensor:
-        """The measurement without noise; differentiable in the image and in every parameter."""
+        """The measurement without noise, (B, C, H, W); differentiable in the image and in every parameter."""
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
         """The nearest valid parameters; differentiable, idempotent. Default: as given."""
@@ -65,15 +65,15 @@ class ParametricOperator(ABC):
 def constrained(
     operator: ParametricOperator, specs: Mapping[str, ParameterSpec], parameters: Mapping[str, Tensor]
 ) -> Unknowns:
-    """Valid parameters: what `constrain` makes of them, within their ranges."""
+    """Valid parameters: constrained by the operator, and clipped to their ranges."""
     bounds = {name: spec.range for name, spec in specs.items() if spec.range is not None}
     valid = operator.constrain(parameters)
     return {name: value.clamp(*bounds[name]) if name in bounds else value for name, value in valid.items()}
 
 
 class Generator(ABC):
-    """Draws a parameter at random: for simulation, for training a prior, and as an empirical prior."""
+    """Random draws of a parameter: for simulation, for training a prior, and as an empirical prior."""
 
     @abstractmethod
     def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
-        """(len(seeds), *shape) in physical units; a draw (C, H, W) depends on its own seed alone."""
+        """One draw (C, H, W) for each seed, which depends on that seed alone: (len(seeds), *shape), physical units."""

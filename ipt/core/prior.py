@@ -1,4 +1,4 @@
-"""What is known of one unknown before measuring: a denoiser, and the normalization of its variable."""
+"""Prior knowledge about one unknown: a denoiser, and the normalization of the variable that it denoises."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ipt.core.errors import IptError
 from ipt.linalg.covariances import Covariance, Isotropic, rearranged
 from ipt.linalg.normalization import Normalization
 
-# Torch is imported by what computes: a plugin whose classes stand beside its hooks does not slow `ipt list` down.
+# Torch is not imported here, so that a plugin whose classes stand beside its hooks does not slow `ipt list` down.
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -20,38 +20,38 @@ class Posterior:
     """p(clean | noisy), in normalized units."""
 
     mean: Tensor  # E[clean | noisy], (B, C, H, W)
-    covariance: Covariance  # of what is still unknown
-    # Where a network learns its transition's variance: from the smallest (0) to the largest (1), logarithmically
-    # (arXiv 2102.09672, equation 15).
+    covariance: Covariance  # of clean given noisy
+    # Where a network learned the transition's variance: its place between the smallest (0) and the largest (1), on a
+    # logarithmic scale (arXiv 2102.09672, equation 15).
     variance_interpolation: Tensor | None = None
-    # Of the variable itself, where the prior is Gaussian about zero without an offset, at least given `noisy`.
+    # Covariance of the variable itself, where the prior (given `noisy`, if it is a mixture) is Gaussian of mean 0.
     prior_covariance: Covariance | None = None
 
 
 class Prior(ABC):
     """A prior of one unknown, whose variable is normalized to about -1..1.
 
-    Noise is measured in sigma, its standard deviation in that space: noisy = clean + sigma * noise.
+    The noise level sigma is a standard deviation in that space: noisy = clean + sigma * noise.
     """
 
-    differentiable = True  # whether `denoise` is, in `noisy`; rules that go through it, such as `dps`, refuse others
+    differentiable = True  # whether `denoise` is differentiable in `noisy`, as rules such as `dps` require
 
     @abstractmethod
     def normalization(self, shape: tuple[int, ...]) -> Normalization:
-        """The normalization of a quantity (C, H, W); ValueError, naming what it takes, if the prior takes none such."""
+        """The normalization of a quantity (C, H, W); ValueError, naming what it takes, if the prior cannot take it."""
 
     @abstractmethod
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
-        """E[clean | noisy], (B, C, H, W), of a normalized variable (B, C, H, W) at sigma > 0."""
+        """E[clean | noisy], (B, C, H, W), of a normalized variable (B, C, H, W) with noise sigma > 0."""
 
     def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
-        """`denoise`, and how uncertain its result is (default: as of a Gaussian variable)."""
+        """`denoise`, and how uncertain its result is. Default: as for a Gaussian variable of deviation .5."""
         return Posterior(self.denoise(noisy, sigma), Isotropic.behind(noisy, sigma))
 
 
 @dataclass(frozen=True)
 class Replicated(Prior):
-    """`count` independent unknowns (C, H, W) as one of (count * C, H, W), each seen by the prior alone."""
+    """A prior of `count` independent unknowns (C, H, W) as one, (count * C, H, W); it sees each of them alone."""
 
     prior: Prior
     count: int

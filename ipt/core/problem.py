@@ -1,4 +1,4 @@
-"""What the unknowns must explain: the one place where normalized variables and physical quantities meet."""
+"""What is to be solved. Here, and only here, normalized variables and physical quantities are converted."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Problem:
 
     observation: Observation  # y, the mask M, and the level of the noise n
     operator: ParametricOperator  # A
-    priors: Mapping[str, Prior]  # of every unknown, "image" first, as this problem needs them
+    priors: Mapping[str, Prior]  # of every unknown, "image" first, adapted to this problem
     normalizations: Mapping[str, Normalization]  # of every unknown
     specs: Mapping[str, ParameterSpec]  # of every parameter, known ones included
-    known: Mapping[str, Tensor]  # parameters that are given, physical, (B, ...)
+    known: Mapping[str, Tensor]  # known parameters, physical, (B, ...)
 
     @classmethod
     def posed(
         cls, operator: ParametricOperator, priors: Mapping[str, Prior], observation: Observation, known: Known = None
     ) -> Problem:
-        """The problem of an observation, every argument checked as `Solver.problem` says."""
+        """The problem of an observation; arguments are checked as `Solver.problem` says."""
         resizable = ability(operator, Resizable)
         if known and resizable is not None:
             operator = resizable.resized(known)
@@ -57,7 +57,7 @@ class Problem:
         return cls(observation, operator, used, normalizations, specs, checked)
 
     def assess(self, image: Tensor, parameters: Mapping[str, Tensor], rivals: Known = None) -> list[Assessment]:
-        """How far physical solutions can be relied on; empty where the operator cannot tell, or one is known."""
+        """How reliable physical solutions are; empty where the operator cannot tell, or a parameter is known."""
         assessable, normalization = ability(self.operator, Assessable), self.normalizations[IMAGE]
         if assessable is None or self.known:
             return []
@@ -69,7 +69,7 @@ class Problem:
         return assessable.assess(self.observation, image, parameters, rivals or {}, denoise)
 
     def repeated(self, times: int) -> Problem:
-        """The same with every image of the batch so many times, one after the other."""
+        """This problem with every image of the batch repeated, the copies one after the other."""
         known = {name: value.repeat_interleave(times, 0) for name, value in self.known.items()}
         return replace(self, observation=self.observation.repeated(times), known=known)
 
@@ -79,16 +79,16 @@ class Problem:
         return {IMAGE: physical.pop(IMAGE), **self.valid(physical)}
 
     def valid(self, parameters: Mapping[str, Tensor]) -> Unknowns:
-        """All parameters, known ones included, valid; of physical ones."""
+        """All parameters, known ones included, valid; given physical ones."""
         return constrained(self.operator, self.specs, {**parameters, **self.known})
 
     def predict(self, unknowns: Mapping[str, Tensor]) -> Tensor:
-        """The measurement that normalized unknowns would give, without noise; differentiable."""
+        """The measurement that normalized unknowns predict, without noise, (B, C, H, W); differentiable."""
         physical = self.physical(unknowns)
         return self.operator.forward(physical.pop(IMAGE), **physical)
 
     def residual(self, unknowns: Mapping[str, Tensor]) -> Tensor:
-        """Measurement - predict(unknowns), (B, C, H, W), 0 where nothing was measured; differentiable."""
+        """Weighted measurement - predict(unknowns), (B, C, H, W): 0 where nothing was measured; differentiable."""
         return self.observation.residual(self.predict(unknowns))
 
 
@@ -101,16 +101,16 @@ def _normalization(name: str, prior: Prior, shape: tuple[int, ...]) -> Normaliza
 
 
 def _check_valid(known: Unknowns, operator: ParametricOperator, specs: Mapping[str, ParameterSpec]) -> None:
-    """IptError where the operator's constraint makes something else of what is known."""
+    """IptError where the operator's constraint turns a known parameter into something else."""
     try:
         valid = operator.constrain(known) if known else {}
     except KeyError:
-        # It needs all parameters, and the others are not there yet.
+        # This operator's constraint needs all parameters, and the others are unknown.
         return
     for name, value in known.items():
         given, made = value.flatten(1).double(), valid[name].flatten(1).double()
         sizes = given.norm(dim=1), made.norm(dim=1)
-        # Nothing at all is valid where it stays that.
+        # Zeros are valid where the constraint leaves them as they are.
         if bool((((given * made).sum(1) <= 0.8 * sizes[0] * sizes[1]) & (sizes[1] > 0)).any()):
             raise IptError(
                 f"known {name!r} is no valid one ({specs[name].meaning}): made valid, it would be something else; "
@@ -120,7 +120,7 @@ def _check_valid(known: Unknowns, operator: ParametricOperator, specs: Mapping[s
 
 def _known(name: str, value: Tensor, spec: ParameterSpec, measurement: Tensor) -> Tensor:
     wanted = (len(measurement), *spec.shape)
-    # A known parameter of another size (a smaller kernel) is the operator's business; rank and channels are not.
+    # Whether a known parameter may have another size is up to the operator; rank and channels are fixed.
     if value.ndim != len(wanted) or len(value) not in (1, len(measurement)) or value.shape[1] != wanted[1]:
         raise IptError(f"known {name!r} is {tuple(value.shape)}, the operator's is {wanted}")
     if value.is_complex():

@@ -1,4 +1,4 @@
-"""Sequences of noise levels, and from one level to the next; those that there are: `ipt.sampling`."""
+"""Interfaces of noise schedules and of transitions between noise levels; `ipt.sampling` implements them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class Schedule(ABC):
-    """Noise levels for a solve."""
+    """A sequence of noise levels."""
 
     @abstractmethod
     def sigmas(self) -> Tensor:
-        """(steps + 1,) in float64, strictly falling, the last one 0."""
+        """The noise levels, (steps + 1,) float64, strictly falling, the last one 0."""
 
 
 class Transition(ABC):
@@ -24,4 +24,4 @@ class Transition(ABC):
 
     @abstractmethod
     def __call__(self, noisy: Tensor, posterior: Posterior, sigma: float, sigma_next: float, noise: Tensor) -> Tensor:
-        """The variable at sigma_next < sigma given its (corrected) posterior; noise: standard normal, not used at 0."""
+        """The variable at sigma_next < sigma, given its (corrected) posterior at sigma, and standard normal noise."""

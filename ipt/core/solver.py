@@ -1,8 +1,8 @@
-"""The one loop: every unknown is denoised by its own prior, the measurement corrects them all, and the noise falls.
+"""The loop: every unknown is denoised by its prior, corrected by the measurement, and moved to a lower noise level.
 
     noisy   --prior-->  clean  --rule-->  corrected  --transition-->  less noisy
 
-With all parameters given it is non-blind posterior sampling.
+With all parameters known it is non-blind posterior sampling.
 
 References:
     Chung, Kim, Kim, Ye, "Parallel Diffusion Models of Operator and Image for Blind Inverse Problems" (CVPR 2023,
@@ -29,37 +29,37 @@ from ipt.linalg.random import Noise
 
 @dataclass(frozen=True)
 class State:
-    """Where a solve stands after `index` of `total` steps."""
+    """The state of a solve after `index` of `total` steps."""
 
     index: int
     total: int
     sigma: float  # noise level of `noisy`
-    noisy: Unknowns  # what the next step starts from
-    clean: Unknowns  # the corrected estimates, normalized; of a smaller image while a solve goes from coarse to fine
+    noisy: Unknowns  # normalized; the next step starts from it
+    clean: Unknowns  # corrected estimates, normalized; of a smaller image in the coarse part of a solve
     residual: Tensor  # root mean square of measurement - prediction of each image, (B,), in units of 0..1
-    calls: Mapping[str, int]  # of each prior's network so far
-    noise: Mapping[str, list[Tensor]]  # the random streams, to go on from here
+    calls: Mapping[str, int]  # number of calls of each prior so far
+    noise: Mapping[str, list[Tensor]]  # states of the random streams, to continue from here
     rivals: Mapping[str, Tensor] = field(default_factory=dict)  # physical parameters of all draws at the smallest size
 
     @property
     def finished(self) -> bool:
-        """Whether this is the last one."""
+        """Whether this is the last state."""
         return self.index == self.total
 
 
 @dataclass(frozen=True)
 class Solution:
-    """What a solve found."""
+    """The result of a solve."""
 
-    image: Tensor  # (B, C, H, W) in 0..1, not clipped; as much of it as was in the measured frame
-    whole: Tensor  # with what lies around the frame, where the operator is `Framed`; else the same
+    image: Tensor  # (B, C, H, W) in 0..1, not clipped; the part in the measured frame
+    whole: Tensor  # the image with the frame's surroundings, where the operator is `Framed`; else the same
     parameters: Unknowns  # physical and valid
-    residual: Tensor  # root mean square of what is left unexplained, (B,); about the noise level when all is well
-    trace: Tensor  # residual after every step, (steps, B); at first that of smaller images where there were some
-    sizes: Sequence[tuple[int, int, int]]  # of the image: height, width, steps, from the smallest to its own
-    calls: Mapping[str, int]  # of each prior's network
-    assessments: Sequence[Assessment] = ()  # one a draw, where the operator can tell; else none
-    operator: ParametricOperator | None = None  # whose parameters they are; None: the one that was given
+    residual: Tensor  # root mean square of measurement - prediction, (B,); about the noise level when all is well
+    trace: Tensor  # residual after every step, (steps, B), beginning with those of smaller images
+    sizes: Sequence[tuple[int, int, int]]  # height, width and steps of each image size, from the smallest up
+    calls: Mapping[str, int]  # number of calls of each prior
+    assessments: Sequence[Assessment] = ()  # one for each image, where the operator can assess; else none
+    operator: ParametricOperator | None = None  # the operator of the parameters; None: the one that was given
 
 
 @dataclass(frozen=True)
@@ -80,26 +80,26 @@ class Solver:
         mask: Tensor | None = None,
         gain: float | Tensor = 0.0,
     ) -> Problem:
-        """What a measurement poses, with every argument checked.
+        """The problem that a measurement poses, with every argument checked.
 
         Args:
             measurement: (B, C, H, W), of pictures in 0..1.
-            noise: Standard deviation of its noise: one, one an image (B,), or a map (1 or B, 1 or C, H, W).
-            known: Parameters that are given, physical, (1 or B, ...).
-            mask: 1 where something was measured, 0 elsewhere, (1 or B, 1 or C, H, W); None: everywhere.
-            gain: Variance of the noise for each unit of the signal, besides noise^2: 1 / peak where 1 is `peak` counts.
+            noise: Standard deviation of its noise: a number, one for each image (B,), or a map (1 or B, 1 or C, H, W).
+            known: Known parameters, physical, (1 or B, ...).
+            mask: 1 where something was measured, else 0, (1 or B, 1 or C, H, W); None: 1 everywhere.
+            gain: Variance of the noise per unit of signal, besides noise^2: 1 / peak where 1 is `peak` counts.
 
         Raises:
-            IptError: An unknown without a prior, a name, shape, number of images or value that cannot be.
+            IptError: An unknown without a prior, or a wrong name, shape, number of images or value.
         """
         return Problem.posed(self.operator, self.priors, Observation.checked(measurement, noise, mask, gain), known)
 
     def sigmas(self) -> list[float]:
-        """The noise levels, one more than steps, the last one 0."""
+        """The noise levels, one more than there are steps, the last one 0."""
         return [float(level) for level in (self.schedule or self.rule.schedule()).sigmas()]
 
     def start(self, problem: Problem, noise: Noise, clean: Unknowns | None = None) -> State:
-        """The state before the first step: noise about `clean`, normalized (None: about zero)."""
+        """The state before the first step: `clean` plus noise, normalized (None: noise alone)."""
         like, sigmas = problem.observation.measurement, self.sigmas()
         clean = clean or {name: like.new_zeros(len(like), *one.shape) for name, one in problem.normalizations.items()}
         levels, calls = self._levels(problem, sigmas[0]), dict.fromkeys(clean, 0)
@@ -109,12 +109,12 @@ class Solver:
     def steps(
         self, problem: Problem, seeds: Sequence[int] | None = None, resume: State | None = None
     ) -> Iterator[State]:
-        """Solve, a State a step.
+        """Solve, yielding a State after each step.
 
         Args:
             problem: Made by `problem`.
-            seeds: One an image (default 0, 1, ...).
-            resume: A State yielded before, of as many steps, to go on from, with its random streams.
+            seeds: A seed for each image; None: 0, 1, ...
+            resume: An earlier State of a solve with as many steps, from which this one continues.
         """
         sigmas, transition = self.sigmas(), self.transition or self.rule.transition()
         noise = Noise(range(len(problem.observation)) if seeds is None else seeds)
@@ -138,7 +138,7 @@ class Solver:
             yield state
 
     def solution(self, problem: Problem, state: State, trace: Sequence[Tensor]) -> Solution:
-        """What the last state amounts to, in physical units; trace: the residuals of all states."""
+        """The solution of the last state, in physical units; trace: the residuals of all states."""
         observation, operator, framed = problem.observation, problem.operator, ability(problem.operator, Framed)
         with torch.no_grad():
             image, parameters = canonical(problem, problem.physical(state.clean))
@@ -157,21 +157,21 @@ class Solver:
         mask: Tensor | None = None,
         gain: float | Tensor = 0.0,
     ) -> Solution:
-        """All steps of a problem; arguments as of `problem` and `steps`."""
+        """Pose a problem and take all steps; arguments as in `problem` and `steps`."""
         problem, trace = self.problem(measurement, noise, known, mask, gain), []
         for state in self.steps(problem, seeds):
             trace.append(state.residual)
         return self.solution(problem, state, trace)
 
     def _levels(self, problem: Problem, sigma: float) -> dict[str, float]:
-        """Each unknown's own noise level."""
+        """The noise level of each unknown."""
         ratios = {name: self.rule.noise_ratio(name, spec) for name, spec in problem.specs.items()}
         return {name: sigma * ratios.get(name, 1.0) for name in problem.normalizations}
 
     def _corrected(
         self, problem: Problem, state: State, levels: Mapping[str, float], following: float, noise: Noise
     ) -> tuple[dict[str, Posterior], Unknowns]:
-        """Every unknown's posterior, its mean corrected, and what is added after the transition; no graph survives."""
+        """Every unknown's posterior with a corrected mean, and the shifts after the transition, all without a graph."""
         with torch.set_grad_enabled(gradients := self.rule.needs_gradients):
             noisy = {name: value.detach().requires_grad_(gradients) for name, value in state.noisy.items()}
             found = {name: problem.priors[name].posterior(value, levels[name]) for name, value in noisy.items()}
@@ -184,7 +184,7 @@ class Solver:
 
 
 def canonical(problem: Problem, found: Unknowns) -> tuple[Tensor, Unknowns]:
-    """Physical image and parameters, as the operator's convention has them where all of them were unknown."""
+    """Physical image and parameters in the operator's canonical form, where no parameter was known."""
     parameters, operator = dict(found), ability(problem.operator, Canonicalizable)
     image = parameters.pop(IMAGE)
     if operator is None or problem.known or not parameters:

@@ -1,9 +1,9 @@
-"""Diffusion posterior sampling: after each transition, a step down the gradient of the residual through the priors.
+"""Diffusion posterior sampling: after each transition, a step down the residual's gradient, through the priors.
 
     z'_c  <-  z'_c - s sqrt((1 + sigma^2)(1 + sigma_next^2)) grad_{z_c} || y - A(clean) ||      for every unknown c
 
-The square root carries the published step, which is taken on x_vp = z / sqrt(1 + sigma^2), to z. As published, the norm
-is of images in -1..1. What is noisier weighs less, the weights having mean square 1 (`ipt.core.observation`).
+The square root translates the published step, which is taken on x_vp = z / sqrt(1 + sigma^2), to z. As published, the
+norm is that of images in -1..1. Pixels with more noise have lower weights, of mean square 1 (`ipt.core.observation`).
 
 References:
     Chung et al., "Diffusion Posterior Sampling for General Noisy Inverse Problems" (arXiv 2209.14687), algorithm 1; for
@@ -35,9 +35,9 @@ class DPS(GuidanceRule):
     """Gradient steps on the norm of the residual, through the priors.
 
     Attributes:
-        scale: the published step size s, one for all unknowns or one for each by name.
-        size: "constant" (the paper) or "sqrt-abar", which multiplies it by sqrt(abar_t) = 1 / sqrt(1 + sigma^2) (the
-            authors' release).
+        scale: the published step size s, for all unknowns or for each by name.
+        size: "constant" (the paper) or "sqrt-abar", which multiplies the step by sqrt(abar_t) = 1 / sqrt(1 + sigma^2)
+            (the authors' release).
     """
 
     scale: float | Mapping[str, float] = 0.3
@@ -58,20 +58,20 @@ class DPS(GuidanceRule):
         return Ancestral("learned")
 
     def correct(self, step: Step, problem: Problem) -> Correction:
-        # Weights for counts are the measurement's, as published: estimates of early steps would make them jump.
+        # For noise of counts the weights are those of the measurement, as published. Weights of the estimates would
+        # jump in early steps.
         observation = problem.observation.at(problem.observation.measurement)
         distance = norm(observation.residual(problem.predict(step.clean))) / problem.normalizations[IMAGE].scale
         names = list(step.noisy)
-        # The sum's gradient is every image's own: no image's distance depends on another's unknowns.
+        # The gradient of the sum is that of each image, because no distance depends on another image's unknowns.
         gradients = torch.autograd.grad(distance.sum(), [step.noisy[name] for name in names])
-        carried = math.sqrt((1 + step.sigma**2) * (1 + step.sigma_next**2))
+        translated = math.sqrt((1 + step.sigma**2) * (1 + step.sigma_next**2))
         if self.size == "sqrt-abar":
-            carried /= math.sqrt(1 + step.sigma**2)
-        return Correction(
-            shift={
-                name: -self._scale(name) * carried * gradient for name, gradient in zip(names, gradients, strict=True)
-            }
-        )
+            translated /= math.sqrt(1 + step.sigma**2)
+        shift = {}
+        for name, gradient in zip(names, gradients, strict=True):
+            shift[name] = -self._scale(name) * translated * gradient
+        return Correction(shift=shift)
 
     def _scale(self, name: str) -> float:
         if isinstance(self.scale, Mapping):

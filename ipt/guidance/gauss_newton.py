@@ -1,16 +1,16 @@
-"""The steps of the proximal rule for any differentiable operator: damped Gauss-Newton, solved by conjugate gradients.
+"""The steps of the proximal rule for any differentiable operator: damped Gauss-Newton with conjugate gradients.
 
     minimise over u   ||M (y - A(u))||^2 / s^2  +  sum_c (u_c - mean_c)' C_c^-1 (u_c - mean_c)
 
-In the beliefs' own units, u = mean + L z with C = L L', the second term is ||z||^2, and an iteration solves, with
-J = M dA/dz,
+With C = L L' and whitened unknowns z, u = mean + L z, the second term is ||z||^2. An iteration solves, with J = M
+dA/dz,
 
-    (J' J / s^2 + I + damping I) d = J' (y - A) / s^2 - z,
+    (J' J / s^2 + I + damping I) d = J' (y - A) / s^2 - z
 
-where J and J' are only ever applied to vectors: J' by automatic differentiation, J by differentiating that once more,
-or by differences for what can be differentiated only once. A step that does not lower an image's objective enough is
-halved for that image, and after three halvings refused, which raises its damping. Every scalar is per image. While the
-parameters are solved for, the image's error is noise, and division by s^2 is `ipt.guidance.whitening`.
+for the step d. J and J' are only applied to vectors (`ipt.guidance.tangent`). A step that does not lower an image's
+objective enough is halved for that image. After three halvings it is refused, which raises the image's damping. Every
+scalar is per image. While the parameters are solved for, the image's error counts as noise, and 1 / s^2 is an inverse
+covariance (`ipt.guidance.whitening`).
 
 References:
     Levenberg (1944) and Marquardt (1963); Nocedal, Wright, "Numerical Optimization", chapter 10.
@@ -18,7 +18,8 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -27,18 +28,21 @@ from ipt.core.abilities import Belief
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import IMAGE, ParametricOperator, Unknowns, constrained
-from ipt.guidance.tangent import Tangent, signs
-from ipt.guidance.whitening import Weigh, flat, whitened
+from ipt.guidance.objective import Objective, Whitened
+from ipt.guidance.tangent import Tangent, random_signs
+from ipt.guidance.whitening import InverseCovariance, correlated, white
 from ipt.linalg.conjugate_gradients import conjugate_gradients
 from ipt.linalg.covariances import Isotropic
 from ipt.linalg.norms import norm
 
-PATTERNS = 4  # from which the spectrum of the image's error is estimated
-TRIALS = 4  # of a step: whole, a half, a quarter, an eighth
-SHARE = 0.25  # of the fall that the linear forecast promises, for a step to be taken
-LINEAR = 1e-3  # share of a step's effect that its linear forecast may miss, for more iterations to be of no use
-
-Predict = Callable[[Unknowns], Tensor]
+PATTERNS = 4
+"""Random patterns from which the spectrum of the image's error is estimated."""
+TRIALS = 4
+"""Lengths of a step that are tried: whole, a half, a quarter, an eighth."""
+SHARE = 0.25
+"""Share of the decrease that the linear model predicts, for a step to be accepted (Armijo's condition)."""
+LINEAR = 1e-3
+"""Relative error of the linear prediction of a whole step below which further iterations are useless."""
 
 
 @torch.no_grad()
@@ -51,29 +55,31 @@ def parameter_step(
     iterations: int = 3,
     cg_iterations: int = 10,
 ) -> Unknowns:
-    """The unknown parameters, all together, that best explain the measurement given beliefs about them and the image.
+    """The unknown parameters that best explain the measurement, given beliefs about them and the image.
 
-    The objective never rises above its value at the means. What `constrain` or a range cuts off, a measurement
-    cannot move: an entry whose mean lies beyond a bound stays there.
+    All are solved for together. The objective never rises above its value at the means. A measurement cannot move what
+    `constrain` or a range cuts off: an entry whose mean lies beyond a bound stays there.
 
     Args:
-        operator: any that can be differentiated.
+        operator: any operator that can be differentiated.
         observation: what was measured.
-        image: its mean is taken for the image; what its error amounts to in the measurement counts as noise, of one
-            variance where its pixels' errors are independent, else with a spectrum.
-        parameters: beliefs before `constrain`, and so is what is returned.
-        known: the other parameters.
-        iterations: at most.
-        cg_iterations: of conjugate gradients in each.
+        image: belief about the image. Its mean is taken as the image. The effect of its error on the measurement counts
+            as noise: white where the errors of pixels are independent, else with a spectrum.
+        parameters: beliefs about the unknown parameters, before `constrain`.
+        known: the other parameters, valid.
+        iterations: most Gauss-Newton iterations.
+        cg_iterations: conjugate gradient iterations in each of them.
+
+    Returns:
+        The unknown parameters by name, before `constrain`.
 
     Raises:
-        IptError: the operator cannot be differentiated.
+        IptError: the operator cannot be differentiated, or predicts another shape than the measurement's.
     """
     if not parameters:
         return {}
     picture = image.mean.detach()
     given = {name: value.detach() for name, value in known.items()}
-
     specs = operator.parameters(tuple(picture.shape[1:]))
 
     def predict(unknowns: Unknowns) -> Tensor:
@@ -82,8 +88,9 @@ def parameter_step(
     means = {name: belief.mean.detach() for name, belief in parameters.items()}
     valid = constrained(operator, specs, {**means, **given})
     _check(operator, observation, operator.forward(picture, **valid))
-    weigh = _image_error(operator, image, valid, observation)
-    return _minimise(operator, predict, observation, weigh, _Standard(parameters), iterations, cg_iterations)
+    inverse_covariance = _noise_and_image_error(operator, image, valid, observation)
+    objective = Objective(operator, predict, observation, inverse_covariance, Whitened(parameters))
+    return _minimise(objective, iterations, cg_iterations)
 
 
 @torch.no_grad()
@@ -95,11 +102,21 @@ def image_step(
     iterations: int = 3,
     cg_iterations: int = 8,
 ) -> Tensor:
-    """The image that best explains the measurement given a belief about it, (B, C, H, W).
+    """The image that best explains the measurement, given a belief about it and all parameters, (B, C, H, W).
 
-    Where the operator is linear in the image, the first iteration is exact but for what the conjugate gradients leave,
-    and it is the last. The objective never rises above its value at the mean. Arguments and errors are those of
-    `parameter_step`; parameters: valid ones.
+    The objective never rises above its value at the mean. Where the operator is linear in the image, the first
+    iteration is exact up to the conjugate gradients' residual, and is the last.
+
+    Args:
+        operator: any operator that can be differentiated.
+        observation: what was measured.
+        image: belief about the image.
+        parameters: all parameters, valid.
+        iterations: as in `parameter_step`.
+        cg_iterations: as in `parameter_step`.
+
+    Raises:
+        IptError: as in `parameter_step`.
     """
     valid = {name: value.detach() for name, value in parameters.items()}
 
@@ -107,12 +124,16 @@ def image_step(
         return operator.forward(unknowns[IMAGE], **valid)
 
     _check(operator, observation, operator.forward(image.mean, **valid))
-    weigh, beliefs = flat(observation.noise_variance), _Standard({IMAGE: image})
-    return _minimise(operator, predict, observation, weigh, beliefs, iterations, cg_iterations)[IMAGE]
+    noise = white(observation.noise_variance)
+    objective = Objective(operator, predict, observation, noise, Whitened({IMAGE: image}))
+    return _minimise(objective, iterations, cg_iterations)[IMAGE]
 
 
 def _check(operator: ParametricOperator, observation: Observation, predicted: Tensor) -> None:
-    """Evaluated before anything is differentiated, so that an error of the operator's own shows as it is."""
+    """IptError where the prediction has another shape than the measurement.
+
+    The caller predicts before anything is differentiated, so that an operator's own errors are raised unchanged.
+    """
     measurement = observation.measurement
     if predicted.shape != measurement.shape:
         raise IptError(
@@ -121,109 +142,103 @@ def _check(operator: ParametricOperator, observation: Observation, predicted: Te
         )
 
 
-class _Standard:
-    """Unknowns as one vector an image, z (B, N): zero at their means, one for a standard deviation."""
-
-    def __init__(self, beliefs: Mapping[str, Belief]):
-        self.means = {name: belief.mean.detach() for name, belief in beliefs.items()}
-        self.roots = {name: belief.covariance.root for name, belief in beliefs.items()}
-        self._origins = {name: belief.covariance.origin(self.means[name]) for name, belief in beliefs.items()}
-
-    def origin(self) -> Tensor:
-        return torch.cat([zeros.flatten(1) for zeros in self._origins.values()], 1)
-
-    def unknowns(self, point: Tensor) -> Unknowns:
-        pieces = point.split([zeros[0].numel() for zeros in self._origins.values()], 1)
-        return {
-            name: mean + self.roots[name](piece.reshape(self._origins[name].shape))
-            for (name, mean), piece in zip(self.means.items(), pieces, strict=True)
-        }
-
-
-def _image_error(
+def _noise_and_image_error(
     operator: ParametricOperator, image: Belief, valid: Mapping[str, Tensor], observation: Observation
-) -> Weigh:
-    """Division by the noise's variance and what the image's error amounts to in the measurement.
+) -> InverseCovariance:
+    """The inverse covariance of the noise plus the image's error as it shows in the measurement.
 
-    That is J applied to patterns of +-1 standard deviations (Hutchinson's estimate), the same for every image.
+    The latter is estimated from J applied to random patterns of +-1 standard deviations (Hutchinson), the same patterns
+    for every image.
     """
-    belief = _Standard({IMAGE: image})
+    belief = Whitened({IMAGE: image})
     point = belief.origin()
     fixed = {name: value.detach() for name, value in valid.items()}
     tangent = Tangent.at(point, lambda z: operator.forward(belief.unknowns(z)[IMAGE], **fixed), operator, IMAGE)
     noise_variance, mask = observation.noise_variance, observation.mask
     weights = 1.0 if mask is None else torch.where(mask > 0, mask, 1)
     if isinstance(image.covariance, Isotropic):
-        return flat(noise_variance + (weights * tangent.forward(signs(point))).square().mean((1, 2, 3), keepdim=True))
-    return whitened(noise_variance, [weights * tangent.forward(signs(point, seed)) for seed in range(PATTERNS)])
+        error = weights * tangent.forward(random_signs(point))
+        return white(noise_variance + error.square().mean((1, 2, 3), keepdim=True))
+    errors = [weights * tangent.forward(random_signs(point, seed)) for seed in range(PATTERNS)]
+    return correlated(noise_variance, errors)
 
 
-def _minimise(
-    operator: ParametricOperator,
-    predict: Predict,
-    observation: Observation,
-    weigh: Weigh,
-    beliefs: _Standard,
-    iterations: int,
-    cg_iterations: int,
-) -> Unknowns:
-    names = ", ".join(beliefs.means)
-    point = beliefs.origin()
+def _minimise(objective: Objective, iterations: int, cg_iterations: int) -> Unknowns:
+    """Damped Gauss-Newton from the means; an image whose step has failed or settled does not move any more."""
+    point = objective.beliefs.origin()
     cg_iterations = min(cg_iterations, 2 * point.shape[1])
-    # Rises within rounding are none: else near the minimum rounding, which a batch changes, would choose the steps.
-    slack = 1 + 16 * torch.finfo(point.dtype).eps
     damping = torch.zeros_like(point[:, :1])
     settled = torch.zeros_like(damping, dtype=torch.bool)
-
-    def weighed(value: Tensor) -> Tensor:
-        return value if observation.mask is None else observation.mask * value
-
-    target = weighed(observation.measurement)
-
-    def measured(z: Tensor) -> Tensor:
-        return weighed(predict(beliefs.unknowns(z)))
-
-    def objective(value: Tensor, z: Tensor) -> Tensor:
-        rest = target - value
-        data = (rest * weigh(rest)).flatten(1).sum(1, keepdim=True)
-        return data + z.square().sum(1, keepdim=True)
-
     for _ in range(iterations):
-        tangent = Tangent.at(point, measured, operator, names)
-        height = objective(tangent.value, point)
-        downhill = tangent.transposed(weigh(target - tangent.value)) - point
-        step = conjugate_gradients(_curvature(tangent, weigh, damping), downhill, None, cg_iterations)
+        tangent = objective.tangent(point)
+        descent = objective.descent(tangent, point)
+        step = conjugate_gradients(objective.curvature(tangent, damping), descent, None, cg_iterations)
         # An image whose derivatives are not finite stays where it is.
         step = torch.where(torch.isfinite(step).all(1, keepdim=True) & ~settled, step, 0.0)
-        promised = (downhill * step).sum(1, keepdim=True)
-        moved, pending = point, ~settled
-        for trial in range(TRIALS):
-            candidate = torch.where(pending, point + step / 2**trial, moved)
-            value = measured(candidate)
-            enough = slack * height - SHARE / 2**trial * promised
-            lower = pending & (objective(value, candidate) <= enough)
-            moved, pending = torch.where(lower, candidate, moved), pending & ~lower
-            if trial == 0:
-                damping = torch.where(lower, damping / 4, damping)
-                effect = tangent.forward(step)
-                settled = settled | lower & (_length(value - tangent.value - effect) <= LINEAR * _length(effect))
-            if not pending.any():
-                break
-        point = moved
+        promised = (descent * step).sum(1, keepdim=True)
+        found = _line_search(objective, tangent, point, step, promised, ~settled)
+        damping = torch.where(found.whole, damping / 4, damping)
+        effect = tangent.forward(step)
+        missed = _length(found.predicted - tangent.value - effect)
+        settled = settled | found.whole & (missed <= LINEAR * _length(effect))
+        point = found.point
         if settled.all():
             break
-        # downhill / step is the curvature that the step met.
-        damping = torch.where(pending, 4 * (damping + _length(downhill) / _length(step).clamp(min=1e-12)), damping)
-    return beliefs.unknowns(point)
+        # |descent| / |step| is the curvature along the step.
+        raised = 4 * (damping + _length(descent) / _length(step).clamp(min=1e-12))
+        damping = torch.where(found.failed, raised, damping)
+    return objective.beliefs.unknowns(point)
 
 
-def _curvature(tangent: Tangent, weigh: Weigh, damping: Tensor) -> Callable[[Tensor], Tensor]:
-    def apply(vector: Tensor) -> Tensor:
-        return tangent.transposed(weigh(tangent.forward(vector))) + (1 + damping) * vector
+@dataclass(frozen=True)
+class _Searched:
+    """Where a line search ended.
 
-    return apply
+    Attributes:
+        point: the new point, (B, N).
+        whole: images that took the whole step, (B, 1).
+        failed: images that took no step, (B, 1).
+        predicted: the prediction after the whole step, (B, C, H, W).
+    """
+
+    point: Tensor
+    whole: Tensor
+    failed: Tensor
+    predicted: Tensor
+
+
+def _line_search(
+    objective: Objective, tangent: Tangent, point: Tensor, step: Tensor, promised: Tensor, active: Tensor
+) -> _Searched:
+    """Halve each image's step until the objective falls by enough of what was promised.
+
+    Args:
+        objective: what is minimised.
+        tangent: at the point.
+        point: where the step starts, (B, N).
+        step: (B, N).
+        promised: decrease that the linear model predicts for the whole step, (B, 1).
+        active: images that may move, (B, 1).
+    """
+    height = objective.value(tangent.value, point)
+    # An increase within rounding error is none. Otherwise rounding, which depends on the batch, would decide near the
+    # minimum.
+    slack = 1 + 16 * torch.finfo(point.dtype).eps
+    moved, pending = point, active
+    whole, after_whole = active, tangent.value
+    for trial in range(TRIALS):
+        candidate = torch.where(pending, point + step / 2**trial, moved)
+        predicted = objective.predicted(candidate)
+        enough = slack * height - SHARE / 2**trial * promised
+        lower = pending & (objective.value(predicted, candidate) <= enough)
+        moved, pending = torch.where(lower, candidate, moved), pending & ~lower
+        if trial == 0:
+            whole, after_whole = lower, predicted
+        if not pending.any():
+            break
+    return _Searched(moved, whole, pending, after_whole)
 
 
 def _length(tensor: Tensor) -> Tensor:
-    """(B, 1)."""
+    """Norm of each image, (B, 1)."""
     return norm(tensor)[:, None]

@@ -1,12 +1,14 @@
 """Proximal guidance: the fast rule. No gradient passes through a network.
 
-At each noise level the networks' estimates and the measurement are weighed against each other,
+At each noise level, for every unknown c,
 
-    minimise  ||y - A(z)||^2 / (2 sigma_n^2)  +  sum_c ||z_c - clean_c||^2 / (2 r_c(sigma)^2),
+    minimise  ||y - A(z)||^2 / (2 sigma_n^2)  +  sum_c ||z_c - clean_c||^2 / (2 r_c(sigma)^2)
 
-the parameters first, with the image at its network's estimate (the image that fits the data would make the parameters
-their own proof), then the image given the parameters. The operator's own steps serve where it has them, Gauss-Newton
-with conjugate gradients elsewhere; what is uncertain in the one unknown counts as noise for the other.
+where clean_c is the network's estimate and r_c its uncertainty. The parameters are solved for first, with the image at
+its network's estimate: an image that already fits the data with the present parameters could only confirm them. Then
+the image is solved for, given the parameters. An operator's own steps are used where it has them
+(`ipt.core.abilities.ExactSteps`), else `ipt.guidance.gauss_newton`. The uncertainty of the one unknown counts as noise
+in the step of the other.
 
 References:
     Zhu et al., "Denoising Diffusion Models for Plug-and-Play Image Restoration" (arXiv 2305.08995).
@@ -34,26 +36,26 @@ from ipt.sampling.schedules import Karras
 from ipt.sampling.transitions import Renoise
 
 _RESTARTS = (1.0, 0.5)
-"""Noise levels at which a solve goes on after the first doubling, and after others (docs/method.md, "Constants")."""
+"""Noise levels, normalized, at which a solve continues after the first doubling of the image, and after later ones
+(docs/method.md, "Constants")."""
 _LEAST_SPREAD = 0.08
-"""Noise level from which on nothing is drawn: what is left would be grain in the result."""
+"""Noise level, normalized, below which the image is the mean and not a draw, which would leave grain in the result."""
 
 
 @dataclass(frozen=True)
 class Proximal(GuidanceRule, CoarseToFine, Refining):
-    """Networks' estimates and the measurement weighed against each other, without gradients through a network.
+    """The networks' estimates weighed against the measurement, without gradients through a network.
 
     Attributes:
-        zeta: share of fresh noise a step, 0..1.
-        parameter_noise: the parameters' noise level as a share of the image's, above 0 and at most 1; below 1 they
-            remember more of what they were at the step before, while the image starts afresh. None: what the
-            ParameterSpec of each says.
-        clip: keep the image within 0..1, as pictures are; a wrong kernel would drive it out, and an image out there
-            proves it right.
-        coarse_to_fine: begin with a picture of half the sides, or a quarter, where operator and priors allow it.
-        spread: share of the image's variance, given prior and measurement, with which it is drawn, 0..1: at 0 it is the
-            mean. With parameters unknown, where a smaller image was solved for before, and the operator can draw.
-        spread_from_start: likewise where none was.
+        zeta: share of fresh noise in each transition, 0..1.
+        parameter_noise: the parameters' noise level as a share of the image's, above 0 and at most 1. Below 1,
+            parameters keep more of the step before than the image does. None: the `noise_ratio` of each ParameterSpec.
+        clip: keep the image within 0..1. A wrong kernel would drive it outside, and such an image would confirm the
+            kernel.
+        coarse_to_fine: begin with an image of half or a quarter of the sides, where operator and priors allow it.
+        spread: variance with which the image is drawn, as a share of its posterior variance, 0..1; 0: it is the mean.
+            It applies where parameters are unknown, the operator can draw, and a smaller image was solved for before.
+        spread_from_start: apply `spread` also where no smaller image was solved for before.
     """
 
     zeta: float = 1.0
@@ -110,7 +112,7 @@ class Proximal(GuidanceRule, CoarseToFine, Refining):
 
 
 def _belief(name: str, step: Step, problem: Problem) -> Belief:
-    """What the prior makes of an unknown, in physical units."""
+    """The prior's belief about an unknown, in physical units."""
     posterior, normalization = step.posteriors[name], problem.normalizations[name]
     scale, prior = normalization.scale, posterior.prior_covariance
     return Belief(

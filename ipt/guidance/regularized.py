@@ -4,9 +4,9 @@ After the wrapped rule, each penalised estimate moves to
 
     argmin_u  ||u - clean||^2 / (2 r(sigma)^2) + weight R(u),
 
-the proximal map of its penalty, where r is what the unknown's prior leaves uncertain at this noise level. The penalty
-acts on the physical quantity before it is constrained: on a kernel's entries between 0 and 1, where an l1 norm says
-something (after division by the sum it is one, whatever the kernel).
+the proximal map of its penalty R, where r is the standard deviation that the unknown's prior states at this noise
+level. The penalty acts on the physical quantity before `constrain`: the l1 norm of a constrained kernel is 1 whatever
+the kernel, because its sum is.
 
 References:
     BlindDPS (arXiv 2211.10656), section 3.3, adds such terms for kernels (l0, l1).
@@ -37,11 +37,14 @@ PENALTIES = ("l0", "l1", "tv")
 
 @dataclass(frozen=True)
 class Regularized(GuidanceRule, CoarseToFine, Refining, Wrapper):
-    """Any rule with penalties.
+    """A rule with penalties on unknowns.
 
     Attributes:
-        rule: what is wrapped.
-        penalties: of unknowns by name: "l0:weight", "l1:weight" or "tv:weight".
+        rule: the wrapped rule.
+        penalties: "l0:weight", "l1:weight" or "tv:weight" by unknown, weights from 0 up.
+
+    Raises:
+        IptError: a penalty of another form.
     """
 
     rule: GuidanceRule
@@ -83,13 +86,15 @@ class Regularized(GuidanceRule, CoarseToFine, Refining, Wrapper):
                 raise Misuse(f"guidance.penalties names {name!r}; the unknowns are {', '.join(step.clean)}")
             kind, weight = _parsed(name, text)
             normalization, posterior = problem.normalizations[name], step.posteriors[name]
-            amount = weight * windowed(posterior.covariance, normalization).scaled(normalization.scale).variance
+            variance = windowed(posterior.covariance, normalization).scaled(normalization.scale).variance
             estimate = clean.get(name, posterior.mean).detach()
-            clean[name] = normalization.normalized(_PROXIMAL[kind](normalization.physical(estimate), amount), estimate)
+            penalised = _PROXIMAL[kind](normalization.physical(estimate), weight * variance)
+            clean[name] = normalization.normalized(penalised, estimate)
         return replace(correction, clean=clean)
 
 
 def _parsed(name: str, text: str) -> tuple[str, float]:
+    """Kind and weight of a penalty; IptError where the text is none."""
     kind, _, number = str(text).partition(":")
     try:
         weight = float(number)
@@ -123,6 +128,7 @@ def smooth_total_variation(value: Tensor, amount: Tensor, iterations: int = 30) 
 
 
 def _gradient(value: Tensor) -> Tensor:
+    """Forward differences, (2, B, C, H, W): down, then right; 0 at the last row and column."""
     down, right = torch.zeros_like(value), torch.zeros_like(value)
     down[..., :-1, :] = value[..., 1:, :] - value[..., :-1, :]
     right[..., :-1] = value[..., 1:] - value[..., :-1]
@@ -130,6 +136,7 @@ def _gradient(value: Tensor) -> Tensor:
 
 
 def _divergence(field: Tensor) -> Tensor:
+    """The negative adjoint of `_gradient`, (B, C, H, W)."""
     down, right = field[0].clone(), field[1].clone()
     down[..., -1, :] = 0
     right[..., -1] = 0

@@ -1,10 +1,15 @@
-"""The derivative of a prediction at a point, as two maps on vectors."""
+"""The derivative J of a prediction at a point, as two maps on vectors: v -> J v and u -> J' u.
+
+J' is automatic differentiation. J is the derivative of J' u in u, by a second backward pass, or central differences for
+a prediction that can be differentiated only once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,12 +19,18 @@ from ipt.core.operator import ParametricOperator
 from ipt.linalg.norms import norm
 
 _ADJOINT = 1e3
-"""Roundings by which <u, J J' u> and |J' u|^2 may differ."""
+"""Difference of <u, J J' u> and |J' u|^2, in units of their rounding error, up to which J and J' count as adjoint."""
 
 
 @dataclass(frozen=True)
 class Tangent:
-    """A prediction and its derivative J at a point (B, N): value (B, C, H, W), J v and J' u."""
+    """A prediction at a point, and its derivative J there.
+
+    Attributes:
+        value: the prediction, (B, C, H, W).
+        forward: v (B, N) -> J v (B, C, H, W).
+        transposed: u (B, C, H, W) -> J' u (B, N).
+    """
 
     value: Tensor
     forward: Callable[[Tensor], Tensor]
@@ -29,6 +40,17 @@ class Tangent:
     def at(
         cls, point: Tensor, predict: Callable[[Tensor], Tensor], operator: ParametricOperator, names: str
     ) -> Tangent:
+        """The tangent of a prediction.
+
+        Args:
+            point: where, (B, N).
+            predict: the prediction, (B, N) -> (B, C, H, W), each image from its own row.
+            operator: named in errors.
+            names: the unknowns' names, for errors.
+
+        Raises:
+            IptError: the prediction cannot be differentiated.
+        """
         with torch.enable_grad(), _reported(operator, names, lambda: predict(point.detach())):
             leaf = point.detach().requires_grad_()
             value = predict(leaf)
@@ -40,37 +62,37 @@ class Tangent:
                 (back,) = torch.autograd.grad(value, leaf, vector, retain_graph=True)
             return back
 
-        def by_differences(vector: Tensor) -> Tensor:
-            # Central, at most eps^(1/3) of a standard deviation to either side.
-            length: Tensor = torch.finfo(point.dtype).eps ** (1 / 3) / vector.abs().amax(1, keepdim=True).clamp(
-                min=1e-30
-            )
-            change = predict(point + length * vector) - predict(point - length * vector)
-            return change / (2 * length[..., None, None])
-
-        probe = 1 + signs(value)
-        there = transposed(probe)
+        by_differences = partial(_by_differences, predict, point)
+        probe = 1 + random_signs(value)
+        back = transposed(probe)
         try:
             by_two_backward = _by_two_backward(value, leaf)
-            back_again = by_two_backward(there)
+            forth = by_two_backward(back)
         except torch.cuda.OutOfMemoryError:
             raise
         except RuntimeError:
             return cls(value.detach(), by_differences, transposed)
-        # A path that cannot be differentiated twice may be missing without a word, and at a kink the two derivatives
-        # may take different sides: then this J is not the transpose of J'.
-        differing = (probe * back_again).flatten(1).sum(1, keepdim=True) - there.square().sum(1, keepdim=True)
-        rounding = torch.finfo(point.dtype).eps * norm(probe)[:, None] * norm(back_again)[:, None]
-        unequal = (differing.abs() > _ADJOINT * rounding)[..., None, None]
+        # Part of a prediction may silently have no second derivative, and at a kink the two derivatives may be taken
+        # from different sides. Then <u, J J' u> is not |J' u|^2, and differences are used for that image.
+        difference = (probe * forth).flatten(1).sum(1, keepdim=True) - back.square().sum(1, keepdim=True)
+        rounding = torch.finfo(point.dtype).eps * norm(probe)[:, None] * norm(forth)[:, None]
+        unequal = (difference.abs() > _ADJOINT * rounding)[..., None, None]
         if not unequal.any():
             return cls(value.detach(), by_two_backward, transposed)
         return cls(value.detach(), lambda v: torch.where(unequal, by_differences(v), by_two_backward(v)), transposed)
 
 
-def _by_two_backward(value: Tensor, leaf: Tensor) -> Callable[[Tensor], Tensor]:
-    """The map v -> J v: J' u is linear in u, and the derivative of v . J' u in u is J v.
+def _by_differences(predict: Callable[[Tensor], Tensor], point: Tensor, vector: Tensor) -> Tensor:
+    """J v by central differences, eps^(1/3) of a standard deviation to either side in the largest entry."""
+    step: Tensor = torch.finfo(point.dtype).eps ** (1 / 3) / vector.abs().amax(1, keepdim=True).clamp(min=1e-30)
+    change = predict(point + step * vector) - predict(point - step * vector)
+    return change / (2 * step[..., None, None])
 
-    Several times faster than torch.func.jvp, which predicts anew for each v, and grid_sample has it.
+
+def _by_two_backward(value: Tensor, leaf: Tensor) -> Callable[[Tensor], Tensor]:
+    """The map v -> J v as the derivative of v . J' u in u, which is linear in u.
+
+    It is several times faster than torch.func.jvp, which predicts anew for each v, and grid_sample supports it.
     """
     with torch.enable_grad():
         cotangent = torch.zeros_like(value).requires_grad_()
@@ -80,9 +102,12 @@ def _by_two_backward(value: Tensor, leaf: Tensor) -> Callable[[Tensor], Tensor]:
 
 @contextmanager
 def _reported(operator: ParametricOperator, names: str, plainly: Callable[[], object] | None = None) -> Iterator[None]:
-    """What goes wrong in differentiating, as an error that names the operator.
+    """Turns a RuntimeError of differentiation into an IptError that names the operator.
 
-    plainly: the same without derivatives; what goes wrong there too is another error, which is raised as it is.
+    Args:
+        operator: named in the error.
+        names: the unknowns' names, for the error.
+        plainly: the same computation without derivatives. If it fails too, that error is raised unchanged.
     """
     try:
         yield
@@ -100,7 +125,7 @@ def _reported(operator: ParametricOperator, names: str, plainly: Callable[[], ob
         ) from error
 
 
-def signs(like: Tensor, seed: int = 0) -> Tensor:
-    """A fixed pattern of +-1 shaped like a tensor (B, ...), the same for every image."""
+def random_signs(like: Tensor, seed: int = 0) -> Tensor:
+    """A pattern of +-1 shaped like a tensor (B, ...), fixed by the seed and the same for every image."""
     pattern = torch.randint(0, 2, like.shape[1:], generator=torch.Generator().manual_seed(seed))
     return (2 * pattern - 1).to(like).expand_as(like)

@@ -22,35 +22,39 @@ def conjugate_gradients(
 
     Args:
         apply: x -> A x, image by image.
-        right: (B, ...).
-        start: of the iteration, (B, ...); None: 0, which saves an application of A.
-        iterations: how many at most.
+        right: right-hand sides, (B, ...).
+        start: first guess, (B, ...); None: 0, which saves an application of A.
+        iterations: most iterations.
         precondition: r -> an approximation of A^-1 r.
-        tolerance: an image is done when its residual, in the preconditioner's norm, is this share of what it was.
+        tolerance: relative residual, in the preconditioner's norm, at which an image is done.
+
+    Returns:
+        The solutions, (B, ...).
 
     References:
         Hestenes, Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems" (1952).
     """
     solution, residual = (torch.zeros_like(right), right) if start is None else (start, right - apply(start))
     direction, energy = torch.zeros_like(right), torch.ones_like(_dot(right, right))
-    enough: Tensor | None = None
+    target: Tensor | None = None
     for _ in range(iterations):
-        ready = precondition(residual) if precondition else residual
-        following = _dot(residual, ready)
-        enough = tolerance**2 * following if enough is None else enough
-        going = following > enough
-        if not going.any():
+        preconditioned = precondition(residual) if precondition else residual
+        next_energy = _dot(residual, preconditioned)
+        target = tolerance**2 * next_energy if target is None else target
+        active = next_energy > target
+        if not active.any():
             break
-        direction = ready + following / energy.clamp(min=1e-30) * direction
-        energy = following
-        image = apply(direction)
-        length = torch.where(going, energy / _dot(direction, image).clamp(min=1e-30), 0)
+        direction = preconditioned + next_energy / energy.clamp(min=1e-30) * direction
+        energy = next_energy
+        applied = apply(direction)
+        length = torch.where(active, energy / _dot(direction, applied).clamp(min=1e-30), 0)
         solution = solution + length * direction
-        residual = residual - length * image
+        residual = residual - length * applied
     return solution
 
 
 def _dot(first: Tensor, second: Tensor) -> Tensor:
+    """Inner product of each image, (B, 1, ...); of complex tensors its real part."""
     ndim = first.ndim
     if first.is_complex():
         first, second = torch.view_as_real(first), torch.view_as_real(second)

@@ -1,4 +1,4 @@
-"""Covariances of an unknown, applied without ever being written down as matrices."""
+"""Covariances of an unknown as linear maps: they are applied, and never written down as matrices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Covariance(ABC):
 
     @abstractmethod
     def root(self, white: Tensor) -> Tensor:
-        """L v: of independent standard normal numbers, a deviation that is as likely as any."""
+        """L v. Of independent standard normal numbers v it is a draw from the Gaussian with this covariance."""
 
     @abstractmethod
     def root_transposed(self, vector: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ class Covariance(ABC):
 
     @abstractmethod
     def scaled(self, factor: float) -> Covariance:
-        """That of the variable times a factor: factor^2 C."""
+        """factor^2 C, the covariance of the variable times a factor."""
 
     def origin(self, like: Tensor) -> Tensor:
         """Zeros of the shape that `root` takes, for a variable (B, C, H, W)."""
@@ -45,19 +45,19 @@ class Covariance(ABC):
 
 
 class Isotropic(Covariance):
-    """Independent entries of one variance an image, (B, 1, 1, 1)."""
+    """Independent entries with one variance for each image, (B, 1, 1, 1)."""
 
     def __init__(self, variance: Tensor):
         self._variance = variance
 
     @classmethod
     def like(cls, tensor: Tensor, deviation: float) -> Isotropic:
-        """Of tensors like this one (B, ...), with this standard deviation of an entry."""
+        """The covariance of tensors like this one, (B, ...), whose entries have this standard deviation."""
         return cls(tensor.new_full((len(tensor), *[1] * (tensor.ndim - 1)), deviation**2))
 
     @classmethod
     def behind(cls, noisy: Tensor, sigma: float, deviation: float = 0.5) -> Isotropic:
-        """Of what is uncertain of a Gaussian variable of this standard deviation, seen through noise of level sigma."""
+        """The posterior covariance of a Gaussian variable of this standard deviation, given it with noise sigma."""
         return cls.like(noisy, sigma * deviation / math.hypot(sigma, deviation))
 
     @property
@@ -78,7 +78,7 @@ class Isotropic(Covariance):
 
 
 class Rearranged(Covariance):
-    """That of the same entries in another arrangement; made by `rearranged`."""
+    """The covariance of the same entries in another arrangement; made by `rearranged`."""
 
     def __init__(
         self,
@@ -115,23 +115,23 @@ def rearranged(
     """The covariance of the same entries in another arrangement.
 
     Args:
-        inner: in its own arrangement.
-        inward: from this arrangement to the inner one.
-        outward: the inverse.
-        variance: mean variance of an entry, in this arrangement.
+        inner: the covariance in its own arrangement.
+        inward: map from this arrangement to the inner one, a permutation of entries.
+        outward: the inverse of `inward`.
+        variance: mean variance of an entry in this arrangement, (B, 1, 1, 1) or any shape that broadcasts.
     """
     return Isotropic(variance) if isinstance(inner, Isotropic) else Rearranged(inner, inward, outward, variance)
 
 
 class Diagonalized(Covariance):
-    """C = T' diag(power) T with an orthonormal transform T; `root` takes coefficients, and its transpose gives them.
+    """C = gain^2 T' diag(power) T with an orthonormal transform T. L maps coefficients to entries.
 
     Args:
-        power: variance of every coefficient, above 0, (B, C, H, W) or any shape that broadcasts.
-        forward: T, from tensors to coefficients.
-        inverse: T'.
-        variance: mean variance of an entry, (B, 1, 1, 1); None: the mean of `power`.
-        gain: of the variable, over one with that power.
+        power: variance of each coefficient, above 0, (B, C, H, W) or any shape that broadcasts.
+        forward: T, from entries to coefficients.
+        inverse: T', from coefficients to entries.
+        variance: mean variance of an entry, (B, 1, 1, 1); None: gain^2 times the mean of `power`.
+        gain: factor of the variable.
     """
 
     def __init__(

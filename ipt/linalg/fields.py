@@ -1,7 +1,7 @@
-"""Stationary Gaussian random fields: all that is known of them is their covariance, a function of the lag.
+"""Stationary Gaussian random fields, described by their covariance as a function of the lag.
 
-On a frame their covariance is a block Toeplitz matrix. On a periodic frame of twice the sides, where it is diagonal in
-the Fourier basis, it is applied exactly by two FFTs.
+On a frame the covariance is a block Toeplitz matrix. Embedded in a periodic frame of twice the sides it is diagonal in
+the Fourier basis, so that two FFTs apply it exactly (`filtered`).
 
 References:
     Dietrich, Newsam, "Fast and exact simulation of stationary Gaussian processes through circulant embedding of the
@@ -24,45 +24,50 @@ from ipt.linalg.covariances import Diagonalized
 class StationaryField(ABC):
     """A Gaussian field of mean zero with a covariance that depends on the lag alone and is even in it.
 
-    Hashable, so that what is computed from it can be kept.
+    Subclasses are hashable, because what is computed from a field is cached.
     """
 
     @abstractmethod
     def covariance(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """E[u_i(p + lag) u_j(p)], (C, C, *shape) float64, for lags in pixels, rows and columns of one shape."""
+        """E[u_i(p + lag) u_j(p)], (C, C, *shape) float64.
+
+        Args:
+            rows: vertical lags in pixels, of any shape.
+            columns: horizontal lags in pixels, of the same shape.
+        """
 
     @property
     def rms(self) -> float:
-        """Root mean square of an entry, over the components."""
+        """Root mean square of the field's entries, over all components."""
         zero = torch.zeros(())
         return math.sqrt(float(self.covariance(zero, zero).diagonal().mean()))
 
     def embedding(self, frame: tuple[int, int]) -> Tensor:
-        """The transform of the covariance on twice the frame's sides, (C, C, 2 H, W + 1) float64.
+        """The Fourier transform of the covariance on twice the frame's sides, (C, C, 2 H, W + 1) float64.
 
-        With it `filtered` applies the covariance exactly. It may have negative eigenvalues: it is no spectrum.
+        With it `filtered` applies the covariance exactly. It may have negative eigenvalues, so it is no power spectrum.
         """
         return _embedding(self, (int(frame[0]), int(frame[1])))
 
     def cosine_power(self, frame: tuple[int, int]) -> Tensor:
-        """Variance of every coefficient of the cosine transform of a field on a frame, (C, H, W) float64, exact.
+        """Exact variance of each coefficient of the field's cosine transform on a frame, (C, H, W) float64.
 
-        Cosines (`cosines`), which see no jump from an edge to the opposite one, come near to diagonalising a smooth
-        covariance, where the Fourier basis does not.
+        The cosine basis (`cosines`) nearly diagonalises a smooth covariance. The Fourier basis does not, because it
+        sees a jump between opposite edges.
         """
         return _cosine_power(self, (int(frame[0]), int(frame[1])))
 
 
 @dataclass(frozen=True)
 class MaternField(StationaryField):
-    """A field of one component that is smooth but for its curvature (Matern, nu = 3/2), about a level of its own.
+    """A field of one component with a Matern covariance, nu = 3/2, about a random level.
 
         E[u(p) u(p + lag)] = level^2 + std^2 (1 + a) exp(-a),    a = sqrt(3) |lag| / length
 
     Attributes:
         std: standard deviation about the level.
-        length: pixels over which the field stays alike: at this lag its correlation is .48.
-        level: standard deviation of the level, which is the same all over the frame.
+        length: correlation length in pixels; at this lag the correlation is .48.
+        level: standard deviation of the level, which is constant over the frame.
     """
 
     std: float = 1.0
@@ -75,16 +80,22 @@ class MaternField(StationaryField):
 
 
 class FieldSource(ABC):
-    """What draws (nearly) stationary Gaussian fields, and can describe them."""
+    """A generator of (nearly) stationary Gaussian fields that can describe their statistics."""
 
     @property
     @abstractmethod
     def field(self) -> StationaryField:
-        """The statistics of what is drawn, in its units."""
+        """The statistics of the fields that are drawn, in their units."""
 
 
 def filtered(spectrum: Tensor, fields: Tensor, size: tuple[int, int]) -> Tensor:
-    """Fields (B, C, H, W) multiplied by a spectrum (C, C, P, Q // 2 + 1); size: (P, Q), beyond the frame zeros."""
+    """Fields multiplied by a spectrum in the Fourier domain, (B, C, H, W).
+
+    Args:
+        spectrum: (C, C, P, Q // 2 + 1).
+        fields: (B, C, H, W), extended by zeros to `size`.
+        size: (P, Q).
+    """
     height, width = fields.shape[-2:]
     kind = torch.complex128 if fields.dtype == torch.float64 else torch.complex64
     transform = torch.einsum("ijhw,bjhw->bihw", spectrum.to(fields.device, kind), torch.fft.rfft2(fields, s=size))
@@ -93,13 +104,13 @@ def filtered(spectrum: Tensor, fields: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def doubled(frame: tuple[int, ...]) -> tuple[int, int]:
-    """The size of `StationaryField.embedding`."""
+    """(2 H, 2 W), the size of the periodic frame of `StationaryField.embedding`."""
     return 2 * frame[-2], 2 * frame[-1]
 
 
 @cache
 def cosines(side: int) -> Tensor:
-    """The orthonormal cosine transform (DCT-II) of a line, (frequency, place) float64."""
+    """The orthonormal cosine transform (DCT-II) of a line as a matrix, (frequency, place) float64."""
     frequency, place = torch.arange(side, dtype=torch.float64)[:, None], torch.arange(side, dtype=torch.float64) + 0.5
     rows = (math.pi * frequency * place / side).cos() * math.sqrt(2 / side)
     rows[0] /= math.sqrt(2)
@@ -107,7 +118,12 @@ def cosines(side: int) -> Tensor:
 
 
 def cosine_covariance(power: Tensor, variance: Tensor | None = None) -> Diagonalized:
-    """Of fields (B, C, H, W) with independent coefficients in the cosine basis, of these variances."""
+    """The covariance of fields (B, C, H, W) whose cosine coefficients are independent.
+
+    Args:
+        power: variance of each coefficient, (B, C, H, W).
+        variance: mean variance of an entry, (B, 1, 1, 1); None: the mean of `power`.
+    """
     down, right = (cosines(side).to(power) for side in power.shape[-2:])
     return Diagonalized(power, lambda field: down @ field @ right.T, lambda values: down.T @ values @ right, variance)
 
@@ -115,19 +131,20 @@ def cosine_covariance(power: Tensor, variance: Tensor | None = None) -> Diagonal
 @lru_cache(maxsize=64)
 def _embedding(field: StationaryField, frame: tuple[int, int]) -> Tensor:
     transform: Tensor = torch.fft.rfft2(_doubled_covariance(field, frame))
-    # A copy: the part of a complex tensor holds all of it.
+    # A copy, because the real part of a complex tensor keeps all of it in memory.
     return transform.real.clone()
 
 
 @lru_cache(maxsize=64)
 def _cosine_power(field: StationaryField, frame: tuple[int, int]) -> Tensor:
     covariance = _doubled_covariance(field, frame).diagonal(dim1=0, dim2=1).movedim(-1, 0)
-    # How often a basis vector's entries are found a lag apart, weighed by their product.
+    # The variance of a coefficient is the sum over lags of the covariance times the basis vector's autocorrelation.
     down, right = (torch.fft.irfft(torch.fft.rfft(cosines(side), 2 * side).abs().square()) for side in frame)
     power: Tensor = down @ covariance @ right.T
     return power.clamp(min=1e-12)
 
 
 def _doubled_covariance(field: StationaryField, frame: tuple[int, int]) -> Tensor:
+    """The covariance at all lags of a periodic frame of twice the sides, (C, C, 2 H, 2 W)."""
     rows, columns = (torch.fft.fftfreq(2 * side, 0.5 / side, dtype=torch.float64) for side in frame)
     return field.covariance(*torch.meshgrid(rows, columns, indexing="ij"))

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 class Normalization:
     """physical = offset + scale * normalized, on the central window of the normalized variable.
 
-    What a network of fixed size diffuses may be larger: the quantity is its central window (centre pixel H // 2, W // 2
-    in both), and what lies around it is as unknown as the window, or 0 as around a kernel. An image in 0..1 has scale
-    and offset .5.
+    A network of fixed size may diffuse a larger variable than the quantity. The quantity is then the central window,
+    with the centre pixel (H // 2, W // 2) of both in the same place. What surrounds the window is unknown too, or 0 as
+    around a kernel. An image in 0..1 has scale and offset .5.
     """
 
     shape: tuple[int, ...]  # (C, H, W) of the normalized variable, the space that is diffused (about -1..1)
@@ -36,8 +36,8 @@ class Normalization:
         """(B, *physical_shape) -> (B, *shape).
 
         Args:
-            physical: The quantity, of the window.
-            around: The variable (B, *shape) of which the rest is taken, where that is unknown; None: physically 0.
+            physical: The quantity, (B, *physical_shape).
+            around: The variable (B, *shape) from which the surroundings are taken; None: they are physically 0.
         """
         if self.shape == self.physical_shape:
             return (physical - self.offset) / self.scale
@@ -47,17 +47,17 @@ class Normalization:
         return around - embedded(self.window(around), self.shape) + inner
 
     def window(self, whole: Tensor) -> Tensor:
-        """(B, *shape) -> (B, *physical_shape), without a change of units."""
+        """The central window, (B, *shape) -> (B, *physical_shape), in unchanged units."""
         return whole[(slice(None), *(slice(start, start + inner) for start, inner, _ in self._extents()))]
 
     def _extents(self) -> list[tuple[int, int, int]]:
-        """Of each axis where the window starts, its length, and that of the variable."""
+        """For each axis: the start of the window, its length, and the length of the variable."""
         sizes = zip(self.shape, self.physical_shape, strict=True)
         return [(outer // 2 - inner // 2, inner, outer) for outer, inner in sizes]
 
 
 def embedded(inner: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """(B, c, h, w) in the middle of zeros, (B, *shape)."""
+    """A window (B, c, h, w) in the middle of zeros, (B, *shape)."""
     from torch.nn.functional import pad
 
     pads: list[int] = []

@@ -1,7 +1,7 @@
-"""Point spread functions of an aperture behind Kolmogorov turbulence, as transfer functions and on pixels.
+"""Point spread functions of an aperture behind Kolmogorov turbulence, as transfer functions and sampled on pixels.
 
-With nu = spatial frequency over the aperture's cutoff D / lambda, the transfer function is that of the aperture times
-that of the turbulence (Fried, "Optical resolution through a randomly inhomogeneous medium for very long and very short
+With nu the spatial frequency over the aperture's cutoff D / lambda, the transfer function is the aperture's times the
+turbulence's (Fried, "Optical resolution through a randomly inhomogeneous medium for very long and very short
 exposures", Journal of the Optical Society of America 56, 1966):
 
     aperture          (2 / pi) (acos nu - nu sqrt(1 - nu^2))
@@ -18,12 +18,12 @@ from torch import Tensor
 
 
 def transfer(frequency: Tensor, ratio: Tensor, cutoff: Tensor, short: bool = True) -> Tensor:
-    """The transfer function of aperture, air and square pixels, averaged over directions; all arguments broadcast.
+    """The transfer function of aperture, air and square pixels, averaged over directions, 0..1.
 
     Args:
-        frequency: in cycles a pixel.
+        frequency: spatial frequency in cycles per pixel; this and the next two broadcast.
         ratio: D / r0.
-        cutoff: the highest frequency that the aperture lets through, in cycles a pixel.
+        cutoff: highest frequency that the aperture transmits, in cycles per pixel.
         short: whether the exposure is short.
     """
     # A square pixel's sinc(f cos) sinc(f sin) is within 1 % of this up to half a cycle a pixel.
@@ -31,24 +31,24 @@ def transfer(frequency: Tensor, ratio: Tensor, cutoff: Tensor, short: bool = Tru
 
 
 def optical_transfer(frequency: Tensor, ratio: Tensor, cutoff: Tensor, short: bool = True) -> Tensor:
-    """That of aperture and air alone."""
+    """The transfer function of aperture and air alone; arguments as of `transfer`."""
     nu = (frequency / cutoff).clamp(max=1)
     aperture = 2 / math.pi * (nu.acos() - nu * (1 - nu.square()).sqrt())
-    left = 1 - nu ** (1 / 3) if short else 1.0
-    return aperture * torch.exp(-3.44 * ratio ** (5 / 3) * nu ** (5 / 3) * left)
+    without_tilt = 1 - nu ** (1 / 3) if short else 1.0
+    return aperture * torch.exp(-3.44 * ratio ** (5 / 3) * nu ** (5 / 3) * without_tilt)
 
 
 def point_spread(ratio: Tensor, cutoff: Tensor, sides: tuple[int, int], short: bool = True) -> Tensor:
-    """The share of light of every pixel about the middle one, with the pixels' own aperture, (B, h, w) float64.
+    """The point spread function on pixels, with their aperture, (B, h, w) float64: the share of light on each pixel.
 
     Args:
         ratio: D / r0, (B,).
-        cutoff: the highest frequency that the aperture lets through, in cycles a pixel, (B,).
-        sides: (h, w), odd.
+        cutoff: highest frequency that the aperture transmits, in cycles per pixel, (B,).
+        sides: (h, w), odd; the centre pixel is the middle one.
         short: whether the exposure is short.
     """
     ratio, cutoff = ratio.double()[:, None, None], cutoff.double()[:, None, None]
-    # As fine as the apertures resolve, and so far that little comes back around the edges.
+    # Sampled as finely as the apertures resolve, on a grid wide enough that little wraps around its edges.
     finer = max(1, math.ceil(2 * float(cutoff.max())))
     size = [4 * side * finer for side in sides]
     rows = torch.fft.fftfreq(size[0], 1 / finer, dtype=torch.float64)[:, None]
@@ -60,6 +60,6 @@ def point_spread(ratio: Tensor, cutoff: Tensor, sides: tuple[int, int], short: b
 
 
 def odd(sides: tuple[int, ...]) -> tuple[int, int]:
-    """The largest odd sides within these, so that the centre pixel has as many on either side."""
+    """The largest odd (height, width) within these sides, so that the window is symmetric about its centre pixel."""
     height, width = sides[-2:]
     return height - 1 + height % 2, width - 1 + width % 2

@@ -1,7 +1,7 @@
-"""Random numbers an image at a time: each image has its own generators, seeded from (run seed, image id).
+"""Random numbers of single images: each has generators of its own, seeded from (run seed, image id).
 
-Nothing in this package reads the global generator, so an image's result depends on its own seed alone: not on the
-batch it is solved in, nor on the order, nor on how many machines share the work.
+Nothing in this package reads the global generator. So an image's result depends on its own seed alone, not on the batch
+in which it is solved, on the order of the images, or on the number of machines.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ def image_seed(run_seed: int, image_id: str) -> int:
 
 
 def stream(seed: int, name: str) -> torch.Generator:
-    """The random stream of one unknown of one image: unknowns do not share draws, so adding one changes no other."""
+    """The random stream of one unknown of one image. Streams are independent, so a new unknown changes no other."""
     return torch.Generator().manual_seed(image_seed(seed, name))
 
 
 class Noise:
     """Standard normal noise for the unknowns of a batch, each image from its own seed.
 
-    Draws are made on the CPU and moved, so the same seed gives the same picture on any device.
+    Numbers are drawn on the CPU and then moved, so that a seed gives the same picture on every device.
     """
 
     def __init__(self, seeds: Sequence[int]):
@@ -35,7 +35,7 @@ class Noise:
         self._streams: dict[str, list[torch.Generator]] = {}
 
     def like(self, name: str, tensor: Tensor) -> Tensor:
-        """Noise shaped like `tensor` (B, ...), advancing the stream of `name`."""
+        """Noise shaped like `tensor` (B, ...). Advances the streams of the unknown `name`."""
         if len(tensor) != len(self.seeds):
             raise ValueError(f"{len(self.seeds)} seeds for a batch of {len(tensor)} images")
         streams = self._streams.setdefault(name, [stream(seed, name) for seed in self.seeds])
@@ -43,11 +43,11 @@ class Noise:
         return torch.stack(rows).to(tensor.device)
 
     def state(self) -> dict[str, list[Tensor]]:
-        """What `restore` needs to go on drawing where this left off."""
+        """The generators' states by unknown, one for each image: what `restore` needs to continue the streams."""
         return {name: [generator.get_state() for generator in streams] for name, streams in self._streams.items()}
 
     def restore(self, state: dict[str, list[Tensor]]) -> None:
-        """Go on from a `state`."""
+        """Continue the streams from a `state`."""
         self._streams = {name: [_generator(saved) for saved in states] for name, states in state.items()}
 
 

@@ -1,4 +1,4 @@
-"""Pictures of half the sides, and back."""
+"""Images at half and at twice their sides."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from torch import Tensor
 
 
 def halved(images: Tensor) -> Tensor:
-    """Images (B, C, H, W) of half the sides, rounded up: means over 2x2 pixels; at an odd end, over what is there."""
+    """Images (B, C, H, W) at half their sides, rounded up: means over 2x2 pixels, at odd ends over fewer."""
     return F.avg_pool2d(images, 2, ceil_mode=True, count_include_pad=False)
 
 
 def doubled(images: Tensor, sides: tuple[int, int]) -> Tensor:
-    """Images of twice the sides, cut to (height, width), each pixel where `halved` had it; bicubic, within 0..1."""
+    """Images (B, C, H, W) at twice their sides by bicubic interpolation, clipped to 0..1; aligned as in `halved`.
+
+    Args:
+        images: (B, C, H, W).
+        sides: (height, width) to which the result is cut.
+    """
     large = F.interpolate(images, scale_factor=2, mode="bicubic", align_corners=False)
     return large[..., : sides[0], : sides[1]].clamp(0, 1)

@@ -1,10 +1,10 @@
-"""The statistics of tilt fields, in pixels, vertical then horizontal: through Kolmogorov turbulence, and of patches.
+"""The covariance of tilt fields in pixels, vertical then horizontal: of Kolmogorov turbulence, and of random patches.
 
-Kolmogorov turbulence of even strength along a path of length L, seen by an aperture of diameter D at its end. From
-points of the scene a distance s apart, rays to the aperture run s t apart at the fraction t of the path (0 at the
-aperture), in beams of diameter D (1 - t). With each layer's spectrum k^(-11/3), and the tilt as the mean gradient of
-the phase over the aperture, the displacement of an image's centroid, the covariance of tilts along s (L) and across
-it (T) is
+The model is turbulence of constant strength along a path, seen by an aperture of diameter D at its end. Rays from two
+points of the scene at a distance s are s t apart at the fraction t of the path (0 at the aperture), in beams of
+diameter D (1 - t). The tilt is the mean gradient of the phase over the aperture, which displaces the image's centroid.
+With a spectrum k^(-11/3) of each layer, the covariance of tilts along s (longitudinal, L) and across it (transverse, T)
+is
 
     C(s) = variance (8/3) int_0^1 (1 - t)^(5/3) g(2 s t / (D (1 - t))) dt
     g(a) = int_0^inf x^(-2/3) j(x)^2 [J_0(a x) -+ J_2(a x)] dx / int_0^inf x^(-2/3) j(x)^2 dx,    j(x) = 2 J_1(x) / x
@@ -28,16 +28,16 @@ from torch import Tensor
 from ipt.linalg.fields import StationaryField
 
 TILT_VARIANCE = 0.170
-"""Of one component, in (lambda / D)^2 (D / r0)^(5/3)."""
+"""Variance of one component of the tilt, in units of (lambda / D)^2 (D / r0)^(5/3)."""
 
 
 @dataclass(frozen=True)
 class KolmogorovTilt(StationaryField):
-    """Through Kolmogorov turbulence.
+    """Tilts through Kolmogorov turbulence.
 
     Attributes:
         strength: root mean square of a component, in pixels.
-        pixel: what a pixel spans at the scene, in diameters of the aperture.
+        pixel: width of a pixel at the scene, in diameters of the aperture.
     """
 
     strength: float = 1.0
@@ -47,7 +47,7 @@ class KolmogorovTilt(StationaryField):
         rows, columns = rows.double(), columns.double()
         lag = torch.hypot(rows, columns)
         lengths, which = lag.unique(return_inverse=True)
-        along, across = _path(lengths * self.pixel)[:, which]
+        along, across = _path_integral(lengths * self.pixel)[:, which]
         down, right = rows / lag.clamp(min=1e-9), columns / lag.clamp(min=1e-9)
         extra = along - across
         mixed = extra * down * right
@@ -57,11 +57,11 @@ class KolmogorovTilt(StationaryField):
 
 @dataclass(frozen=True)
 class PatchTilt(StationaryField):
-    """White noise smoothed by a Gaussian, the components independent.
+    """White noise smoothed by a Gaussian, with independent components.
 
     Attributes:
         strength: root mean square of a component, in pixels.
-        sigma: of the Gaussian, in pixels.
+        sigma: standard deviation of the Gaussian, in pixels.
     """
 
     strength: float = 1.0
@@ -78,35 +78,43 @@ class PatchTilt(StationaryField):
 
 
 def gaussian_taps(sigma: float) -> Tensor:
-    """A Gaussian cut at three standard deviations, (taps,) float64, sum 1."""
-    place = torch.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1, dtype=torch.float64)
+    """A Gaussian filter of a line, cut at three standard deviations, (taps,) float64, sum 1."""
+    reach = math.ceil(3 * sigma)
+    place = torch.arange(-reach, reach + 1, dtype=torch.float64)
     taps = torch.exp(-0.5 * (place / sigma) ** 2)
     return taps / taps.sum()
 
 
 _FAR = 10.0
-"""Beyond, two terms of the series of g for large a are enough: they are off by less than 1e-5."""
+"""The argument a above which g is computed by two terms of its series for large a, with an error below 1e-5."""
 _STEP = 0.01
-"""Between the places where g is tabulated up to there."""
+"""Spacing of the table of g below `_FAR`."""
 _NODES = 192
+"""Nodes of the quadrature along the path."""
 _CHUNK = 4096
-"""Lags whose path integral is taken at a time."""
+"""Lags whose path integrals are computed together."""
 
 
-def _path(lags: Tensor) -> Tensor:
+def _path_integral(lags: Tensor) -> Tensor:
     """C_L and C_T over the variance, (2, lags), at lags (lags,) in diameters of the aperture."""
-    # The change of variable t = 1 - v^2 crowds the nodes where, near the scene, g falls fast.
+    # The substitution t = 1 - v^2 puts more nodes near the scene, where g falls fast.
     nodes = (torch.arange(_NODES, dtype=torch.float64) + 0.5) / _NODES
     near = nodes**2
     weight = near ** (5 / 3) * nodes
-    found = [(_layer(2 * some[:, None] * (1 - near) / near) * weight).sum(-1) for some in lags.split(_CHUNK)]
+    found = [
+        (_layer_correlation(2 * some[:, None] * (1 - near) / near) * weight).sum(-1) for some in lags.split(_CHUNK)
+    ]
     return torch.cat(found, 1) / weight.sum()
 
 
 def _cubic(table: Tensor, place: Tensor) -> Tensor:
-    """Even functions tabulated at 0, 1, 2 ..., (N, entries), at places up to entries - 3, by Lagrange's cubic.
+    """Cubic (Lagrange) interpolation of N even functions.
 
-    Of straight lines between the entries, no covariance of a smooth field would stay positive.
+    Linear interpolation would not do: the covariance of a smooth field would lose its positive definiteness.
+
+    Args:
+        table: values at 0, 1, 2 ..., (N, entries).
+        place: where they are interpolated, from 0 to entries - 3.
     """
     below = place.floor().long()
     t = place - below
@@ -120,8 +128,8 @@ def _cubic(table: Tensor, place: Tensor) -> Tensor:
     return torch.stack([weight * entry for weight, entry in zip(weights, entries, strict=True)]).sum(0)
 
 
-def _layer(a: Tensor) -> Tensor:
-    """The functions g for L and for T, (2, *a.shape)."""
+def _layer_correlation(a: Tensor) -> Tensor:
+    """The functions g(a) for L and for T, (2, *a.shape)."""
     table, scale = _layer_table()
     near = _cubic(table, (a / _STEP).clamp(max=_FAR / _STEP))
     far = a.clamp(min=_FAR)
@@ -136,8 +144,8 @@ def _layer(a: Tensor) -> Tensor:
 
 @cache
 def _layer_table() -> tuple[Tensor, float]:
-    """The functions g at a = 0, .01, .02 ... up to where the series holds, (2, N), and the integral they are over."""
-    # x = v^3 takes away the root of x^(-2/3) at zero; past x = 60 there is less than 1e-5 of the integral.
+    """A table of g at a = 0, .01, .02 ... up to `_FAR`, (2, N), and the integral in its denominator."""
+    # The substitution x = v^3 removes the singularity x^(-2/3); past x = 60 lies less than 1e-5 of the integral.
     count = 3000
     step = 60 ** (1 / 3) / count
     x = ((torch.arange(count, dtype=torch.float64) + 0.5) * step) ** 3

@@ -1,4 +1,4 @@
-"""What is uncertain of a quantity that is a window of the variable which its prior diffuses."""
+"""The covariance of a quantity that is the central window of a larger variable, as of a kernel in a network's frame."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from ipt.linalg.covariances import Covariance, Isotropic
 from ipt.linalg.normalization import Normalization, embedded
 
 _ITERATIONS = 200
+"""Most conjugate gradient iterations of `Windowed.solve`."""
 
 
 class Windowed(Covariance):
-    """That of the entries in a central window of a larger variable, whose root has as many columns as that has entries.
+    """W C W', with C the covariance of a variable and W the cut of its central window.
+
+    Its root W L is not square: it takes as many numbers as the larger variable has entries.
 
     Args:
-        inner: of the larger variable.
-        shape: its (C, H, W).
-        cut: from the larger variable to the window.
+        inner: C, the covariance of the larger variable.
+        shape: (C, H, W) of the larger variable.
+        cut: W, from the larger variable to the window.
         variance: mean variance of an entry in the window.
     """
 
@@ -41,7 +44,7 @@ class Windowed(Covariance):
         return self._inner.root_transposed(embedded(vector, self._shape))
 
     def solve(self, vector: Tensor) -> Tensor:
-        """By conjugate gradients."""
+        """C^-1 v, by conjugate gradients."""
         count = min(vector[0].numel(), _ITERATIONS)
         return conjugate_gradients(self.apply, vector, torch.zeros_like(vector), count)
 
@@ -50,7 +53,7 @@ class Windowed(Covariance):
 
 
 def windowed(inner: Covariance, normalization: Normalization) -> Covariance:
-    """The covariance of a quantity in the window of its variable, in normalized units."""
+    """The covariance of a quantity, given that of its normalized variable; in normalized units."""
     if normalization.shape == normalization.physical_shape:
         return inner
     variance = inner.variance

@@ -1,4 +1,4 @@
-"""An operator made of operators: y = last(... second(first(x))), the unknowns of all of them together."""
+"""Operators applied one after the other, y = last(... second(first(x))), as one operator with the unknowns of all."""
 
 from __future__ import annotations
 
@@ -27,30 +27,31 @@ from ipt.core.errors import IptError
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 from ipt.sampling.regional import Regional
 
-# Measurements, for whose images parameters are asked; a large kernel may not fit in the first.
 _NOMINAL_SHAPES = ((3, 256, 256), (3, 1024, 1024), (1, 256, 256), (2, 256, 256))
+"""Shapes of measurements that are tried in turn; a large kernel may not fit into the first."""
 
 
 def compose(first: ParametricOperator, *others: ParametricOperator) -> ParametricOperator:
-    """The operator that applies `first` to the image, then each of the others to what came before.
+    """The operator that applies `first` to the image, then each of the others to the result.
 
-    A parameter keeps its name; where an earlier part has that name, it gets a number: of two blurs, the kernels are
+    A parameter keeps its name. Where an earlier part has that name, it gets a number: the kernels of two blurs are
     "kernel" and "kernel2".
 
     Raises:
-        IptError: a part takes none of the usual images, so that its parameters have no names.
+        IptError: a part takes none of the usual images, so that the names of its parameters are unknown.
     """
     if not others:
         return first
-    nested = [part.parts if isinstance(part, Composed) else (part,) for part in (first, *others)]
-    parts = tuple(part for several in nested for part in several)
-    own = [list(nominal_parameters(part)) for part in parts]
-    names = iter(numbered(name for part in own for name in part))
-    return Composed(parts, tuple(tuple((name, next(names)) for name in part) for part in own))
+    parts: list[ParametricOperator] = []
+    for part in (first, *others):
+        parts.extend(part.parts if isinstance(part, Composed) else (part,))
+    own_names = [list(nominal_parameters(part)) for part in parts]
+    unique = iter(numbered(name for names in own_names for name in names))
+    return Composed(tuple(parts), tuple(tuple((own, next(unique)) for own in names) for names in own_names))
 
 
 def numbered(names: Iterable[str]) -> list[str]:
-    """The names, made unique: what was there before gets the smallest number from 2 up that makes it new."""
+    """The names, made unique: a repeated name gets the smallest number from 2 up that makes it new."""
     unique: list[str] = []
     for name in names:
         count, wanted = 1, name
@@ -63,7 +64,13 @@ def numbered(names: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Nominal:
-    """An operator's measurement (C, H, W) of some size, the image behind it, and the parameters."""
+    """Shapes and parameters of an operator for a usual size.
+
+    Attributes:
+        measurement: (C, H, W) of a measurement.
+        image: (C, H, W) of the image behind it.
+        parameters: of that image, by name.
+    """
 
     measurement: tuple[int, ...]
     image: tuple[int, ...]
@@ -71,12 +78,12 @@ class Nominal:
 
 
 def nominal_parameters(operator: ParametricOperator) -> Mapping[str, ParameterSpec]:
-    """An operator's parameters for some image, for what does not depend on it: their names and usual priors."""
+    """An operator's parameters for a usual image: for their names and usual priors, which do not depend on it."""
     return nominal(operator).parameters
 
 
 def nominal(operator: ParametricOperator) -> Nominal:
-    """The first of the usual measurements that an operator takes; IptError: none."""
+    """Shapes and parameters for the first usual measurement that an operator takes; IptError where it takes none."""
     refusals = []
     for shape in _NOMINAL_SHAPES:
         try:
@@ -97,8 +104,8 @@ class Composed(
     """Operators one after the other; made by `compose`.
 
     Attributes:
-        parts: in the order of their application.
-        names: of the parameters of each part, (the part's own, this operator's).
+        parts: the operators, in the order of their application.
+        names: for each part, its parameters' names as pairs (in the part, in this operator).
     """
 
     parts: tuple[ParametricOperator, ...]
@@ -107,32 +114,33 @@ class Composed(
     def allows(self, kind: type) -> bool:
         able = [ability(part, kind) is not None for part in self.parts]
         if kind is Canonicalizable:
-            # What the first part measures alike, all of them do.
+            # Solutions that are equivalent for the first part are equivalent for all of them.
             return able[0]
         if kind is PhysicalUnits:
             return able[-1]
         return any(able) if kind in (Framed, Resizable, Regional) else all(able)
 
     def frame(self, image_shape: tuple[int, ...]) -> tuple[slice, slice]:
-        """What the last part measures, followed back to the image.
+        """The part of the image that the last operator's frame shows.
 
-        A part that changes the size changes that of the frame in proportion.
+        Each framed part cuts the frame. A part that changes the size changes the scale from its pixels to the image's.
         """
         shape = tuple(image_shape)
-        scale, sides = (1.0, 1.0), [(0.0, float(shape[-2])), (0.0, float(shape[-1]))]
+        # For rows and for columns: first pixel and length of the frame, and image pixels per pixel of the part.
+        starts, lengths, scales = [0.0, 0.0], [float(side) for side in shape[-2:]], [1.0, 1.0]
         for part in self.parts:
             framed = ability(part, Framed)
             if framed is not None:
-                windows = framed.frame(shape)
-                sides = [
-                    (first + window.start * unit, (window.stop - window.start) * unit)
-                    for (first, _), window, unit in zip(sides, windows, scale, strict=True)
-                ]
-            measured = _measured(part, shape, part.parameters(shape))
+                for axis, window in enumerate(framed.frame(shape)):
+                    starts[axis] += window.start * scales[axis]
+                    lengths[axis] = (window.stop - window.start) * scales[axis]
+            measured = _measurement_shape(part, shape, part.parameters(shape))
             if framed is None:
-                scale = (scale[0] * shape[-2] / measured[-2], scale[1] * shape[-1] / measured[-1])
+                scales = [scales[0] * shape[-2] / measured[-2], scales[1] * shape[-1] / measured[-1]]
             shape = measured
-        rows, columns = (slice(round(first), round(first + length)) for first, length in sides)
+        rows, columns = (
+            slice(round(start), round(start + length)) for start, length in zip(starts, lengths, strict=True)
+        )
         return rows, columns
 
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
@@ -142,7 +150,7 @@ class Composed(
             specs = part.parameters(shape)
             found |= {name: specs[own] for own, name in names}
             if number < len(self.parts):
-                shape = _measured(part, shape, specs)
+                shape = _measurement_shape(part, shape, specs)
         return found
 
     def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -157,7 +165,7 @@ class Composed(
         return image
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
-        return self._each(parameters, [part.constrain for part in self.parts])
+        return self._by_part(parameters, [part.constrain for part in self.parts])
 
     def measured(self) -> MeasurementSpec:
         return cast(PhysicalUnits, self.parts[-1]).measured()
@@ -166,15 +174,15 @@ class Composed(
         parts = []
         for part, names in zip(self.parts, self.names, strict=True):
             able = ability(part, Resizable)
-            parts.append(part if able is None else able.resized(_own(known, names)))
+            parts.append(part if able is None else able.resized(_part_parameters(known, names)))
         return replace(self, parts=tuple(parts))
 
     def rescaled(self, known: Mapping[str, Tensor], scale: float) -> Unknowns:
         able = [ability(part, Resizable) for part in self.parts]
-        return self._each(known, [dict if one is None else partial(one.rescaled, scale=scale) for one in able])
+        return self._by_part(known, [dict if one is None else partial(one.rescaled, scale=scale) for one in able])
 
     def coarser(self, image_shape: tuple[int, ...]) -> Coarser | None:
-        """Its parts for half the sides, one after the other; None where one of them has nothing to gain."""
+        """The parts' operators for half of the sides, composed; None where one part has none."""
         coarser: list[Coarser] = []
         shape = tuple(image_shape)
         for part in self.parts:
@@ -183,9 +191,9 @@ class Composed(
             if found is None:
                 return None
             coarser.append(found)
-            shape = _measured(part, shape, part.parameters(shape))
+            shape = _measurement_shape(part, shape, part.parameters(shape))
         smaller = replace(self, parts=tuple(found.operator for found in coarser))
-        return Coarser(smaller, lambda parameters: self._each(parameters, [found.enlarged for found in coarser]))
+        return Coarser(smaller, lambda parameters: self._by_part(parameters, [found.enlarged for found in coarser]))
 
     def of_region(self) -> Composed:
         able = [ability(part, Regional) for part in self.parts]
@@ -198,30 +206,32 @@ class Composed(
             able = ability(part, Regional)
             changes.insert(0, dict if able is None else partial(able.spread, measurement=measurement))
             measurement = part.image_shape(measurement)
-        return self._each(parameters, changes)
+        return self._by_part(parameters, changes)
 
     def canonicalize(self, image: Tensor, parameters: Mapping[str, Tensor]) -> tuple[Tensor, Unknowns]:
-        """As the first part has it, whose measurement stays what it was."""
+        """The first part's canonical form, which does not change its measurement, and so not that of the others."""
         first = cast(Canonicalizable, self.parts[0])
-        image, found = first.canonicalize(image, _own(parameters, self.names[0]))
+        image, found = first.canonicalize(image, _part_parameters(parameters, self.names[0]))
         return image, {**parameters, **{name: found[own] for own, name in self.names[0]}}
 
-    def _each(self, parameters: Mapping[str, Tensor], change: Sequence[Callable[[Unknowns], Unknowns]]) -> Unknowns:
-        """Each part's parameters, of those that are there, changed by a function of that part's."""
+    def _by_part(self, parameters: Mapping[str, Tensor], changes: Sequence[Callable[[Unknowns], Unknowns]]) -> Unknowns:
+        """Parameters, changed by one function for each part, which takes those of its part that are there."""
         changed = dict(parameters)
-        for make, names in zip(change, self.names, strict=True):
-            found = make(_own(parameters, names))
+        for change, names in zip(changes, self.names, strict=True):
+            found = change(_part_parameters(parameters, names))
             changed |= {name: found[own] for own, name in names if own in found}
         return changed
 
 
-def _own(parameters: Mapping[str, Tensor], names: Sequence[tuple[str, str]]) -> Unknowns:
-    """A part's parameters, under its own names."""
+def _part_parameters(parameters: Mapping[str, Tensor], names: Sequence[tuple[str, str]]) -> Unknowns:
+    """A part's parameters under the part's own names."""
     return {own: parameters[name] for own, name in names if name in parameters}
 
 
-def _measured(part: ParametricOperator, shape: tuple[int, ...], specs: Mapping[str, ParameterSpec]) -> tuple[int, ...]:
-    """The shape of a part's measurement of an image (C, H, W); where the part does not keep it, by measuring one."""
+def _measurement_shape(
+    part: ParametricOperator, shape: tuple[int, ...], specs: Mapping[str, ParameterSpec]
+) -> tuple[int, ...]:
+    """The shape (C, h, w) of a part's measurement of an image (C, H, W), found by a prediction where sizes change."""
     if ability(part, Framed) is not None:
         return framed_shape(part, shape)
     if part.image_shape(shape) == shape:

@@ -1,7 +1,7 @@
-"""Physics of deepinv as operators, with the parameters that a call of theirs can change as unknowns.
+"""Physics of deepinv as operators. The unknowns are parameters that a call of the physics can change.
 
-deepinv's `physics.A(x, filter=...)` keeps the filter for later calls, and what is no parameter of the physics it
-leaves out in silence. Here a call leaves the physics as it was, and a name that it does not have is an error.
+deepinv's `physics.A(x, filter=...)` keeps the filter for later calls, and silently ignores arguments that it does not
+know. Here a call does not change the physics, and an unknown name is an error.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ from ipt.operators.blur import KERNEL_NOISE_RATIO, Blur
 
 @dataclass(frozen=True)
 class DeepinvPhysics(ParametricOperator):
-    """y = physics.A(x): the forward model without its noise and sensor; real images, one tensor of measurements.
+    """y = physics.A(x), the forward model without noise and sensor, for real images and one tensor of measurements.
 
     Args:
         physics: a deepinv.physics.Physics.
-        unknown: parameters that its A takes by name, and their shapes (C, H, W): {"filter": (1, 9, 9)} for a blur of
+        unknown: names of parameters of its method A, and their shapes (C, H, W): {"filter": (1, 9, 9)} for a blur of
             unknown kernel.
-        kernels: those of them that are kernels: non-negative, sum 1, and their usual prior is `kernel`; the others have
-            none, and any value is valid.
+        kernels: names of those that are kernels, non-negative with sum 1, with the usual prior `kernel`. The others
+            have no usual prior, and every value is valid.
+
+    Raises:
+        IptError: the physics has no such parameter, or a shape is none.
     """
 
     physics: Any
@@ -55,23 +58,19 @@ class DeepinvPhysics(ParametricOperator):
         return specs
 
     def forward(self, image: Tensor, **parameters: Tensor) -> Tensor:
-        with self._as_it_was(image):
+        with self._unchanged(image):
             measurement: Tensor = self.physics.A(image, **parameters)
         return measurement
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
-        """Kernels onto those that are non-negative and sum to 1; the rest as given."""
-        project = Blur().constrain
-        return {
-            name: project({"kernel": value})["kernel"] if name in self.kernels else value
-            for name, value in parameters.items()
-        }
+        """Kernels made non-negative with sum 1, as in `blur`; other parameters unchanged."""
+        valid = dict(parameters)
+        for name in valid.keys() & set(self.kernels):
+            valid[name] = Blur().constrain({"kernel": valid[name]})["kernel"]
+        return valid
 
     def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The size that the physics was built for, else what its adjoint makes of such a measurement.
-
-        For one that has neither, the same shape.
-        """
+        """The shape for which the physics was built, else that of its adjoint's result, else the measurement's."""
         fixed = getattr(self.physics, "img_size", None)
         if fixed is not None and len(fixed) == 3:
             return tuple(fixed)
@@ -80,9 +79,9 @@ class DeepinvPhysics(ParametricOperator):
         flat = {name: torch.full((1, *shape), 1 / math.prod(shape)) for name, shape in self.unknown.items()}
         measurement = torch.zeros(1, *measurement_shape)
         try:
-            with self._as_it_was(measurement):
+            with self._unchanged(measurement):
                 return tuple(self.physics.A_adjoint(measurement, **flat).shape[1:])
-        # What a physics raises for a measurement that it cannot have made is its own affair.
+        # A physics may raise anything for a measurement that it cannot have made.
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise IptError(
@@ -94,9 +93,9 @@ class DeepinvPhysics(ParametricOperator):
         return type(self.physics).__name__
 
     @contextmanager
-    def _as_it_was(self, like: Tensor) -> Iterator[None]:
-        """With the physics' tensors of the device and precision of `like`; after it, as it was before."""
-        # The attributes first: among them is the table of buffers, whose content comes back after it.
+    def _unchanged(self, like: Tensor) -> Iterator[None]:
+        """Within the context the physics has the device and precision of `like`; afterwards it is as before."""
+        # Attributes come first, because the table of buffers is one of them, and its content is restored after it.
         tables = [table for module in self.physics.modules() for table in (vars(module), module._buffers)]
         before = [dict(table) for table in tables]
         try:
@@ -118,17 +117,17 @@ def load(
         model: a class of deepinv.physics (Blur, Downsampling, Inpainting, ...), or MODULE:ATTRIBUTE of a function of
             your own that returns a physics.
         unknown: its unknown parameters and their shapes, as unknown.filter=[1, 9, 9].
-        kernels: those of them that are kernels, non-negative with sum 1.
-        options: of the physics.
+        kernels: names of those that are kernels, non-negative with sum 1.
+        options: options of the physics.
 
     Raises:
         IptError: there is no such physics, or it does not have these options.
     """
     factory = chosen(model, "deepinv.physics")
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-        # A random mask is the same one every time.
+        # So that a random mask is the same every time.
         torch.manual_seed(0)
-        # deepinv's way to say that it does not have an option.
+        # The warning with which deepinv ignores an option that it does not have.
         warnings.filterwarnings("error", r"Arguments .* are passed to")
         try:
             physics = factory(**options)
@@ -139,6 +138,7 @@ def load(
 
 
 def _as(value: Tensor | None, like: Tensor) -> Tensor | None:
+    """A buffer on the device and in the precision of `like`; integers keep their type."""
     if value is None or not (value.is_floating_point() or value.is_complex()):
         return value if value is None else value.to(like.device)
     return value.to(like.device, like.dtype.to_complex() if value.is_complex() else like.dtype)

@@ -1,4 +1,4 @@
-"""Fewer pixels, by a known whole factor f: each becomes the mean of a block of f x f pixels, or one of them.
+"""Downscaling by a known whole factor f: each pixel is the mean of a block of f x f pixels, or one of them.
 
     mean:    y[i, j] = mean of x[f i + a, f j + b] over a, b in 0..f-1       (a sensor with larger pixels)
     sample:  y[i, j] = x[f i, f j]                                           (no filter: it aliases)
@@ -26,10 +26,10 @@ METHODS = ("mean", "sample")
 
 @dataclass(frozen=True)
 class Downscale(ParametricOperator, Linear, ExactSteps):
-    """A picture of a factor-th of the height and width; nothing about it is unknown.
+    """A picture at 1 / factor of the height and width, without unknown parameters.
 
     Args:
-        factor: whole, from 1 up; the picture's sides are multiples of it.
+        factor: whole number from 1 up; the picture's sides are multiples of it.
         method: mean (of a block) or sample (the block's upper left pixel).
     """
 
@@ -60,9 +60,9 @@ class Downscale(ParametricOperator, Linear, ExactSteps):
     def image_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Tensor], beliefs: Mapping[str, Belief]
     ) -> Tensor | None:
-        """Exact where all is measured, pixel by pixel.
+        """The exact step where everything was measured, else None.
 
-        With D this operator and V the belief's variances, D V D' is diagonal, and the image is
+        With D this operator and V the variances of the belief, D V D' is diagonal, and the image is
         mean + V D' (D V D' + noise_variance)^-1 (y - D mean).
         """
         if observation.mask is not None:
@@ -77,11 +77,11 @@ class Downscale(ParametricOperator, Linear, ExactSteps):
     def parameter_step(
         self, observation: Observation, image: Belief, parameters: Mapping[str, Belief], known: Mapping[str, Tensor]
     ) -> Unknowns:
-        """There are none."""
+        """Nothing: there are no parameters."""
         return {}
 
     def _adjoint(self, measured: Tensor) -> Tensor:
-        """D' y."""
+        """D' y, (B, C, f h, f w)."""
         if self.method == "mean":
             blocks = measured.repeat_interleave(self.factor, -2).repeat_interleave(self.factor, -1)
             return blocks / self.factor**2

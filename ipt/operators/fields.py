@@ -1,4 +1,4 @@
-"""Generators of smooth fields over the picture."""
+"""A generator of smooth fields over the picture, such as fog's transmission."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 from ipt.core.errors import IptError
 from ipt.core.operator import Generator
 from ipt.linalg.fields import MaternField, cosines
-from ipt.operators.draws import interval, positive
+from ipt.operators.draws import check_positive, interval
 
 
 class SmoothFields(Generator):
-    """Gaussian fields with a correlation length (`ipt.linalg.fields.MaternField`), about a level, kept within a range.
+    """Gaussian fields with a correlation length (`ipt.linalg.fields.MaternField`), about a random level.
 
     Args:
-        low: of the range, in physical units.
-        high: of it, above `low`.
+        low: lower end of the range, in physical units; values below are clipped.
+        high: upper end of the range, above `low`; values above are clipped.
         length: (shortest, longest) correlation length in pixels, drawn log-uniformly; a single number is both.
         std: standard deviation about the level, as a share of the range.
     """
@@ -32,7 +32,7 @@ class SmoothFields(Generator):
     ):
         if not low < high:
             raise IptError(f"smooth fields need low < high, not low={low}, high={high}")
-        positive("std", std, "shares of the range")
+        check_positive("std", std, "shares of the range")
         self.low, self.high, self.std = float(low), float(high), float(std)
         self.length = interval("length", length, 0.5, 1e4)
 
@@ -45,11 +45,11 @@ class SmoothFields(Generator):
         place, level = torch.rand(2, generator=numbers, dtype=torch.float64).tolist()
         shortest, longest = self.length
         field = MaternField(self.std, shortest * (longest / shortest) ** place)
-        # In the cosine basis, whose coefficients are all but independent.
+        # Coefficients in the cosine basis are nearly independent.
         white = torch.randn(channels, *frame, generator=numbers, dtype=torch.float64)
         down, right = (cosines(side) for side in frame)
         deviation = down.T @ (field.cosine_power((frame[0], frame[1])).sqrt() * white) @ right
-        # The level stays off the ends by the field's deviation, where the range is wide enough.
+        # The level keeps the field's standard deviation away from the ends, where the range is wide enough.
         margin = min(self.std, 0.5)
         share = margin + (1 - 2 * margin) * level + deviation
         values: Tensor = self.low + (self.high - self.low) * share.clamp(0, 1)

@@ -13,11 +13,11 @@ from ipt.core.operator import Generator
 
 
 class UniformNumbers(Generator):
-    """Every entry uniform in an interval, independent of the others, of any shape.
+    """Independent entries, uniform in an interval, of any shape.
 
     Args:
-        low: of the interval, in the parameter's unit.
-        high: of it, above `low`.
+        low: lower end of the interval, in the parameter's unit.
+        high: upper end of the interval, above `low`.
     """
 
     def __init__(self, low: float = 0.0, high: float = 1.0):
@@ -30,13 +30,13 @@ class UniformNumbers(Generator):
 
 
 class NormalNumbers(Generator):
-    """Every entry normal, cut to an interval where one is given, independent of the others, of any shape.
+    """Independent entries of a normal distribution, truncated to an interval, of any shape.
 
     Args:
-        mean: before it is cut, in the parameter's unit.
-        std: standard deviation, likewise, above 0.
-        low: the least value.
-        high: the largest, above `low`.
+        mean: mean before the truncation, in the parameter's unit.
+        std: standard deviation before the truncation, above 0.
+        low: lower end of the interval.
+        high: upper end of the interval, above `low`.
     """
 
     def __init__(self, mean: float = 0.0, std: float = 1.0, low: float = -math.inf, high: float = math.inf):
@@ -48,7 +48,7 @@ class NormalNumbers(Generator):
 
     def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
         ends = torch.tensor([self.low, self.high], dtype=torch.float64)
-        # Above the mean by symmetry: there the distribution function rounds to 1.
+        # An interval above the mean is mirrored, because the distribution function rounds to 1 there.
         sign = -1.0 if self.low > self.mean else 1.0
         near, far = torch.special.erfc(sign * (self.mean - ends) / (math.sqrt(2) * self.std)) / 2
         drawn = torch.special.ndtri(near + (far - near) * _uniform(seeds, shape))
@@ -57,7 +57,7 @@ class NormalNumbers(Generator):
 
 
 def _uniform(seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
-    """Numbers between 0 and 1, without either, (B, *shape) float64; a draw depends on its own seed alone."""
+    """Uniform numbers strictly between 0 and 1, one draw for each seed, (B, *shape) float64."""
     made = [
         torch.rand(shape, generator=torch.Generator().manual_seed(int(seed)), dtype=torch.float64) for seed in seeds
     ]

@@ -1,7 +1,7 @@
 """The ADM U-Net of guided diffusion, with the parameter names that its published checkpoints use.
 
-It predicts the noise of a variance-preserving process, and where it learns the variance of its transitions, a second
-set of channels for that; `ipt.priors.vp` turns it into a denoiser.
+It predicts the noise of a variance-preserving process, and, where it has learned the variance of its transitions, that
+variance in a second set of channels. `ipt.priors.vp` turns it into a denoiser.
 
 References:
     Dhariwal, Nichol, "Diffusion Models Beat GANs on Image Synthesis" (arXiv 2105.05233), section 3 and appendix.
@@ -11,16 +11,22 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ipt.priors.adm_config import GROUPS, ADMConfig
+from ipt.priors.unet import zeroed
 
 
 class ADMUNet(nn.Module):
-    """F(image, timestep): image (B, C, H, W), timestep (B,), may be fractional; returns (B, C or 2 C, H, W)."""
+    """F(image, timestep): image (B, C, H, W), timestep (B,), which may be fractional; returns (B, C or 2 C, H, W).
+
+    Args:
+        config: configuration of the network.
+    """
 
     def __init__(self, config: ADMConfig):
         super().__init__()
@@ -28,38 +34,15 @@ class ADMUNet(nn.Module):
         widths = config.widths()
         embedding = 4 * config.width
         self.time_embed = nn.Sequential(nn.Linear(config.width, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
-        current = widths[0]
-        self.input_blocks = nn.ModuleList([_Stage(nn.Conv2d(config.channels, current, 3, padding=1))])
-        skips = [current]
-        for level, width in enumerate(widths):
-            for _ in range(config.blocks):
-                layers: list[nn.Module] = [_ResBlock(current, width, config)]
-                current = width
-                if level in config.attention:
-                    layers.append(_Attention(current, config))
-                self.input_blocks.append(_Stage(*layers))
-                skips.append(current)
-            if level + 1 < len(widths):
-                shrink = _ResBlock(current, current, config, 0.5) if config.updown else _Downsample(current)
-                self.input_blocks.append(_Stage(shrink))
-                skips.append(current)
+        self.input_blocks, skips = _encoder(config)
+        deepest = widths[-1]
         self.middle_block = _Stage(
-            _ResBlock(current, current, config), _Attention(current, config), _ResBlock(current, current, config)
+            _ResBlock(deepest, deepest, config), _Attention(deepest, config), _ResBlock(deepest, deepest, config)
         )
-        self.output_blocks = nn.ModuleList()
-        for level, width in reversed(list(enumerate(widths))):
-            for block in range(config.blocks + 1):
-                layers = [_ResBlock(current + skips.pop(), width, config)]
-                current = width
-                if level in config.attention:
-                    layers.append(_Attention(current, config))
-                if level and block == config.blocks:
-                    layers.append(_ResBlock(current, current, config, 2) if config.updown else _Upsample(current))
-                self.output_blocks.append(_Stage(*layers))
+        self.output_blocks = _decoder(config, skips)
         outputs = config.channels * (2 if config.learned_variance else 1)
-        self.out = nn.Sequential(
-            nn.GroupNorm(GROUPS, current), nn.SiLU(), _zeroed(nn.Conv2d(current, outputs, 3, padding=1))
-        )
+        last = zeroed(nn.Conv2d(widths[0], outputs, 3, padding=1))
+        self.out = nn.Sequential(nn.GroupNorm(GROUPS, widths[0]), nn.SiLU(), last)
 
     def forward(self, image: Tensor, timestep: Tensor) -> Tensor:
         phases = _phases(timestep, self.config.width).to(image.dtype)
@@ -75,8 +58,45 @@ class ADMUNet(nn.Module):
         return found
 
 
+def _encoder(config: ADMConfig) -> tuple[nn.ModuleList, list[int]]:
+    """The input blocks, and the number of features that each hands on to the decoder by a skip connection."""
+    widths = config.widths()
+    current = widths[0]
+    blocks = nn.ModuleList([_Stage(nn.Conv2d(config.channels, current, 3, padding=1))])
+    skips = [current]
+    for level, width in enumerate(widths):
+        for _ in range(config.blocks):
+            layers: list[nn.Module] = [_ResBlock(current, width, config)]
+            current = width
+            if level in config.attention:
+                layers.append(_Attention(current, config))
+            blocks.append(_Stage(*layers))
+            skips.append(current)
+        if level + 1 < len(widths):
+            shrink = _ResBlock(current, current, config, 0.5) if config.updown else _Downsample(current)
+            blocks.append(_Stage(shrink))
+            skips.append(current)
+    return blocks, skips
+
+
+def _decoder(config: ADMConfig, skips: Sequence[int]) -> nn.ModuleList:
+    """The output blocks; skips: features of the encoder's blocks."""
+    widths, remaining = config.widths(), list(skips)
+    current, blocks = widths[-1], nn.ModuleList()
+    for level, width in reversed(list(enumerate(widths))):
+        for block in range(config.blocks + 1):
+            layers: list[nn.Module] = [_ResBlock(current + remaining.pop(), width, config)]
+            current = width
+            if level in config.attention:
+                layers.append(_Attention(current, config))
+            if level and block == config.blocks:
+                layers.append(_ResBlock(current, current, config, 2) if config.updown else _Upsample(current))
+            blocks.append(_Stage(*layers))
+    return blocks
+
+
 class _Stage(nn.Sequential):
-    """Layers in a row, of which the residual blocks get the noise level."""
+    """Layers in sequence, of which residual blocks also get the noise level's embedding."""
 
     def forward(self, features: Tensor, embedding: Tensor) -> Tensor:  # type: ignore[override]
         for layer in self:
@@ -85,7 +105,7 @@ class _Stage(nn.Sequential):
 
 
 class _ResBlock(nn.Module):
-    """Two convolutions and a skip; `resize` 2 or .5 changes the resolution between the first norm and convolution."""
+    """Two convolutions and a skip connection; `resize` (2 or .5) scales the sides before the first convolution."""
 
     def __init__(self, inputs: int, outputs: int, config: ADMConfig, resize: float = 1):
         super().__init__()
@@ -95,8 +115,8 @@ class _ResBlock(nn.Module):
         self.emb_layers = nn.Sequential(
             nn.SiLU(), nn.Linear(4 * config.width, 2 * outputs if config.scale_shift else outputs)
         )
-        # The third layer is where checkpoints count a dropout, which has no parameters and is idle in inference.
-        last = _zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
+        # The identity stands for a dropout layer, which checkpoints count, and which does nothing in inference.
+        last = zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
         self.out_layers = nn.Sequential(nn.GroupNorm(GROUPS, outputs), nn.SiLU(), nn.Identity(), last)
         self.skip_connection = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
@@ -122,7 +142,7 @@ class _Attention(nn.Module):
         self.legacy = config.attention_order == "legacy"
         self.norm = nn.GroupNorm(GROUPS, channels)
         self.qkv = nn.Conv1d(channels, 3 * channels, 1)
-        self.proj_out = _zeroed(nn.Conv1d(channels, channels, 1))
+        self.proj_out = zeroed(nn.Conv1d(channels, channels, 1))
 
     def forward(self, features: Tensor) -> Tensor:
         batch, channels, *size = features.shape
@@ -156,21 +176,15 @@ class _Upsample(nn.Module):
 
 
 def _resized(features: Tensor, factor: float) -> Tensor:
+    """Features with their sides scaled by 1, 2 or .5."""
     if factor == 1:
         return features
     return F.interpolate(features, scale_factor=2, mode="nearest") if factor == 2 else F.avg_pool2d(features, 2)
 
 
 def _phases(timestep: Tensor, width: int) -> Tensor:
-    """Cosines, then sines, of the timestep at `width` / 2 frequencies from 1 down to (nearly) 1e-4, (B, width)."""
+    """The sinusoidal embedding of timesteps, (B, width): cosines, then sines, at frequencies from 1 down to 1e-4."""
     half = width // 2
     place = torch.arange(half, dtype=timestep.dtype, device=timestep.device) / half
     angles = timestep[:, None] * (-math.log(10_000) * place).exp()
     return torch.cat([angles.cos(), angles.sin()], dim=1)
-
-
-def _zeroed(layer: nn.Conv1d | nn.Conv2d) -> nn.Conv1d | nn.Conv2d:
-    nn.init.zeros_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer

@@ -1,4 +1,4 @@
-"""What determines an ADM network, and how it is read off a published checkpoint."""
+"""The configuration of an ADM network, and how it is inferred from a published checkpoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from ipt.core.errors import IptError
 
 GROUPS = 32
-"""Of features, each normalised together."""
+"""Number of groups of features in group normalisation."""
 _LANDMARKS = (
     "time_embed.0.weight",
     "input_blocks.0.0.weight",
@@ -20,24 +20,28 @@ _LANDMARKS = (
     "output_blocks.0.0.in_layers.2.weight",
     "out.2.weight",
 )
+"""Parameters that every ADM network has."""
 
 
 @dataclass(frozen=True)
 class ADMConfig:
-    """What determines the network; all but heads and the attention's order can be read off a checkpoint (`from_state`).
+    """What determines the network. All but the heads and the order of attention shows in a checkpoint (`from_state`).
 
     Attributes:
-        channels: of the picture.
-        width: features at multiplier 1; level i has `width * multipliers[i]`.
-        multipliers: one a level.
-        blocks: residual blocks a level on the way down (one more on the way up).
-        attention: levels with self-attention, 0 the finest; the middle always has it.
-        learned_variance: as many output channels again.
-        updown: residual blocks change the resolution, not strided convolutions.
-        scale_shift: the noise level scales and shifts features instead of being added.
-        head_channels: features a head; None: `heads` heads at every level.
-        heads: where head_channels is None.
-        attention_order: "legacy" (heads, then query/key/value) or "new".
+        channels: channels of the picture.
+        width: features at multiplier 1; level i has `width * multipliers[i]`, a multiple of 32.
+        multipliers: a multiplier for each level.
+        blocks: residual blocks of a level on the way down; there is one more on the way up.
+        attention: levels with self-attention, 0 being the finest; the middle always has it.
+        learned_variance: whether there are as many output channels again, for the variance.
+        updown: whether residual blocks change the resolution, instead of strided convolutions.
+        scale_shift: whether the noise level scales and shifts features, instead of being added.
+        head_channels: features of an attention head; None: `heads` heads at every level.
+        heads: number of heads where head_channels is None.
+        attention_order: "legacy" (heads, then query, key and value) or "new" (the other way round).
+
+    Raises:
+        IptError: numbers that do not go together.
     """
 
     channels: int
@@ -76,39 +80,33 @@ class ADMConfig:
 
     @property
     def usual_size(self) -> int | None:
-        """The side that guided diffusion trains networks of these multipliers at; None: none of its own."""
+        """The picture's side for which guided diffusion uses these multipliers; None: it does not use them."""
         sides = {(0.5, 1, 1, 2, 2, 4, 4): 512, (1, 1, 2, 2, 4, 4): 256, (1, 1, 2, 3, 4): 128, (1, 2, 3, 4): 64}
         return sides.get(tuple(self.multipliers))
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The configuration as JSON types."""
         return {**asdict(self), "multipliers": list(self.multipliers), "attention": list(self.attention)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ADMConfig:
-        """From `to_dict`."""
+        """The configuration from its `to_dict`."""
         return cls(**{**values, "multipliers": tuple(values["multipliers"]), "attention": tuple(values["attention"])})
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor], head_channels: int = 64) -> ADMConfig:
-        """The configuration of a checkpoint, read off the names and shapes of its parameters.
+        """The configuration of a checkpoint, inferred from the names and shapes of its parameters.
 
         Args:
             state: parameters by name.
-            head_channels: heads leave no trace there.
+            head_channels: features of an attention head, which do not show in the parameters.
 
         Raises:
-            IptError: these are no ADM parameters.
+            IptError: these are no parameters of an ADM network.
         """
-        missing = [name for name in _LANDMARKS if name not in state]
-        if missing:
-            raise IptError(
-                f"not an ADM (guided-diffusion) network: it has no {', '.join(missing[:3])}; its first keys are "
-                f"{', '.join(list(state)[:3])}"
-            )
-        if "label_emb.weight" in state:
-            raise IptError("this network wants a class label (label_emb.weight): give an unconditional one")
+        _check_unconditional(state)
         indices = {int(name.split(".")[1]) for name in state if name.startswith("output_blocks.")}
+        # The last block of each level but the finest doubles the sides, by a convolution or a residual block.
         convolved = [i for i in indices if any(f"output_blocks.{i}.{j}.conv.weight" in state for j in (1, 2))]
         blocked = [i for i in indices if any(f"output_blocks.{i}.{j}.in_layers.2.weight" in state for j in (1, 2))]
         levels = len(convolved) + len(blocked) + 1
@@ -116,6 +114,7 @@ class ADMConfig:
             raise IptError(f"not an ADM network: {len(indices)} output blocks do not divide into {levels} levels")
         period = len(indices) // levels
         width = state["time_embed.0.weight"].shape[1]
+        # The first input block of each level, after the stem.
         firsts = [1 + level * period for level in range(levels)]
         try:
             features = [state[f"input_blocks.{first}.0.out_layers.3.weight"].shape[0] for first in firsts]
@@ -125,14 +124,13 @@ class ADMConfig:
         outputs = state["out.2.weight"].shape[0]
         if outputs not in (channels, 2 * channels):
             raise IptError(f"ADM networks put out {channels} or {2 * channels} channels for {channels}, not {outputs}")
+        attention = [level for level, first in enumerate(firsts) if f"input_blocks.{first}.1.qkv.weight" in state]
         return cls(
             channels=channels,
             width=width,
-            multipliers=tuple(_plain(value / width) for value in features),
+            multipliers=tuple(_whole(value / width) for value in features),
             blocks=period - 1,
-            attention=tuple(
-                level for level, first in enumerate(firsts) if f"input_blocks.{first}.1.qkv.weight" in state
-            ),
+            attention=tuple(attention),
             learned_variance=outputs == 2 * channels,
             updown=not convolved,
             scale_shift=state["input_blocks.1.0.emb_layers.1.weight"].shape[0] == 2 * features[0],
@@ -140,5 +138,18 @@ class ADMConfig:
         )
 
 
-def _plain(value: float) -> float:
+def _check_unconditional(state: Mapping[str, Tensor]) -> None:
+    """IptError where these are not the parameters of an unconditional ADM network."""
+    missing = [name for name in _LANDMARKS if name not in state]
+    if missing:
+        raise IptError(
+            f"not an ADM (guided-diffusion) network: it has no {', '.join(missing[:3])}; its first keys are "
+            f"{', '.join(list(state)[:3])}"
+        )
+    if "label_emb.weight" in state:
+        raise IptError("this network wants a class label (label_emb.weight): give an unconditional one")
+
+
+def _whole(value: float) -> float:
+    """A whole number as an int."""
     return int(value) if value == int(value) else value

@@ -13,18 +13,22 @@ from ipt.core.errors import IptError
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.covariances import Isotropic
 from ipt.linalg.normalization import Normalization
+from ipt.priors.checks import check_affine
 
 
 class GaussianPrior(Prior):
-    """Every entry normal with this mean and standard deviation, independent of the others. Takes any shape.
+    """Independent entries of a Gaussian distribution, of any shape.
 
     Args:
-        mean: a number, or a tensor that broadcasts to (C, H, W), in `units`.
-        std: likewise, above 0.
-        scale: physical = offset + scale * normalized. None: of normalized units that of an image or a kernel, .5 (0..1
-            for -1..1); of physical ones twice the (mean) std.
-        offset: see scale. None: .5; of physical units the (mean) mean.
-        units: of mean and std, "normalized" or "physical" (the quantity's own).
+        mean: mean of an entry, in `units`: a number, or a tensor that broadcasts to (C, H, W).
+        std: standard deviation of an entry, in `units`, above 0: a number, or a tensor that broadcasts to (C, H, W).
+        scale: physical = offset + scale * normalized. None: .5 with normalized units, as for images and kernels; twice
+            the mean of `std` with physical ones.
+        offset: see scale. None: .5 with normalized units, the mean of `mean` with physical ones.
+        units: units of `mean` and `std`, "normalized" or "physical".
+
+    Raises:
+        IptError: a value that is not finite or out of range.
     """
 
     def __init__(
@@ -45,10 +49,7 @@ class GaussianPrior(Prior):
             offset = float(self.mean.mean()) if physical else 0.5
         if not torch.isfinite(self.mean).all() or not torch.isfinite(self.std).all() or not (self.std > 0).all():
             raise IptError(f"a Gaussian prior needs a finite mean and a std above 0, not mean={mean}, std={std}")
-        if not math.isfinite(scale) or scale == 0 or not math.isfinite(offset):
-            raise IptError(
-                f"a normalization needs a finite scale that is not 0 and a finite offset, not {scale} and {offset}"
-            )
+        check_affine(scale, offset)
         self.scale, self.offset = float(scale), float(offset)
         if physical:
             self.mean, self.std = (self.mean - self.offset) / self.scale, self.std / abs(self.scale)
@@ -73,17 +74,20 @@ class GaussianPrior(Prior):
         return mean + gain.to(noisy) * (noisy - mean)
 
     def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
-        """With the exact variance; where std differs between entries, its mean over them."""
+        """With the exact variance, averaged over the entries where their std differs."""
         variance = sigma**2 / (1 + (sigma / self.std) ** 2)
         return Posterior(self.denoise(noisy, sigma), Isotropic.like(noisy, math.sqrt(float(variance.mean()))))
 
 
 class BoxPrior(Prior):
-    """Every entry uniform, independent of the others: nothing known but the range. Takes any shape.
+    """Independent entries, uniform in a range, of any shape.
 
     Args:
-        low: of the range, in physical units; -1 in normalized ones.
-        high: of the range; 1 in normalized units.
+        low: lower end of the range, in physical units; normalized -1.
+        high: upper end of the range, above `low`; normalized 1.
+
+    Raises:
+        IptError: a range that is empty or not finite.
     """
 
     def __init__(self, low: float = 0.0, high: float = 1.0):
@@ -96,9 +100,9 @@ class BoxPrior(Prior):
         return Normalization(tuple(shape), tuple(shape), scale, offset)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
-        """The mean of a normal of mean `noisy` and deviation sigma, cut to -1..1.
+        """The mean of a normal distribution of mean `noisy` and standard deviation sigma, truncated to -1..1.
 
-        Differentiable, by Tweedie's second formula: the derivative is the cut normal's variance over sigma^2.
+        Its derivative is the variance of the truncated distribution over sigma^2 (Tweedie's second-order formula).
         """
         with torch.no_grad():
             double = noisy.double()
@@ -107,19 +111,20 @@ class BoxPrior(Prior):
             mean = mean.clamp(-1, 1).to(noisy.dtype)
         if not (noisy.requires_grad and torch.is_grad_enabled()):
             return mean
-        # The last term is zero, and carries the gradient.
+        # The last term is 0, and has the derivative.
         return mean + slope * (noisy - noisy.detach())
 
     def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
-        """With the variance of the best linear estimate, an upper bound: that of a Gaussian of variance 1/3."""
+        """With an upper bound of the variance: that of the best linear estimate, as for a Gaussian of variance 1/3."""
         return Posterior(self.denoise(noisy, sigma), Isotropic.like(noisy, sigma / math.sqrt(1 + 3 * sigma**2)))
 
 
 def _truncated(centre: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-    """Mean and variance of N(centre, sigma^2) cut to -1..1; float64.
+    """Mean and variance of N(centre, sigma^2) truncated to -1..1; float64.
 
-    Where the normal is wide and not far off, the density over the box is nearly flat and the textbook formula cancels:
-    there, by quadrature. Elsewhere by the scaled complementary error function, which neither over- nor underflows.
+    Where the normal is wide and its centre near, the density over the box is nearly constant, and the textbook formula
+    suffers from cancellation: there by quadrature. Elsewhere by the scaled complementary error function, which neither
+    overflows nor underflows.
     """
     mean, variance = _by_tails(centre, sigma)
     tilt = centre / sigma**2
@@ -139,11 +144,11 @@ def _by_tails(centre: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
     mass = math.sqrt(math.pi / 2) * (
         torch.special.erfcx(near / math.sqrt(2)) - fall * torch.special.erfcx(far / math.sqrt(2))
     )
-    # Deep inside, the mass is infinite on this scale: the cut is not felt.
+    # Deep inside the box the mass is infinite on this scale, and the truncation has no effect.
     first = (1 - fall) / mass
     second = torch.where(torch.isinf(mass), torch.zeros_like(mass), (near - far * fall) / mass)
     inner, spread = distance - sigma * first, 1 + second - first.square()
-    # Far off, both are small differences of large numbers; there t - near is all but exponential with mean 1 / near.
+    # Far outside, both are small differences of large numbers; t - near is then nearly exponential with mean 1 / near.
     distant = near > 1e3
     inner = torch.where(distant, 1 - sigma * (1 / near - 2 / near**3), inner)
     spread = torch.where(distant, 1 / near.square(), spread)
@@ -151,9 +156,10 @@ def _by_tails(centre: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
 
 
 def _by_quadrature(tilt: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-    """Of the density exp(tilt x - x^2 / (2 sigma^2)) over the box, by Gauss-Legendre, nodes in pairs of either sign."""
+    """Mean and variance of the density exp(tilt x - x^2 / (2 sigma^2)) on -1..1, by Gauss-Legendre quadrature."""
     moments = [torch.zeros_like(tilt) for _ in range(3)]
     for node, weight in _nodes():
+        # The nodes x and -x together: even and odd part of the density.
         even = weight * math.exp(-0.5 * (node / sigma) ** 2) * (tilt * node).cosh()
         odd = weight * math.exp(-0.5 * (node / sigma) ** 2) * (tilt * node).sinh()
         for total, value in zip(moments, (even, node * odd, node**2 * even), strict=True):
@@ -164,6 +170,6 @@ def _by_quadrature(tilt: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
 
 @cache
 def _nodes() -> tuple[tuple[float, float], ...]:
-    """Positive half of a 32-point rule: exact to rounding for tilts up to 20."""
+    """The positive nodes of a 32-point rule with their weights; exact to rounding for tilts up to 20."""
     places, weights = np.polynomial.legendre.leggauss(32)
     return tuple((float(x), float(w)) for x, w in zip(places, weights, strict=True) if x > 0)

@@ -1,4 +1,4 @@
-"""Kernels of short exposures through turbulence, by physics: those of every aperture and strength are its samples."""
+"""A prior of kernels of short exposures through turbulence: physical kernels of many apertures and strengths."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from ipt.priors.empirical import EmpiricalPrior
 
 
 class AtmospherePrior(EmpiricalPrior):
-    """Point spread functions of any size, round, of an aperture behind Kolmogorov turbulence, with an exact denoiser.
+    """Round point spread functions of an aperture behind Kolmogorov turbulence, of any size, with an exact denoiser.
 
     Args:
         d_over_r0: aperture over Fried's parameter, (low, high), log-uniform.
-        cutoff: the highest frequency that the aperture lets through, (low, high) in cycles a pixel, log-uniform: .5 is
-            what pixels can just hold, and below it the picture is sampled more finely than the aperture resolves.
-        count: of the samples.
-        floor: as of `empirical`.
+        cutoff: highest frequency that the aperture transmits, (low, high) in cycles per pixel, log-uniform. .5 is the
+            highest that pixels can represent; below it the picture is sampled more finely than the aperture resolves.
+        count: number of samples.
+        floor: as in `empirical`.
+
+    Raises:
+        IptError: an interval that does not lie above 0.
     """
 
     def __init__(
@@ -41,7 +44,7 @@ class AtmospherePrior(EmpiricalPrior):
 
 
 class _PointSpreads(Generator):
-    """What of them falls into the window, its sum 1."""
+    """Draws of these point spread functions, cut to the window and normalised to sum 1."""
 
     def __init__(self, *intervals: tuple[float, float]):
         self._logarithms = torch.tensor(intervals, dtype=torch.float64).log()

@@ -9,11 +9,16 @@ from ipt.core.errors import IptError, Misuse
 
 
 def compiled(network: nn.Module, device: torch.device, wanted: bool) -> None:
-    """Have the network compiled at its first call, in place, so that its parameters keep their names; or leave it.
+    """Have a network compiled at its first call, in place, so that its parameters keep their names.
+
+    Args:
+        network: the network.
+        device: where it runs.
+        wanted: whether to do so; if not, nothing happens.
 
     Raises:
-        IptError: nothing can be compiled for that device here, which is tried at once on a single number: for want of
-            a C++ compiler, say, without which the network's first call would fail in the middle of a solve.
+        IptError: nothing can be compiled for this device here, for example without a C++ compiler. That is tried on a
+            single number, because the network's first call would fail in the middle of a solve.
     """
     if not isinstance(wanted, bool):
         raise Misuse(f"compile is true or false, not {wanted!r}")
@@ -22,9 +27,9 @@ def compiled(network: nn.Module, device: torch.device, wanted: bool) -> None:
     try:
         torch.compile(_probe)(torch.zeros(1, device=device))
         network.compile()
-    # Compilers fail in their own ways.
+    # Compilers raise exceptions of many types.
     except Exception as error:
-        # What follows is how to see the whole of torch's stack.
+        # The rest of the message says how to see torch's stack.
         first = str(error).partition("Set TORCHDYNAMO_VERBOSE")[0]
         reason = " ".join(first.split())[:200] or type(error).__name__
         raise IptError(

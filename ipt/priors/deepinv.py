@@ -1,7 +1,7 @@
 """Denoisers of deepinv as priors.
 
-A denoiser of Gaussian noise trained on squared error gives the conditional mean, in pictures of 0..1; in this
-package's variable, x = (1 + z) / 2, where noise of sigma is sigma / 2:
+A denoiser of Gaussian noise that is trained on squared error gives the conditional mean, for pictures x in 0..1. In
+this package's variable z, x = (1 + z) / 2 and noise of level sigma on z is sigma / 2 on x:
 
     E[clean | z] = 2 denoiser((1 + z) / 2, sigma / 2) - 1
 """
@@ -27,18 +27,18 @@ from ipt.priors.weights import read
 
 
 class DeepinvDenoiser(Prior):
-    """denoiser(x, sigma) of pictures (B, C, H, W) in 0..1, sigma a number in the same units, as a prior.
+    """A denoiser of pictures in 0..1 as a prior.
 
-    A module is put in evaluation and frozen; gradients with respect to `noisy` flow as usual. The estimate is kept
-    within 0..1, where the mean of pictures lies.
+    A module is put into evaluation mode and frozen; gradients with respect to `noisy` flow through it. The estimate is
+    clipped to 0..1, where the mean of pictures lies.
 
     Args:
-        denoiser: a module or a function.
-        channels: of the pictures.
+        denoiser: a module or function (x, sigma) -> x, with x (B, C, H, W) in 0..1 and sigma a number in these units.
+        channels: number of the pictures' channels.
         sizes: sides of the squares that it takes; None: any height and width.
-        multiple: heights and widths are multiples of this.
+        multiple: heights and widths must be multiples of this.
         device: where it runs, and where `noisy` must be.
-        name: what messages call it.
+        name: its name in error messages.
         weights_hash: sha256 of the file of weights.
     """
 
@@ -81,13 +81,14 @@ def load(
     Args:
         model: a class of deepinv.models (DRUNet, DnCNN, TVDenoiser, ...), or MODULE:ATTRIBUTE of a function of your own
             that returns a denoiser.
-        pretrained: "download" for deepinv's own weights, a file of weights, or null for none; of a model that takes
+        pretrained: "download" for deepinv's own weights, a file of weights, or null for none; for models that take
             weights.
-        channels: of the pictures, also given to the model as in_channels and out_channels where it has such options.
-        sizes: sides of the squares that it takes, default any.
-        multiple: where any, heights and widths are multiples of this.
+        channels: number of the pictures' channels, passed to the model as in_channels and out_channels where it has
+            these options.
+        sizes: sides of the squares that it takes; None: any height and width.
+        multiple: heights and widths must be multiples of this.
         device: a torch device.
-        **options: of the model.
+        **options: options of the model.
 
     Raises:
         IptError: there is no such model, or it does not take these options or weights.
@@ -124,7 +125,7 @@ def load(
 
 @contextlib.contextmanager
 def _quiet_and_safe() -> Iterator[None]:
-    """While a model is built: what it prints goes to stderr, and what it fetches is read as weights and nothing else.
+    """A context to build a model in: it prints to stderr, and can read downloaded files as weights only.
 
     Its random initial weights do not advance the caller's random numbers.
     """

@@ -33,27 +33,28 @@ _CLEAN: Mapping[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "v_prediction": lambda noisy, raw, sigma: noisy / (1 + sigma**2) - sigma / math.hypot(1, sigma) * raw,
     "sample": lambda noisy, raw, sigma: raw,
 }
-# What older versions of diffusers called the parameters of attention.
 _RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+"""Present names of attention parameters, by their names in older versions of diffusers."""
 
 
 class DiffusersPrior(Prior):
-    """A UNet2DModel of diffusers, with its scheduler's noise, prediction and clipping; passes a learned variance on.
+    """A UNet2DModel of diffusers as a prior, with its scheduler's noise levels, prediction type and clipping.
 
     Args:
-        network: put in evaluation and frozen; gradients with respect to `noisy` flow as usual.
-        scheduler: any of diffusers' that has `alphas_cumprod`.
-        device: where it runs, and where `noisy` must be.
-        precision: of `ipt.priors.precision`.
-        name: what messages call it.
+        network: the model. It is put into evaluation mode and frozen; gradients with respect to `noisy` flow through
+            it.
+        scheduler: a scheduler of diffusers with `alphas_cumprod`.
+        device: where the model runs, and where `noisy` must be.
+        precision: a precision of `ipt.priors.precision`.
+        name: its name in error messages.
         weights_hash: sha256 of the file of weights.
         scale: physical = offset + scale * normalized.
         offset: see scale.
-        sizes: sides of the squares that it takes; None: the network's sample_size, and where it has none, every
-            multiple of what it halves.
+        sizes: sides of the squares that it takes; None: the network's sample_size, or where it has none, all heights
+            and widths that it can halve.
 
     Raises:
-        IptError: a model of another kind (no variance-preserving process, conditioned on a class, ...).
+        IptError: a model of another kind: not of a variance-preserving process, conditioned on a class, ...
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class DiffusersPrior(Prior):
         return clean, interpolation
 
     def _timestep(self, sigma: float) -> float:
-        """Linear in log sigma between the scheduler's own levels, never beyond their ends."""
+        """The timestep of a noise level: linear in log sigma between the scheduler's levels, clipped to their ends."""
         return float(np.interp(math.log(sigma), self._levels, range(len(self._levels))))
 
 
@@ -142,7 +143,7 @@ def load(
         precision: fp32, bf16 or fp16.
         scale: physical = offset + scale * normalized.
         offset: see scale.
-        sizes: sides of the squares that it takes, default the one it was trained on.
+        sizes: sides of the squares that it takes; None: the one it was trained on.
 
     Raises:
         IptError: there is no such model, or it is of another kind.
@@ -169,7 +170,7 @@ def load(
 
 
 def _process(scheduler: Any, name: str) -> tuple[np.ndarray, str]:
-    """Of every timestep log sigma, rising, and what the network predicts."""
+    """Log sigma of every timestep, rising, and the prediction type; IptError where the scheduler has others."""
     bar = getattr(scheduler, "alphas_cumprod", None)
     predicts = scheduler.config.get("prediction_type", "epsilon")
     if bar is None or predicts not in _CLEAN:
@@ -177,12 +178,13 @@ def _process(scheduler: Any, name: str) -> tuple[np.ndarray, str]:
             f"{name} was trained for a {type(scheduler).__name__} that predicts {predicts}: only variance-preserving "
             f"schedulers (DDPM, DDIM, PNDM, ...) that predict {', '.join(_CLEAN)} are supported"
         )
-    # Some schedules end in noise alone, where sigma would be infinite.
+    # Some schedules end with pure noise, where sigma would be infinite.
     bar = np.asarray(bar, np.float64).clip(min=2.0**-40)
     return 0.5 * np.log((1 - bar) / bar), predicts
 
 
 def _present_name(key: str) -> str:
+    """The present name of a parameter that may have a name of an older version of diffusers."""
     layer, _, kind = key.rpartition(".")
     path, _, last = layer.rpartition(".")
     return f"{path}.{_RENAMED[last]}.{kind}" if last in _RENAMED else key

@@ -22,7 +22,14 @@ PICKLED = "diffusion_pytorch_model.bin"
 
 @dataclass(frozen=True)
 class Model:
-    """What a model consists of; parts: names of the pipeline's, none of a model that is no pipeline."""
+    """The contents of a model.
+
+    Attributes:
+        config: the network's configuration.
+        scheduler: the scheduler's configuration.
+        weights: the file of weights.
+        parts: names of the pipeline's parts; none of a model without a pipeline.
+    """
 
     config: Mapping[str, Any]
     scheduler: Mapping[str, Any]
@@ -31,13 +38,13 @@ class Model:
 
 
 def find(model: str | os.PathLike[str]) -> Model:
-    """The model in a folder, or of a repository on huggingface.co, fetched to the usual cache unless it is there.
+    """The model in a folder, or in a repository on huggingface.co, which is fetched to the usual cache if need be.
 
     Args:
-        model: a pipeline's folder, with `unet` and `scheduler` in it, a flat one, or OWNER/NAME.
+        model: a pipeline's folder with `unet` and `scheduler` in it, a flat folder, or OWNER/NAME.
 
     Raises:
-        IptError: it is no whole model, or cannot be had.
+        IptError: the model is incomplete, or cannot be fetched.
     """
     folder = _folder(model)
     config, scheduler, weights = _files(folder)
@@ -52,7 +59,7 @@ def _folder(model: str | os.PathLike[str]) -> Path:
         return path
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", str(model)):
         raise IptError(f"there is no folder {model}: give one that diffusers saved, or OWNER/NAME on huggingface.co")
-    # Not in the cache, or not whole: whatever the reason, it is fetched.
+    # A model that is not in the cache, or incomplete there, is fetched, whatever the reason.
     with contextlib.suppress(Exception):
         cached = _snapshot(str(model), local=True)
         _files(cached)
@@ -61,7 +68,7 @@ def _folder(model: str | os.PathLike[str]) -> Path:
 
 
 def _files(folder: Path) -> tuple[Path, Path, Path]:
-    """config.json, scheduler_config.json and the weights."""
+    """Paths of config.json, scheduler_config.json and the weights; IptError where one is missing."""
     unet = folder / "unet" if (folder / "unet" / CONFIG).is_file() else folder
     schedule = folder / "scheduler" if (folder / "scheduler" / SCHEDULER).is_file() else folder
     old = (unet / PICKLED).is_file() and not (unet / TENSORS).is_file()
@@ -81,7 +88,7 @@ def _fetched(repository: str) -> Path:
         folder = _snapshot(repository)
         # The older format is fetched only where there is no other.
         return folder if any(folder.rglob(TENSORS)) else _snapshot(repository, weights=PICKLED)
-    # Whatever the transport raises (no network, no such repository, a full disk), the ways out are the same.
+    # Whatever is raised (no network, no such repository, a full disk), the user can do the same about it.
     except Exception as error:
         raise Lacking(
             f"there is no folder {repository}, and huggingface.co/{repository} could not be fetched ({why(error)})\n"

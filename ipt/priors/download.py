@@ -1,4 +1,4 @@
-"""Downloads from the Hugging Face hub into its own cache, which go on where they stopped."""
+"""Downloads from the Hugging Face hub into its cache, which continue after an interruption."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import shutil
 import socket
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
@@ -18,25 +18,36 @@ from urllib.parse import urlsplit
 from ipt.core.errors import IptError
 
 _CHUNK = 1 << 20
+"""Bytes that are read together."""
 _PATIENCE = 30.0
-"""Seconds without a byte after which a server is given up."""
+"""Seconds without a byte after which a connection is given up."""
 _ATTEMPTS = 4
-"""Connections that may break without having brought anything."""
+"""Successive connections without a byte after which the download fails."""
 
 
 def sha256(file: Path) -> str:
-    """In hexadecimal."""
+    """The sha256 of a file, in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def look_up() -> None:
-    """Ask for the hub's address: without a name server its library would retry for half a minute.
+def replace_file(target: Path, write: Callable[[Path], object]) -> None:
+    """Write to a file beside the target, and let it take the target's place when it is complete."""
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    try:
+        write(partial)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
 
-    Behind a proxy, and offline, nobody is asked.
+
+def look_up() -> None:
+    """Resolve the hub's address, because without a name server the hub's library would retry for half a minute.
+
+    Nothing is done behind a proxy, or with HF_HUB_OFFLINE.
 
     Raises:
-        OSError: there is none.
+        OSError: the address cannot be resolved.
     """
     from huggingface_hub import constants
 
@@ -46,22 +57,22 @@ def look_up() -> None:
 
 
 def cache_folder() -> Path:
-    """Of the hub's library."""
+    """The cache of the hub's library."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)
 
 
 def download(repository: str, file: str) -> Path:
-    """Fetch a file of a repository into the cache, going on where an interrupted download stopped, and check its hash.
+    """Fetch a file into the cache, continuing an interrupted download, and check its hash; returns its path there.
 
     Args:
         repository: OWNER/NAME on the hub.
-        file: in it.
+        file: path in the repository.
 
     Raises:
-        IptError: what came is damaged, or the disk is full.
-        OSError: it cannot be had; so are other errors of the transport.
+        IptError: the fetched file is damaged, or the disk is full.
+        OSError: the file cannot be fetched; other errors of the transport are raised unchanged.
     """
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 
@@ -93,7 +104,7 @@ def download(repository: str, file: str) -> Path:
 
 
 def _download(url: str, partial: Path, size: int, name: str) -> None:
-    """Bring `partial` to its full size, from where it stands."""
+    """Append to the file `partial` until it has its full size, over as many connections as it takes."""
     from huggingface_hub.utils import tqdm
 
     have = partial.stat().st_size if partial.exists() else 0
@@ -127,7 +138,10 @@ def _download(url: str, partial: Path, size: int, name: str) -> None:
 
 
 def _pieces(url: str, partial: Path, start: int) -> Iterator[int]:
-    """Append what the server sends from byte `start` on; yields lengths, at first below 0 where it sends all again."""
+    """Append what the server sends from byte `start` on, and yield the number of bytes of each piece.
+
+    A server that cannot resume sends the whole file: then the file is truncated, and -start yielded first.
+    """
     request = urllib.request.Request(url, headers={"User-Agent": "ipt", "Accept-Encoding": "identity"})
     if start:
         request.add_header("Range", f"bytes={start}-")
@@ -143,7 +157,7 @@ def _pieces(url: str, partial: Path, start: int) -> Iterator[int]:
 
 @contextmanager
 def _locked(partial: Path) -> Iterator[None]:
-    """One process at a time fetches a file: others wait, and find it."""
+    """A lock with which one process at a time fetches a file."""
     from huggingface_hub.utils import WeakFileLock
 
     lock = partial.with_suffix(".ipt-lock")
@@ -154,7 +168,7 @@ def _locked(partial: Path) -> Iterator[None]:
 
 
 def _link(blob: Path, pointer: Path) -> None:
-    """As the hub's library does: a relative link, or, where the system has none, the file itself."""
+    """Link the snapshot to the file as the hub's library does, or move the file there where links are impossible."""
     pointer.parent.mkdir(parents=True, exist_ok=True)
     pointer.unlink(missing_ok=True)
     try:

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 
 class EDMDenoiser(nn.Module):
-    """D(noisy, sigma): noisy (B, C, H, W) in units of the normalised variable, sigma (B,) > 0; returns (B, C, H, W).
+    """D(noisy, sigma): noisy (B, C, H, W), normalized; sigma (B,) > 0; returns (B, C, H, W).
 
     Args:
-        network: F(image, label).
-        sigma_data: the standard deviation of the clean data.
+        network: the raw network F(image, label).
+        sigma_data: standard deviation of the clean data.
     """
 
     def __init__(self, network: nn.Module, sigma_data: float = 0.5):
@@ -38,7 +38,7 @@ class EDMDenoiser(nn.Module):
 def preconditioned(
     network: Callable[[Tensor, Tensor], Tensor], noisy: Tensor, sigma: Tensor, sigma_data: float | Tensor
 ) -> Tensor:
-    """D(noisy, sigma) of a raw network F(image, label); sigma_data: one, or one an example (B,)."""
+    """D(noisy, sigma) of a raw network F(image, label); sigma_data: a number, or one for each example (B,)."""
     level = sigma.reshape(-1, 1, 1, 1).to(noisy.dtype)
     data = torch.as_tensor(sigma_data, dtype=noisy.dtype, device=noisy.device).reshape(-1, 1, 1, 1)
     total = (level.square() + data.square()).sqrt()
@@ -49,5 +49,5 @@ def preconditioned(
 
 
 def loss_weight(sigma: Tensor, sigma_data: float | Tensor) -> Tensor:
-    """lambda(sigma): makes every noise level's loss start at one (equation 8's effective weight)."""
+    """lambda(sigma), (B,), with which the loss of every noise level starts at 1 (equation 8)."""
     return (sigma.square() + sigma_data**2) / (sigma * sigma_data).square()

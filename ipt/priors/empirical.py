@@ -1,8 +1,8 @@
-"""Any set of samples as a diffusion prior: its denoiser is exact, with nothing trained.
+"""Any set of samples as a diffusion prior, with an exact denoiser: nothing is trained.
 
     E[x | z] = sum_i w_i x_i,   w = softmax_i(-||z - x_i||^2 / (2 sigma^2))
 
-So an operator's new parameter has a prior as soon as somebody can draw it.
+So a new parameter of an operator has a prior as soon as there is a generator of it.
 """
 
 from __future__ import annotations
@@ -23,43 +23,55 @@ from ipt.core.prior import Posterior, Prior
 from ipt.linalg.covariances import Isotropic
 from ipt.linalg.normalization import Normalization
 from ipt.linalg.random import image_seed
+from ipt.priors.checks import check_affine
 
 _CHUNK = 1024
-"""Samples drawn or compared at a time."""
+"""Samples that are drawn, or compared, together."""
 
 
 @dataclass(frozen=True)
-class _Bank:
-    """Normalised samples less their mean, (N, C, H, W) and (C, H, W) in float32, and the root mean square deviation."""
+class _Samples:
+    """Normalized samples in float32.
 
-    samples: Tensor
+    Attributes:
+        deviations: samples less their mean, (N, C, H, W).
+        mean: mean of the samples, (C, H, W).
+        std: root mean square of the deviations.
+    """
+
+    deviations: Tensor
     mean: Tensor
     std: float
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(self.samples.shape[1:])
+        """(C, H, W) of a sample."""
+        return tuple(self.deviations.shape[1:])
 
     def chunks(self, like: Tensor) -> Iterator[Tensor]:
-        for chunk in self.samples.split(_CHUNK):
+        """The deviations as rows, (up to `_CHUNK`, C H W), on the device and in the precision of `like`."""
+        for chunk in self.deviations.split(_CHUNK):
             yield chunk.flatten(1).to(like)
 
 
 class EmpiricalPrior(Prior):
-    """The samples themselves are the prior.
+    """The distribution of a set of samples.
 
     Args:
-        samples: a .npy or .npz file (its first array, or the one called "samples"), or a tensor, (N, C, H, W) or
-            (N, H, W) for one channel, in physical units; or, instead, a generator.
-        generator: draws samples of the shape that is asked for.
-        count: how many it draws.
-        seed: from which on.
-        floor: the noise level never counts as less than this. The exact denoiser of finitely many samples ends on the
-            nearest of them; with a floor it stays a mean of those near. 0: none.
-        normalise: "peak": each sample is divided by its largest entry, and 0..1 is -1..1 (kernels, whose sum the
-            operator sets again); "none": normalized = (physical - offset) / scale.
-        scale: with normalise=none.
-        offset: with normalise=none.
+        samples: a .npy or .npz file (its array "samples", or else its first), or a tensor: (N, C, H, W), or (N, H, W)
+            for one channel, in physical units. None: a generator draws them.
+        generator: generator of samples of the wanted shape.
+        count: number of samples that it draws.
+        seed: seed of the samples that it draws.
+        floor: least noise level of the denoiser, 0 or more. At low levels the exact denoiser of finitely many samples
+            returns the nearest one; with a floor it returns a mean of near ones.
+        normalise: "peak": each sample is divided by its largest entry, and 0..1 becomes -1..1, as for kernels, whose
+            sum the operator restores; "none": normalized = (physical - offset) / scale.
+        scale: physical over normalized values, with normalise=none.
+        offset: physical value of a normalized 0, with normalise=none.
+
+    Raises:
+        IptError: options that contradict each other or are out of range, or samples that cannot be read.
     """
 
     def __init__(
@@ -80,60 +92,55 @@ class EmpiricalPrior(Prior):
             raise IptError(f"normalise is peak or none, not {normalise!r}")
         if normalise == "peak" and (scale, offset) != (0.5, 0.5):
             raise IptError("normalise=peak has scale .5 and offset .5: give normalise=none with your own")
-        if not (math.isfinite(scale) and math.isfinite(offset)) or scale == 0:
-            raise IptError(
-                f"a normalization needs a finite scale that is not 0 and a finite offset, not {scale} and {offset}"
-            )
+        check_affine(scale, offset)
         if not floor >= 0 or count < 1:
             raise IptError(f"an empirical prior needs floor >= 0 and count >= 1, not floor={floor}, count={count}")
         self.floor, self.count, self.seed = float(floor), int(count), int(seed)
         self.normalise, self.scale, self.offset = normalise, float(scale), float(offset)
         self._generator = generator
-        self._bank = None if samples is None else self._normalised(_read(samples))
+        self._samples = None if samples is None else self._normalised(_read(samples))
 
     def normalization(self, shape: tuple[int, ...]) -> Normalization:
         shape = self._for(tuple(shape)).shape
         return Normalization(shape, shape, self.scale, self.offset)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
-        bank = self._for(tuple(noisy.shape[1:]))
+        samples = self._for(tuple(noisy.shape[1:]))
         level = max(sigma, self.floor)
-        # Distances do not change with the origin; about the samples' mean, less is lost to rounding.
-        centre = bank.mean.to(noisy)
+        # Distances do not depend on the origin; with the samples' mean as origin the rounding errors are smaller.
+        centre = samples.mean.to(noisy)
         flat = (noisy - centre).flatten(1)
-        # Of ||z - x||^2 only what differs between samples matters.
-        scores = torch.cat(
-            [(flat @ chunk.T - 0.5 * chunk.square().sum(1)) / level**2 for chunk in bank.chunks(noisy)], dim=1
-        )
-        weights = scores.softmax(dim=1).split(_CHUNK, dim=1)
+        # ||z - x||^2 without ||z||^2, which is the same for all samples.
+        scores = [(flat @ chunk.T - 0.5 * chunk.square().sum(1)) / level**2 for chunk in samples.chunks(noisy)]
+        weights = torch.cat(scores, dim=1).softmax(dim=1).split(_CHUNK, dim=1)
         mean = torch.zeros_like(flat)
-        for weight, chunk in zip(weights, bank.chunks(noisy), strict=True):
+        for weight, chunk in zip(weights, samples.chunks(noisy), strict=True):
             mean = mean + weight @ chunk
         return centre + mean.reshape(noisy.shape)
 
     def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
-        """With the variance of a Gaussian of the samples' own deviation, at no less than the floor."""
+        """With the variance of a Gaussian of the samples' standard deviation, at a level of at least the floor."""
         std = self._for(tuple(noisy.shape[1:])).std
         deviation = std / math.sqrt(1 + (std / max(sigma, self.floor)) ** 2)
         return Posterior(self.denoise(noisy, sigma), Isotropic.like(noisy, deviation))
 
-    def _for(self, shape: tuple[int, ...]) -> _Bank:
-        """The samples of a shape; a generator draws them when it is first asked for it, and keeps the last shape's."""
-        bank = self._bank
-        if bank is not None and bank.shape == shape:
-            return bank
+    def _for(self, shape: tuple[int, ...]) -> _Samples:
+        """The samples of a shape. A generator draws them on the first request, and those of the last shape are kept."""
+        samples = self._samples
+        if samples is not None and samples.shape == shape:
+            return samples
         if self._generator is None:
-            assert bank is not None
-            raise IptError(f"the prior's samples are {bank.shape}, what is asked for is {shape}: give others")
+            assert samples is not None
+            raise IptError(f"the prior's samples are {samples.shape}, what is asked for is {shape}: give others")
         seeds = [image_seed(self.seed, f"sample {i}") for i in range(self.count)]
         parts = [self._generator.sample(seeds[i : i + _CHUNK], shape) for i in range(0, self.count, _CHUNK)]
         drawn = torch.cat(parts)
         if tuple(drawn.shape[1:]) != shape:
             raise IptError(f"the prior's generator draws {tuple(drawn.shape[1:])}, what is asked for is {shape}")
-        self._bank = self._normalised(drawn)
-        return self._bank
+        self._samples = self._normalised(drawn)
+        return self._samples
 
-    def _normalised(self, physical: Tensor) -> _Bank:
+    def _normalised(self, physical: Tensor) -> _Samples:
         physical = physical.float()
         if not torch.isfinite(physical).all():
             raise IptError("the prior's samples have NaN or infinite values")
@@ -142,13 +149,14 @@ class EmpiricalPrior(Prior):
             if not (peak > 0).all():
                 raise IptError("a sample without a positive entry cannot be normalised to its peak: use normalise=none")
             physical = physical / peak
-        samples = (physical - self.offset) / self.scale
-        mean = samples.mean(0)
-        samples = samples - mean
-        return _Bank(samples, mean, float(samples.square().mean().sqrt()))
+        normalized = (physical - self.offset) / self.scale
+        mean = normalized.mean(0)
+        deviations = normalized - mean
+        return _Samples(deviations, mean, float(deviations.square().mean().sqrt()))
 
 
 def _read(samples: str | os.PathLike[str] | Tensor) -> Tensor:
+    """Samples (N, C, H, W) of a file or tensor; IptError where it holds none."""
     if isinstance(samples, Tensor):
         tensor, name = samples, "the tensor of samples"
     else:

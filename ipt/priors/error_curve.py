@@ -1,4 +1,4 @@
-"""How far a denoiser is off at each noise level, as was measured on held-out examples."""
+"""A denoiser's root mean square error by noise level, as measured on held-out examples."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ErrorCurve:
-    """Root mean square errors by noise level, log-log between the levels that were measured.
+    """Root mean square errors by noise level, interpolated log-log between the measured levels.
 
     Attributes:
-        levels: logarithms of the levels, rising.
-        errors: logarithms of the errors there.
+        levels: logarithms of the measured levels, rising; empty: none was measured.
+        errors: logarithms of the errors at these levels.
     """
 
     levels: Sequence[float]
@@ -27,7 +27,11 @@ class ErrorCurve:
         return cls([level for level, _ in logs], [error for _, error in logs])
 
     def __call__(self, sigma: float) -> float:
-        """The error at a noise level: in proportion to it below those measured; of a curve of none, the usual one."""
+        """The error at a noise level.
+
+        Below the measured levels it is in proportion to the level, above them constant. Where none was measured it is
+        that of a Gaussian variable of standard deviation .5.
+        """
         if not self.levels:
             return sigma * 0.5 / math.hypot(sigma, 0.5)
         level = math.log(sigma)

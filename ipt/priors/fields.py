@@ -1,11 +1,11 @@
-"""Gaussian random fields of which some are considered: mixtures of stationary covariances, with an exact denoiser.
+"""Mixtures of stationary Gaussian random fields as priors, with an exact denoiser.
 
     E[u | z = u + sigma n] = sum_k w_k C_k (C_k + sigma^2)^(-1) z,   w_k = p_k N(z; 0, C_k + sigma^2) / sum_j ...
 
-A component k is a shape of covariance and a strength. Where they are known there is one component, and the denoiser is
-a Wiener filter; where not, the noisy field itself tells them apart. Each conditional mean is that of the frame, with
-nothing wrapped around, found by conjugate gradients; the weights are computed in the cosine basis, as if its
-coefficients were independent, with their exact variances.
+A component k of the mixture is a covariance C_k of given shape and strength. With one component the denoiser is a
+Wiener filter; with several, the noisy field decides between them. Each conditional mean is that of the frame without
+periodic wrapping, by conjugate gradients. The weights w_k are computed in the cosine basis, as if its coefficients were
+independent, with their exact variances.
 """
 
 from __future__ import annotations
@@ -20,75 +20,80 @@ from torch import Tensor
 
 from ipt.core.errors import IptError
 from ipt.core.prior import Posterior, Prior
+from ipt.linalg.chunks import in_chunks
 from ipt.linalg.conjugate_gradients import conjugate_gradients
 from ipt.linalg.fields import StationaryField, cosine_covariance, cosines, doubled, filtered
-from ipt.linalg.parts import in_parts
 
 _NEGLIGIBLE = 1e-4
 """Weight below which a component is left out."""
 _NOMINAL = (64, 64)
-"""The frame whose error stands for that of any."""
+"""The frame whose mean squared error is used for frames of all sizes."""
 _WIDE = 2**17
-"""Pixels of a frame whose edges, where the cosine basis errs, are so little of it that it is left at that."""
+"""Pixels of a frame above which the cosine basis is exact enough, because its errors are at the edges."""
 
 
 class FieldPrior(Prior):
-    """Fields of n components (n, H, W), or several such, independent, above each other, (m n, H, W), of any size.
+    """A mixture of Gaussian fields with n channels, (n, H, W) of any size, or of m independent ones, (m n, H, W).
 
     Args:
-        components: considered, of fields with the same n; all alike beforehand.
-        iterations: of conjugate gradients at most, for the exact mean on the frame; none on frames of 2^17 pixels and
-            more.
+        components: the fields of the mixture, equally likely, all with the same n.
+        iterations: most conjugate gradient iterations for the exact mean on the frame, from 0 up; none are made on
+            frames of 2^17 pixels and more.
+
+    Raises:
+        IptError: a number of iterations that is none.
     """
 
-    def __init__(self, components: Sequence[Component], iterations: int):
+    def __init__(self, components: Sequence[MixtureComponent], iterations: int):
         if not isinstance(iterations, int) or isinstance(iterations, bool) or iterations < 0:
             raise IptError(f"iterations is a whole number from 0 up, not {iterations!r}")
         self.components, self.iterations = tuple(components), iterations
-        self._count = self.components[0].count
+        self._channels = self.components[0].channels
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
-        each = self._each(noisy)
+        each = self._independent(noisy)
 
         def mean(rows: slice) -> Tensor:
             return self._mean(each[rows], sigma, self.weights(each[rows], sigma))
 
-        return in_parts(mean, each.shape).reshape(noisy.shape)
+        return in_chunks(mean, each.shape).reshape(noisy.shape)
 
     def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
-        """With covariances in the cosine basis, the components as likely as they are."""
-        each = self._each(noisy)
-        weights = in_parts(lambda rows: self.weights(each[rows], sigma), each.shape)
-        mean = in_parts(lambda rows: self._mean(each[rows], sigma, weights[rows]), each.shape)
+        """With covariances that are diagonal in the cosine basis, averaged over the components by their weights."""
+        each = self._independent(noisy)
+        weights = in_chunks(lambda rows: self.weights(each[rows], sigma), each.shape)
+        mean = in_chunks(lambda rows: self._mean(each[rows], sigma, weights[rows]), each.shape)
         power = self._power(each.detach(), weights.detach()).reshape(noisy.shape)
-        left = noisy.new_full((len(noisy), 1, 1, 1), self._variance(sigma))
+        variance = noisy.new_full((len(noisy), 1, 1, 1), self._variance(sigma))
         return Posterior(
             mean.reshape(noisy.shape),
-            cosine_covariance(power * sigma**2 / (power + sigma**2), left),
+            cosine_covariance(power * sigma**2 / (power + sigma**2), variance),
             prior_covariance=cosine_covariance(power),
         )
 
-    def _each(self, noisy: Tensor) -> Tensor:
-        """(B, m n, H, W) -> (B m, n, H, W)."""
-        return noisy.reshape(-1, self._count, *noisy.shape[-2:])
+    def _independent(self, noisy: Tensor) -> Tensor:
+        """Independent fields as a batch, (B, m n, H, W) -> (B m, n, H, W)."""
+        return noisy.reshape(-1, self._channels, *noisy.shape[-2:])
 
     def _mean(self, noisy: Tensor, sigma: float, weights: Tensor) -> Tensor:
+        """The conditional means of the components, averaged by their weights (B, components)."""
         clean = torch.zeros_like(noisy)
         for component, weight in zip(self.components, weights.unbind(1), strict=True):
-            (live,) = (weight > 0).nonzero(as_tuple=True)
-            if len(live):
-                mean = component.mean(noisy[live], sigma, self.iterations)
-                clean = clean.index_add(0, live, weight[live, None, None, None] * mean)
+            (kept,) = (weight > 0).nonzero(as_tuple=True)
+            if len(kept):
+                mean = component.mean(noisy[kept], sigma, self.iterations)
+                clean = clean.index_add(0, kept, weight[kept, None, None, None] * mean)
         return clean
 
     def weights(self, noisy: Tensor, sigma: float) -> Tensor:
-        """How likely each component is, given a noisy field, (B, components); the negligible are 0."""
+        """Posterior probabilities of the components given noisy fields, (B, components); negligible ones are 0."""
         down, right = (cosines(side).to(noisy) for side in noisy.shape[-2:])
         energy = (down @ noisy @ right.T).square()
         scores = []
         for component in self.components:
             variance = (component.cosine_power(noisy) + sigma**2).to(noisy)
-            # Less what is the same for all of them: at much noise little is left, which rounding must not hide.
+            # The part that is the same for all components is subtracted: at high noise levels the rest is small, and
+            # rounding must not hide it.
             evidence = energy * (1 / sigma**2 - 1 / variance) - (variance / sigma**2).log()
             scores.append(0.5 * evidence.flatten(1).double().sum(1))
         weights = torch.stack(scores, 1).softmax(1)
@@ -98,18 +103,15 @@ class FieldPrior(Prior):
     def _variance(self, sigma: float) -> float:
         """Mean squared error of the estimate in the cosine basis, for a frame of 64x64 and known components.
 
-        At most a third more than the exact one.
+        It is at most a third above the exact error.
         """
-        variance = sum(
-            (power * sigma**2 / (power + sigma**2)).mean()
-            for power in (
-                component.cosine_power(torch.empty(1, self._count, *_NOMINAL)) for component in self.components
-            )
-        )
+        frame = torch.empty(1, self._channels, *_NOMINAL)
+        powers = (component.cosine_power(frame) for component in self.components)
+        variance = sum((power * sigma**2 / (power + sigma**2)).mean() for power in powers)
         return float(variance) / len(self.components)
 
     def _power(self, noisy: Tensor, weights: Tensor) -> Tensor:
-        """Variance of the cosine coefficients, (B, n, H, W): the components' mean, as likely as they are."""
+        """Variances of the cosine coefficients, (B, n, H, W), averaged over the components by their weights."""
         total = torch.zeros_like(noisy)
         for component, weight in zip(self.components, weights.unbind(1), strict=True):
             if (weight > 0).any():
@@ -118,18 +120,24 @@ class FieldPrior(Prior):
 
 
 @dataclass(frozen=True)
-class Component:
-    """A field whose normalised values are `gain` times those in pixels."""
+class MixtureComponent:
+    """A stationary field in normalized units.
+
+    Attributes:
+        field: the field in physical units.
+        gain: normalized over physical values.
+    """
 
     field: StationaryField
     gain: float
 
     @property
-    def count(self) -> int:
-        """Components of the field."""
+    def channels(self) -> int:
+        """n, the number of the field's channels."""
         return len(self.field.covariance(torch.zeros(()), torch.zeros(())))
 
     def cosine_power(self, noisy: Tensor) -> Tensor:
+        """Variances of the cosine coefficients on the frame of `noisy`, (n, H, W) float64, normalized."""
         return self.gain**2 * self.field.cosine_power((noisy.shape[-2], noisy.shape[-1])).to(noisy.device)
 
     def mean(self, noisy: Tensor, sigma: float, iterations: int) -> Tensor:
@@ -139,10 +147,10 @@ class Component:
 
 
 class _Wiener(torch.autograd.Function):
-    """The map is linear and symmetric, so that it is its own derivative's transpose."""
+    """The Wiener filter with its derivative: it is linear and symmetric, so the backward pass is the same map."""
 
     @staticmethod
-    def forward(ctx: Any, noisy: Tensor, component: Component, sigma: float, iterations: int) -> Tensor:
+    def forward(ctx: Any, noisy: Tensor, component: MixtureComponent, sigma: float, iterations: int) -> Tensor:
         ctx.arguments = component, sigma, iterations
         return _wiener(noisy, component, sigma, iterations)
 
@@ -151,9 +159,9 @@ class _Wiener(torch.autograd.Function):
         return _Wiener.apply(gradients[0], *ctx.arguments), None, None, None  # type: ignore[no-untyped-call]
 
 
-def _wiener(noisy: Tensor, component: Component, sigma: float, iterations: int) -> Tensor:
+def _wiener(noisy: Tensor, component: MixtureComponent, sigma: float, iterations: int) -> Tensor:
     wide = noisy.shape[-2] * noisy.shape[-1] >= _WIDE
-    # What is certain and what is free in a smooth field lie six decades apart.
+    # Double precision, because the variances of a smooth field span six decades. Apple's GPUs have none.
     right = noisy if wide or noisy.device.type == "mps" else noisy.double()
     down, across = (cosines(side).to(right) for side in right.shape[-2:])
     power = component.cosine_power(right).to(right)
@@ -169,7 +177,7 @@ def _wiener(noisy: Tensor, component: Component, sigma: float, iterations: int) 
         def apply(field: Tensor) -> Tensor:
             return filtered(spectrum, field, size) + sigma**2 * field
 
-        # The more noise, the nearer the first guess: at a level of twice the field's, seven are enough.
+        # The higher the noise level, the better the first guess: at twice the field's rms, seven iterations are enough.
         needed = 3 + math.ceil(8 * component.gain * component.field.rms / sigma)
         start = conjugate_gradients(apply, right, start, min(iterations, needed), precondition)
     return (right - sigma**2 * start).to(noisy)

@@ -1,4 +1,4 @@
-"""Grey images with a prior of colour ones."""
+"""A prior of grey images, made from one of colour images."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ _CHANNELS = 3
 
 @dataclass(frozen=True)
 class Grey(Prior):
-    """What a prior of colour images knows of grey ones, whose channels are equal.
+    """A colour prior applied to grey images, whose channels are equal.
 
-    White noise of level s in each of three channels has the level s / sqrt(3) in their mean. So a grey image behind
-    noise of level sigma is shown to the colour prior in all channels, as one behind noise of level sqrt(3) sigma:
-    docs/method.md, Constants.
+    White noise of level s in each of three channels has the level s / sqrt(3) in their mean. So the colour prior gets a
+    grey image with noise of level sigma in all channels, with the level sqrt(3) sigma: docs/method.md, Constants.
 
     Attributes:
-        prior: takes three channels.
+        prior: a prior of images with three channels.
     """
 
     prior: Prior

@@ -17,14 +17,14 @@ def ffhq(
 
     Args:
         path: a local file (ffhq_10m.pt); None: fetched from huggingface.co/deepinv/diffunet (357 MB), with a progress
-            bar, to the usual cache; HF_HUB_OFFLINE and HF_HOME are honoured. What is fetched is checked against the
-            sha256 that the hub names, which is written down in the cache; a file that differs from it later is refused.
+            bar, to the usual cache; HF_HUB_OFFLINE and HF_HOME are honoured. A fetched file is checked against the
+            sha256 that the hub states and that is then kept in the cache; a file that differs later is refused.
         device: a torch device.
         precision: fp32, bf16 or fp16.
-        compile: by torch.compile, at the first call.
+        compile: whether to compile the network with torch.compile, at its first call.
 
     Raises:
-        IptError: no such weights can be had.
+        IptError: the weights cannot be had, or are others.
     """
     return _published("ffhq", path, device, precision, compile)
 
@@ -39,10 +39,10 @@ def imagenet(
             kept and checked as `ffhq` is.
         device: a torch device.
         precision: fp32, bf16 or fp16.
-        compile: by torch.compile, at the first call.
+        compile: whether to compile the network with torch.compile, at its first call.
 
     Raises:
-        IptError: no such weights can be had.
+        IptError: the weights cannot be had, or are others.
     """
     return _published("imagenet", path, device, precision, compile)
 

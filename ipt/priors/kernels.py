@@ -1,8 +1,9 @@
-"""What is known of the mean of any blur kernels: nowhere negative, its centroid on the centre pixel, no pedestal.
+"""Properties that every mean of blur kernels has, and that a network's estimates are made to have.
 
-A denoiser's estimate is the mean of the kernels that may lie behind the noise. Where each of them is non-negative and
-has its centroid on the centre pixel, so has their mean, whatever their masses: both are linear. A network errs in
-both; what holding it to them costs and gains is in the card of the prior `kernel` and in docs/method.md.
+A denoiser's estimate is the mean of the kernels that may be behind the noise. If each of them is non-negative with its
+centroid on the centre pixel, so is their mean, whatever their sums, because both properties are linear. A network's
+estimate only has them approximately. What enforcing them costs and gains is in the card of the prior `kernel` and in
+docs/method.md.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ import torch
 from torch import Tensor
 
 _ROUNDS = 4
+"""Iterations of `centred`."""
 _TOLERANCE = 1e-3
-"""Of an entry, over the largest one."""
+"""Change of an entry by `centred`, over the largest entry, up to which a kernel counts as centred."""
 _FAINT, _FINE = 0.003, 0.075
-"""Entries below this share of the largest are the network's error where the noise is below that level, of a peak of 1:
-docs/method.md, Constants. With more noise a mean is as faint where many kernels may be."""
+"""Where the noise level is below `_FINE`, entries below the share `_FAINT` of the largest are the network's error:
+docs/method.md, Constants. At higher levels the mean of many possible kernels has entries as faint as that."""
 
 
 def centred(kernels: Tensor) -> Tensor:
-    """The nearest kernels (B, 1, h, w) without negative entries and with their centroid on the centre pixel.
+    """The nearest non-negative kernels (B, 1, h, w) with their centroid on the centre pixel.
 
-    Nearest in the mean square weighted by 1 / entry, so that what is not there stays so: each entry times
-    1 - (a y + b x), y and x its place from the centre pixel (h // 2, w // 2), repeated where an entry would be
-    negative. Differentiable. Kernels of nothing stay as they are.
+    The distance is the mean square weighted by 1 / entry, so that zeros remain zeros. Its minimum multiplies each entry
+    by 1 - (a y + b x), with (y, x) its offset from the centre pixel (h // 2, w // 2). Where an entry becomes negative
+    it is set to 0, and the step repeated. The map is differentiable, and leaves kernels of zeros as they are.
     """
     height, width = kernels.shape[-2:]
     y = (torch.arange(height, device=kernels.device) - height // 2).to(kernels)[:, None]
@@ -36,7 +38,7 @@ def centred(kernels: Tensor) -> Tensor:
         rows, columns = shares.sum(-1, keepdim=True), shares.sum(-2, keepdim=True)
         down, right = _sum(rows * y), _sum(columns * x)
         xy = _sum((shares * x).sum(-1, keepdim=True) * y)
-        # A line has no extent across itself: a little, in square pixels, keeps the division there.
+        # A line has no extent across itself, so a small variance in square pixels is added to avoid a division by 0.
         yy, xx = _sum(rows * y.square()) + 1e-4, _sum(columns * x.square()) + 1e-4
         determinant = yy * xx - xy.square()
         a, b = (xx * down - xy * right) / determinant, (yy * right - xy * down) / determinant
@@ -45,11 +47,11 @@ def centred(kernels: Tensor) -> Tensor:
 
 
 def without_pedestal(kernels: Tensor, level: float) -> Tensor:
-    """A network's estimates (B, 1, h, w) without negative entries, and without faint ones where the noise is low.
+    """A network's estimates without negative entries and, at low noise levels, without faint ones.
 
     Args:
-        kernels: physical, of a peak of about 1.
-        level: of the noise that they were seen through, in the same units.
+        kernels: physical kernels with largest entries of about 1, (B, 1, h, w).
+        level: noise level through which they were seen, in the same units.
     """
     kept = kernels.clamp(min=0)
     if level >= _FINE:
@@ -58,7 +60,7 @@ def without_pedestal(kernels: Tensor, level: float) -> Tensor:
 
 
 def are_kernels(examples: Sequence[Tensor]) -> bool:
-    """Whether all examples (N, 1, h, w) in physical units are such that `centred` leaves them as they are."""
+    """Whether all examples (N, 1, h, w), in physical units, are non-negative and centred (`centred`)."""
     return all(
         group.shape[1] == 1 and bool((centred(group) - group).abs().max() <= _TOLERANCE * group.max())
         for group in examples

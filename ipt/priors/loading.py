@@ -1,4 +1,4 @@
-"""Priors from weights on disk: the network that a config describes, filled with the parameters of a file."""
+"""Priors from weights on disk: the network that a config describes, with the parameters of a file."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from ipt.priors.weights import Weights, read
 from ipt.sampling.schedules import VP
 
 _PROCESS = ("sqrt_alphas_cumprod", "sqrt_1m_alphas_cumprod")
-"""What deepinv stores with its ADM networks besides their parameters: the noise schedule."""
+"""Entries in which deepinv stores the noise schedule beside the parameters of its ADM networks."""
 SCHEDULES = ("linear", "cosine")
 _LENGTH = 1000
+"""Steps of a process whose length is not given."""
 _TRAINED: Mapping[str, type[UNetConfig] | type[RefinedConfig]] = {"unet": UNetConfig, "refined": RefinedConfig}
+"""Configurations of the architectures that `ipt train` trains, by their names in config.json."""
 
 
 def load(
@@ -42,28 +44,28 @@ def load(
 ) -> NetworkPrior:
     """A prior from a folder or a file of weights.
 
-    Without a config.json beside it, a file must be a guided-diffusion checkpoint, and what that network is, is read off
+    Without a config.json beside it, a file must be a guided-diffusion checkpoint, whose configuration is inferred from
     its parameters.
 
     Args:
-        path: of the folder or file.
+        path: the folder or file.
         device: where it runs.
-        precision: of `ipt.priors.precision`.
-        scale: physical = offset + scale * normalized; None: as the config says, without one .5, of a field 1.
-        offset: see scale; without a config .5, of a field 0.
-        sizes: sides that the network takes; None: as the config says.
-        head_channels: features a head of attention, where there is no config.
-        compile: the network by torch.compile.
-        centred: hold kernels to the centre (`ipt.priors.kernels`), where the config says that they are.
-        kind: image, kernel or field; None: as the config says, without one by the number of channels: one of a kernel,
-            two of a field, three of an image.
-        schedule: of the noise that an ADM network was trained with, "linear" or "cosine" (`ipt.sampling.schedules.VP`);
-            None: as the config or the file says. Where neither does, it is asked for: most published weights (those
-            of DPS and BlindDPS, and guided diffusion's) have "linear".
-        length: of that process in steps; None: as the config or the file says, else 1000.
+        precision: a precision of `ipt.priors.precision`.
+        scale: physical = offset + scale * normalized; None: as the config says, without one .5, or 1 for a field.
+        offset: see scale; without a config .5, or 0 for a field.
+        sizes: sides of the squares that the network takes; None: as the config says.
+        head_channels: features of an attention head, where there is no config.
+        compile: whether to compile the network with torch.compile.
+        centred: whether to centre kernels (`ipt.priors.kernels`), where the config says that they are centred.
+        kind: image, kernel or field; None: as the config says, without one by the number of channels: 1 for a kernel, 2
+            for a field, 3 for an image.
+        schedule: noise schedule that an ADM network was trained with, "linear" or "cosine"
+            (`ipt.sampling.schedules.VP`); None: as the config or the file says. Where neither says, it has to be given:
+            most published weights (those of DPS, BlindDPS and guided diffusion) have "linear".
+        length: steps of that process; None: as the config or the file says, else 1000.
 
     Raises:
-        IptError: what is there are no weights, or not of a network that this version knows.
+        IptError: there are no weights, or not of a network that this version knows.
     """
     chosen = {"scale": scale, "offset": offset, "sizes": None if sizes is None else list(sizes), "kind": kind}
     chosen |= {"schedule": schedule, "length": length}
@@ -79,7 +81,20 @@ def from_weights(
     centred: bool = True,
     **chosen: Any,
 ) -> NetworkPrior:
-    """`load`, of weights already read; chosen: entries of the config that are not None override it."""
+    """`load`, for weights that were already read.
+
+    Args:
+        weights: the weights.
+        device: as in `load`.
+        precision: as in `load`.
+        head_channels: as in `load`.
+        compile: as in `load`.
+        centred: as in `load`.
+        **chosen: entries of the config; those that are not None override it.
+
+    Raises:
+        IptError: as in `load`.
+    """
     given = {name: value for name, value in chosen.items() if value is not None}
     try:
         config = weights.config
@@ -114,7 +129,7 @@ def _inferred(state: Mapping[str, Tensor], head_channels: int, kind: str | None)
 
 
 def _denoiser(config: Mapping[str, Any]) -> Denoiser:
-    """The module that a config describes, its parameters not yet those of the file."""
+    """The module that a config describes, its parameters random or empty; IptError where it describes none."""
     if config.get("format", 1) != 1:
         raise IptError(f"config.json is of format {config['format']}, this version reads 1: update ipt")
     try:
@@ -138,7 +153,7 @@ def _denoiser(config: Mapping[str, Any]) -> Denoiser:
 
 
 def _process(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The schedule that is stored with the parameters, as entries of a config; none where nothing is stored."""
+    """The noise schedule that is stored beside the parameters, as entries of a config; empty where there is none."""
     stored = state.get(_PROCESS[0])
     if stored is None:
         return {}
@@ -150,6 +165,7 @@ def _process(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _schedule(config: Mapping[str, Any]) -> VP:
+    """The noise schedule of an ADM network's config; IptError where it has none."""
     name, length = config.get("schedule"), config.get("length", _LENGTH)
     if name is None:
         raise IptError(
@@ -162,7 +178,7 @@ def _schedule(config: Mapping[str, Any]) -> VP:
 
 
 def _fill(network: nn.Module, weights: Weights) -> None:
-    """Put the file's parameters into the network; IptError naming what does not fit."""
+    """Put the file's parameters into the network; IptError where they do not fit."""
     wanted = network.state_dict()
     state = {name: value for name, value in weights.state.items() if name not in _PROCESS}
     troubles = {

@@ -1,4 +1,7 @@
-"""A diffusion network as a prior: how its variable is normalized, which sizes it takes, and how it is called."""
+"""A diffusion network as a prior: its normalization, the sizes that it takes, and how it is called.
+
+noisy --extended or tiled--> network --clipped to valid kernels, cut--> clean
+"""
 
 from __future__ import annotations
 
@@ -22,44 +25,48 @@ from ipt.priors.kernels import centred as to_centre
 from ipt.priors.kernels import without_pedestal
 from ipt.priors.precision import check_range, checked, computing, rounded
 from ipt.priors.refined import RefinedConfig, RefinedDenoiser
-from ipt.priors.tiled import TiledPrior, continued
+from ipt.priors.tiled import TiledPrior, extended
 from ipt.priors.unet import UNetConfig
 from ipt.priors.vp import VPDenoiser
 
 Denoiser: TypeAlias = EDMDenoiser | RefinedDenoiser | VPDenoiser
 KINDS = ("image", "kernel", "field")
 _WHOLE = 2**21
-"""Pixels: larger pictures are seen in tiles by a local network, so that its features fit into memory."""
+"""Pixels of a picture above which a local network gets tiles, so that its features fit into memory."""
 _TILE, _OVERLAP = 1408, 256
-"""Pixels. How far `natural` looks: at sigma 5, tiles that overlap by 256 differ by .03 of a step of 8 bits, by .3 with
-192."""
+"""Side of a tile and overlap, in pixels. The overlap is as far as `natural` looks: at sigma 5 the difference to the
+whole picture is .03 of an 8-bit step with 256, and .3 with 192."""
 
 
 class NetworkPrior(Prior):
-    """A denoiser module D(noisy (B, C, H, W), sigma (B,)) -> clean, with the config that describes it.
+    """A denoiser module D(noisy (B, C, H, W), sigma (B,)) -> clean as a prior, with the config that describes it.
 
-    The module's parameters are frozen, those of layers rounded to the precision, and it is put in evaluation, all in
-    place; gradients with respect to `noisy` flow as usual.
+    The module is put into evaluation mode, its parameters are frozen, and those of layers rounded to the precision, all
+    in place. Gradients with respect to `noisy` flow through it.
 
-    By its kind: a kernel is the centre of a larger frame of a size that the network takes; the errors of images have
-    the spectrum of pictures, those of kernels and fields count as independent. A local network (`UNetConfig.local`) of
-    images without sizes takes any height and width: they are continued by reflection to the next multiple, and larger
-    ones than `_WHOLE` are seen in overlapping tiles.
+    A kernel is the centre of a larger frame of a size that the network takes. The errors of images have the spectrum of
+    pictures; those of kernels and fields count as independent. A local network (`UNetConfig.local`) of images without
+    sizes takes any height and width: the picture is extended by reflection to the next multiple, and overlapping tiles
+    are used for pictures of more than 2^21 pixels.
 
     Args:
         denoiser: the module.
-        config: of `ipt.priors.weights`.
-        device: where it runs, and where `noisy` must be.
-        precision: of `ipt.priors.precision`.
-        name: what error messages call it.
+        config: configuration as in `ipt.priors.weights`.
+        device: where the module runs, and where `noisy` must be.
+        precision: a precision of `ipt.priors.precision`.
+        name: its name in error messages.
         weights_hash: sha256 of the file of weights.
-        compile: the network by torch.compile, at its first call.
-        centred: hold kernels to the centre, where the config says that all that the network learnt from were there.
+        compile: whether to compile the network with torch.compile, at its first call.
+        centred: whether to centre estimates of kernels (`ipt.priors.kernels.centred`), where the config says that the
+            network was trained on centred kernels.
 
     Attributes:
-        channels: of what it takes.
+        channels: number of channels that it takes.
         multiple: heights and widths that the network sees are multiples of this many pixels.
-        sizes: sides that it takes; none: any multiple.
+        sizes: sides of the squares that it takes; empty: all multiples.
+
+    Raises:
+        IptError: a device that cannot be used, or a config with wrong values.
     """
 
     def __init__(
@@ -102,12 +109,12 @@ class NetworkPrior(Prior):
         if self.kind not in KINDS:
             raise IptError(f"{name} is of kind {self.kind!r}: its config.json has to say one of {', '.join(KINDS)}")
         compiled(self.denoiser.network, self.device, compile)
-        # What the network learnt from were kernels about their centre, none of them negative.
+        # Whether the network was trained on non-negative kernels that are centred.
         self._of_kernels, self._centred = bool(config.get("centred")), centred
         self._errors = ErrorCurve.measured(levels)
 
     def normalization(self, shape: tuple[int, ...]) -> Normalization:
-        """Of a kernel, any height and width up to the largest the network takes; of others, only its own sizes."""
+        """The normalization of a quantity (C, H, W): a kernel up to the largest size, others of the network's sizes."""
         channels, height, width = shape
         if channels != self.channels:
             raise IptError(
@@ -124,14 +131,14 @@ class NetworkPrior(Prior):
                 f"{self.name} takes {self._sizes_in_words()}, not {height}x{width}: "
                 f"choose fit=resize or fit=tile, or another prior"
             )
-        # Around a kernel there is nothing.
+        # A kernel is 0 outside its window.
         return Normalization((channels, *shape), (channels, height, width), self.scale, self.offset, zero_outside=True)
 
     def denoise(self, noisy: Tensor, sigma: float) -> Tensor:
         return self._estimate(noisy, sigma)[0]
 
     def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
-        """With the variance that the config has for this noise level."""
+        """With the error that the config states for this noise level, as it was measured in validation."""
         mean, interpolation = self._estimate(noisy, sigma)
         independent = Isotropic.like(noisy, self._curve(max(noisy.shape[-2:]))(sigma))
         if self.kind != "image":
@@ -139,21 +146,22 @@ class NetworkPrior(Prior):
         return Posterior(mean, SpectralCovariance(abs(self.scale) * sigma, independent.variance), interpolation)
 
     def _estimate(self, noisy: Tensor, sigma: float) -> tuple[Tensor, Tensor | None]:
-        """The mean, and the learned variance's interpolation where the network has one."""
+        """The mean, and the learned variance's interpolation where the network has one; of any size."""
         if not self._any_size:
-            return self._called(noisy, sigma)
+            return self._call_network(noisy, sigma)
         height, width = noisy.shape[-2:]
-        whole = continued(noisy, *self._frame(height, width))
+        whole = extended(noisy, *self._frame(height, width))
         if whole[0, 0].numel() > _WHOLE:
             tiled = TiledPrior(self, _TILE, _OVERLAP, batch=1, multiple=self.multiple)
             return tiled.denoise(whole, sigma)[..., :height, :width], None
-        return self._called(whole, sigma)[0][..., :height, :width].contiguous(), None
+        return self._call_network(whole, sigma)[0][..., :height, :width].contiguous(), None
 
     @property
     def _any_size(self) -> bool:
         return self._local and not self.sizes and self.kind != "kernel"
 
-    def _called(self, noisy: Tensor, sigma: float) -> tuple[Tensor, Tensor | None]:
+    def _call_network(self, noisy: Tensor, sigma: float) -> tuple[Tensor, Tensor | None]:
+        """The mean, and the learned variance's interpolation where the network has one; of a size that it takes."""
         dtype = torch.promote_types(next(self.denoiser.parameters()).dtype, torch.float32)
         inputs = noisy.to(dtype, memory_format=torch.channels_last)
         level = torch.full((len(noisy),), sigma, dtype=dtype, device=noisy.device)
@@ -170,15 +178,15 @@ class NetworkPrior(Prior):
         return clean, None if interpolation is None else _as(interpolation, noisy)
 
     def _curve(self, side: int) -> ErrorCurve:
-        """Of the network that serves this size, where there are several."""
+        """The error curve of the network that is used for pictures of this side, where there are several."""
         network = self.denoiser.network.config
         stages = network.stages() if isinstance(network, RefinedConfig) else ()
-        # A stage knows the errors of what it refines, which serves half its side.
+        # A stage has the errors of its base, which is used for half of its side.
         errors = [stage.errors for stage in stages if side <= stage.side // 2]
         return ErrorCurve.measured(errors[-1]) if errors else self._errors
 
     def _frame(self, height: int, width: int) -> tuple[int, int]:
-        """The smallest sides that the network takes, and that hold these."""
+        """The smallest sides that the network takes and that hold these; IptError where there are none."""
         if self.sizes:
             side = next((side for side in self.sizes if side >= max(height, width)), None)
             if side is None:

@@ -1,4 +1,4 @@
-"""The normalization of a network that takes pictures of some sizes, as they are."""
+"""Sizes and normalization of networks that take whole pictures."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, plural
 from ipt.linalg.normalization import Normalization
 
 
 @dataclass(frozen=True)
 class PictureSizes:
-    """What a network takes, and how its variable is related to the quantity: physical = offset + scale * normalized.
+    """The pictures that a network takes, and their normalization, physical = offset + scale * normalized.
 
     Attributes:
-        name: what messages call the network.
-        channels: of a picture.
-        sizes: (height, width) it was trained on, empty for any.
-        multiple: heights and widths are multiples of this many pixels.
-        scale: the default is that of an image in 0..1.
-        offset: likewise.
+        name: the network's name in error messages.
+        channels: number of channels.
+        sizes: (height, width) that it takes; empty: any.
+        multiple: heights and widths must be multiples of this many pixels.
+        scale: finite and not 0; the default is that of images in 0..1.
+        offset: finite; the default is that of images in 0..1.
+
+    Raises:
+        IptError: a value out of range.
     """
 
     name: str
@@ -38,11 +41,11 @@ class PictureSizes:
                 raise IptError(f"{self.name} takes multiples of {self.multiple} px, not {size}: set other sizes")
 
     def normalization(self, shape: tuple[int, ...]) -> Normalization:
-        """Of a quantity (C, H, W); IptError: the network does not take it."""
+        """The normalization of a quantity (C, H, W); IptError where the network does not take it."""
         channels, height, width = shape
         if channels != self.channels:
             raise IptError(
-                f"{self.name} takes {self.channels} channel{'s' * (self.channels != 1)}, and this has {channels}: "
+                f"{self.name} takes {plural(self.channels, 'channel')}, and this has {channels}: "
                 f"choose another prior, or convert the picture"
             )
         if self.sizes:
@@ -59,7 +62,7 @@ class PictureSizes:
 
 
 def squares(sides: Sequence[int] | int | None) -> tuple[tuple[int, int], ...]:
-    """The sizes of squares of these sides; a single number is one."""
+    """(side, side) for each of these sides, which may be a single number; None: none."""
     if sides is None:
         return ()
     return tuple((side, side) for side in ((sides,) if isinstance(sides, int) else sides))

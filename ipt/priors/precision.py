@@ -1,8 +1,8 @@
-"""What arithmetic a network computes in: the names that users give, and torch's types behind them.
+"""The precision in which a network computes: names that users give, and torch's types.
 
-All that surrounds a network's layers stays in float32: its input is scaled to about one there, and its output is
-combined with the noisy variable there. So a large or a small noise level leaves the range of no half-precision type,
-and a noise level's own digits are never rounded.
+Everything around a network's layers stays in float32: its input is scaled to about 1 there, and its output is combined
+with the noisy variable there. So no noise level leaves the range of a half-precision type, and noise levels themselves
+are never rounded.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 """bf16 where a device computes in it natively, else fp32."""
-# Without torch, for the command line: the types are torch's attributes of these names.
 _TYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""Names of torch's types: the command line reads this module without importing torch."""
 PRECISIONS = (AUTO, *_TYPES)
 
 
 def checked(precision: str, device: torch.device | str = "cpu") -> str:
-    """`precision` itself, or what "auto" means on the device; IptError if it is none of PRECISIONS."""
+    """The precision, or what "auto" means on the device; IptError if it is none of PRECISIONS."""
     if precision not in PRECISIONS:
         raise IptError(f"precision is {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, not {precision!r}")
     if precision != AUTO:
@@ -40,13 +40,13 @@ def _native_bf16(device: torch.device | str) -> bool:
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
     if kind != "cpu":
         return False
-    # Torch has no public name for it; a later torch without these names computes in fp32.
+    # Torch has no public function for this; a later version without these ones computes in fp32.
     asked = (getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile"))
     return any(bool(ask()) for ask in asked if ask is not None)
 
 
 def computing(precision: str, device: torch.device) -> AbstractContextManager[None]:
-    """Where a network's layers compute in that type on that device: automatic mixed precision, none for fp32."""
+    """A context in which a network's layers compute in this precision: automatic mixed precision, none for fp32."""
     import torch
 
     half = getattr(torch, _TYPES[checked(precision, device)])
@@ -54,7 +54,7 @@ def computing(precision: str, device: torch.device) -> AbstractContextManager[No
 
 
 def rounded(network: nn.Module, precision: str, device: torch.device) -> None:
-    """Have layers keep their weights in the type that they compute in, in place: else each call rounds them to it."""
+    """Round the layers' weights to the precision that they compute in, in place; otherwise each call rounds them."""
     import torch
     from torch import nn
 
@@ -65,6 +65,6 @@ def rounded(network: nn.Module, precision: str, device: torch.device) -> None:
 
 
 def check_range(found: Tensor, noisy: Tensor, precision: str, name: str) -> None:
-    """IptError where a network made of finite numbers others: those of fp16 end at 65504."""
+    """IptError where a network's output is not finite for finite input, because numbers of fp16 end at 65504."""
     if precision == "fp16" and not found.isfinite().all() and noisy.isfinite().all():
         raise IptError(f"{name} leaves the range of fp16 (65504): choose precision=bf16 or fp32")

@@ -1,14 +1,13 @@
-"""Files of weights that others publish: fetched once into the Hugging Face cache, and checked ever after.
+"""Files of weights that others publish: fetched once into the Hugging Face cache, and checked at every use.
 
-The cache is that of `huggingface_hub` (HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE are honoured), in its own layout, so
-that other programs find the files and these theirs. Its downloads start anew after an interruption; these go on where
-they stopped.
+The cache is that of `huggingface_hub`, in its own layout, so that programs share files (HF_HOME, HF_HUB_CACHE and
+HF_HUB_OFFLINE are honoured). The library's downloads start again after an interruption; these continue where they
+stopped (`ipt.priors.download`).
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,10 +16,10 @@ from types import MappingProxyType
 from typing import Any
 
 from ipt.core.errors import IptError, Lacking, first_line
-from ipt.priors.download import cache_folder, download
+from ipt.priors.download import cache_folder, download, replace_file
 
 LEDGER = "ipt-sha256.json"
-"""In the cache: the sha256 of every file when it was used first, by repository and file."""
+"""A file in the cache with the sha256 of each file at its first use, by repository and file."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,12 @@ class Published:
     """A file of a repository on the Hugging Face hub.
 
     Attributes:
-        name: of the prior.
+        name: name of the prior.
         repository: OWNER/NAME.
-        file: in it.
-        size: about, in bytes.
-        card: what it is, whose, on what terms.
-        instead: the prior that comes with the package and is the nearest to it.
+        file: path in the repository.
+        size: approximate size in bytes.
+        card: content, authors and licence.
+        instead: the most similar prior that comes with the package.
     """
 
     name: str
@@ -74,11 +73,11 @@ PUBLISHED = MappingProxyType(
         )
     }
 )
-"""By the name of the prior."""
+"""Published files by the name of the prior."""
 
 
 def cached(item: Published) -> Path | None:
-    """The file in the cache; None where it is not there."""
+    """The path of the file in the cache, or None where it is not there."""
     import huggingface_hub
 
     found = huggingface_hub.try_to_load_from_cache(item.repository, item.file, cache_dir=cache_folder())
@@ -86,27 +85,27 @@ def cached(item: Published) -> Path | None:
 
 
 def fetch(item: Published, again: bool = False) -> Path:
-    """The file in the cache, fetched if it is not there, with a bar of progress.
+    """The path of the file in the cache, after fetching it with a progress bar if need be.
 
-    An interrupted download is continued. What comes is checked against the sha256 that the hub names.
+    An interrupted download is continued. A fetched file is checked against the sha256 that the hub states.
 
     Args:
-        item: what.
-        again: fetched in any case.
+        item: the file.
+        again: whether to fetch it even if it is in the cache.
 
     Raises:
-        Lacking: it cannot be had.
-        IptError: what came is damaged, or the disk is full.
+        Lacking: the file cannot be fetched.
+        IptError: the fetched file is damaged, or the disk is full.
     """
     place = cached(item)
     if place is not None and not again:
-        # What is there is checked by its hash, so no server need be asked about it.
+        # No server is asked, because the caller checks the file's hash (`verified`).
         return place
     try:
         return download(item.repository, item.file)
     except IptError:
         raise
-    # Whatever the transport raises (no network, a proxy, a file that moved), the ways out are the same.
+    # Whatever is raised (no network, a proxy, a file that moved), the user can do the same about it.
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
             raise IptError(f"cannot write {error.filename} ({error.strerror}): make room, or set HF_HOME") from None
@@ -118,10 +117,15 @@ def fetch(item: Published, again: bool = False) -> Path:
 
 
 def verified(item: Published, place: Path, digest: str) -> None:
-    """Check a file's sha256 against the hub's, where the cache knows it, and what was used first and written down.
+    """Check a file's sha256 against the hub's, where the cache has it, and against that of its first use.
+
+    Args:
+        item: the published file.
+        place: its path in the cache.
+        digest: its sha256, in hexadecimal.
 
     Raises:
-        IptError: it is another file.
+        IptError: the file has another hash.
     """
     promised = place.resolve().name
     if re.fullmatch("[0-9a-f]{64}", promised) and promised != digest:
@@ -141,17 +145,18 @@ def verified(item: Published, place: Path, digest: str) -> None:
 
 
 def recorded(item: Published) -> str | None:
-    """The sha256 of the file when it was used first; None: it was not. IptError: the ledger cannot be read."""
+    """The file's sha256 at its first use, or None before that; IptError where the ledger cannot be read."""
     digest = _ledger(cache_folder() / LEDGER).get(item.key)
     return None if digest is None else str(digest)
 
 
 def why(error: Exception) -> str:
-    """The first sentence of what the hub's library says, which says much."""
+    """The first sentence of an error message of the hub's library, which may be long."""
     return first_line(error).split(". ")[0]
 
 
 def _ledger(path: Path) -> Mapping[str, Any]:
+    """The ledger's hashes, by repository and file; IptError where it cannot be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         if not isinstance(found, dict):
@@ -162,10 +167,10 @@ def _ledger(path: Path) -> Mapping[str, Any]:
 
 
 def _record(path: Path, item: Published, digest: str) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    """Add the sha256 of a file's first use to the ledger."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({**_ledger(path), item.key: digest}, indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        text = json.dumps({**_ledger(path), item.key: digest}, indent=2) + "\n"
+        replace_file(path, lambda file: file.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise IptError(f"cannot keep the weights' hash in {path} ({error}): make it writable, or delete it") from None

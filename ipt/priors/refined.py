@@ -1,14 +1,14 @@
-"""A denoiser of pictures of twice the side: a trained one for the coarse picture, a small network for the detail.
+"""A denoiser for twice the side: a trained network for the coarse picture, and a small one for the detail.
 
-Averaging 2x2 pixels halves white noise. So the coarse picture of a noisy one at level sigma is a picture at level
-sigma / 2, which a network trained at half the side denoises. What it finds, enlarged, is what is already known; the
-detail network sees that and what the noisy picture has beyond it, and estimates the rest:
+Averaging over 2x2 pixels halves white noise. So the averaged noisy picture of level sigma is a picture of level
+sigma / 2, which a network that was trained at half of the side (the base) denoises. Its result, enlarged, is u. The
+detail network gets u and the difference x - u, and estimates the clean difference:
 
     u = up(D_base(mean2x2(x), sigma / 2)),     D(x, sigma) = u + D_detail(x - u, sigma | u)
 
-D_detail has EDM's preconditioning (arXiv 2206.00364, table 1) with a deviation that depends on the level: the rest
-consists of what averaging loses and of the base's own error. At a level where nothing is to be seen the result is thus
-the base's. The base may be such a pair itself, which doubles the side once more.
+D_detail has EDM's preconditioning (arXiv 2206.00364, table 1) with a standard deviation of its data that depends on the
+noise level, because the difference consists of what averaging loses and of the base's error. At levels where no detail
+can be seen, the result is that of the base. The base may be such a pair itself, and the side is then doubled twice.
 
 References:
     Ho et al., "Cascaded Diffusion Models for High Fidelity Image Generation" (arXiv 2106.15282); there the stages
@@ -35,11 +35,14 @@ class RefinedConfig:
     """What determines the two networks.
 
     Attributes:
-        base: one network, or two in turn.
-        detail: of the other.
-        side: of the pictures that are refined, in pixels; the base's are of half of it.
-        lost: standard deviation of what averaging 2x2 pixels loses, in normalized units.
-        errors: the base's mean squared error by noise level, (level, error) from the lowest level up.
+        base: configuration of the base, which may be a pair itself.
+        detail: configuration of the detail network.
+        side: side of the refined pictures in pixels; those of the base have half of it.
+        lost: standard deviation of what averaging over 2x2 pixels loses, in normalized units.
+        errors: the base's mean squared error by noise level, as pairs (level, error) from the lowest level up.
+
+    Raises:
+        IptError: configurations that do not go together.
     """
 
     base: UNetConfig | RefinedConfig
@@ -65,7 +68,7 @@ class RefinedConfig:
 
     @property
     def channels(self) -> int:
-        """Of a picture."""
+        """Channels of a picture."""
         return self.detail.channels
 
     @property
@@ -74,7 +77,7 @@ class RefinedConfig:
         return max(2 * self.base.multiple, self.detail.multiple)
 
     def stages(self) -> Iterator[RefinedConfig]:
-        """What refines, from the largest pictures to the smallest: this config, and its base's."""
+        """The pairs from the largest pictures to the smallest: this one, its base if it is a pair, and so on."""
         stage: UNetConfig | RefinedConfig = self
         while isinstance(stage, RefinedConfig):
             yield stage
@@ -82,12 +85,12 @@ class RefinedConfig:
 
     @property
     def sides(self) -> list[int]:
-        """Of the pictures that the networks serve, in pixels, from the smallest up."""
+        """Sides in pixels of the pictures of all networks, from the smallest up."""
         found = [stage.side for stage in self.stages()]
         return sorted([*found, found[-1] // 2])
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The configuration as JSON types."""
         return {
             "base": self.base.to_dict(),
             "detail": self.detail.to_dict(),
@@ -98,14 +101,14 @@ class RefinedConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RefinedConfig:
-        """From `to_dict`."""
+        """The configuration from its `to_dict`."""
         errors = tuple((float(level), float(error)) for level, error in values["errors"])
         base, detail = config_of(values["base"]), UNetConfig.from_dict(values["detail"])
         return cls(base, detail, int(values["side"]), float(values["lost"]), errors)
 
 
 class Refined(nn.Module):
-    """The two networks. Only the detail's parameters are to be trained; the base stays as it is."""
+    """Base and detail network. Only the parameters of the detail network are trained."""
 
     levels: Tensor
     deviations: Tensor
@@ -120,9 +123,9 @@ class Refined(nn.Module):
         self.register_buffer("deviations", errors / 2, persistent=False)
 
     def deviation(self, sigma: Tensor) -> Tensor:
-        """Standard deviation of what the enlarged estimate of the base leaves, (B,).
+        """Standard deviation of the difference between a clean picture and the base's enlarged estimate, (B,).
 
-        That is what averaging loses and the base's error, log-log between the levels where it was measured.
+        It consists of what averaging loses and of the base's error, interpolated log-log between measured levels.
         """
         level = (sigma / 2).log().to(self.levels)
         above = torch.searchsorted(self.levels, level).clamp(1, len(self.levels) - 1)
@@ -132,19 +135,19 @@ class Refined(nn.Module):
         return torch.hypot(error, error.new_tensor(self.config.lost)).to(sigma)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """The networks: this module itself is never called."""
+        """Compiles both networks; this module itself is never called."""
         self.base.compile(*args, **kwargs)
         self.detail.compile(*args, **kwargs)
 
 
 class RefinedDenoiser(nn.Module):
-    """D(noisy, sigma): noisy normalized, (B, C, S, S), S the refined side or less; sigma (B,) > 0.
+    """D(noisy, sigma): noisy normalized, (B, C, S, S), with S the refined side or less; sigma (B,) > 0.
 
-    A picture of half the side or less is the base's alone.
+    A picture of half of the side or less is denoised by the base alone.
 
     Args:
-        network: the two.
-        sigma_data: the standard deviation of the clean pictures, at every side.
+        network: base and detail network.
+        sigma_data: standard deviation of the clean pictures, at every side.
     """
 
     def __init__(self, network: Refined, sigma_data: float = 0.5):
@@ -166,11 +169,11 @@ def _denoised(network: UNet | Refined, noisy: Tensor, sigma: Tensor, sigma_data:
         return _denoised(network.base, noisy, sigma, sigma_data)
     coarse = _denoised(network.base, F.avg_pool2d(noisy, 2), sigma / 2, sigma_data)
     known = F.interpolate(coarse, scale_factor=2, mode="bilinear")
-    # Beside what is unknown, at the scale that the network is used to.
-    seen = known / sigma_data
+    # The condition has about unit variance, as the network's other input.
+    condition = known / sigma_data
 
     def conditioned(rest: Tensor, label: Tensor) -> Tensor:
-        found: Tensor = network.detail(torch.cat([rest, seen.to(rest.dtype)], dim=1), label)
+        found: Tensor = network.detail(torch.cat([rest, condition.to(rest.dtype)], dim=1), label)
         return found
 
     return known + preconditioned(conditioned, noisy - known, sigma, network.deviation(sigma))
@@ -180,17 +183,21 @@ NetworkConfig: TypeAlias = "UNetConfig | RefinedConfig"
 
 
 def config_of(values: Mapping[str, Any]) -> NetworkConfig:
-    """The config of a network that `ipt train` trains, from its `to_dict`. KeyError, TypeError, ValueError: none."""
+    """The config of a network that `ipt train` trains, from its `to_dict`.
+
+    Raises:
+        KeyError, TypeError, ValueError: the values are not those of a config.
+    """
     return RefinedConfig.from_dict(values) if "base" in values else UNetConfig.from_dict(values)
 
 
 def network_of(config: NetworkConfig) -> UNet | Refined:
-    """Such a network, its weights random."""
+    """The network of a config, with random weights."""
     return Refined(config) if isinstance(config, RefinedConfig) else UNet(config)
 
 
 def denoiser_of(config: NetworkConfig, sigma_data: float) -> EDMDenoiser | RefinedDenoiser:
-    """The denoiser of such a network, its weights random."""
+    """The denoiser of a config, with random weights."""
     network = network_of(config)
     if isinstance(network, Refined):
         return RefinedDenoiser(network, sigma_data)
@@ -198,7 +205,6 @@ def denoiser_of(config: NetworkConfig, sigma_data: float) -> EDMDenoiser | Refin
 
 
 def lost_by_averaging(pictures: Tensor) -> float:
-    """Root mean square of what pictures (B, C, S, S) have beyond their means over 2x2 pixels, enlarged."""
-    return float(
-        (pictures - F.interpolate(F.avg_pool2d(pictures, 2), scale_factor=2, mode="bilinear")).square().mean().sqrt()
-    )
+    """Root mean square of the difference between pictures (B, C, S, S) and their enlarged means over 2x2 pixels."""
+    enlarged = F.interpolate(F.avg_pool2d(pictures, 2), scale_factor=2, mode="bilinear")
+    return float((pictures - enlarged).square().mean().sqrt())

@@ -1,4 +1,4 @@
-"""The priors that come with the package: networks trained here, with a card each beside their weights."""
+"""The priors that come with the package: networks that were trained here, each with a card beside its weights."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ def kernel(device: str = "cpu", precision: str = "fp32", compile: bool = False) 
     Args:
         device: a torch device.
         precision: fp32, bf16 or fp16.
-        compile: by torch.compile, at the first call.
+        compile: whether to compile the network with torch.compile, at its first call.
     """
     return _load("kernel", device, precision, compile)
 
 
 def kernel_uncentred(device: str = "cpu", precision: str = "fp32", compile: bool = False) -> NetworkPrior:
-    """The same, its estimates with their centroid where the network has it.
+    """The prior `kernel` without centring of its estimates.
 
-    Where the border of a picture is unknown, picture and kernel drift against each other in the course of a solve, and
-    an estimate of a drifted kernel that is held to the centre has the wrong shape.
+    Where the border of a picture is unknown, picture and kernel shift against each other in the course of a solve, and
+    centring the estimate of a shifted kernel would give it a wrong shape.
 
     Args:
         device: a torch device.
         precision: fp32, bf16 or fp16.
-        compile: by torch.compile, at the first call.
+        compile: whether to compile the network with torch.compile, at its first call.
     """
     return _load("kernel", device, precision, compile, centred=False)
 
@@ -43,7 +43,7 @@ def faces(device: str = "cpu", precision: str = "fp32", compile: bool = False) -
     Args:
         device: a torch device.
         precision: fp32, bf16 or fp16.
-        compile: by torch.compile, at the first call.
+        compile: whether to compile the network with torch.compile, at its first call.
     """
     return _load("faces", device, precision, compile)
 
@@ -54,7 +54,7 @@ def faces256(device: str = "cpu", precision: str = "fp32", compile: bool = False
     Args:
         device: a torch device.
         precision: fp32, bf16 or fp16.
-        compile: by torch.compile, at the first call.
+        compile: whether to compile the network with torch.compile, at its first call.
     """
     return _load("faces256", device, precision, compile)
 
@@ -65,13 +65,13 @@ def natural(device: str = "cpu", precision: str = "fp32", compile: bool = False)
     Args:
         device: a torch device.
         precision: fp32, bf16 or fp16.
-        compile: by torch.compile, at the first call.
+        compile: whether to compile the network with torch.compile, at its first call.
     """
     return _load("natural", device, precision, compile)
 
 
 def folder(name: str) -> Path:
-    """Where the weights of a prior of `NAMES` are. IptError: not in this installation."""
+    """The folder with the weights of a prior of `NAMES`; IptError where this installation does not have it."""
     place = Path(str(files("ipt.priors"))) / "weights" / name
     if not place.is_dir():
         raise IptError(

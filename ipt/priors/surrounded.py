@@ -1,15 +1,16 @@
-"""A prior of images that go on around their frame: a network sees as much of the surroundings as it has to.
+"""A prior of images that are larger than their frame: a network for the frame, a Gaussian for the surroundings.
 
-One of a fixed size sees the frame alone. What lies around it is Gaussian, with the spectrum of pictures: its estimate
-is a Wiener filter's, given the noisy surroundings and the prior's estimate of the frame, both as certain as they are,
+A network of fixed size sees the frame alone. The surroundings are Gaussian with the spectrum S of pictures
+(`ipt.linalg.spectra`). Their estimate is Wiener's, given the noisy surroundings and the network's estimate D(z) of the
+frame with its variance v:
 
-    minimise over the surroundings   ||x - z||^2 / sigma^2  outside,  ||x - D(z)||^2 / v  inside  +  x' S^-1 x,
+    minimise over x   ||x - z||^2 / sigma^2 outside  +  ||x - D(z)||^2 / v inside  +  x' S^-1 x
 
-solved by conjugate gradients. The spectrum S: `ipt.linalg.spectra`.
+It is found by conjugate gradients.
 
-One of any size sees half of the margin besides, for its time goes with the pixels that it sees, and further out only
-the rims of wide kernels reach. There the estimate is that filter's in one pass, of the noisy surroundings and the
-network's estimate.
+A network of any size also sees half of the margin. It does not see more, because its time grows with the pixels that it
+sees, and only the outermost entries of wide kernels reach further. There the estimate is Wiener's in one pass, given
+the noisy surroundings and the network's estimate.
 """
 
 from __future__ import annotations
@@ -32,10 +33,12 @@ from ipt.priors.grey import Grey
 from ipt.priors.network import NetworkPrior
 
 _ITERATIONS = 6
+"""Conjugate gradient iterations for the surroundings."""
 _SEEN, _LEAST = 0.5, 8
-"""Share of a margin that a network of any size sees, and pixels of it at least."""
+"""Share of a margin that a network of any size sees, and the least number of pixels."""
 
 Frame = Callable[[tuple[int, ...]], tuple[slice, slice]]
+"""`Framed.frame`: from the shape (C, H, W) of an image to the rows and columns of its frame."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,10 @@ class Surrounded(Prior, FrameAware):
     """`prior` inside the frame, a Gaussian around it; made by `surrounded`.
 
     Attributes:
-        prior: of the image inside its frame.
+        prior: the prior for the image inside its frame.
         frame: from the shape (C, H, W) of an image to the rows and columns of its frame
             (`ipt.core.abilities.Framed.frame`).
-        any_size: whether the prior takes any size, and sees part of the margins too.
+        any_size: whether the prior takes any size, and also sees part of the margins.
     """
 
     prior: Prior
@@ -85,21 +88,22 @@ class Surrounded(Prior, FrameAware):
         return Posterior(mean, SpectralCovariance(scale * sigma, variance))
 
     def _seen(self, shape: tuple[int, ...]) -> tuple[slice, slice]:
-        """Rows and columns of an image (C, H, W) that the prior sees."""
+        """Rows and columns that the prior sees of an image of this shape, (C, H, W)."""
         rows, columns = self.frame(shape)
         if not self.any_size:
             return rows, columns
         return _with_margin(rows, shape[-2]), _with_margin(columns, shape[-1])
 
     def _inner(self, shape: tuple[int, ...]) -> Normalization:
+        """The normalization of the part that the prior sees."""
         rows, columns = self._seen(shape)
         return self.prior.normalization((shape[0], rows.stop - rows.start, columns.stop - columns.start))
 
 
 def surrounded(prior: Prior, operator: ParametricOperator) -> Prior:
-    """A prior as an operator's images need it.
+    """The prior, `Surrounded` where the operator's images are larger than their frame.
 
-    Surrounded, if these are larger than their frame and it is a network, or takes some sizes alone; else itself.
+    An exact prior of images of any size needs no surroundings, and is returned unchanged.
     """
     framed = ability(operator, Framed)
     if framed is None:
@@ -110,13 +114,13 @@ def surrounded(prior: Prior, operator: ParametricOperator) -> Prior:
 
 
 def _with_margin(frame: slice, length: int) -> slice:
-    """The frame's rows or columns of so many, and part of what lies on each side."""
+    """Rows or columns of the frame with part of the margin on each side, out of `length` ones."""
     before, after = (min(side, max(_LEAST, round(_SEEN * side))) for side in (frame.start, length - frame.stop))
     return slice(frame.start - before, frame.stop + after)
 
 
 def _takes_any_size(prior: Prior) -> bool:
-    """By two large sizes that no network has for its own."""
+    """Whether a prior takes images of any size, asked by two large sizes for which no network is made."""
     for channels in (3, 1):
         try:
             found = [prior.normalization((channels, *sides)) for sides in ((1031, 1037), (1032, 1038))]
@@ -127,7 +131,7 @@ def _takes_any_size(prior: Prior) -> bool:
 
 
 def _smoothed(image: Tensor, sigma: float, scale: float) -> Tensor:
-    """The Wiener filter's estimate of an image (B, C, H, W), normalized, seen through noise."""
+    """Wiener's estimate of a normalized image, (B, C, H, W), given it with white noise sigma."""
     size = (image.shape[-2], image.shape[-1])
     spectrum = picture_error(size, image.shape[1], float("inf"), image) / scale**2
     gain = spectrum / (spectrum + sigma**2)
@@ -137,7 +141,16 @@ def _smoothed(image: Tensor, sigma: float, scale: float) -> Tensor:
 def _surroundings(
     noisy: Tensor, inside: Tensor, window: tuple[Any, ...], sigma: float, variance: Tensor, scale: float
 ) -> Tensor:
-    """The estimate of the whole image (B, C, H, W), normalized; variance: of the error of `inside`, (B, 1, 1, 1)."""
+    """Wiener's estimate of a whole normalized image, (B, C, H, W), given the prior's estimate of a part.
+
+    Args:
+        noisy: the noisy image, (B, C, H, W).
+        inside: the prior's estimate of the window.
+        window: index of the window in the image.
+        sigma: noise level of `noisy`.
+        variance: mean variance of the error of `inside`, (B, 1, 1, 1).
+        scale: physical over normalized values.
+    """
     size = (noisy.shape[-2], noisy.shape[-1])
     spectrum = picture_error(size, noisy.shape[1], float("inf"), noisy) / scale**2
     weight = torch.full_like(noisy[:, :1], 1 / sigma**2)

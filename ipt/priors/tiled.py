@@ -1,7 +1,6 @@
-"""A prior for pictures larger than its network takes: overlapping tiles, blended.
+"""A prior for pictures that are larger than its network takes: overlapping tiles, blended at every step.
 
-The unknown stays one picture: every step denoises all tiles and blends them, so the measurement corrects the whole,
-and a kernel is shared by all of it.
+The unknown remains one picture, so the measurement corrects all of it, and one kernel is shared by all of it.
 
 References:
     MultiDiffusion (Bar-Tal et al., arXiv 2302.08113), here with smooth weights.
@@ -24,16 +23,19 @@ from ipt.linalg.spectra import SpectralCovariance
 class TiledPrior(Prior):
     """`prior` on tiles of size x size pixels that overlap by at least `overlap`.
 
-    Where two tiles meet, the outer quarter of the overlap is dropped (there a network knows only one side) and the rest
-    fades smoothly from one to the other; the weights sum to 1 in every pixel.
+    In an overlap, the outer quarter of each tile has weight 0, because the network sees only one side there. Over the
+    rest the weights change smoothly from one tile to the other. They sum to 1 at every pixel.
 
     Args:
-        prior: of a tile.
+        prior: the prior of a tile.
         size: side of a tile in pixels.
-        overlap: in pixels, default a quarter of the tile.
-        batch: tiles a call of the network.
-        multiple: tiles start at multiples of so many pixels, where the picture's size is one: a network that folds
-            pixels is not the same a pixel further.
+        overlap: overlap in pixels, 0 to half of the tile; None: a quarter of the tile.
+        batch: number of tiles in one call of the network, from 1 up.
+        multiple: tiles start at multiples of this many pixels, where the picture's size is a multiple too, because a
+            network that folds pixels into channels is not invariant to other shifts.
+
+    Raises:
+        ValueError: an overlap or batch out of range.
     """
 
     def __init__(self, prior: Prior, size: int, overlap: int | None = None, batch: int = 8, multiple: int = 1):
@@ -62,7 +64,7 @@ class TiledPrior(Prior):
         return self.posterior(noisy, sigma).mean
 
     def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
-        """The tiles' means and interpolations, blended; of their covariance what holds at any size: a spectrum."""
+        """The tiles' means and interpolations, blended, with their mean variance and, where it has one, spectrum."""
         tops, rows = self._axis(noisy.shape[-2], noisy)
         lefts, columns = self._axis(noisy.shape[-1], noisy)
         windows = [
@@ -71,36 +73,40 @@ class TiledPrior(Prior):
             for left in lefts
         ]
         weights = [row[:, None] * column for row in rows for column in columns]
-        # Images stay apart, so that one gives the same alone and in a batch.
-        tiles = torch.stack([noisy[window] for window in windows], dim=1)
-        parts = [self.prior.posterior(part, sigma) for part in tiles.flatten(0, 1).split(self.batch)]
-        places = [part.variance_interpolation for part in parts if part.variance_interpolation is not None]
+        # The tiles of an image follow each other, so that it gives the same alone and in a batch.
+        tiles = torch.stack([noisy[window] for window in windows], dim=1).flatten(0, 1)
+        by_image = (len(noisy), len(windows))
+        posteriors = [self.prior.posterior(some, sigma) for some in tiles.split(self.batch)]
 
-        def blended(pieces: list[Tensor]) -> Tensor:
-            pieces_of = torch.cat(pieces).unflatten(0, (len(noisy), len(windows)))
+        def blended(values: list[Tensor]) -> Tensor:
+            of_tiles = torch.cat(values).unflatten(0, by_image)
             whole = torch.zeros_like(noisy)
             for number, (window, weight) in enumerate(zip(windows, weights, strict=True)):
-                whole[window] = whole[window] + weight * pieces_of[:, number]
+                whole[window] = whole[window] + weight * of_tiles[:, number]
             return whole
 
-        variance = torch.cat([part.covariance.variance.expand(len(part.mean), 1, 1, 1) for part in parts])
-        variance = variance.unflatten(0, (len(noisy), len(windows))).mean(1)
-        spectral = parts[0].covariance if isinstance(parts[0].covariance, SpectralCovariance) else None
+        variance = torch.cat([one.covariance.variance.expand(len(one.mean), 1, 1, 1) for one in posteriors])
+        variance = variance.unflatten(0, by_image).mean(1)
+        covariance = posteriors[0].covariance
+        found = [one.variance_interpolation for one in posteriors]
+        interpolations = [value for value in found if value is not None]
         return Posterior(
-            blended([part.mean for part in parts]),
-            Isotropic(variance) if spectral is None else SpectralCovariance(spectral.sigma, variance),
-            blended(places) if len(places) == len(parts) else None,
+            blended([one.mean for one in posteriors]),
+            SpectralCovariance(covariance.sigma, variance)
+            if isinstance(covariance, SpectralCovariance)
+            else Isotropic(variance),
+            blended(interpolations) if len(interpolations) == len(posteriors) else None,
         )
 
     def _axis(self, length: int, like: Tensor) -> tuple[list[int], Tensor]:
-        """Where tiles start along an axis, and their weights (tiles, side), which sum to 1 at every pixel."""
+        """First pixels of the tiles along an axis, and their weights (tiles, side), which sum to 1 at every pixel."""
         size, overlap = min(self.size, length), self.overlap
         grid = self.multiple if (length - size) % self.multiple == 0 else 1
         free = (size - overlap) // grid * grid
         count = 1 if length == size else max(2, 1 + math.ceil((length - size) / free))
         starts = [round(i * (length - size) / grid / max(1, count - 1)) * grid for i in range(count)]
         margin = overlap // 4
-        # 0 in the margin at a tile's edge, 1 from the overlap's end on; the picture's own edges fade nothing.
+        # The weight is 0 in the margin at a tile's edge, and 1 beyond the overlap; at the picture's own edges it is 1.
         inside = (torch.arange(size, dtype=torch.float64) + 0.5 - margin) / max(1, overlap - 2 * margin)
         rise = (math.pi / 2 * inside.clamp(0, 1)).sin().square()
         weights = torch.ones(count, size, dtype=torch.float64)
@@ -113,8 +119,11 @@ class TiledPrior(Prior):
         return starts, torch.stack(shares).to(like)
 
 
-def continued(picture: Tensor, height: int, width: int) -> Tensor:
-    """A picture (B, C, H, W) mirrored beyond its lower and right edges, where it has pixels enough, else drawn out."""
+def extended(picture: Tensor, height: int, width: int) -> Tensor:
+    """A picture extended to (height, width) beyond its lower and right edges, by reflection if it is large enough.
+
+    A picture with too few pixels for that is extended by repetition of its edges.
+    """
     down, across = height - picture.shape[-2], width - picture.shape[-1]
     if not down and not across:
         return picture

@@ -1,4 +1,4 @@
-"""Tilt fields: Gaussian fields with the covariance that turbulence gives them (`ipt.linalg.tilts`)."""
+"""A prior of tilt fields: Gaussian fields with the covariances of turbulence and of patches (`ipt.linalg.tilts`)."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from ipt.core.operator import Generator
 from ipt.linalg.fields import FieldSource, StationaryField
 from ipt.linalg.normalization import Normalization
 from ipt.linalg.tilts import KolmogorovTilt, PatchTilt
-from ipt.priors.fields import Component, FieldPrior
+from ipt.priors.fields import FieldPrior, MixtureComponent
 
 _FIELDS: tuple[StationaryField, ...] = (*(KolmogorovTilt(1.0, pixel) for pixel in (0.03, 0.15, 0.7)), PatchTilt())
-"""Covariances considered where none is given: turbulence, smooth over some 30, 7 and 1.5 pixels, and patches."""
+"""Covariances of the mixture where none is given: turbulence, smooth over about 30, 7 and 1.5 pixels, and patches."""
 _STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""Root mean squares, in pixels, that are considered where none is given: all alike beforehand."""
+"""Root mean squares in pixels of the mixture where none is given, equally likely."""
 
 
 class TiltPrior(FieldPrior):
-    """A tilt field (2, H, W) in pixels of any size, exact: nothing is trained, and no tilt is out of reach.
+    """Tilt fields (2, H, W) in pixels of any size, with an exact denoiser: nothing is trained.
 
     Args:
-        strength: root mean square of a component of the tilt in pixels, or "unknown": from .25 to 4, which the noisy
-            field itself decides. Default: the generator's own; without a generator, unknown.
-        generator: the kind of field, with its options (tilt-kolmogorov, tilt-patches). Default: turbulence of three
-            scales, and patches, which the noisy field decides.
-        iterations: of conjugate gradients at most, for the exact mean on the frame; 0 is faster, with an error that is
-            up to a sixth larger.
+        strength: root mean square of a component of the tilt in pixels, or "unknown": .25 to 4, decided by the noisy
+            field. None: that of the generator; without a generator "unknown".
+        generator: the kind of field, with its options (tilt-kolmogorov, tilt-patches). None: turbulence of three
+            scales, or patches, decided by the noisy field.
+        iterations: most conjugate gradient iterations for the exact mean on the frame; with 0 the prior is faster, and
+            its error up to a sixth larger.
+
+    Raises:
+        IptError: a strength that is none, or a generator that does not state its covariance.
     """
 
     def __init__(self, strength: float | str | None = None, generator: Generator | None = None, iterations: int = 20):
@@ -44,7 +47,7 @@ class TiltPrior(FieldPrior):
         fields = _FIELDS if generator is None else (generator.field,)
         self.scale = 2.0 if strength == "unknown" else 2 * strengths[0]
         super().__init__(
-            [Component(field, rms / field.rms / self.scale) for field in fields for rms in strengths], iterations
+            [MixtureComponent(field, rms / field.rms / self.scale) for field in fields for rms in strengths], iterations
         )
 
     def normalization(self, shape: tuple[int, ...]) -> Normalization:

@@ -1,9 +1,9 @@
 """The small U-Net that `ipt train` trains and the package ships.
 
-A convolutional encoder and decoder with skip connections, modulated by the noise level. Built for speed on modest
-hardware: the image is folded into channels first (`patch`), so no convolution runs at full resolution, and attention
-is spent only at the coarsest level. It is the raw network `F` of the EDM preconditioning; `ipt.priors.edm` turns it
-into a denoiser.
+A convolutional encoder and decoder with skip connections, modulated by the noise level. It is built for speed on modest
+hardware: pixels are folded into channels first (`patch`), so that no convolution runs at full resolution, and only the
+coarsest level has attention. It is the raw network F of the EDM preconditioning; `ipt.priors.edm` turns it into a
+denoiser.
 
 References:
     Ho, Jain, Abbeel, "Denoising Diffusion Probabilistic Models" (arXiv 2006.11239), for the layout.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ipt.core.errors import IptError
 
 NORMS = ("group", "pixel")
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,17 @@ class UNetConfig:
     """What determines the network's parameters.
 
     Attributes:
-        channels: of the picture (3 colour, 1 kernel).
+        channels: channels of the picture (3 in colour, 1 of a kernel).
         width: features at the first level; level i has `width * multipliers[i]`.
-        multipliers: one a level.
-        blocks: residual blocks a level on the way down (one more on the way up).
-        patch: side of the square of pixels folded into channels before the first level.
+        multipliers: a multiplier for each level.
+        blocks: residual blocks of a level on the way down; there is one more on the way up.
+        patch: side of the square of pixels that are folded into channels before the first level.
         attention: whether the coarsest level has self-attention.
-        norm: "group", of groups of features over the whole picture, or "pixel", of each pixel's features alone: without
-            attention, what the network says of a pixel then depends on its surroundings alone.
+        norm: "group", over groups of features and the whole picture, or "pixel", over the features of each pixel. With
+            "pixel" and without attention, the output at a pixel depends on its surroundings alone.
+
+    Raises:
+        IptError: another kind of normalisation.
     """
 
     channels: int
@@ -60,16 +64,16 @@ class UNetConfig:
 
     @property
     def local(self) -> bool:
-        """Whether what the network says of a pixel depends on its surroundings alone."""
+        """Whether the output at a pixel depends on its surroundings alone."""
         return self.norm == "pixel" and not self.attention
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The configuration as JSON types."""
         return {**asdict(self), "multipliers": list(self.multipliers)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> UNetConfig:
-        """From `to_dict`."""
+        """The configuration from its `to_dict`."""
         return cls(**{**values, "multipliers": tuple(values["multipliers"])})
 
 
@@ -82,7 +86,7 @@ class ResidualBlock(nn.Module):
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.modulation = nn.Linear(embedding, 2 * outputs)
         self.norm2 = _norm(norm, outputs)
-        self.conv2 = _zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
+        self.conv2 = zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
@@ -94,7 +98,7 @@ class ResidualBlock(nn.Module):
 
 
 class PixelNorm(nn.Module):
-    """Each pixel's features with mean 0 and variance 1 over the channels, then a scale and a shift a channel.
+    """Layer normalisation of each pixel's features over the channels, with a scale and a shift for each channel.
 
     References:
         Ba, Kiros, Hinton, "Layer Normalization" (arXiv 1607.06450).
@@ -118,7 +122,7 @@ class SelfAttention(nn.Module):
         self.heads = max(1, channels // head)
         self.norm = nn.GroupNorm(_groups(channels), channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.out = _zeroed(nn.Conv2d(channels, channels, 1))
+        self.out = zeroed(nn.Conv2d(channels, channels, 1))
 
     def forward(self, features: Tensor) -> Tensor:
         batch, channels, height, width = features.shape
@@ -130,11 +134,11 @@ class SelfAttention(nn.Module):
 
 
 class UNet(nn.Module):
-    """F(image, label): image (B, C, H, W), label (B,) a scalar of the noise level; returns (B, C, H, W).
+    """F(image, label): image (B, C, H, W), label (B,) a function of the noise level; returns (B, C, H, W).
 
     Args:
-        config: of the network.
-        beside: channels of what is known besides the picture, which follow its own in `image` and are not returned.
+        config: configuration of the network.
+        beside: number of conditioning channels, which follow those of the picture in `image` and are not returned.
     """
 
     frequencies: Tensor
@@ -171,9 +175,9 @@ class UNet(nn.Module):
             if level:
                 self.up.append(nn.Conv2d(current, widths[level - 1], 3, padding=1))
                 current = widths[level - 1]
-        # Each pixel's own contrast would be lost in the last normalisation, and is what the output is made of.
+        # Normalisation of each pixel would remove the contrast between pixels, of which the output is made.
         self.norm = nn.Identity() if config.norm == "pixel" else _norm(config.norm, current)
-        self.out = _zeroed(nn.Conv2d(current, folded, 3, padding=1))
+        self.out = zeroed(nn.Conv2d(current, folded, 3, padding=1))
 
     def forward(self, image: Tensor, label: Tensor) -> Tensor:
         phase = label[:, None] * self.frequencies
@@ -197,11 +201,12 @@ def _norm(kind: str, channels: int) -> nn.Module:
 
 
 def _groups(channels: int) -> int:
+    """Number of groups for group normalisation: about 16 features each."""
     return math.gcd(channels, max(1, channels // 16))
 
 
-def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
-    """A layer that starts at zero, so that every residual block starts as the identity."""
+def zeroed(layer: Layer) -> Layer:
+    """The layer with all parameters 0, in place, so that a residual block that ends with it starts as the identity."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer

@@ -1,16 +1,27 @@
-"""Weights on disk: read safely, written whole.
+"""Weights on disk: reading them safely, and writing them completely or not at all.
 
-Ours are a folder in diffusers' layout: `config.json` beside `diffusion_pytorch_model.safetensors`. Torch files are read
-with weights_only=True and nothing else, so a file that holds code is refused, never run.
+This package writes a folder in diffusers' layout, `config.json` beside `diffusion_pytorch_model.safetensors`. Torch
+files are only read with weights_only=True, so that a file with code is refused and never run.
 
-config.json: format (1), architecture ("unet", "refined" or "adm"), network (its configuration), sigma_data ("unet",
-"refined") or schedule, length and clip ("adm": `ipt.priors.loading.load`), kind ("image", "kernel" or "field":
-`ipt.priors.network`), scale and offset (physical = offset + scale * normalized), sizes (sides it was trained on;
-null: any multiple of the network's), centred (all it learnt from are kernels, nowhere negative and centred: so are
-its estimates), validation (mean squared error by noise level), images (examples seen in training), start (name,
-sha256 and images of the weights that the training began with), base (the same of the prior that was refined), shared
-(a folder beside this one, whose weights are those of the prior that was refined, so that the file has the detail
-alone), and what else is worth knowing.
+Entries of config.json:
+
+    format            1
+    architecture      "unet", "refined" or "adm"
+    network           configuration of the network
+    sigma_data        of "unet" and "refined": standard deviation of the clean data
+    schedule, length, clip
+                      of "adm": see `ipt.priors.loading.load`
+    kind              "image", "kernel" or "field" (`ipt.priors.network`)
+    scale, offset     physical = offset + scale * normalized
+    sizes             sides that it was trained on; null: all multiples of the network's
+    centred           true if it was trained on non-negative, centred kernels: its estimates are made such too
+    validation        mean squared error by noise level
+    images            number of examples seen in training
+    start             name, sha256 and images of the weights with which the training began
+    base              the same of the prior that was refined
+    shared            name of a folder beside this one with the base's weights, so that this one has the detail alone
+
+Further entries are kept.
 """
 
 from __future__ import annotations
@@ -21,7 +32,7 @@ import os
 import pickle
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +43,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ipt.core.errors import IptError, first_line
-from ipt.priors.download import sha256
+from ipt.priors.download import replace_file, sha256
 
 CONFIG = "config.json"
 TENSORS = "diffusion_pytorch_model.safetensors"
@@ -45,9 +56,9 @@ class Weights:
 
     Attributes:
         state: parameters by name, float32.
-        config: what lies beside them; None where a file comes without.
-        file: what was read.
-        sha256: of that file, in hexadecimal; of this and of what it shares, where there is such.
+        config: content of the config.json beside them; None where there is none.
+        file: the file of parameters.
+        sha256: sha256 of the file in hexadecimal; with shared weights, that of both hashes.
     """
 
     state: Mapping[str, Tensor]
@@ -62,7 +73,7 @@ def read(path: str | os.PathLike[str]) -> Weights:
     A trainer's state.pt gives its averaged weights.
 
     Raises:
-        IptError: whatever is not readable weights.
+        IptError: there are no weights that can be read.
     """
     source = Path(path).expanduser()
     if source.is_dir():
@@ -97,13 +108,13 @@ def read(path: str | os.PathLike[str]) -> Weights:
 def save(folder: str | os.PathLike[str], denoiser: nn.Module, config: Mapping[str, Any], half: bool = True) -> None:
     """Write a denoiser's network (`denoiser.network`) and its config to a folder.
 
-    Each file is the old one or the new one, never a part.
+    Each file is the old one or the new one, never a part of it.
 
     Args:
-        folder: where to.
-        denoiser: whose network.
-        config: for config.json.
-        half: in float16.
+        folder: the folder.
+        denoiser: the denoiser.
+        config: content of config.json.
+        half: whether to write float16 instead of float32.
 
     Raises:
         IptError: the folder cannot be written, or the weights are not finite numbers in float16.
@@ -118,9 +129,12 @@ def export_state(state_path: str | os.PathLike[str], folder: str | os.PathLike[s
     """Turn a trainer's state.pt into a folder of weights: its averaged network in float16.
 
     Args:
-        state_path: of the state.
-        folder: where to.
-        **details: what goes into config.json over what is known from the state (name="faces", sizes=[64], ...).
+        state_path: the trainer's state.pt.
+        folder: the folder.
+        **details: entries of config.json that replace those of the state (name="faces", sizes=[64], ...).
+
+    Raises:
+        IptError: the file is no state of a training, or the folder cannot be written.
     """
     weights = read(state_path)
     if weights.config is None:
@@ -129,7 +143,7 @@ def export_state(state_path: str | os.PathLike[str], folder: str | os.PathLike[s
 
 
 def _beside(folder: Path, name: object) -> Path:
-    """The folder of this name next to `folder`; IptError where it is no plain name, or none is there."""
+    """The folder of this name next to `folder`; IptError where there is none, or the name is a path."""
     if not isinstance(name, str) or Path(name).name != name or not (folder.parent / name).is_dir():
         raise IptError(f"{folder / CONFIG} shares the weights of {name!r}, which are not beside it: put them there")
     return folder.parent / name
@@ -147,7 +161,7 @@ def _read_config(file: Path) -> dict[str, Any] | None:
         return None
     config = read_table(file, "the weights")
     if "kind" not in config:
-        # As 0.1 wrote it.
+        # The format of version 0.1.
         network = config.get("network")
         field = isinstance(network, dict) and network.get("channels") == 2
         config["kind"] = "kernel" if config.get("canvas") else "field" if field else "image"
@@ -156,7 +170,7 @@ def _read_config(file: Path) -> dict[str, Any] | None:
 
 
 def read_table(file: Path, what: str) -> dict[str, Any]:
-    """A table of names and values in JSON; IptError, with `what` it belongs to, where it is none."""
+    """A JSON object of a file; IptError, which names `what` it belongs to, where it is none."""
     try:
         table = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
@@ -169,11 +183,11 @@ def read_table(file: Path, what: str) -> dict[str, Any]:
 def _read_torch(file: Path) -> Any:
     try:
         with warnings.catch_warnings():
-            # Of a pickle protocol that it does not expect: it reads such a file or fails, and says so below.
+            # The warning of an unexpected pickle protocol: such a file is read, or fails below.
             warnings.filterwarnings("ignore", "Detected pickle protocol")
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # An archive that is whole, with a pickle that needs more than weights do.
+        # An undamaged archive whose pickle needs more than weights do.
         if "GLOBAL" in str(error) or zipfile.is_zipfile(file):
             raise IptError(
                 f"{file} holds more than weights, and loading it could run code, so it was refused: "
@@ -185,7 +199,7 @@ def _read_torch(file: Path) -> Any:
 
 
 def _unwrapped(loaded: Any, file: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
-    """A state dict as it is or under "state_dict", and a trainer's state with the config that it implies."""
+    """Parameters and config of a loaded torch file: a state dict, one under "state_dict", or a trainer's state."""
     if not isinstance(loaded, dict):
         raise IptError(f"{file} holds a {type(loaded).__name__}, not parameters by name: give a network's state_dict")
     if {"network", "options", "average"} <= loaded.keys():
@@ -199,6 +213,7 @@ def _unwrapped(loaded: Any, file: Path) -> tuple[dict[str, Tensor], dict[str, An
 
 
 def _from_training(loaded: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The averaged parameters of a trainer's state, and the config that it implies."""
     network, options = json.loads(loaded["network"]), json.loads(loaded["options"])
     history = json.loads(loaded["history"])
     start, base = (json.loads(loaded.get(name, "null")) for name in ("start", "base"))
@@ -217,14 +232,14 @@ def _from_training(loaded: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[s
     }
     if loaded.get("kernels"):
         config["centred"] = True
-    config |= {name: _named(origin) for name, origin in (("start", start), ("base", base)) if origin}
+    config |= {name: _identity(origin) for name, origin in (("start", start), ("base", base)) if origin}
     return {name.removeprefix("network."): value for name, value in loaded["average"].items()}, config
 
 
-def _named(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells weights from others, and the weights that these refine in turn."""
+def _identity(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """Name, sha256 and images of weights, and the same of the weights that these refine."""
     plain = {name: origin[name] for name in ("name", "sha256", "images")}
-    return {**plain, "base": _named(origin["base"])} if origin.get("base") else plain
+    return {**plain, "base": _identity(origin["base"])} if origin.get("base") else plain
 
 
 def _write(folder: str | os.PathLike[str], state: Mapping[str, Tensor], config: Mapping[str, Any], half: bool) -> None:
@@ -240,25 +255,15 @@ def _write(folder: str | os.PathLike[str], state: Mapping[str, Tensor], config: 
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / TENSORS, lambda file: _save_file(tensors, file))
-        _replace(folder / CONFIG, lambda file: file.write_text(text, encoding="utf-8"))
+        replace_file(folder / TENSORS, lambda file: _save_file(tensors, file))
+        replace_file(folder / CONFIG, lambda file: file.write_text(text, encoding="utf-8"))
     except (OSError, SafetensorError) as error:
         raise IptError(f"cannot write weights to {folder} ({error}): choose another folder or make room") from None
 
 
 def _save_file(tensors: dict[str, Tensor], file: Path) -> None:
-    # save_file makes files that their owner alone can read; weights, like all results, follow the user's umask.
+    # save_file makes files that only their owner can read; weights follow the user's umask, as all results do.
     file.touch()
     mode = file.stat().st_mode & 0o777
     save_file(tensors, file, {"format": "pt"})
     file.chmod(mode)
-
-
-def _replace(target: Path, write: Callable[[Path], object]) -> None:
-    """Write beside the target, then take its place."""
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)

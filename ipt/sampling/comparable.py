@@ -1,4 +1,4 @@
-"""Operators that know more of several independent draws of one posterior than of each for itself."""
+"""Operators that assess several independent draws of one posterior together, because right draws agree."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from ipt.core.operator import ParametricOperator
 
 
 class Comparable(ABC):
-    """An `Assessable` operator that judges draws beside each other: those that went astray did so each in its way."""
+    """An `Assessable` operator that can compare draws: wrong solutions differ from each other, right ones agree."""
 
     @abstractmethod
     def compared(self, assessments: Sequence[Assessment], parameters: Mapping[str, Tensor]) -> list[Assessment]:
-        """Of each draw what is to be thought of it, now that there are others.
+        """The assessments of draws, given the other draws.
 
         Args:
-            assessments: of each for itself, two or more.
+            assessments: of each draw alone, two or more.
             parameters: of the draws, physical and valid, (draws, C, H, W) by name.
 
         Returns:
-            One of each draw, in their order.
+            One assessment for each draw, in the same order.
         """
 
 
-def beside_each_other(
+def compare_draws(
     operator: ParametricOperator, assessments: Sequence[Assessment], parameters: Mapping[str, Tensor]
 ) -> Sequence[Assessment]:
-    """Assessments of draws (or none), as the operator compares them where there are several and it can."""
+    """Assessments of draws, compared with each other where there are several and the operator is `Comparable`."""
     comparable = ability(operator, Comparable)
     if comparable is None or len(assessments) < 2:
         return assessments

@@ -1,4 +1,4 @@
-"""Operators that find something of their unknowns before a solve, which then begins there, with less noise."""
+"""Operators that estimate unknowns from the measurement before a solve, which then begins at a lower noise level."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
 
 class Initializable(ABC):
-    """An operator some of whose unknowns can be estimated from the measurement alone, without priors."""
+    """An operator for which some unknowns can be estimated from the measurement alone, without priors."""
 
     @abstractmethod
     def initial(self, observation: Observation, known: Known = None, frames: int = 1) -> Unknowns | None:
-        """Physical unknowns near the solution, "image" among them; the others begin as their priors' means.
+        """An estimate of unknowns; those that are left out begin at their priors' means.
 
         Args:
-            observation: of as many frames of each image, those of an image in a row; parameters likewise.
-            known: parameters that are given, valid.
-            frames: of each image.
+            observation: of F frames of each image, which follow each other in the batch, (B F, C, H, W).
+            known: known parameters, valid, of all frames.
+            frames: F.
 
         Returns:
-            None: nothing can be told beforehand.
+            Physical unknowns by name, "image" among them, the parameters of all frames; None: there is no estimate.
         """
 
     def reliability(self, observation: Observation, frames: int = 1) -> Tensor | None:
-        """How much each entry of the frames counts, (B frames, 1, H, W); arguments as of `initial`.
+        """The weight of each pixel of the frames, (B F, 1, H, W), 0..1; arguments as in `initial`.
 
-        0: it does not show what the other frames show; else the noise over the standard deviation with which it does.
-        None: nothing can be told.
+        It is 0 where a pixel does not show what the other frames show, else the noise level over the standard deviation
+        of the difference. None: there is no estimate.
         """
         return None

@@ -1,4 +1,4 @@
-"""Rules that treat an image otherwise where it was solved for at half its size before."""
+"""Rules that have a variant for images that were already solved for at half their size."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from ipt.core.guidance import GuidanceRule
 
 
 class Refining(ABC):
-    """A rule with a variant of itself for what goes on from a smaller image."""
+    """A rule with a variant for solves that continue from a smaller image."""
 
     @abstractmethod
     def refined(self) -> GuidanceRule:
-        """The variant."""
+        """The variant for solves that continue from a smaller image."""

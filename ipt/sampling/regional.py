@@ -1,8 +1,10 @@
-"""All of a picture, solved from the parameters that were found in a region of it.
+"""Solve a whole picture, starting from the parameters that were found in a region of it.
 
-It is the last doubling of a solve from coarse to fine: the noise level is one at which the parameters are still
-corrected, by all of the picture. What lies around a region is not known, so the operator must leave open what lies
-outside its frame.
+    region --solve--> parameters --spread--> image that explains the measurement --noise--> remaining steps
+
+It works like the last doubling of a solve from coarse to fine. The noise level at the start is one at which the whole
+picture still corrects the parameters. The surroundings of a region are unknown, so the operator must treat what lies
+outside its frame as unknown.
 """
 
 from __future__ import annotations
@@ -27,27 +29,28 @@ from ipt.sampling.multiscale import Level
 from ipt.sampling.schedules import Tail
 
 _DOUBLING = 2
-"""Of a solve from coarse to fine, the one whose noise level the whole picture begins with (`CoarseToFine.restart`)."""
+"""The doubling of a solve from coarse to fine whose noise level the whole picture begins with
+(`CoarseToFine.restart`)."""
 _STEPS = 6
-"""At most, where parameters need not part: docs/method.md, Coarse to fine."""
-_USUAL_DEVIATION, _UNSEEN = 0.25, math.inf
-"""Of an image about what is known of it, in 0..1, and the level of the noise it was seen through."""
+"""Most steps for the whole picture where one parameter holds for all of it: docs/method.md, Coarse to fine."""
+_USUAL_DEVIATION = 0.25
+"""Standard deviation of pictures in 0..1 about their mean."""
 
 
 class Regional(ABC):
-    """An operator whose parameters have places in the frame: those of a region are not those of all of the picture."""
+    """An operator whose parameters differ from place to place, so that a region has others than the whole picture."""
 
     @abstractmethod
     def of_region(self) -> ParametricOperator:
-        """The operator with which a region is solved."""
+        """The operator for a region, whose parameters hold for all of it."""
 
     @abstractmethod
     def spread(self, parameters: Mapping[str, Tensor], measurement: tuple[int, ...]) -> Unknowns:
-        """Parameters of `of_region`, (B, C, h, w) by name, as those of all of a measurement (C, H, W) begin."""
+        """Parameters of `of_region`, (B, C, h, w) by name, spread over a whole measurement (C, H, W)."""
 
 
 def of_region(solver: Solver) -> Solver:
-    """The solver of a region."""
+    """The solver for a region."""
     able = ability(solver.operator, Regional)
     return solver if able is None else replace(solver, operator=able.of_region())
 
@@ -56,13 +59,13 @@ def check(solver: Solver, region: tuple[int, ...], whole: tuple[int, ...]) -> No
     """Refuse what cannot be solved from a region.
 
     Args:
-        solver: of the picture.
-        region: (C, H, W) of the measurement's region.
-        whole: (C, H, W) of the measurement.
+        solver: the solver for the whole picture.
+        region: shape (C, H, W) of the region.
+        whole: shape (C, H, W) of the whole measurement.
 
     Raises:
-        IptError: parameters of the picture's size, a region that is too small for them, an operator that knows what is
-            outside its frame, a rule that cannot go on from a given noise level.
+        IptError: parameters of the picture's size, a region that is too small for them, an operator with a border rule
+            instead of an unknown border, or a rule that cannot begin at a given noise level.
     """
     framed, own = ability(solver.operator, Framed), solver.operator
     schedule(solver)
@@ -93,16 +96,16 @@ def remainder(
     gain: float | Tensor = 0.0,
     known: Known = None,
 ) -> Level:
-    """What is left to solve when the parameters are given, or those of a region are found.
+    """The level of the whole picture, to be solved when the parameters are known or found in a region.
 
     Args:
-        solver: of the picture; its rule goes from coarse to fine.
-        measurement: (B, C, H, W), all of the picture.
-        noise: its standard deviation, as of `Solver.problem`.
-        mask: as of `Solver.problem`.
-        parameters: that were found or are given, (draws, C, h, w), of whose sizes the picture's are.
-        gain: as of `Solver.problem`.
-        known: those that are given.
+        solver: the solver for the whole picture; its rule goes from coarse to fine.
+        measurement: the whole picture, (B, C, H, W).
+        noise: standard deviation of its noise, as in `Solver.problem`.
+        mask: as in `Solver.problem`.
+        parameters: known or found parameters, (draws, C, h, w) by name; the picture's have the same size.
+        gain: as in `Solver.problem`.
+        known: the known ones of them.
     """
     shapes = {name: tuple(value.shape[1:]) for name, value in parameters.items()}
     operator = _for_shapes(solver.operator, shapes, tuple(measurement.shape[1:]))
@@ -111,7 +114,7 @@ def remainder(
 
 
 def schedule(solver: Solver) -> Tail:
-    """The noise levels of the whole picture; IptError: the rule cannot begin with them."""
+    """The noise levels for the whole picture; IptError where the rule cannot begin at a given level."""
     rule = ability(solver.rule, CoarseToFine)
     start = None if rule is None else rule.restart(_DOUBLING)
     if start is None:
@@ -121,38 +124,39 @@ def schedule(solver: Solver) -> Tail:
 
 
 def first_state(level: Level, seeds: Sequence[int], normalized: Unknowns) -> State:
-    """Noise about the parameters found, and about the image that explains the measurement with them.
+    """The first state: the region's parameters and the image that explains the measurement with them, plus noise.
 
     Args:
-        level: of all of the picture.
-        seeds: one an image.
-        normalized: the region's parameters, as their priors have them, (B, C, h, w); none where they are given.
+        level: the level of the whole picture.
+        seeds: a seed for each image.
+        normalized: the region's parameters, normalized, (B, C, h, w) by name; none where they are known.
     """
     problem = level.problem
     normalized = _spread(problem.operator, normalized, tuple(problem.observation.measurement.shape[1:]))
     parameters = {name: problem.normalizations[name].physical(value) for name, value in normalized.items()}
     with torch.no_grad():
-        image = _explaining(problem, problem.valid(parameters))
+        image = _image_given(problem, problem.valid(parameters))
     clean = {IMAGE: problem.normalizations[IMAGE].normalized(image), **normalized}
     return level.solver.start(problem, Noise(seeds), clean)
 
 
-def _explaining(problem: Problem, parameters: Unknowns) -> Tensor:
-    """The image (B, C, H, W) of given parameters that is about the measurement, as pictures usually are about a mean.
+def _image_given(problem: Problem, parameters: Unknowns) -> Tensor:
+    """The image (B, C, H, W) that explains the measurement with these parameters, clipped to 0..1.
 
-    About an even image it would ring at the frame's edges, which a few steps leave in skies.
+    The prior is a Gaussian about the measurement itself. About a constant image the result would ring at the frame's
+    edges, and the few steps that follow would leave that in skies.
     """
     measurement, exact = problem.observation.measurement, ability(problem.operator, ExactSteps)
-    observation, about = problem.observation.at(measurement), _measured(problem)
-    belief = Belief(about, Isotropic.like(about, _USUAL_DEVIATION), _UNSEEN)
+    observation, mean = problem.observation.at(measurement), _measurement_as_image(problem)
+    belief = Belief(mean, Isotropic.like(mean, _USUAL_DEVIATION), sigma=math.inf)
     found = None if exact is None else exact.image_step(observation, belief, parameters, {})
-    return (about if found is None else found).clamp(0, 1)
+    return (mean if found is None else found).clamp(0, 1)
 
 
-def _measured(problem: Problem) -> Tensor:
-    """The measurement as an image (B, C, H, W); or its mean, as one.
+def _measurement_as_image(problem: Problem) -> Tensor:
+    """The measurement as an image (B, C, H, W), or a constant image of its mean where their sizes differ.
 
-    Around it is its nearest pixel, and where nothing was measured the mean of the nearest that were.
+    Unmeasured pixels are filled in, and around the frame the nearest pixel is repeated.
     """
     observation, shape = problem.observation, problem.normalizations[IMAGE].physical_shape
     measurement = observation.measurement
@@ -169,9 +173,10 @@ def _measured(problem: Problem) -> Tensor:
 
 
 def _filled(values: Tensor, measured: Tensor) -> Tensor:
-    """Values (B, C, H, W), those that were not measured replaced by the mean of the nearest that were."""
+    """Values (B, C, H, W) with the mean of the nearest measured pixels in place of unmeasured ones."""
     seen = measured.to(values)
-    filled, unknown, reach = values * seen, measured.flatten(2).any(2)[..., None, None] & ~measured, 1
+    filled, reach = values * seen, 1
+    unknown = measured.flatten(2).any(2)[..., None, None] & ~measured
     while unknown.any():
         near, total = (F.avg_pool2d(each, 2 * reach + 1, 1, reach) for each in (seen, filled))
         found = unknown & (near > 0)
@@ -181,26 +186,27 @@ def _filled(values: Tensor, measured: Tensor) -> Tensor:
 
 
 def operator_of(solver: Solver, region: tuple[int, ...], whole: tuple[int, ...]) -> ParametricOperator:
-    """The operator of a measurement (C, H, W), with parameters as large as those that are found in a region of it."""
+    """The operator of a whole measurement (C, H, W), with parameters of the size that they have in a region of it."""
     return _for_shapes(solver.operator, _shapes(of_region(solver).operator, region), whole)
 
 
 def _shapes(operator: ParametricOperator, measurement: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """Shapes of the parameters for a measurement (C, H, W), by name."""
     return {name: spec.shape for name, spec in operator.parameters(operator.image_shape(measurement)).items()}
 
 
 def _spread(operator: ParametricOperator, parameters: Mapping[str, Tensor], measurement: tuple[int, ...]) -> Unknowns:
-    able = ability(operator, Regional)
-    return dict(parameters) if able is None else able.spread(parameters, measurement)
+    """Parameters of a region spread over a measurement (C, H, W), where the operator is `Regional`; else unchanged."""
+    regional = ability(operator, Regional)
+    return dict(parameters) if regional is None else regional.spread(parameters, measurement)
 
 
 def _for_shapes(
     operator: ParametricOperator, shapes: dict[str, tuple[int, ...]], measurement: tuple[int, ...]
 ) -> ParametricOperator:
-    """The operator of a measurement (C, H, W) with parameters as large as these of a region."""
+    """The operator for a measurement (C, H, W) with parameters of these shapes, which they have in a region."""
     resizable = ability(operator, Resizable)
     if resizable is None:
         return operator
-    return resizable.resized(
-        _spread(operator, {name: torch.zeros(1, *shape) for name, shape in shapes.items()}, measurement)
-    )
+    examples = {name: torch.zeros(1, *shape) for name, shape in shapes.items()}
+    return resizable.resized(_spread(operator, examples, measurement))

@@ -1,6 +1,6 @@
-"""Sequences of noise levels: sigma in the variance-exploding convention, falling, the last one 0.
+"""Noise schedules: sequences of sigma in the variance-exploding convention, falling, the last one 0.
 
-A variance-preserving process x_vp = sqrt(abar) z has sigma = sqrt((1 - abar) / abar) on z.
+A variance-preserving process x_vp = sqrt(abar) z has the level sigma = sqrt((1 - abar) / abar) on z.
 """
 
 from __future__ import annotations
@@ -16,12 +16,19 @@ from torch import Tensor
 from ipt.core.sampling import Schedule
 
 _LEFT = 0.1
-"""Of the noise level that a larger picture begins with: the smaller one ends there (docs/method.md, Constants)."""
+"""Level at which a smaller image ends, as a share of that at which the next begins (docs/method.md, Constants)."""
 
 
 @dataclass(frozen=True)
 class Karras(Schedule):
-    """sigma_i = (max^(1/rho) + i/(N-1) (min^(1/rho) - max^(1/rho)))^rho (EDM, arXiv 2206.00364, equation 5)."""
+    """sigma_i = (max^(1/rho) + i/(N-1) (min^(1/rho) - max^(1/rho)))^rho (EDM, arXiv 2206.00364, equation 5).
+
+    Attributes:
+        steps: N, from 1 up.
+        sigma_max: first level.
+        sigma_min: last level before the 0, above 0 and below sigma_max.
+        rho: above 0; the larger, the more of the levels are low.
+    """
 
     steps: int = 100
     sigma_max: float = 80.0
@@ -41,13 +48,13 @@ class Karras(Schedule):
 
 @dataclass(frozen=True)
 class VP(Schedule):
-    """The discrete variance-preserving process, whole or an evenly spaced subset.
+    """The levels of a discrete variance-preserving process: all, or an evenly spaced subset.
 
     Attributes:
-        steps: of the subset (None: all of the process); both ends are kept, and of a single step the noisy one.
+        steps: number of levels in the subset, with both ends, or the noisy end alone for 1; None: all of the process.
         betas: "linear" (Ho et al., arXiv 2006.11239: 1e-4 to .02 over 1000 steps, scaled by 1000 / length) or "cosine"
-            (Nichol, Dhariwal, arXiv 2102.09672, equation 17), never above .999.
-        length: of the whole process.
+            (Nichol, Dhariwal, arXiv 2102.09672, equation 17); never above .999.
+        length: number of steps of the process, from 2 up.
     """
 
     steps: int | None = None
@@ -61,7 +68,7 @@ class VP(Schedule):
             raise ValueError(f"a VP schedule needs 1 <= steps <= length and length >= 2, not {self}")
 
     def alphas_bar(self) -> Tensor:
-        """The products abar of the whole process, (length,) in float64, falling."""
+        """The products abar of the whole process, (length,) float64, falling."""
         if self.betas == "linear":
             scale = 1000 / self.length
             betas = torch.linspace(scale * 1e-4, scale * 0.02, self.length, dtype=torch.float64)
@@ -72,7 +79,7 @@ class VP(Schedule):
         return (1 - betas.clamp(max=0.999)).cumprod(0)
 
     def timesteps(self) -> Tensor:
-        """Indices into the whole process that the subset keeps, rising."""
+        """Indices of the subset in the whole process, rising."""
         # Counted from the noisy end, so that a single step starts from noise.
         return torch.linspace(self.length - 1, 0, self._count(), dtype=torch.float64).round().long().flip(0)
 
@@ -87,14 +94,14 @@ class VP(Schedule):
 
 @dataclass(frozen=True)
 class Tail(Schedule):
-    """Another schedule from the first level on that is at most `start`, with at least one step.
+    """The end of another schedule, with at least one step.
 
     Attributes:
-        schedule: the other one.
-        start: a noise level.
-        most: steps at most, evenly chosen, the first and the last among them; None: all.
-        finer: what the last level above 0 is divided by, and those between it and the first by ever less.
-        end: a noise level; lower ones are left out, but for the first and the 0 at the end.
+        schedule: the other schedule.
+        start: its first level that is at most this one comes first.
+        most: most steps, chosen evenly with the first and the last among them; None: all.
+        finer: divisor of the last level above 0; the levels before it are divided by less, the first by 1.
+        end: levels below this one are left out, except for the first and the final 0.
     """
 
     schedule: Schedule
@@ -105,26 +112,34 @@ class Tail(Schedule):
 
     def sigmas(self) -> Tensor:
         levels = self.schedule.sigmas()
-        levels = levels[min(int((levels > self.start).sum()), len(levels) - 2) :]
-        levels = levels[[*range(max(1, int((levels[:-1] >= self.end).sum()))), len(levels) - 1]]
-        steps = len(levels) - 1
-        if self.most is not None and steps > self.most:
-            levels = levels[[*torch.linspace(0, steps - 1, self.most).round().long().tolist(), steps]]
+        first = min(int((levels > self.start).sum()), len(levels) - 2)
+        levels = levels[first:]
+        kept = max(1, int((levels[:-1] >= self.end).sum()))
+        levels = torch.cat([levels[:kept], levels[-1:]])
+        if self.most is not None and kept > self.most:
+            chosen = torch.linspace(0, kept - 1, self.most).round().long()
+            levels = torch.cat([levels[chosen], levels[-1:]])
         levels[:-1] /= self.finer ** torch.linspace(0, 1, len(levels) - 1, dtype=levels.dtype)
         return levels
 
 
 def cascade(schedule: Schedule, starts: Sequence[float | None]) -> list[Schedule]:
-    """A schedule's parts for pictures of several sizes, each of which begins with what the one before came to.
+    """The parts of a schedule for several image sizes, each of which begins with the result of the one before.
 
-    What is far below the noise that the next size begins with is not solved for.
+    A size ends at a level far below that of the next size's start, because lower levels would be lost in its noise.
 
     Args:
-        schedule: the whole.
-        starts: the level that each size begins at, from the smallest picture up; None: the first of all.
+        schedule: the whole schedule.
+        starts: the level at which each size begins, from the smallest up; None: the schedule's first level.
+
+    Returns:
+        A schedule for each size.
     """
-    found = []
-    for start, following in pairwise([*starts, None]):
-        end = 0.0 if following is None else _LEFT * following
-        found.append(Tail(schedule, math.inf if start is None else start, end=end) if start or end else schedule)
-    return found
+    parts: list[Schedule] = []
+    for start, next_start in pairwise([*starts, None]):
+        end = 0.0 if next_start is None else _LEFT * next_start
+        if start or end:
+            parts.append(Tail(schedule, math.inf if start is None else start, end=end))
+        else:
+            parts.append(schedule)
+    return parts

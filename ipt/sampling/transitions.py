@@ -1,7 +1,7 @@
-"""From one noise level to the next, in the variance-exploding convention.
+"""Transitions from one noise level to the next, in the variance-exploding convention.
 
-All are moves of z with z_sigma = clean + sigma * noise. For a variance-preserving network they are the published ones,
-since x_vp = z / sqrt(1 + sigma^2).
+All act on z with z_sigma = clean + sigma * noise. With x_vp = z / sqrt(1 + sigma^2) they are the published transitions
+of variance-preserving networks.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Ancestral(Transition):
     """Draw from the process's own posterior p(z_next | z, clean) (DDPM, Ho et al., arXiv 2006.11239, equations 6, 7).
 
     Attributes:
-        variance: "small" (the posterior's own, beta-tilde), "large" (the forward step's, beta), or "learned" (between
-            the two, where the network says; arXiv 2102.09672, equation 15; small where it does not).
+        variance: "small" (beta-tilde, that of the posterior), "large" (beta, that of the forward step), or "learned"
+            (between the two as the network says, arXiv 2102.09672, equation 15; small where it does not say).
     """
 
     variance: str = "small"
@@ -36,7 +36,7 @@ class Ancestral(Transition):
         ratio = (sigma_next / sigma) ** 2
         mean = posterior.mean + ratio * (noisy - posterior.mean)
         small = sigma_next**2 * (1 - ratio)
-        # beta of the VP process, carried to z: beta (1 + sigma_next^2), beta = 1 - (1 + sigma_next^2) / (1 + sigma^2).
+        # beta of the VP process in units of z: beta (1 + sigma_next^2), beta = 1 - (1 + sigma_next^2) / (1 + sigma^2).
         large = (sigma**2 - sigma_next**2) / (1 + sigma**2) * (1 + sigma_next**2)
         if self.variance == "large":
             return mean + math.sqrt(large) * noise
@@ -48,7 +48,11 @@ class Ancestral(Transition):
 
 @dataclass(frozen=True)
 class DDIM(Transition):
-    """From the deterministic path, eta = 0, to ancestral sampling, eta = 1 (arXiv 2010.02502, equation 12)."""
+    """Denoising diffusion implicit models (Song, Meng, Ermon, arXiv 2010.02502, equation 12).
+
+    Attributes:
+        eta: 0 is the deterministic path, 1 is ancestral sampling.
+    """
 
     eta: float = 0.0
 
@@ -66,10 +70,13 @@ class DDIM(Transition):
 
 @dataclass(frozen=True)
 class Renoise(Transition):
-    """Noise the estimate afresh: clean + sigma_next (sqrt(1 - zeta) * the noise there was + sqrt(zeta) * new noise).
+    """Add noise to the estimate: clean + sigma_next (sqrt(1 - zeta) * present noise + sqrt(zeta) * new noise).
 
-    zeta = 1 forgets the path altogether, so errors of early estimates are not carried along (Zhu et al., "Denoising
-    Diffusion Models for Plug-and-Play Image Restoration", arXiv 2305.08995, algorithm 1).
+    Attributes:
+        zeta: share of new noise, 0..1. At 1 the path is forgotten, so that errors of early estimates do not persist.
+
+    References:
+        Zhu et al., "Denoising Diffusion Models for Plug-and-Play Image Restoration" (arXiv 2305.08995), algorithm 1.
     """
 
     zeta: float = 1.0
@@ -81,6 +88,6 @@ class Renoise(Transition):
     def __call__(self, noisy: Tensor, posterior: Posterior, sigma: float, sigma_next: float, noise: Tensor) -> Tensor:
         if sigma_next == 0:
             return posterior.mean
-        there = (noisy - posterior.mean) / sigma
-        mixed = noise if self.zeta == 1 else math.sqrt(1 - self.zeta) * there + math.sqrt(self.zeta) * noise
+        present = (noisy - posterior.mean) / sigma
+        mixed = noise if self.zeta == 1 else math.sqrt(1 - self.zeta) * present + math.sqrt(self.zeta) * noise
         return posterior.mean + sigma_next * mixed

@@ -1,6 +1,6 @@
-"""What a camera does to a picture besides its operator: it turns, its sensor clips, its files are compressed.
+"""What a camera adds to an operator: rotation during the exposure, exposure, clipping and JPEG compression.
 
-In this order: light, the operator (the camera turning), exposure, display values, noise, clipping, JPEG.
+display values -> light -> operator (rotating) -> exposure -> display values -> noise -> clipping -> JPEG
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ipt.core.errors import IptError, Misuse
 from ipt.images.light import decoded, encoded
 
 _FAINT = 0.01
-"""Entries of a kernel below this share of its largest are no pose of a camera that turns."""
+"""Kernel entries below this share of the largest one are not used as poses of a rotating camera."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,15 @@ class Camera:
     """A camera.
 
     Attributes:
-        rotation: Degrees, 0 to 45, by which it turns about the middle of the frame between the two ends of the kernel
-            (`turned`); of the operator `blur` alone.
-        linear_light: The operator acts on light, of which the values of pictures are the sRGB encoding; otherwise on
-            these values.
-        exposure: Factor of the light; what it makes brighter than white is clipped.
-        jpeg: Quality, 1 to 100, of the JPEG file of 8 bits (its colours in full resolution) that measurements have been
-            saved as; None: none.
+        rotation: Rotation about the middle of the frame between the two ends of the kernel (`turned`), 0 to 45 degrees;
+            with the operator `blur` alone.
+        linear_light: Whether the operator acts on linear light, which the values of pictures encode as sRGB, or on the
+            values themselves.
+        exposure: Factor of the light, above 0 and at most 1000; what becomes brighter than white is clipped.
+        jpeg: Quality, 1 to 100, of the 8-bit JPEG file (4:4:4) in which measurements are stored; None: no JPEG.
 
     Raises:
-        Misuse: A value that cannot be.
+        Misuse: A value out of its range.
     """
 
     rotation: float = 0.0
@@ -54,16 +53,16 @@ class Camera:
             raise Misuse(f"jpeg= is a quality of 1 to 100, not {self.jpeg}")
 
     def light(self, values: Tensor) -> Tensor:
-        """What the operator acts on, of pictures in 0..1."""
+        """Picture values in 0..1 -> what the operator acts on."""
         return decoded(values) if self.linear_light else values
 
     def developed(self, light: Tensor) -> Tensor:
-        """The values of a picture of that light, exposed; not clipped."""
+        """Light -> picture values after the exposure, not clipped."""
         exposed = self.exposure * light
         return encoded(exposed) if self.linear_light else exposed
 
     def stored(self, values: Tensor) -> Tensor:
-        """Values (C, H, W) as they are read from the camera's file: clipped to 0..1, with what JPEG does to them.
+        """Values (C, H, W) as they are read from the camera's file: clipped to 0..1, after JPEG compression.
 
         Raises:
             IptError: A JPEG of other than 1 or 3 channels.
@@ -73,25 +72,25 @@ class Camera:
 
 
 def rounded(values: Tensor) -> Tensor:
-    """Values in 0..1 as 8 bits hold them."""
+    """Values in 0..1, rounded to 8 bits."""
     return (255 * values).round() / 255
 
 
 def turned(image: Tensor, kernel: Tensor, rate: float, direction: np.ndarray) -> Tensor:
-    """An image seen by a camera that moves as the kernel says, and turns about the image's middle as it moves.
+    """Blur an image by a camera that shifts as the kernel says, and rotates about the image's middle meanwhile.
 
-    Each entry of the kernel that is not faint is a pose: a shift, and a turn of `rate` times the shift along the
-    direction. So the kernel is about that of the middle, and elsewhere it is another.
+    Each entry of the kernel that is not faint is a pose: a shift, and a rotation in proportion to the shift along
+    `direction`. So the blur in the middle is about the kernel, and elsewhere it differs.
 
     Args:
         image: (C, H, W).
         kernel: (1, h, w).
-        rate: Radians a pixel of shift.
-        direction: (rows, columns) of length 1.
+        rate: Rotation in radians per pixel of shift.
+        direction: Unit vector (rows, columns).
 
     Returns:
-        (C, H - h + 1, W - w + 1): without rotation, what depends on nothing outside the image. With it, what is seen
-        beyond the image is its reflection.
+        (C, H - h + 1, W - w + 1). Without rotation it depends on nothing outside the image; rotated poses see the
+        image's reflection there.
     """
     (height, width), (rows, columns) = image.shape[-2:], kernel.shape[-2:]
     places = (kernel[0] > _FAINT * kernel.max()).nonzero().tolist()
@@ -103,13 +102,13 @@ def turned(image: Tensor, kernel: Tensor, rate: float, direction: np.ndarray) ->
 
 
 def posed(image: Tensor, poses: Sequence[tuple[float, float, float]], light: Sequence[float]) -> Tensor:
-    """An image seen by a camera that goes through poses, (C, H, W); what lies beyond the image is its reflection.
+    """The weighted mean of an image seen from several poses, (C, H, W); beyond the image is its reflection.
 
     Args:
         image: (C, H, W).
-        poses: by how many pixels the picture is shifted, (down, right), and by how many radians turned about the
-            image's middle, so that what is (y, x) from there moves by (turn * x, -turn * y).
-        light: how much of it each pose has, in any unit.
+        poses: (down, right, angle): shift in pixels, and rotation in radians about the image's middle. A point (y, x)
+            from the middle moves by (angle * x, -angle * y).
+        light: weight of each pose, in any unit.
     """
     height, width = image.shape[-2:]
     down, right = torch.meshgrid(torch.arange(height).float(), torch.arange(width).float(), indexing="ij")
@@ -124,9 +123,9 @@ def posed(image: Tensor, poses: Sequence[tuple[float, float, float]], light: Seq
 
 
 def turning_rate(kernel: Tensor, degrees: float, direction: np.ndarray) -> float:
-    """Radians a pixel of shift, as of `turned`, that make so many degrees between the ends of a kernel (1, h, w).
+    """The `rate` of `turned` that makes so many degrees between the ends of a kernel (1, h, w).
 
-    The ends are those along the direction; 0 where the kernel has no extent along it.
+    The ends are those along the direction. 0 where the kernel has no extent along it.
     """
     places = (kernel[0] > _FAINT * kernel.max()).nonzero().double().numpy() @ direction
     extent = float(np.ptp(places))
@@ -134,7 +133,7 @@ def turning_rate(kernel: Tensor, degrees: float, direction: np.ndarray) -> float
 
 
 def turning_reach(degrees: float, height: int, width: int) -> int:
-    """Pixels by which a rotation displaces the corners of an image at most."""
+    """Displacement in pixels of an image's corners by a rotation about its middle, rounded up."""
     return math.ceil(2 * math.sin(math.radians(degrees) / 2) * math.hypot(height, width) / 2)
 
 

@@ -1,4 +1,4 @@
-"""Frames of one scene one after the other: what the wind carries along, and a thing that moves."""
+"""Several frames of one scene in the order of time, with parameters that change smoothly and an object that moves."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ipt.simulate.camera import Camera
 from ipt.simulate.framing import frame_of, image_of
 from ipt.simulate.simulation import Simulation, exposure_seeds, parameter_seed, simulate
 
-_PART = 10
-"""Radius of the thing that moves, as a share of the picture's smaller side, inverted."""
+_RADII = 10
+"""Radii of the moving disc that make up the picture's smaller side."""
 
 
 def simulate_frames(
@@ -31,47 +31,50 @@ def simulate_frames(
     camera: Camera | None = None,
     speed: float = 0.0,
 ) -> tuple[list[Simulation], Tensor | None]:
-    """Measurements of one scene, in the order of time.
+    """Simulate several measurements of one scene, in the order of time.
 
     Args:
         clean: the scene, (C, H, W) in 0..1.
-        operator: what degrades it.
-        generators: of its parameters, by name.
-        noise: as of `simulate`.
-        seed: of the scene.
-        frames: how many.
-        cut: as of `simulate`.
-        camera: as of `simulate`.
-        speed: of a thing that moves to the right in front of the scene, in pixels from frame to frame; 0: none does.
+        operator: the forward model.
+        generators: generators of its parameters, by name.
+        noise: as in `simulate`.
+        seed: seed of the scene.
+        frames: number of measurements.
+        cut: as in `simulate`.
+        camera: as in `simulate`.
+        speed: speed of a disc that moves to the right in front of the scene, in pixels per frame; 0: no disc.
 
     Returns:
-        Frame after frame; and where the thing is, (frames, 1, H, W) of 0 and 1, before any tilt; None without one.
+        The simulations, whose clean picture is the scene without the disc; and the disc's mask before any tilt,
+        (frames, 1, H, W) of 0 and 1, or None without a disc.
     """
     specs = operator.parameters(tuple(image_of(clean, operator, cut).shape[1:]))
-    together: list[Unknowns] = [{} for _ in range(frames)]
+    # Parameters that change smoothly from frame to frame are drawn for all frames at once.
+    sequences: list[Unknowns] = [{} for _ in range(frames)]
     for name, generator in generators.items():
         if frames > 1 and isinstance(generator, Sequential):
             whole = generator.sequence(parameter_seed(seed, name), frames, specs[name].shape)
-            for own, value in zip(together, () if whole is None else whole, strict=False):
-                own[name] = value
-    made, places = [], []
-    for number, one in enumerate(exposure_seeds(seed, frames)):
-        place = thing(clean, speed * number) if speed else torch.zeros_like(clean[:1])
-        scene = torch.where(place > 0, 1 - clean.flip(-1), clean)
-        drawn = {name: generator for name, generator in generators.items() if name not in together[number]}
-        made.append(simulate(scene, operator, drawn, noise, one, cut, camera, together[number], scene=seed))
-        places.append(place)
+            if whole is not None:
+                for known, value in zip(sequences, whole, strict=False):
+                    known[name] = value
+    made, discs = [], []
+    for number, (own_seed, known) in enumerate(zip(exposure_seeds(seed, frames), sequences, strict=True)):
+        disc = _moving_disc(clean, speed * number) if speed else torch.zeros_like(clean[:1])
+        scene = torch.where(disc > 0, 1 - clean.flip(-1), clean)
+        drawn = {name: generator for name, generator in generators.items() if name not in known}
+        made.append(simulate(scene, operator, drawn, noise, own_seed, cut, camera, known, scene=seed))
+        discs.append(disc)
     if not speed:
         return made, None
-    # The truth is the scene without it.
     still = simulate(clean, operator, generators, 0.0, seed, cut, camera).clean
-    image = image_of(torch.cat(places), operator, cut)[0]
-    return [replace(one, clean=still) for one in made], image[(slice(None), *frame_of(operator, image[None]))][:, None]
+    image = image_of(torch.cat(discs), operator, cut)[0]
+    mask = image[(slice(None), *frame_of(operator, image[None]))][:, None]
+    return [replace(one, clean=still) for one in made], mask
 
 
-def thing(clean: Tensor, way: float) -> Tensor:
-    """Where a disc is that has gone so many pixels to the right from a quarter of the picture on, (1, H, W)."""
+def _moving_disc(clean: Tensor, way: float) -> Tensor:
+    """Mask of a disc that has moved `way` pixels to the right from a quarter of the picture's width, (1, H, W)."""
     height, width = clean.shape[1:]
     down, right = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     away = torch.hypot(down - height / 2, right - (width / 4 + way) % width)
-    return (away <= math.ceil(min(height, width) / _PART)).float()[None]
+    return (away <= math.ceil(min(height, width) / _RADII)).float()[None]

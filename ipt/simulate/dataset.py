@@ -6,11 +6,12 @@
     OUT/truth/a.json          how it was made
     OUT/run.yaml              the options
 
-A measurement that is no picture (`ipt.PhysicalUnits`, or other channels than 1 and 3) is OUT/a.npy, as it is; so is a
-clean picture of other channels, OUT/truth/a.npy.
+A measurement that is no picture (`ipt.PhysicalUnits`, or other channels than 1 and 3) is OUT/a.npy, unscaled; so is a
+clean picture of other channels, OUT/truth/a.npy. With several exposures the measurement is a folder, OUT/a/01.png ...,
+and each parameter is (frames, C, H, W).
 
-So `ipt solve OUT -o RESULTS --reference OUT/truth` compares with all of the truth. Of several exposures, the
-measurement is a folder, OUT/a/01.png ..., and each parameter (frames, C, H, W); `ipt solve OUT/a --frames` takes it.
+`ipt solve OUT -o RESULTS --reference OUT/truth` compares results with the truth; `ipt solve OUT/a --frames` takes the
+exposures of one scene.
 """
 
 from __future__ import annotations
@@ -53,13 +54,7 @@ from ipt.plugins.faults import located
 from ipt.simulate.camera import Camera
 from ipt.simulate.clip import simulate_frames
 from ipt.simulate.options import NOISE, SimulateOptions
-from ipt.simulate.simulation import (
-    Simulation,
-    check_camera,
-    generator_names,
-    generators_for,
-    section,
-)
+from ipt.simulate.simulation import Simulation, check_camera, generator_names, generators_for, section
 
 _SUFFIXES = (".png", *ARRAY_SUFFIXES)
 _NO_PICTURE = "write it as an array (format=npy), or let the operator say what it measures (ipt.PhysicalUnits)"
@@ -68,22 +63,43 @@ _NO_PICTURE = "write it as an array (format=npy), or let the operator say what i
 def simulate_all(options: SimulateOptions, out: str, force: bool, listener: ProgressListener) -> Iterator[Outcome]:
     """Degrade every picture of `options.input`, a file or a folder, into the folder `out`.
 
+    Args:
+        options: how.
+        out: the folder of the measurements; the truth is in its subfolder `truth`.
+        force: replace files that are there already.
+        listener: is told of every picture.
+
     Yields:
-        What became of each picture.
+        The outcome of each picture.
 
     Raises:
-        IptError: What cannot be built or written, and what is wrong with a single picture; in a folder that is an
-            outcome.
+        IptError: Something cannot be built or written, or the single picture cannot be simulated. In a folder, the
+            failure of one picture is its outcome.
     """
     paths = files.inputs(options.input)
+    dataset = _dataset(options, out)
+    with output_folders(dataset.folder, dataset.truth):
+        for path in paths:
+            dataset.check_place(path, force)
+        for number, path in enumerate(paths, 1):
+            listener.begin(path.name, number, len(paths))
+            try:
+                outcome = Outcome(path.name, "done", dataset.add(path, listener))
+            except Exception as error:
+                if len(paths) == 1 and path == options.input:
+                    raise
+                reason = str(error) if isinstance(error, IptError) else located(error)
+                outcome = Outcome(path.name, "failed", reason=reason)
+            write_run_yaml(dataset.folder, dataset.options.plain())
+            listener.end(outcome)
+            yield outcome
+
+
+def _dataset(options: SimulateOptions, out: str) -> _Dataset:
+    """Operator, generators and camera that the options name, checked against each other."""
     settings = options.settings()
     camera = Camera(options.rotation, options.linear_light, options.exposure, options.jpeg)
-    if options.jpeg and options.depth == "16":
-        raise Misuse("a JPEG has 8 bits; drop depth=16, or jpeg=")
-    if (options.video or options.moving) and not options.frames:
-        raise Misuse("video= and moving= are of several exposures; say how many, as in frames=50")
-    if options.video is not None and (options.video <= 0 or options.depth == "16"):
-        raise Misuse("a video has frames of 8 bits, and more than none a second; drop depth=16, or video=")
+    options.check_formats()
     operator = build_component("operator", options.operator, section(settings, "operator"))
     check_camera(operator, camera, options.cut)
     spec = measured(operator)
@@ -97,28 +113,23 @@ def simulate_all(options: SimulateOptions, out: str, force: bool, listener: Prog
         options = replace(options, noise=NOISE if usual is None else usual)
     names = generator_names(options.generator, nominal_parameters(operator))
     generators = generators_for(names, settings)
-    folder, truth = Path(out), Path(out, "truth")
-    with output_folders(folder, truth):
-        dataset = _Dataset(options, operator, names, generators, camera, folder, truth, spec)
-        for path in paths:
-            dataset.check_place(path, force)
-        for number, path in enumerate(paths, 1):
-            listener.begin(path.name, number, len(paths))
-            try:
-                outcome = Outcome(path.name, "done", dataset.add(path, listener))
-            except Exception as error:
-                if len(paths) == 1 and path == options.input:
-                    raise
-                reason = str(error) if isinstance(error, IptError) else located(error)
-                outcome = Outcome(path.name, "failed", reason=reason)
-            write_run_yaml(folder, options.plain())
-            listener.end(outcome)
-            yield outcome
+    return _Dataset(options, operator, names, generators, camera, Path(out), Path(out, "truth"), spec)
 
 
 @dataclass(frozen=True)
 class _Dataset:
-    """The folders, and what measurements are made with. names: of the generators."""
+    """The folders, and what measurements are made with.
+
+    Attributes:
+        options: of the command, with a noise level.
+        operator: the forward model.
+        names: registered names of the generators, by parameter.
+        generators: the generators, by parameter.
+        camera: what is added to the operator.
+        folder: where measurements go.
+        truth: where the truth goes.
+        spec: what the operator measures where that is no picture, else None.
+    """
 
     options: SimulateOptions
     operator: ParametricOperator
@@ -130,7 +141,12 @@ class _Dataset:
     spec: MeasurementSpec | None
 
     def check_place(self, path: Path, force: bool) -> None:
-        """IptError where a picture's files would fall on something else."""
+        """IptError where the files of a picture's measurement would replace other files.
+
+        Args:
+            path: of the clean picture.
+            force: whether files of an earlier measurement may be replaced.
+        """
         stem, frames = fitting(path.stem), self.options.frames
         exposures = self.folder / (f"{stem}{LOSSLESS}" if self.options.video else stem)
         if frames and stem == self.truth.name:
@@ -148,16 +164,9 @@ class _Dataset:
                 raise IptError(f"{place} is there already; choose another folder (out=), or replace it (force=True)")
 
     def add(self, path: Path, listener: ProgressListener) -> dict[str, Any]:
-        """Make and write one measurement; its record."""
-        options = self.options
-        stored = measurements.read(path)
-        picture = stored if measurements.holds_array(stored) else stored.in_used_bits(stored.used_bits)
-        camera = self.camera
-        clean = replace(picture, depth=8 if camera.jpeg else picture.depth)
-        if options.depth != "input":
-            clean = replace(picture, depth=int(options.depth))
+        """Simulate and write the measurement of one clean picture; returns its record."""
+        options, clean = self.options, self._clean(path)
         seed = image_seed(options.seed, path.name)
-        frames = options.frames or 1
         noise = read_levels(options.noise) if isinstance(options.noise, Path) else options.noise or 0.0
         try:
             made, moving = simulate_frames(
@@ -166,46 +175,59 @@ class _Dataset:
                 self.generators,
                 noise,
                 seed,
-                frames,
+                options.frames or 1,
                 options.cut,
-                None if camera == Camera() else camera,
+                None if self.camera == Camera() else self.camera,
                 options.moving,
             )
         except ValueError as error:
             raise (Misuse if isinstance(error, Misuse) else IptError)(f"{path.name}: {error}") from error
         small = isinstance(noise, float) and 0 < noise < 4 * ROUNDING_NOISE
-        if small and clean.depth == 8 and not camera.jpeg and self._suffix(made[0].measurement) == ".png":
+        if small and clean.depth == 8 and not self.camera.jpeg and self._suffix(made[0].measurement) == ".png":
             listener.note(
                 f"{path.name}: 8 bits, as the input; rounding adds noise of {ROUNDING_NOISE:.4f} to yours of "
                 f"{noise:g}. depth=16 keeps it."
             )
-        record = {
-            "input": path.name,
-            "input_sha256": file_hash(path),
-            "seed": seed,
-            "noise": plain(options.noise),
-            "depth": clean.depth,
-            "generators": self.names,
-            "frames": frames,
-            "shape": list(made[0].measurement.shape),
-            "clipped": sum(one.clipped for one in made) / frames,
-            "camera": asdict(camera),
-            "options": options.record(),
-            "versions": versions(),
-        }
-        if camera.rotation:
-            record["rotation_directions"] = [one.direction for one in made]
+        record = self._record(path, clean, seed, made)
         self._check_picture(made[0].measurement, noise)
         self._write(fitting(path.stem), clean, made, moving, record)
         return record
 
+    def _clean(self, path: Path) -> Picture:
+        """The clean picture of a file, with the depth that its measurement is to have."""
+        stored = measurements.read(path)
+        picture = stored if measurements.holds_array(stored) else stored.in_used_bits(stored.used_bits)
+        if self.options.depth != "input":
+            return replace(picture, depth=int(self.options.depth))
+        return replace(picture, depth=8 if self.camera.jpeg else picture.depth)
+
+    def _record(self, path: Path, clean: Picture, seed: int, made: Sequence[Simulation]) -> dict[str, Any]:
+        """What is written beside the truth: how the measurement was made."""
+        record = {
+            "input": path.name,
+            "input_sha256": file_hash(path),
+            "seed": seed,
+            "noise": plain(self.options.noise),
+            "depth": clean.depth,
+            "generators": self.names,
+            "frames": len(made),
+            "shape": list(made[0].measurement.shape),
+            "clipped": sum(one.clipped for one in made) / len(made),
+            "camera": asdict(self.camera),
+            "options": self.options.record(),
+            "versions": versions(),
+        }
+        if self.camera.rotation:
+            record["rotation_directions"] = [one.direction for one in made]
+        return record
+
     def _check_picture(self, measurement: Tensor, noise: float | Poisson | Tensor) -> None:
-        """IptError where a measurement is to be a picture and is none."""
+        """IptError where a measurement is written as a picture and its values are none."""
         if self.camera == Camera() and self._suffix(measurement) == ".png":
             check_picture("what the operator measures", measurement.numpy(), largest(noise), _NO_PICTURE)
 
     def _suffix(self, measurement: Tensor) -> str:
-        """Of the file of a measurement (C, H, W)."""
+        """Suffix of the file of a measurement (C, H, W)."""
         if self.options.format != "png":
             return f".{self.options.format}"
         return ".png" if self.spec is None and measurements.fits_picture(measurement) else ".npy"
@@ -225,17 +247,17 @@ class _Dataset:
         moving: Tensor | None,
         record: Mapping[str, Any],
     ) -> None:
-        """All files of one measurement, or none; the measurement last, so that where it is, the truth is."""
+        """Write all files of one measurement, or none. The measurement comes last: where it exists, the truth does."""
         several = len(made) > 1
         with undone_on_error() as written:
-            shape = made[0].clean
-            plainly = measurements.fits_picture(shape) and not measurements.holds_array(clean)
-            picture = written(self.truth / f"{stem}{'.png' if plainly else '.npy'}")
-            self._save(picture, clean.with_pixels(shape))
+            truth = made[0].clean
+            is_picture = measurements.fits_picture(truth) and not measurements.holds_array(clean)
+            picture = written(self.truth / f"{stem}{'.png' if is_picture else '.npy'}")
+            self._save(picture, clean.with_pixels(truth))
             for name in made[0].parameters:
-                each = [one.parameters[name] for one in made]
-                write_parameter(written(parameter_file(picture, name)), torch.stack(each) if several else each[0])
-                shown = [drawn for value in each if (drawn := parameter_picture(value, shape)) is not None]
+                values = [one.parameters[name] for one in made]
+                write_parameter(written(parameter_file(picture, name)), torch.stack(values) if several else values[0])
+                shown = [drawn for value in values if (drawn := parameter_picture(value, truth)) is not None]
                 if shown:
                     sheet = sheet_of_frames(shown) if len(shown) > 1 else shown[0]
                     files.write(written(picture.with_name(f"{stem}.{name}.png")), sheet)
@@ -254,7 +276,7 @@ class _Dataset:
                 with _frames_folder(self.folder / stem) as place:
                     for number, one in enumerate(shots, 1):
                         self._save(place / f"{number:0{max(2, len(str(len(made))))}}{suffix}", one, True)
-        # What was replaced may have been of another kind.
+        # An earlier measurement that is replaced may have had files of another kind.
         for folder, kept in ((self.folder, suffix), (self.truth, picture.suffix)):
             for other in {*_SUFFIXES} - {kept}:
                 (folder / f"{stem}{other}").unlink(missing_ok=True)
@@ -262,12 +284,12 @@ class _Dataset:
 
 @contextmanager
 def _frames_folder(place: Path) -> Iterator[Path]:
-    """A hidden folder that takes the place of `place` when all went well, and else is removed."""
+    """A hidden folder that takes the place of `place` on success, and is removed on failure."""
     fresh = Path(tempfile.mkdtemp(prefix=f".{beginning(place.name)}.", suffix=".partial", dir=place.parent))
     try:
         yield fresh
         fresh.chmod(place.parent.stat().st_mode)
-        # Only with `force` is there one.
+        # There is one only with `force`: `check_place` has refused it otherwise.
         shutil.rmtree(place, ignore_errors=True)
         fresh.rename(place)
     finally:

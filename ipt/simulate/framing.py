@@ -1,4 +1,8 @@
-"""The image around a picture that is degraded: what lies outside its frame, and the frame in it."""
+"""The image behind a simulated measurement, and the frame in it.
+
+An operator with an unknown border measures the middle of a larger image. That image is either the picture with its
+reflection around it, or, with a cut, the picture itself, of which only the middle is measured.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +19,20 @@ from ipt.images.files import MINIMUM_SIDE
 
 
 def image_of(clean: Tensor, operator: ParametricOperator, cut: bool) -> Tensor:
-    """What is seen of a picture (C, H, W), with what lies around the frame, (1, C, H, W)."""
+    """The image behind the measurement of a picture (C, H, W), with its surroundings, (1, C, H, W)."""
     return _middle(clean, operator)[None] if cut else _surrounded(clean[None], operator)
 
 
 def frame_of(operator: ParametricOperator, image: Tensor) -> tuple[slice, slice]:
-    """Rows and columns of an image (1, C, H, W) that are the picture."""
+    """Rows and columns of the frame in an image (1, C, H, W)."""
     framed = ability(operator, Framed)
     if framed is None:
         return slice(None), slice(None)
     return framed.frame(tuple(image.shape[1:]))
 
 
-def narrowed(windows: Iterable[slice], by: int) -> tuple[slice, slice]:
-    """A window without so many pixels on every side; IptError: too little is left."""
+def inset(windows: Iterable[slice], by: int) -> tuple[slice, slice]:
+    """Rows and columns without `by` pixels at each end; IptError where too little is left."""
     rows, columns = (slice(window.start + by, window.stop - by) for window in windows)
     if min(rows.stop - rows.start, columns.stop - columns.start) < MINIMUM_SIDE:
         raise _nothing_left()
@@ -36,7 +40,7 @@ def narrowed(windows: Iterable[slice], by: int) -> tuple[slice, slice]:
 
 
 def _middle(clean: Tensor, operator: ParametricOperator) -> Tensor:
-    """The largest middle part of a picture (C, H, W) that is an image with all that is seen of it."""
+    """The largest part in the middle of a picture (C, H, W) that is the image of some measurement."""
     framed, channels, sides = ability(operator, Framed), clean.shape[0], clean.shape[1:]
     _, *measured = measured_shape(operator, tuple(clean.shape))
     shape = operator.image_shape((channels, *measured))
@@ -45,7 +49,7 @@ def _middle(clean: Tensor, operator: ParametricOperator) -> Tensor:
         if all(within <= side for within, side in zip(shape[-2:], sides, strict=True)):
             starts = [(side - within) // 2 for within, side in zip(shape[-2:], sides, strict=True)]
             rows, columns = (slice(first, first + n) for first, n in zip(starts, shape[-2:], strict=True))
-            narrowed(framed.frame(shape), 0)
+            inset(framed.frame(shape), 0)
             return clean[:, rows, columns]
         measured = [side - 1 for side in measured]
         shape = operator.image_shape((channels, *measured))
@@ -53,14 +57,14 @@ def _middle(clean: Tensor, operator: ParametricOperator) -> Tensor:
 
 
 def measured_shape(operator: ParametricOperator, clean_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape (C, h, w) of the measurement of a picture (C, H, W): not its own where the operator changes sizes."""
+    """The shape (C, h, w) of the measurement of a picture (C, H, W), smaller where the operator changes sizes."""
     channels, *sides = clean_shape
     usual = framed_shape(operator, operator.image_shape(clean_shape))
     return (channels, *(side**2 // frame for side, frame in zip(sides, usual[1:], strict=True)))
 
 
 def _surrounded(clean: Tensor, operator: ParametricOperator) -> Tensor:
-    """The picture (1, C, H, W), reflected beyond its edges as far as the operator's image reaches."""
+    """The picture (1, C, H, W) with its reflection around it, as large as the operator's image."""
     framed = ability(operator, Framed)
     if framed is None:
         return clean

@@ -1,4 +1,4 @@
-"""Noise, drawn from a seed."""
+"""Noise of simulated measurements, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ipt.linalg.random import Noise, stream
 
 
 def noisy(values: Tensor, noise: float | Poisson | Tensor, seed: int) -> Tensor:
-    """Values with noise.
+    """Add noise to values.
 
     Args:
-        values: (1, C, H, W), without.
-        noise: Standard deviation of white noise, or a map of it, (1 or C, H, W); Poisson noise.
-        seed: Of the noise.
+        values: Values without noise, (1, C, H, W).
+        noise: Standard deviation of white noise; a map of standard deviations, (1 or C, H, W); or Poisson noise.
+        seed: Seed of the noise.
 
     Raises:
-        IptError: Poisson noise of an unknown peak or of values below 0, or a map of another size.
+        IptError: Poisson noise without a peak or of values below 0, or a map of another size.
     """
     level: float | Tensor
     if isinstance(noise, Poisson):

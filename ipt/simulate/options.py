@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ipt.core.errors import Misuse
 from ipt.images.noise import NoiseOption, plain
 from ipt.plugins.run_options import RunOptions
 
 DEPTHS = ("input", "8", "16")
 FORMATS = ("png", "npy", "npz")
 NOISE = 0.01
-"""Of pictures."""
+"""Default standard deviation of the noise of pictures, in units of 0..1."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,14 @@ class SimulateOptions(RunOptions):
         generator: registered names by parameter; "image": of every parameter without one of its own.
         noise: standard deviation of white noise, of pictures in 0..1; Poisson noise; a .npy or .npz file with a map of
             standard deviations; None: what the operator says, else `NOISE`.
-        seed: of the run; parameters and noise of each picture come from it and the picture's name.
+        seed: seed of the run; parameters and noise of each picture come from it and the picture's name.
         frames: exposures of each picture, in a folder of its own; None: one.
-        video: of frames: they make a video of so many a second, instead of a folder; None: they do not.
-        moving: pixels from frame to frame by which a thing moves in front of the scene; 0: none does.
-        depth: of the measurements in bits, one of DEPTHS; "input": as the clean picture's.
-        format: of the measurements, one of FORMATS; those that are no pictures are arrays with "png" too.
-        cut: the measurement is of the picture's middle, so that what lies around it is real.
-        rotation, linear_light, exposure, jpeg: as of `ipt.simulate.camera.Camera`.
+        video: frames per second of a video that frames are written to, instead of a folder; None: a folder.
+        moving: speed of a disc that moves in front of the scene, in pixels per frame; 0: no disc.
+        depth: bits of the measurements, one of DEPTHS; "input": as many as the clean picture has.
+        format: format of the measurements, one of FORMATS; measurements that are no pictures are .npy with "png" too.
+        cut: measure the picture's middle alone, so that real pixels surround the frame.
+        rotation, linear_light, exposure, jpeg: as in `ipt.simulate.camera.Camera`.
     """
 
     input: Path
@@ -56,3 +57,12 @@ class SimulateOptions(RunOptions):
 
     def plain(self) -> dict[str, Any]:
         return {**super().plain(), "noise": plain(self.noise)}
+
+    def check_formats(self) -> None:
+        """Misuse where the options of the files contradict each other."""
+        if self.jpeg and self.depth == "16":
+            raise Misuse("a JPEG has 8 bits; drop depth=16, or jpeg=")
+        if (self.video or self.moving) and not self.frames:
+            raise Misuse("video= and moving= are of several exposures; say how many, as in frames=50")
+        if self.video is not None and (self.video <= 0 or self.depth == "16"):
+            raise Misuse("a video has frames of 8 bits, and more than none a second; drop depth=16, or video=")

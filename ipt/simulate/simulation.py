@@ -1,4 +1,9 @@
-"""Degrading a clean picture by an operator whose parameters are drawn: the measurement, with the truth kept."""
+"""A measurement of a clean picture, by an operator whose parameters are drawn at random, with the truth beside it.
+
+    picture -> image around it -> light -> operator (and camera) -> exposure -> noise -> measurement
+
+What lies around the picture is in `ipt.simulate.framing`, what a camera adds in `ipt.simulate.camera`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ from torch import Tensor
 
 from ipt.core.abilities import Framed, ability, framed_shape
 from ipt.core.errors import IptError, Misuse
-from ipt.core.operator import Generator, ParameterSpec, ParametricOperator, constrained
+from ipt.core.operator import Generator, ParameterSpec, ParametricOperator, Unknowns, constrained
 from ipt.images.noise import Poisson
 from ipt.linalg.random import image_seed, stream
 from ipt.operators.blur import Blur
@@ -22,12 +27,13 @@ from ipt.plugins.faults import place
 from ipt.plugins.suggestions import advice
 from ipt.plugins.usual import usual_generator
 from ipt.simulate.camera import Camera, turned, turning_rate, turning_reach
-from ipt.simulate.framing import frame_of, image_of, narrowed
+from ipt.simulate.framing import frame_of, image_of, inset
 from ipt.simulate.noise import noisy
 
 _BEYOND = {"unknown": "reflect", "reflect": "reflect", "replicate": "edge", "zero": "constant", "circular": "wrap"}
-"""How a picture goes on outside its frame, by border, as numpy calls it."""
+"""numpy's padding mode for each border."""
 _ANY_SHAPE = (3, 256, 256)
+"""A measurement of which it is asked whether its image is larger."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +41,12 @@ class Simulation:
     """A measurement with its truth.
 
     Attributes:
-        measurement: (C, H, W), as it is: noise reaches a little outside 0..1, unless a camera has clipped it; of an
-            operator that measures no pictures (`ipt.PhysicalUnits`), in its units.
-        parameters: The true ones by name, (C, H, W), valid.
-        clean: (C, H, W), the picture that a perfect solver would find.
-        clipped: Share of the measurement that is outside 0..1, or was until a camera has clipped it.
-        direction: (rows, columns) of length 1, along which the camera's shift turns it; None: it does not turn.
+        measurement: (C, H, W). In 0..1, beyond which noise reaches a little unless a camera clips; or in the units of
+            an operator that measures no pictures (`ipt.PhysicalUnits`).
+        parameters: True parameters by name, (C, H, W), valid.
+        clean: The picture that a perfect solver would find, (C, H, W).
+        clipped: Share of the measurement outside 0..1, before a camera clips it.
+        direction: Unit vector (rows, columns) of the shift along which the camera rotates; None: it does not rotate.
     """
 
     measurement: Tensor
@@ -61,29 +67,29 @@ def simulate(
     known: Mapping[str, Tensor] | None = None,
     scene: int | None = None,
 ) -> Simulation:
-    """A measurement of a clean picture.
+    """Simulate a measurement of a clean picture.
 
-    Where the operator's image is larger than its frame (`ipt.core.abilities.Framed`), the picture is the frame, and
-    goes on around it as its reflection.
+    Where the operator's image is larger than its frame (`ipt.core.abilities.Framed`), the picture is the frame, and its
+    reflection surrounds it.
 
     Args:
-        clean: (C, H, W) in 0..1.
-        operator: What degrades it.
-        generators: Of every parameter of the operator that is not known, by name.
-        noise: Standard deviation of white noise, or a map of it, (1 or C, h, w); Poisson noise.
-        seed: Of this picture (`ipt.linalg.random.image_seed`); every parameter and the noise have streams of their
-            own, none of them a solver's.
-        cut: The picture is all of the image, and the measurement is of its frame alone: what lies around it is real.
-            The frame is the largest in the picture's middle.
-        camera: What else happens; None: nothing, and the measurement is not clipped.
-        known: Parameters that are given instead of drawn, (1, C, H, W) by name; or (S, C, H, W), at S instants while
-            the picture is exposed: it is the mean of what is seen then, and the mean of the parameters is reported.
-        scene: Of several frames of a picture, the seed of what they share; None: it is the only one.
+        clean: The picture, (C, H, W) in 0..1.
+        operator: The forward model.
+        generators: A generator for each parameter that is not known, by name.
+        noise: Standard deviation of white noise; a map of standard deviations, (1 or C, h, w); or Poisson noise.
+        seed: Seed of this picture (`ipt.linalg.random.image_seed`). Every parameter and the noise have streams of their
+            own, and none of them is one of a solver's.
+        cut: Take the picture as the whole image and measure its middle, the largest frame that fits, so that real
+            pixels surround the frame.
+        camera: What a camera adds; None: nothing, and the measurement is not clipped.
+        known: Parameters that are given instead of drawn, by name: (1, C, H, W), or (S, C, H, W) for S instants of the
+            exposure. Then the measurement is the mean over the instants, and the mean of the parameters is reported.
+        scene: Seed for the parameters that several frames of a scene share; None: this is the only frame.
 
     Raises:
-        IptError: A parameter without a generator, a generator without a parameter or of values that it cannot have, a
-            picture that the operator does not take; a cut where nothing lies around the frame; a camera that turns with
-            another operator than `Blur`.
+        IptError: A parameter without a generator or a generator without a parameter, a value out of range, a picture
+            that the operator does not take, a cut of an operator whose image is no larger than its frame, or a camera
+            that rotates with another operator than `Blur`.
     """
     own, given = camera or Camera(), known or {}
     check_camera(operator, own, cut)
@@ -91,35 +97,28 @@ def simulate(
         image = image_of(clean, operator, cut)
         specs = operator.parameters(tuple(image.shape[1:]))
         _check_names([*generators, *given], specs)
-        sides = framed_shape(operator, tuple(image.shape[1:]))[1:]
-        drawn = {
-            name: given[name]
-            if name in given
-            else _drawn(
-                name,
-                spec,
-                generators.get(name),
-                scene if spec.shared and scene is not None else seed,
-                (sides[0], sides[1]),
-            )
-            for name, spec in specs.items()
-        }
-        valid, light = constrained(operator, specs, drawn), own.light(image)
-        frame = frame_of(operator, image)
-        direction = None
+        _, height, width = framed_shape(operator, tuple(image.shape[1:]))
+        parameters: Unknowns = {}
+        for name, spec in specs.items():
+            if name in given:
+                parameters[name] = given[name]
+            else:
+                own_seed = scene if spec.shared and scene is not None else seed
+                parameters[name] = _drawn(name, spec, generators.get(name), own_seed, (height, width))
+        valid, light = constrained(operator, specs, parameters), own.light(image)
+        frame, direction = frame_of(operator, image), None
         with torch.no_grad():
             if isinstance(operator, Blur) and own.rotation:
                 lost = turning_reach(own.rotation, *image.shape[-2:]) if cut else 0
                 direction = _direction(seed)
-                sharp = _turned(light[0], operator, valid["kernel"][0], own.rotation, direction)[None]
-                sharp = sharp[(..., *narrowed([slice(0, side) for side in sharp.shape[-2:]], lost))]
-                frame = narrowed(frame, lost)
+                measured = _rotated(light[0], operator, valid["kernel"][0], own.rotation, direction)[None]
+                measured = measured[(..., *inset([slice(0, side) for side in measured.shape[-2:]], lost))]
+                frame = inset(frame, lost)
             else:
-                sharp = _exposed(operator, light, valid)
+                measured = _mean_over_instants(operator, light, valid)
     except ValueError as error:
         raise error if isinstance(error, IptError) else IptError(f"{error}{place(error)}") from error
-    values = own.developed(sharp)
-    values = noisy(values, noise, parameter_seed(seed, "noise"))
+    values = noisy(own.developed(measured), noise, parameter_seed(seed, "noise"))
     shown = image[0][(slice(None), *frame)]
     return Simulation(
         measurement=values[0] if camera is None else own.stored(values[0]),
@@ -130,8 +129,8 @@ def simulate(
     )
 
 
-def _exposed(operator: ParametricOperator, light: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
-    """What is measured of an image (1, C, H, W), the mean over the instants of which there are parameters."""
+def _mean_over_instants(operator: ParametricOperator, light: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+    """The mean measurement of an image (1, C, H, W) over the instants for which there are parameters (S, C, h, w)."""
     instants = max((len(value) for value in parameters.values()), default=1)
     total = torch.zeros(())
     for number in range(instants):
@@ -141,7 +140,7 @@ def _exposed(operator: ParametricOperator, light: Tensor, parameters: Mapping[st
 
 
 def check_camera(operator: ParametricOperator, camera: Camera, cut: bool) -> None:
-    """Misuse where an operator cannot be measured with a camera, or in a part of the picture."""
+    """Misuse where an operator does not go with a rotating camera, or with a cut."""
     if camera.rotation and not isinstance(operator, Blur):
         raise Misuse("a camera's rotation is of the operator blur alone; drop rotation=, or choose operator=blur")
     shape = operator.image_shape(_ANY_SHAPE) if cut else ()
@@ -153,14 +152,14 @@ def check_camera(operator: ParametricOperator, camera: Camera, cut: bool) -> Non
 
 
 def _direction(seed: int) -> np.ndarray:
-    """Of length 1, (rows, columns)."""
+    """A random unit vector (rows, columns)."""
     drawn = torch.randn(2, generator=stream(seed, "simulated rotation"), dtype=torch.float64).numpy()
     length: np.ndarray = drawn / np.linalg.norm(drawn)
     return length
 
 
-def _turned(image: Tensor, blur: Blur, kernel: Tensor, degrees: float, direction: np.ndarray) -> Tensor:
-    """What a turning camera measures of an image (C, H, W), of the blur's frame."""
+def _rotated(image: Tensor, blur: Blur, kernel: Tensor, degrees: float, direction: np.ndarray) -> Tensor:
+    """What a rotating camera measures of an image (C, H, W) in the blur's frame, (C, h, w)."""
     rows, columns = kernel.shape[-2:]
     height, width = image.shape[-2:]
     reach = turning_reach(degrees, height, width)
@@ -173,17 +172,19 @@ def _turned(image: Tensor, blur: Blur, kernel: Tensor, degrees: float, direction
 
 
 def generators_for(named: Mapping[str, str], settings: Mapping[str, object]) -> dict[str, Generator]:
-    """The generators of parameters by their registered names.
+    """The generators of parameters, built from their registered names.
 
-    Of the settings, "generator.x" goes to all of them, "kernel.x" to that of the parameter `kernel`.
+    Args:
+        named: registered names, by parameter.
+        settings: options: "generator.x" for all generators, "kernel.x" for that of the parameter `kernel`.
 
     Raises:
-        Misuse: A setting of nothing that there is.
+        Misuse: A setting that belongs to no component.
     """
     made: dict[str, Generator] = {}
     for name, registered in named.items():
-        own = {k: v for part in ("generator", name) for k, v in section(settings, part).items()}
-        made[name] = build_component("generator", registered, own)
+        options = {**section(settings, "generator"), **section(settings, name)}
+        made[name] = build_component("generator", registered, options)
     known = ["operator", "generator", *named]
     for key in settings:
         if key.partition(".")[0] not in known:
@@ -194,17 +195,15 @@ def generators_for(named: Mapping[str, str], settings: Mapping[str, object]) -> 
 def generator_names(
     given: Mapping[str, str], parameters: Mapping[str, ParameterSpec], otherwise: Callable[[str], str] | None = None
 ) -> dict[str, str]:
-    """What draws each parameter, by registered name: what is given, else the parameter's usual one.
-
-    Under "image" (a name given without a parameter) is what draws every parameter that has none of its own.
+    """The registered name of each parameter's generator: the given one, else the parameter's usual one.
 
     Args:
-        given: registered names, by parameter.
-        parameters: of the operator, by name.
-        otherwise: what to do where a parameter has none, in words for the error; None: name one.
+        given: registered names, by parameter; under "image" the name for every parameter without one of its own.
+        parameters: the operator's parameters.
+        otherwise: from a parameter without a generator to the advice in the error; None: to name one.
 
     Raises:
-        IptError: A name for no parameter, a parameter without a name.
+        IptError: A name for an unknown parameter, or a parameter without a generator.
     """
     _check_names([name for name in given if name != "image"], parameters)
     chosen = {name: given.get(name) or given.get("image") or usual_generator(spec) for name, spec in parameters.items()}
@@ -215,7 +214,7 @@ def generator_names(
 
 
 def exposure_seeds(seed: int, frames: int) -> list[int]:
-    """A seed for each exposure of a scene; a single one has the picture's."""
+    """A seed for each exposure of a scene; a single exposure has the picture's seed."""
     return [seed] if frames == 1 else [image_seed(seed, f"frame {number}") for number in range(1, frames + 1)]
 
 
@@ -250,6 +249,6 @@ def _name_one(parameter: str) -> str:
 
 
 def parameter_seed(seed: int, name: str) -> int:
-    """Of what is drawn for a picture under a name."""
-    # Not the solver's own streams: a solve that starts from the truth's random numbers would be no test.
+    """The seed of what is drawn for a picture under this name."""
+    # Other streams than a solver's: a solve that starts from the truth's random numbers would be no test.
     return image_seed(seed, f"simulated {name}")

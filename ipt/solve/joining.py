@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ipt.core.solver import Solution
-from ipt.sampling.comparable import beside_each_other
+from ipt.sampling.comparable import compare_draws
 from ipt.solve.local import alike
 from ipt.solve.task import SamplingTask
 
@@ -46,7 +46,7 @@ def joined(task: SamplingTask, drawn: Sequence[Solution]) -> Solution:
         residual=torch.cat([one.residual for one in drawn]),
         trace=torch.cat([_as_long(one.trace, len(longest.trace)) for one in drawn], dim=1),
         calls={name: sum(one.calls[name] for one in drawn) for name in first.calls},
-        assessments=beside_each_other(task.solver.operator, judged, parameters),
+        assessments=compare_draws(task.solver.operator, judged, parameters),
     )
 
 

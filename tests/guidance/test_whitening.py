@@ -10,7 +10,7 @@ from ipt.core.abilities import Belief
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.guidance.gauss_newton import image_step, parameter_step
-from ipt.guidance.whitening import flat, whitened
+from ipt.guidance.whitening import correlated, white
 from ipt.linalg.covariances import Isotropic
 from ipt.linalg.spectra import SpectralCovariance
 
@@ -48,11 +48,11 @@ class Smooth(ParametricOperator):
 def test_it_is_symmetric_and_positive_and_an_image_s_own():
     errors = [normal(3, 3, 8, 9, seed=seed) * column(1.0, 3) for seed in range(2)]
     errors = [error * torch.tensor([0.1, 1.0, 10.0]).reshape(3, 1, 1, 1) for error in errors]
-    weigh = whitened(column(0.01, 3), errors)
+    weigh = correlated(column(0.01, 3), errors)
     first, second = normal(3, 3, 8, 9, seed=5), normal(3, 3, 8, 9, seed=6)
     torch.testing.assert_close((first * weigh(second)).sum((1, 2, 3)), (second * weigh(first)).sum((1, 2, 3)))
     assert ((first * weigh(first)).sum((1, 2, 3)) > 0).all()
-    alone = whitened(column(0.01, 1), [error[1:2] for error in errors])
+    alone = correlated(column(0.01, 1), [error[1:2] for error in errors])
     torch.testing.assert_close(alone(first[1:2]), weigh(first)[1:2], rtol=1e-10, atol=0)
 
 
@@ -60,14 +60,14 @@ def test_white_errors_are_as_flat_noise_of_twice_their_variance():
     """Their own, and as much again for what the spectrum may be wrong by."""
     errors = [0.5 * normal(1, 1, 64, 64, seed=seed) for seed in range(4)]
     residual = normal(1, 1, 64, 64, seed=9)
-    weighed, expected = whitened(column(0.1, 1), errors)(residual), flat(column(0.1 + 2 * 0.25, 1))(residual)
+    weighed, expected = correlated(column(0.1, 1), errors)(residual), white(column(0.1 + 2 * 0.25, 1))(residual)
     assert (weighed - expected).square().mean().sqrt() < 0.15 * expected.square().mean().sqrt()
     assert float((residual * weighed).sum() / (residual * expected).sum() - 1) < 0.05
 
 
 def test_where_the_image_errs_the_residual_counts_less():
     error = SpectralCovariance(1.0, column(0.2**2, 1))
-    weigh = whitened(column(1e-4, 1), [error.root(normal(1, 1, SIDE, SIDE, seed=seed)) for seed in range(4)])
+    weigh = correlated(column(1e-4, 1), [error.root(normal(1, 1, SIDE, SIDE, seed=seed)) for seed in range(4)])
     place = torch.arange(SIDE, dtype=torch.float64) / SIDE
     slow, fast = ((2 * math.pi * turns * place).cos().expand(1, 1, SIDE, SIDE) for turns in (1, 10))
     assert 10 * (slow * weigh(slow)).sum() < (fast * weigh(fast)).sum()

@@ -89,13 +89,13 @@ def test_seams_of_a_large_picture_are_invisible(local, size, monkeypatch):
     noisy = torch.randn(2, 3, *size)
     whole = local.denoise(noisy, 0.3)
     calls = []
-    called = NetworkPrior._called
+    called = NetworkPrior._call_network
 
     def counted(self, part, sigma):
         calls.append(part.shape[-2] * part.shape[-1])
         return called(self, part, sigma)
 
-    monkeypatch.setattr(NetworkPrior, "_called", counted)
+    monkeypatch.setattr(NetworkPrior, "_call_network", counted)
     monkeypatch.setattr(network, "_WHOLE", 200**2)
     monkeypatch.setattr(network, "_TILE", 200)
     monkeypatch.setattr(network, "_OVERLAP", 96)

@@ -1,7 +1,7 @@
-"""Where a kernel's centre is, and kernels of other scales.
+"""Shifting and scaling kernels and pictures.
 
-A picture and its kernel can be shifted against each other without any change in the blurred picture; by convention a
-kernel's centroid is its centre pixel.
+A picture and its kernel can be shifted against each other without changing the blurred picture. By convention a
+kernel's centroid is its centre pixel, (h // 2, w // 2).
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ipt.linalg.spectra import frequency_axes
+
 _ROUNDS = 60
+"""Iterations of `moved_kernel`."""
 _FLAT = 0.03
-"""Cycles a pixel up to which pictures have about the same power."""
+"""Frequency f0 in cycles per pixel below which the power of pictures is about constant."""
 
 
 def off_centre(kernel: Tensor) -> Tensor:
-    """How far below and to the right of its centre pixel each kernel's centroid is, in pixels, (B, 2).
+    """Offset of each kernel's centroid from its centre pixel, down and right in pixels, (B, 2).
 
     Args:
-        kernel: (B, 1, h, w), centre pixel (h // 2, w // 2); of one that is not finite, or zero, the answer is zero.
+        kernel: (B, C, h, w), of several channels their sum; the offset is 0 where it is 0 or not finite.
     """
     height, width = kernel.shape[-2:]
     rows = torch.arange(height, device=kernel.device).to(kernel) - height // 2
@@ -32,9 +35,9 @@ def off_centre(kernel: Tensor) -> Tensor:
 
 
 def recentred(kernel: Tensor) -> Tensor:
-    """Each kernel (B, 1, h, w) moved by whole pixels until its centroid is nearest the centre pixel.
+    """Each kernel (B, C, h, w) shifted by whole pixels so that its centroid is nearest to the centre pixel.
 
-    What would leave is lost. One that is not finite stays where it is.
+    What leaves the window is lost. A kernel that is not finite is not shifted.
     """
     height, width = kernel.shape[-2:]
     made = []
@@ -47,72 +50,75 @@ def recentred(kernel: Tensor) -> Tensor:
 
 
 def doubled(kernel: Tensor, sides: tuple[int, int]) -> Tensor:
-    """Kernels for pictures of twice the size, bilinear between pixels, the largest entry of each 1.
+    """Kernels for pictures of twice the size, by bilinear interpolation, the largest entry of each 1.
 
     Args:
-        kernel: (B, C, h, w); its centre pixel stays the centre.
+        kernel: (B, C, h, w); the centre pixel is mapped to the centre pixel.
         sides: (height, width) of the new window.
     """
-    ways = []
+    matrices = []
     for length, side in zip(sides, kernel.shape[-2:], strict=True):
         place = (torch.arange(length, device=kernel.device).to(kernel) - length // 2) / 2 + side // 2
         away = (place[:, None] - torch.arange(side, device=kernel.device).to(kernel)).abs()
-        ways.append((1 - away).clamp(min=0))
-    down, right = ways
+        matrices.append((1 - away).clamp(min=0))
+    down, right = matrices
     large = down @ kernel @ right.T
     return large / large.amax((-2, -1), keepdim=True).clamp(min=1e-8)
 
 
 def rescaled(kernel: Tensor, scale: float) -> Tensor:
-    """Kernels (B, 1, h, w) of a picture for the same picture scaled by a factor; odd sides, their sums kept.
+    """Kernels for the same picture scaled by a factor, with the same sums and odd sides.
 
-    Each entry is spread evenly over the pixel that it then is, its distance from the centre pixel times the factor.
+    Each entry becomes a pixel scaled by the factor, at its distance from the centre pixel times the factor.
+
+    Args:
+        kernel: (B, 1, h, w).
+        scale: factor of the picture's sides, above 0.
     """
-    ways = []
+    matrices = []
     for side in kernel.shape[-2:]:
         parts = 2 * math.ceil(max(1.0, scale)) + 1
         within = (torch.arange(parts).to(kernel) + 0.5) / parts - 0.5
         place = scale * (torch.arange(side).to(kernel)[:, None] - side // 2 + within)
         reach = math.ceil(float(place.abs().max()))
         away = (torch.arange(-reach, reach + 1).to(kernel)[:, None, None] - place).abs()
-        ways.append((1 - away).clamp(min=0).mean(-1))
-    down, right = (way.to(kernel.device) for way in ways)
+        matrices.append((1 - away).clamp(min=0).mean(-1))
+    down, right = (matrix.to(kernel.device) for matrix in matrices)
     return down @ kernel @ right.T
 
 
 def moved(pictures: Tensor, shift: Tensor, wrap: bool = False) -> Tensor:
-    """Pictures moved by fractions of pixels, through their spectra.
+    """Pictures shifted by fractions of pixels, in the Fourier domain, (B, C, H, W).
 
     Args:
         pictures: (B, C, H, W).
-        shift: down and right, in pixels, (B, 2).
-        wrap: what leaves on one side comes in on the other; else zeros come in, and what leaves is lost.
+        shift: down and right in pixels, (B, 2).
+        wrap: whether what leaves on one side comes in on the other; otherwise zeros come in.
     """
     height, width = pictures.shape[-2:]
     whole = pictures if wrap else F.pad(pictures, (0, width, 0, height))
     size = (whole.shape[-2], whole.shape[-1])
-    rows = torch.fft.fftfreq(size[0], dtype=pictures.dtype, device=pictures.device)[:, None]
-    columns = torch.fft.rfftfreq(size[1], dtype=pictures.dtype, device=pictures.device)
+    rows, columns = frequency_axes(size, pictures)
     down, right = shift.to(pictures)[:, :, None, None].unbind(1)
     angle = -2 * torch.pi * (down * rows + right * columns)
-    turn = torch.polar(torch.ones_like(angle), angle)[:, None]
-    made: Tensor = torch.fft.irfft2(torch.fft.rfft2(whole) * turn, s=size)
-    return made[..., :height, :width]
+    phase = torch.polar(torch.ones_like(angle), angle)[:, None]
+    shifted: Tensor = torch.fft.irfft2(torch.fft.rfft2(whole) * phase, s=size)
+    return shifted[..., :height, :width]
 
 
 def moved_kernel(kernel: Tensor, shift: Tensor) -> Tensor:
-    """Kernels moved by fractions of pixels, nowhere negative, their sums kept.
+    """Kernels shifted by fractions of pixels, non-negative, with the same sums, (B, 1, h, w).
 
-    A thin kernel between pixels has negative lobes about it; cut off, they leave a lattice of positive ones along its
-    rows and columns. So this is the non-negative kernel that blurs pictures most nearly as the moved one does:
+    Interpolation of a thin kernel has negative lobes, and clipping them would leave a lattice of positive ones along
+    its rows and columns. So this is the non-negative kernel k' whose blur of pictures is nearest to the shifted one's:
 
-        minimise  sum_f W(f) |K'(f) - K(f) exp(-2 pi i f shift)|^2,   k' >= 0,   W = 1 / (|f| + f0)^2,
+        minimise  sum_f W(f) |K'(f) - K(f) exp(-2 pi i f shift)|^2,   k' >= 0,
 
-    the power of pictures at frequency f, by accelerated projected gradients.
+    where W = 1 / (|f| + f0)^2 is the power of pictures. It is found by accelerated projected gradients (FISTA).
 
     Args:
         kernel: (B, 1, h, w), non-negative.
-        shift: down and right, in pixels, (B, 2).
+        shift: down and right in pixels, (B, 2).
 
     References:
         Beck, Teboulle, "A Fast Iterative Shrinkage-Thresholding Algorithm for Linear Inverse Problems", SIAM Journal on
@@ -120,15 +126,17 @@ def moved_kernel(kernel: Tensor, shift: Tensor) -> Tensor:
     """
     height, width = kernel.shape[-2:]
     size = (2 * height, 2 * width)
-    rows = torch.fft.fftfreq(size[0], dtype=kernel.dtype, device=kernel.device)[:, None]
-    columns = torch.fft.rfftfreq(size[1], dtype=kernel.dtype, device=kernel.device)
-    weight = (_FLAT / (torch.hypot(rows, columns) + _FLAT)).square()
+    weight = (_FLAT / (torch.hypot(*frequency_axes(size, kernel)) + _FLAT)).square()
     target = moved(kernel, shift)
-    ahead = found = target.clamp(min=0)
-    wanted, pace = torch.fft.rfft2(target, s=size), 1.0
+    spectrum = torch.fft.rfft2(target, s=size)
+    extrapolated = found = target.clamp(min=0)
+    momentum = 1.0
     for _ in range(_ROUNDS):
-        slope = torch.fft.irfft2(weight * (torch.fft.rfft2(ahead, s=size) - wanted), s=size)[..., :height, :width]
-        nearer, following = (ahead - slope).clamp(min=0), (1 + math.sqrt(1 + 4 * pace * pace)) / 2
-        ahead, found, pace = nearer + (pace - 1) / following * (nearer - found), nearer, following
+        error = torch.fft.rfft2(extrapolated, s=size) - spectrum
+        gradient = torch.fft.irfft2(weight * error, s=size)[..., :height, :width]
+        before, found = found, (extrapolated - gradient).clamp(min=0)
+        next_momentum = (1 + math.sqrt(1 + 4 * momentum * momentum)) / 2
+        extrapolated = found + (momentum - 1) / next_momentum * (found - before)
+        momentum = next_momentum
     total = found.sum((-3, -2, -1), keepdim=True)
     return found * (kernel.sum((-3, -2, -1), keepdim=True) / total.clamp(min=1e-12))

@@ -1,10 +1,9 @@
-"""Generators of blur kernels: Gaussian, defocus and boxes, and their mixture with those of motion.
-
-Wherever an interval (low, high) is asked for, a single number stands for both.
+"""Generators of blur kernels: Gaussian, defocus and boxes, and their mixture with motion (`ipt.operators.blur.tracks`).
 
 Every generator draws kernels (B, 1, H, W), non-negative, each summing to 1, with the centroid on the centre pixel
-(H // 2, W // 2): blind deblurring cannot tell a shifted kernel from a shifted picture, so the convention is fixed
-here, in the data that kernel priors are trained on. One seed a kernel; a kernel does not depend on its batch.
+(H // 2, W // 2). Blind deblurring cannot tell a shifted kernel from a shifted picture, so this convention is fixed in
+the data on which kernel priors are trained. There is one seed for each kernel, and a kernel does not depend on its
+batch. Wherever an option is an interval (low, high), a single number stands for both.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from torch import Tensor
 
 from ipt.core.operator import Generator
 from ipt.operators.blur.lens import ThroughLens
-from ipt.operators.blur.rendering import balanced, extents, log_uniform, normalized, rotated
+from ipt.operators.blur.rendering import balanced, extents, normalized, rotated
 from ipt.operators.blur.tracks import LineKernels, MotionKernels, ShakeKernels
-from ipt.operators.draws import interval, uniform_and_normal
+from ipt.operators.draws import interval, log_uniform, uniform_and_normal
 
 __all__ = [
     "BoxKernels",
@@ -49,13 +48,12 @@ class GaussianKernels(Generator):
     def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
         height, width = shape[-2:]
         uniform, _ = uniform_and_normal(seeds, 4, 0)
-        low, high = self.std or (0.3, max(0.6, min(height, width) / 5))
-        std = (low * (high / low) ** uniform[:, 0])[:, None, None]
+        std = log_uniform(self.std or (0.3, max(0.6, min(height, width) / 5)), uniform[:, 0])[:, None, None]
         low, high = self.anisotropy
-        # Half of the kernels are isotropic: the commonest case is a measure-zero subset of the others.
+        # Half of the kernels are isotropic, the most common case, which the stretched ones never are exactly.
         ratio = torch.where(uniform[:, 3] < 0.5, low, low + (high - low) * uniform[:, 1])[:, None, None]
         along, across = rotated(height, width, math.pi * uniform[:, 2])
-        # The short axis keeps the width that one pixel's own aperture has.
+        # The short axis is no narrower than the aperture of one pixel.
         short = torch.maximum(std / ratio, std.clamp(max=0.3))
         kernel = torch.exp(-0.5 * ((along / std) ** 2 + (across / short) ** 2))
         return normalized(balanced(kernel)[:, None])
@@ -65,8 +63,9 @@ class DefocusKernels(Generator):
     """Defocus: a uniform disc, its edge smoothed over one pixel.
 
     Args:
-        radius: (low, high) in pixels, drawn log-uniformly; None: from 1 px to half of the kernel's smaller side.
-        anisotropy: (low, high) of long over short axis, drawn uniformly; the long one, at any angle, is the radius.
+        radius: (low, high) of the long half-axis in pixels, drawn log-uniformly; None: from 1 px to half of the
+            kernel's smaller side.
+        anisotropy: (low, high) of long over short axis, drawn uniformly; the long axis has any angle.
         edge: (low, high) of the width in pixels over which the edge falls, drawn uniformly.
     """
 
@@ -93,13 +92,13 @@ class DefocusKernels(Generator):
 
 
 class BoxKernels(Generator):
-    """Rectangles of even light, their edges over one pixel, shrunk where they would not fit.
+    """Uniform rectangles, their edges smoothed over one pixel, shrunk where they would not fit.
 
     Args:
         side: (low, high) of the longer side in pixels, drawn log-uniformly; None: from 2 px to the kernel's
             smaller side.
         square: share of squares, 0..1; the shorter side of the others is drawn log-uniformly from 1 px.
-        aligned: share along the axes, 0..1; the others have any angle.
+        aligned: share with sides along the axes, 0..1; the others have any angle.
     """
 
     def __init__(self, side: tuple[float, float] | None = None, square: float = 0.35, aligned: float = 0.5):
@@ -125,12 +124,12 @@ class BoxKernels(Generator):
 
 
 class MixedKernels(Generator):
-    """Draws each kernel from one of several generators: the training set of the `kernel` prior.
+    """Each kernel from one of several generators: the training set of the prior `kernel`.
 
     Args:
-        parts: (odds, generator) each; None: 30 % shake of a hand, 20 % smooth motion of every intensity, 15 % lines and
-            arcs, 6 % boxes, most of these through a lens (`ThroughLens`); 17 % Gaussian, 12 % defocus, half
-            of it as of a lens that is not perfect, stretched and soft.
+        parts: (weight, generator) each; None: 30 % hand shake, 20 % smooth motion of every intensity, 15 % lines and
+            arcs and 6 % boxes, most of them through a lens (`ThroughLens`); 17 % Gaussian; 12 % defocus, half of it
+            of an imperfect lens, stretched and soft.
     """
 
     def __init__(self, parts: Sequence[tuple[float, Generator]] | None = None):
@@ -138,7 +137,7 @@ class MixedKernels(Generator):
 
     def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
         choice, _ = uniform_and_normal([seed ^ 0x5EED for seed in seeds], 1, 0)
-        edges = torch.tensor([odds for odds, _ in self.parts]).cumsum(0)
+        edges = torch.tensor([weight for weight, _ in self.parts]).cumsum(0)
         number = torch.bucketize(choice[:, 0] * edges[-1], edges[:-1], right=True)
         out = torch.empty(len(seeds), 1, *shape[-2:])
         for place, (_, part) in enumerate(self.parts):
@@ -149,6 +148,7 @@ class MixedKernels(Generator):
 
 
 def _usual() -> tuple[tuple[float, Generator], ...]:
+    """The default parts of `MixedKernels`."""
     return (
         (0.30, ThroughLens(ShakeKernels(), defocused=0.12)),
         (0.20, ThroughLens(MotionKernels((0.0, 1.0)), defocused=0.12)),

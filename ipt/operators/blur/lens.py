@@ -1,4 +1,4 @@
-"""The blur of the lens and the pixel itself, on top of any kernel."""
+"""The blur of lens and pixel, on top of any kernel."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ipt.core.operator import Generator
-from ipt.operators.blur.rendering import log_uniform, normalized
-from ipt.operators.draws import interval, uniform_and_normal
+from ipt.operators.blur.rendering import normalized
+from ipt.operators.draws import interval, log_uniform, uniform_and_normal
 
 _TAPS = 32
-"""Of one side of a Gaussian, in pixels."""
+"""Pixels on one side of a Gaussian."""
 
 
 class ThroughLens(Generator):
-    """The kernels of another generator through a lens that is not perfect: a small Gaussian, and a disc on some.
+    """The kernels of another generator, convolved with a small Gaussian, and some of them with a disc.
 
-    Neither leaves the window: near its edge the Gaussian is narrower, and a disc is as large as fits. Mass and centroid
-    stay as they were.
+    Neither leaves the window: near its edge the Gaussian is narrower, and a disc is as large as fits. Sum and centroid
+    of a kernel do not change.
 
     Args:
-        generator: Of the kernels.
+        generator: generator of the kernels.
         std: (low, high) of the Gaussian's standard deviation in pixels, drawn uniformly.
-        sharp: share of the kernels that have no Gaussian, 0..1.
-        defocused: share that is out of focus as well, 0..1.
-        radius: (low, high) of the disc of those in pixels, drawn log-uniformly.
+        sharp: share of kernels without the Gaussian, 0..1.
+        defocused: share of kernels with the disc, 0..1.
+        radius: (low, high) of the disc's radius in pixels, drawn log-uniformly.
     """
 
     def __init__(
@@ -60,27 +60,28 @@ class ThroughLens(Generator):
 def _gaussian(std: Tensor, side: int) -> Tensor:
     """Matrices (B, side, side) that blur along one axis.
 
-    The discrete Gaussian (Lindeberg, Scale-space for discrete signals, IEEE TPAMI 1990), whose variance is std ** 2 at
-    any width; what it would carry out of the window on one side of a pixel is left out on both.
+    They are the discrete Gaussian (Lindeberg, Scale-space for discrete signals, IEEE TPAMI 1990), whose variance is
+    exactly std^2. Taps that would leave the window on one side of a pixel are dropped on both.
     """
     frequency = torch.arange(_TAPS + 1) * (torch.pi / _TAPS)
     taps = torch.fft.irfft((std[:, None] ** 2 * (frequency.cos() - 1)).exp(), n=2 * _TAPS).clamp(min=0)
     place = torch.arange(side)
     distance = (place[:, None] - place).abs()
-    # An even side has no partner of its first pixel across the centre.
+    # In an even side the first pixel has no counterpart across the centre pixel.
     edge = torch.minimum(place - (side + 1) % 2, side - 1 - place).clamp(min=0, max=_TAPS - 1)
     matrix: Tensor = taps[:, distance.clamp(max=_TAPS)] * (distance <= edge)
     return matrix / matrix.sum(1, keepdim=True)
 
 
 def _defocused(kernels: Tensor, radius: Tensor) -> Tensor:
-    """Kernels (B, 1, H, W) convolved with discs, the radii (B,) in pixels such that what is lit stays inside."""
+    """Kernels (B, 1, H, W) convolved with discs of radii (B,) in pixels, smaller where they would leave the window."""
     margin = torch.full_like(radius, torch.inf)
     for axis, side in ((3, kernels.shape[2]), (2, kernels.shape[3])):
         place = (torch.arange(side) - side // 2).abs()
         lit = kernels.amax((1, axis)) > 0
         margin = torch.minimum(margin, (side - 1) // 2 - torch.where(lit, place, 0).amax(1))
-    # A disc of radius r touches pixels less than r + .5 away. Where rounding lit a pixel beyond the edge, one point.
+    # A disc of radius r reaches pixels less than r + .5 away. Where rounding has lit the first row of an even side, the
+    # margin is negative, and the disc a single point.
     radius = torch.minimum(radius, margin.clamp(min=0) + 0.5)
     reach = int(radius.max().ceil())
     away = torch.hypot(*torch.meshgrid(*[torch.arange(-reach, reach + 1.0)] * 2, indexing="ij"))

@@ -1,4 +1,8 @@
-"""A measurement where the steps of `blur` and `turbulence` need it: on the periodic grid, decorrelated."""
+"""The measurement as the steps of `blur`, `shake` and `turbulence` use it.
+
+It lies on the periodic grid of the convolution (`ipt.operators.blur.padded_frame`), its channels decorrelated to
+luminance and chrominance.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +20,12 @@ from ipt.linalg.spectra import to_luma_chroma
 from ipt.operators.blur.padded_frame import PaddedFrame
 
 SINGLE = 0.25
-"""Noise level of the image, of 0..1, from which on steps in single precision agree with double (docs/method.md)."""
+"""Noise level of the image, in units of 0..1, at and below which the image step is done in single precision
+(docs/method.md)."""
 SINGLE_KERNEL = 0.1
-"""The same for kernels: those of dark or flat pictures are badly conditioned for longer."""
+"""The same for the kernel step, which dark or flat pictures make badly conditioned down to lower levels."""
 _TAPER = 8
-"""Pixels."""
+"""Half of the width in pixels over which `Measured.taper` falls off."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Measured:
     Attributes:
         values: (B, C, P, Q), 0 where nothing was measured.
         mask: weights, (B, 1, P, Q), 0 where nothing was measured; None where all of the grid was measured.
-        noise_variance: (B, 1, 1, 1).
+        noise_variance: variance of the noise where the weight is 1, (B, 1, 1, 1).
     """
 
     values: Tensor
@@ -39,7 +44,7 @@ class Measured:
 
     @classmethod
     def on(cls, padded: PaddedFrame, observation: Observation, dtype: torch.dtype) -> Measured:
-        """An observation on the frame, in the arithmetic of a step; the same object for the same arguments."""
+        """The observation on the grid, in this precision. Cached: equal arguments give the same object."""
         return _measured_on(padded, observation, dtype)
 
     @classmethod
@@ -49,27 +54,27 @@ class Measured:
             return cls(values, None, noise_variance)
         inside = torch.ones_like(values[:, :1])
         if observation.mask is not None:
-            # A pixel of which one channel was not measured is left out: luminance needs all of them.
+            # Luminance needs all channels of a pixel, so one with a missing channel is left out.
             mask = observation.mask.to(dtype)
             inside = mask.square().mean(1, keepdim=True).sqrt() * (mask > 0).all(1, keepdim=True)
         return cls(padded.embed(values * (inside > 0)), padded.embed(inside), noise_variance)
 
-    def only(self, grid: Tensor) -> Tensor:
-        """What of a picture on the grid was measured, and 0 elsewhere."""
+    def masked(self, grid: Tensor) -> Tensor:
+        """A picture on the grid times the mask."""
         return grid if self.mask is None else self.mask * grid
 
     def taper(self) -> Tensor:
-        """What was measured, (B, 1, P, Q), fading to nothing at its edges so that these leak over few frequencies."""
+        """A window over what was measured, (B, 1, P, Q), that falls off towards its edges to limit spectral leakage."""
         if self.mask is None:
             return torch.ones_like(self.values[:, :1])
         near = self.mask * F.avg_pool2d(self.mask, 2 * _TAPER + 1, 1, _TAPER, count_include_pad=True)
-        # A small frame, and a mask of many holes, are all edge: what is furthest from it counts in full.
+        # In a small frame, or one with many holes, every pixel is near an edge: the furthest from one gets weight 1.
         near = near / near.amax((-2, -1), keepdim=True).clamp(min=1e-6)
         return (2 * near - 1).clamp(0, 1).sqrt()
 
     @property
     def count(self) -> Tensor | float:
-        """How many pixels of the grid were measured, (B, 1, 1, 1), at least one."""
+        """Number of measured pixels of the grid, by weight squared, (B, 1, 1, 1), at least 1."""
         if self.mask is None:
             return float(self.values[0, 0].numel())
         return self.mask.square().sum((-3, -2, -1), keepdim=True).clamp(min=1)
@@ -77,19 +82,24 @@ class Measured:
 
 @lru_cache(maxsize=2)
 def _measured_on(padded: PaddedFrame, observation: Observation, dtype: torch.dtype) -> Measured:
-    """For all steps of a problem: of one kind of arithmetic first, then of the other."""
+    # Two entries: the steps of a solve use double precision first, then single.
     return Measured._on(padded, observation, dtype)
 
 
 def squared(spectrum: Tensor) -> Tensor:
-    """|spectrum|^2; `abs` would take the root of it first."""
+    """|spectrum|^2, without the square root that `abs` would take."""
     return spectrum.real.square() + spectrum.imag.square()
 
 
 def arithmetic(image: Belief, single: float = SINGLE) -> torch.dtype:
-    """Double precision while the image's noise is high, and the steps' systems badly conditioned; then the image's own.
+    """The precision of a step: double at high noise levels, where its system is badly conditioned, else the image's.
 
-    So where it was not seen at all, since what is found then is only a start. Apple's GPUs have no double.
+    An image that was not seen at all (an infinite level) also keeps its own precision, because the result is then only
+    a starting point. Apple's GPUs have no double precision.
+
+    Args:
+        image: belief about the image.
+        single: noise level up to which the image's own precision is enough.
     """
     fine = image.sigma <= single or math.isinf(image.sigma)
     return image.mean.dtype if fine or image.mean.device.type == "mps" else torch.float64

@@ -1,10 +1,12 @@
-"""Blur by one kernel an image: y = k * x, a true convolution, with the border explicit.
+"""Blur by one kernel for each image: y = k * x, a true convolution with an explicit border.
 
     y[i] = sum_u k[u] x[i - (u - c)],   c = (H_k // 2, W_k // 2)
 
-What lies outside the frame is part of the model. `circular`, `zero`, `reflect` and `replicate` say how the picture goes
-on there. `unknown` (the default) says nothing: the image is larger than its frame by what the kernel reaches, the
-measurement is the valid part of the convolution, and what lies outside is solved for with the rest.
+The border says what lies outside the frame. `circular`, `zero`, `reflect` and `replicate` are rules. With `unknown`
+(the default) the image is larger than the frame by the kernel's reach, the measurement is the valid part of the
+convolution, and the surroundings are solved for with the rest.
+
+Beside it: `padded_frame` has the geometry, `steps` the exact steps, `evidence` the assessment of solutions.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ from ipt.sampling.localizing import Localizable, Locally
 KERNEL_NOISE_RATIO = 0.3
 """Noise level of kernels as a share of the image's, for `ParameterSpec`: docs/method.md."""
 _NARROWEST = 12
-"""Pixels: narrower windows are not solved for in smaller pictures; docs/method.md, Constants."""
+"""Least side in pixels of a window for which a smaller image is solved: docs/method.md, Constants."""
 BORDERS = ("circular", "zero", "reflect", "replicate", "unknown")
 
 
@@ -55,14 +57,13 @@ class Blur(
     """Convolution of every channel with one kernel (1, h, w) that is non-negative and sums to 1.
 
     Args:
-        kernel_size: side in pixels, or (height, width), odd or even; None: a quarter of the picture's smaller side
+        kernel_size: side in pixels, or (height, width), odd or even; None: a quarter of the picture's smaller side,
             rounded up to a multiple of 8, at most `most`.
-        border: circular, zero, reflect, replicate or unknown, as above.
-        margin: pixels that the image of an unknown border is larger than its frame, on each side; None: as the kernel
-            reaches.
-        most: of the side in pixels, where kernel_size is None.
-        tiles: along each side of the frame, where one kernel does not explain a photograph and `ipt solve` goes on with
-            one for each (as of `shake`), 2 to 8; None: one every 128 px of the shorter side, two at least; 1: never.
+        border: circular, zero, reflect, replicate or unknown.
+        margin: pixels by which an unknown border enlarges the image on each side; None: the kernel's reach.
+        most: largest side in pixels where kernel_size is None.
+        tiles: 2 to 8 tiles along each side of the frame, with which `ipt solve` continues (as `shake`) where one kernel
+            does not explain a photograph; None: one for every 128 px of the shorter side, at least two; 1: never.
     """
 
     kernel_size: int | tuple[int, int] | None = None
@@ -83,13 +84,13 @@ class Blur(
         check_tiles(self.tiles)
 
     def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The measurement's, with an `unknown` border larger by the margin on each side."""
+        """The measurement's shape, larger by the margin on each side with an `unknown` border."""
         channels, *frame = measurement_shape
         margin = self._margin((frame[0], frame[1]))
         return channels, frame[0] + 2 * margin, frame[1] + 2 * margin
 
     def frame(self, image_shape: tuple[int, ...]) -> tuple[slice, slice]:
-        """Rows and columns of an image (C, H, W) that were in the measured frame."""
+        """Rows and columns of the measured frame in an image of this shape, (C, H, W)."""
         margin = self._margin_of(image_shape)
         return slice(margin, image_shape[-2] - margin), slice(margin, image_shape[-1] - margin)
 
@@ -103,7 +104,7 @@ class Blur(
                 f"give a smaller one with operator.kernel_size=N"
             )
         meaning = "point spread function, sums to 1"
-        # Why: docs/method.md, Priors.
+        # docs/method.md, Priors, says why the border matters.
         prior = "kernel" if self.border == "circular" else "kernel-uncentred"
         spec = ParameterSpec(
             (1, *sides), meaning, "share of light", prior, generator="motion", noise_ratio=KERNEL_NOISE_RATIO
@@ -111,7 +112,7 @@ class Blur(
         return {"kernel": spec}
 
     def sides(self, frame: tuple[int, int]) -> tuple[int, int]:
-        """Height and width of the kernel of a measured frame."""
+        """Height and width of the kernel for a measured frame (height, width)."""
         if self.kernel_size is None:
             smaller = min(frame)
             side = min(self.most, smaller, 8 * math.ceil(smaller / 4 / 8))
@@ -121,9 +122,9 @@ class Blur(
         return self.kernel_size[0], self.kernel_size[1]
 
     def _margin(self, frame: tuple[int, int]) -> int:
-        """Pixels on each side of an `unknown` border, no less than the kernel reaches.
+        """Pixels on each side of an `unknown` border: at least the kernel's reach, at this size and at coarser ones.
 
-        Nor than in the pictures of half the sides that a solve begins with, where the margin halves too.
+        In the smaller images with which a solve begins, frame and margin are halved.
         """
         if self.border != "unknown":
             return 0
@@ -138,11 +139,11 @@ class Blur(
             sides = _half_sides(sides, (height, width))
 
     def _margin_of(self, image_shape: tuple[int, ...]) -> int:
-        """The margin of an image (C, H, W); IptError where there is no frame in it."""
+        """The margin of an image (C, H, W); IptError where no frame has such an image."""
         if self.border != "unknown":
             return 0
         height, width = image_shape[-2:]
-        # A larger frame has no smaller margin, so at most one frame fits, and its margin is no more than the image's.
+        # The margin grows with the frame, so at most one frame fits, with a margin of at most that of the whole image.
         for margin in range(min(self._margin((height, width)), (min(height, width) - 1) // 2), -1, -1):
             if self._margin((height - 2 * margin, width - 2 * margin)) == margin:
                 return margin
@@ -151,7 +152,7 @@ class Blur(
         )
 
     def padded(self, image: Tensor, kernel: Tensor) -> PaddedFrame:
-        """The grid on which images (B, C, H, W) are blurred by kernels (B, 1, h, w)."""
+        """The geometry for images (B, C, H, W) and kernels (B, 1, h, w); IptError where the kernel is too large."""
         shape, sides = (image.shape[-2], image.shape[-1]), (kernel.shape[-2], kernel.shape[-1])
         if sides[0] > shape[0] or sides[1] > shape[1]:
             raise IptError(f"a kernel of {sides[0]}x{sides[1]} is larger than the picture of {shape[0]}x{shape[1]}")
@@ -168,7 +169,7 @@ class Blur(
         return padded.observe(padded.filtered(padded.extend(image), padded.transfer(kernel)))
 
     def resized(self, known: Mapping[str, Tensor]) -> Blur:
-        """With a window that holds a given kernel."""
+        """This operator with a window that holds the known kernel."""
         if "kernel" not in known:
             return self
         height, width = known["kernel"].shape[-2:]
@@ -178,18 +179,18 @@ class Blur(
         return replace(self, kernel_size=(height, width))
 
     def rescaled(self, known: Mapping[str, Tensor], scale: float) -> Unknowns:
-        """Each entry of a kernel at its distance from the centre pixel times the scale, bilinearly."""
+        """The kernel scaled about its centre pixel (`ipt.operators.blur.centring.rescaled`)."""
         return {**known, "kernel": rescaled(known["kernel"], scale)} if "kernel" in known else dict(known)
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
-        """Negative values to 0, then divided by the sum, an image at a time; a kernel of nothing becomes flat."""
+        """Negative values set to 0, then divided by the sum, for each image; a kernel of zeros becomes constant."""
         positive = parameters["kernel"].clamp(min=0)
         total = positive.sum((-3, -2, -1), keepdim=True)
         flat = torch.full_like(positive, 1 / positive[0].numel())
         return {**parameters, "kernel": torch.where(total > 1e-8, positive / total.clamp(min=1e-8), flat)}
 
     def canonicalize(self, image: Tensor, parameters: Mapping[str, Tensor]) -> tuple[Tensor, Unknowns]:
-        """The kernel's centroid at its centre pixel, by less than a pixel, and the picture moved the other way."""
+        """The kernel shifted by at most a pixel to its centroid, and the image shifted the other way."""
         kernel = parameters["kernel"]
         shift = off_centre(kernel).clamp(-1, 1)
         centred = self.constrain({**parameters, "kernel": moved_kernel(kernel, -shift)})
@@ -197,9 +198,9 @@ class Blur(
         return padded.crop(moved(padded.extend(image), shift, wrap=True)), centred
 
     def coarser(self, image_shape: tuple[int, ...]) -> Coarser | None:
-        """With a window of half the sides, rounded up to a multiple of 8, and half the margin.
+        """This operator with half of the window's sides, rounded up to a multiple of 8, and half of the margin.
 
-        None: the window would be narrow, or a circular picture's side is odd.
+        None where the window would be too narrow, or where a side of a circular picture is odd.
         """
         margin = self._margin_of(image_shape)
         frame = (image_shape[-2] - 2 * margin, image_shape[-1] - 2 * margin)
@@ -220,7 +221,7 @@ class Blur(
         rivals: Mapping[str, Tensor],
         denoise: Callable[[Tensor, float], Tensor],
     ) -> list[Assessment]:
-        """By the residual, the image, and the kernel beside its rivals (`ipt.operators.blur.evidence`)."""
+        """By residual, image, kernel and rival kernels (`ipt.operators.blur.evidence`)."""
         if "kernel" not in rivals:
             return []
         kernel, frame = parameters["kernel"], self.frame(tuple(image.shape[1:]))
@@ -231,7 +232,7 @@ class Blur(
         return assessments(found)
 
     def compared(self, assessments: Sequence[Assessment], parameters: Mapping[str, Tensor]) -> list[Assessment]:
-        """By how far the kernels agree."""
+        """By how well the draws' kernels agree."""
         return compared(assessments, parameters["kernel"].mean(1, keepdim=True))
 
     def may_be_local(self, measurement: tuple[int, ...]) -> bool:
@@ -240,7 +241,7 @@ class Blur(
     def local(
         self, assessment: Assessment, parameters: Mapping[str, Tensor], measurement: tuple[int, ...]
     ) -> Locally | None:
-        """By the share of the residual that kernels which differ would explain (`ipt.operators.blur.locality`)."""
+        """By the share of the residual that differing kernels would explain (`ipt.operators.blur.locality`)."""
         if not differs(assessment, measurement):
             return None
         tiles = parts(measurement) if self.tiles is None else self.tiles
@@ -259,9 +260,9 @@ class Blur(
         rivals: Tensor,
         denoise: Callable[[Tensor, float], Tensor],
     ) -> dict[str, Tensor]:
-        """The numbers of `ipt.operators.blur.evidence`, of a kernel (B, 1, h, w) and the residual that is left."""
-        sides, scale, of_rivals = (kernel.shape[-2], kernel.shape[-1]), 1, tuple(rivals.shape[-2:])
-        while sides != of_rivals and min(sides) > min(of_rivals):
+        """The numbers of `ipt.operators.blur.evidence` for kernels (B, 1, h, w), whose rivals are of smaller images."""
+        sides, scale, rival_sides = (kernel.shape[-2], kernel.shape[-1]), 1, tuple(rivals.shape[-2:])
+        while sides != rival_sides and min(sides) > min(rival_sides):
             sides, scale = _half_sides(sides, sides), 2 * scale
         image, frame = image.clamp(0, 1), self.frame(tuple(image.shape[1:]))
         return evidence(observation, residual, image, frame, kernel, rivals, scale, denoise)
@@ -286,12 +287,12 @@ class Blur(
 
 
 def without_whole_pixels(observation: Observation) -> bool:
-    """Whether an image has no pixel of which all channels were measured (a colour filter): luminance needs them."""
+    """Whether some image has no pixel with all channels measured (a colour filter); luminance needs all of them."""
     mask = observation.mask
     return mask is not None and not bool(mask.amin(1).flatten(1).any(1).all())
 
 
 def _half_sides(sides: tuple[int, int], frame: tuple[int, int]) -> tuple[int, int]:
-    """The kernel's window in a picture of half the sides, `frame`: half of it, rounded up to a multiple of 8."""
+    """The kernel's window in a `frame` of half the sides: half of it, rounded up to a multiple of 8."""
     height, width = (min(8 * math.ceil(side / 16), length) for side, length in zip(sides, frame, strict=True))
     return height, width

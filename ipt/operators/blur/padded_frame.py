@@ -1,14 +1,17 @@
-"""A measured frame, the image behind it, and the periodic grid on which both are convolved.
+"""The measured frame, the image behind it, and the periodic grid on which images are convolved.
 
-Convolution on a periodic grid is a product of spectra. What lies outside the frame is part of the forward model:
+    image --extend--> grid --convolution--> grid --observe--> frame
 
-    circular   the image goes on periodically: image, frame and grid are one
-    unknown    nothing is known: the image is larger than its frame by a margin on each side, no less than the kernel's
-               reach, and the frame is the valid part of the convolution
+On the periodic grid a convolution is a product of spectra. What lies outside the frame depends on the border:
+
+    circular   the image is periodic: image, frame and grid are the same
+    unknown    the image is larger than the frame by a margin on each side that is at least the kernel's reach; it is
+               also the grid, and the frame is the valid part of the convolution
     zero, reflect, replicate
-               the image is the frame, and goes on by a rule over what the kernel reaches
+               the image is the frame, and a rule extends it over the grid as far as the kernel reaches
 
-Every map here is linear in the picture and has its adjoint beside it: `extend` and `fold`, `observe` and `embed`.
+Every map is linear and has its adjoint beside it: `extend` and `fold`, `crop` and `uncrop`, `observe` and `embed`,
+`transfer` and `window`.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ class PaddedFrame:
         image: (height, width) of the image.
         size: (height, width) of the periodic grid; the image lies in its first corner.
         origin: (row, column) on the grid of the frame's first pixel.
-        reach: ((rows before, columns before), (rows after, columns after)) of the image that the kernel sees.
+        reach: ((rows before, columns before), (rows after, columns after)) by which the kernel reaches over a pixel.
         border: circular, zero, reflect, replicate or unknown.
     """
 
@@ -47,8 +50,8 @@ class PaddedFrame:
 
     @classmethod
     def around(cls, image: tuple[int, int], kernel: tuple[int, int], border: str, margin: int = 0) -> PaddedFrame:
-        """For an image and a kernel of these sides; margin: of an `unknown` border, in pixels on each side."""
-        # Pixel i sees x[i - (h - 1 - c)] .. x[i + c], c = h // 2: the kernel's last entry looks furthest back.
+        """The geometry for an image and a kernel of these sides; margin: pixels on each side of an `unknown` border."""
+        # Pixel i depends on x[i - (h - 1 - c)] .. x[i + c], c = h // 2: the kernel's last entry reaches furthest back.
         before = (kernel[0] - 1 - kernel[0] // 2, kernel[1] - 1 - kernel[1] // 2)
         after = (kernel[0] // 2, kernel[1] // 2)
         if border == "circular":
@@ -61,11 +64,11 @@ class PaddedFrame:
 
     @property
     def closed(self) -> bool:
-        """Whether image, frame and grid are one, so that every map here is the identity."""
+        """Whether image, frame and grid are the same, so that `extend`, `crop` and `observe` are identities."""
         return self.size == self.image == self.frame
 
     def extend(self, image: Tensor) -> Tensor:
-        """The image (B, C, H, W) continued over the grid as the border says, exactly as far as the kernel reaches."""
+        """The image (B, C, H, W) extended over the grid by the border's rule, as far as the kernel reaches."""
         if self.size == self.image:
             return image
         for axis in (-2, -1):
@@ -78,15 +81,12 @@ class PaddedFrame:
             return image
         pads = (before, after, 0, 0) if axis == -1 else (0, 0, before, after)
         wide = F.pad(image, pads, mode=_MODES[self.border])
-        # What follows the image comes after it, what lies before it comes last.
+        # On the periodic grid, what precedes the image comes last.
         gap = self._bridge(wide, axis, size - side - before - after)
         return torch.cat([wide.narrow(axis, before, side + after), gap, wide.narrow(axis, 0, before)], dim=axis)
 
     def _bridge(self, wide: Tensor, axis: int, gap: int) -> Tensor:
-        """What no pixel of the frame sees: from the last line to the first in equal parts.
-
-        So no jump leaks over all frequencies.
-        """
+        """Lines that no pixel of the frame depends on: interpolated from the last line to the first, without a jump."""
         last, first = wide.narrow(axis, wide.shape[axis] - 1, 1), wide.narrow(axis, 0, 1)
         if self.border == "zero":
             last, first = torch.zeros_like(last), torch.zeros_like(first)
@@ -94,7 +94,7 @@ class PaddedFrame:
         return torch.lerp(last, first, share if axis == -1 else share[:, None])
 
     def fold(self, grid: Tensor) -> Tensor:
-        """The adjoint of `extend`: what lies on the grid is added to the image's pixel that it continues."""
+        """The adjoint of `extend`: each pixel of the grid is added to the image's pixel that it repeats."""
         if self.size == self.image:
             return grid
         with torch.enable_grad():
@@ -102,20 +102,20 @@ class PaddedFrame:
             return torch.autograd.grad(self.extend(image), image, grid)[0]
 
     def crop(self, grid: Tensor) -> Tensor:
-        """The image's place on the grid."""
+        """The part of the grid where the image is, (B, C, H, W)."""
         return grid[..., : self.image[0], : self.image[1]]
 
     def uncrop(self, image: Tensor) -> Tensor:
-        """The adjoint of `crop`: the image in its place, and nothing around it."""
+        """The adjoint of `crop`: the image on the grid, 0 around it."""
         return F.pad(image, (0, self.size[1] - self.image[1], 0, self.size[0] - self.image[0]))
 
     def observe(self, picture: Tensor) -> Tensor:
-        """The frame's place in a picture on the grid, or of the image's size."""
+        """The frame of a picture on the grid, or of one of the image's size."""
         row, column = self.origin
         return picture[..., row : row + self.frame[0], column : column + self.frame[1]]
 
     def embed(self, frame: Tensor) -> Tensor:
-        """The adjoint of `observe`: the frame in its place, and nothing around it."""
+        """The adjoint of `observe`: the frame on the grid, 0 around it."""
         (row, column), (height, width) = self.origin, self.frame
         return F.pad(frame, (column, self.size[1] - column - width, row, self.size[0] - row - height))
 
@@ -127,7 +127,7 @@ class PaddedFrame:
         return spectrum
 
     def window(self, spectrum: Tensor, sides: tuple[int, int]) -> Tensor:
-        """The adjoint of `transfer`: the window (..., height, width) about the origin of what has this spectrum."""
+        """The adjoint of `transfer`: the window (..., height, width) about the origin, given the spectrum."""
         height, width = sides
         rows = torch.fft.ifft(spectrum, dim=-2).roll(height // 2, dims=-2)[..., :height, :]
         near: Tensor = torch.fft.irfft(rows, n=self.size[1]).roll(width // 2, dims=-1)[..., :width]
@@ -136,7 +136,7 @@ class PaddedFrame:
     def within(self, spectrum: Tensor, sides: tuple[int, int]) -> Callable[[Tensor], Tensor]:
         """The map v (B, 1, h, w) -> window(spectrum * transfer(v)).
 
-        By transforms of twice the window: no two of its entries are further apart than its sides.
+        Transforms of twice the window are enough, because no two of its entries are further apart than its sides.
         """
         response, size = self.inverse(spectrum), []
         for axis, side in zip((-2, -1), sides, strict=True):
@@ -157,23 +157,23 @@ class PaddedFrame:
         return picture
 
     def filtered(self, grid: Tensor, gain: Tensor) -> Tensor:
-        """A picture on the grid, each frequency multiplied by a gain."""
+        """A picture on the grid filtered by a gain, (..., P, Q // 2 + 1)."""
         return self.inverse(torch.fft.rfft2(grid) * gain)
 
     def repeated_filter(self, gain: Tensor) -> Callable[[Tensor], Tensor]:
-        """`filtered` by one gain, of as many channels as the pictures, for several of them.
+        """`filtered` by a gain that is used several times, of as many channels as the pictures.
 
-        A product of complex numbers is faster than one that converts the real factor each time.
+        The gain is made complex once, because each product would convert it again.
         """
         factor = gain.to(torch.promote_types(gain.dtype, torch.complex64))
         return lambda grid: self.inverse(torch.fft.rfft2(grid).mul_(factor))
 
     def frequencies(self, like: Tensor) -> Tensor:
-        """Radial frequency in cycles a pixel, (P, Q // 2 + 1); at the origin half of the lowest one."""
+        """Radial frequency in cycles per pixel, (P, Q // 2 + 1); at the origin half of the lowest one."""
         return frequencies(self.size, like)
 
     def columns(self, like: Tensor) -> Tensor:
-        """How many columns of a whole spectrum each of the half (Q // 2 + 1,) stands for: all but its ends for two."""
+        """Number of columns of the full spectrum that each one of the half spectrum stands for, (Q // 2 + 1,)."""
         width = self.size[1]
         columns = torch.full((width // 2 + 1,), 2.0, dtype=like.dtype, device=like.device)
         columns[0] = 1
@@ -183,7 +183,7 @@ class PaddedFrame:
 
 
 def fast_length(length: int) -> int:
-    """The next length whose prime factors are 2, 3 and 5."""
+    """The smallest length that is no less than this one and has no prime factors but 2, 3 and 5."""
     while True:
         rest = length
         for prime in (2, 3, 5):

@@ -1,4 +1,4 @@
-"""From a path or a formula to a kernel on its grid: paths are deposited bilinearly, shapes are sampled.
+"""Kernels on their grid, from a path or a formula: paths are deposited bilinearly, shapes are sampled.
 
 Kernels are (B, 1, H, W) with the centroid on the centre pixel (H // 2, W // 2).
 """
@@ -10,49 +10,47 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def log_uniform(bounds: tuple[float, float], uniform: Tensor) -> Tensor:
-    """Uniform numbers in 0..1, drawn log-uniformly within bounds above 0."""
-    low, high = bounds
-    return low * (high / low) ** uniform
-
-
 def extents(low: float, height: int, width: int) -> tuple[float, float]:
-    """The usual bounds of an extent in pixels: from `low` to the window's smaller side."""
+    """Default bounds of an extent in pixels: from `low` to the window's smaller side."""
     side = float(min(height, width))
     return min(low, side), side
 
 
 def scaled(path: Tensor, extent: Tensor) -> Tensor:
-    """Paths (B, 2, T), the larger side of the box around each `extent` pixels, (B, 1).
+    """Paths scaled to a given extent, (B, 2, T).
 
-    A pixel's own width counts: a path of no length is a kernel one pixel wide.
+    The width of a pixel is included in the extent: a path of no length gives a kernel one pixel wide.
+
+    Args:
+        path: (B, 2, T).
+        extent: larger side of the bounding box in pixels, (B, 1).
     """
     box = path.amax(2) - path.amin(2)
     return path * ((extent - 1) / box.amax(1, keepdim=True))[:, :, None]
 
 
 def deposited(path: Tensor, fine: int, height: int, width: int) -> Tensor:
-    """The kernels of paths (B, 2, T) in pixels, equal light for each of their T points and for those between them.
+    """The kernels of paths, (B, 1, height, width): equal light at all points, sum 1, centroid on the centre pixel.
 
     Args:
-        path: Rows and columns, anywhere: it is centred on its mass.
-        fine: Parts of the way between two points, all but the last of which are points as well.
-        height: Of the kernel.
-        width: Of the kernel.
+        path: Rows and columns of T points in pixels, (B, 2, T), with any origin.
+        fine: Number of equal parts into which the way between two points is divided by further points.
+        height: Height of the kernel.
+        width: Width of the kernel.
     """
     if fine > 1:
         path = F.interpolate(path, (path.shape[2] - 1) * fine + 1, mode="linear", align_corners=True)
     path = path - path.mean(2, keepdim=True)
-    # Centred on its mass, a lopsided path can reach over the edge: shrink it rather than lose a part of it.
+    # A lopsided path that is centred on its mass can reach over the edge; it is shrunk so that nothing is lost.
     limit = (min(height, width) - 1) // 2
     path = path * (limit / path.abs().amax((1, 2), keepdim=True).clamp(min=1e-6)).clamp(max=1)
     return normalized(_splat(path, height, width))
 
 
 def balanced(kernel: Tensor) -> Tensor:
-    """(B, H, W) without the first row and column of an even side.
+    """Kernels (B, H, W) with 0 in the first row or column of an even side.
 
-    They have no partner across the centre pixel, and what a wide kernel has there would pull its centroid off.
+    These have no counterpart across the centre pixel, and the light of a wide kernel there would shift its centroid.
     """
     height, width = kernel.shape[-2:]
     mask = torch.ones(height, width)
@@ -64,7 +62,7 @@ def balanced(kernel: Tensor) -> Tensor:
 
 
 def rotated(height: int, width: int, angle: Tensor) -> tuple[Tensor, Tensor]:
-    """Coordinates (B, H, W) along and across a direction, in pixels from the centre pixel."""
+    """Coordinates along and across directions (B,) in radians, (B, H, W) each, in pixels from the centre pixel."""
     rows = (torch.arange(height) - height // 2)[None, :, None]
     columns = (torch.arange(width) - width // 2)[None, None, :]
     cosine, sine = angle.cos()[:, None, None], angle.sin()[:, None, None]
@@ -72,12 +70,12 @@ def rotated(height: int, width: int, angle: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def normalized(kernel: Tensor) -> Tensor:
-    """Kernels of sum 1."""
+    """Kernels (..., H, W) divided by their sums."""
     return kernel / kernel.sum((-2, -1), keepdim=True)
 
 
 def _splat(path: Tensor, height: int, width: int) -> Tensor:
-    """Deposit a path (B, 2, T), in pixels about the centre, bilinearly on a grid (B, 1, H, W); outside, it is lost."""
+    """Paths (B, 2, T), in pixels from the centre pixel, deposited bilinearly on a grid (B, 1, H, W)."""
     grid = torch.zeros(len(path), height * width, dtype=path.dtype)
     columns = _neighbours(path[:, 1] + width // 2, width)
     for row, up in _neighbours(path[:, 0] + height // 2, height):
@@ -87,7 +85,7 @@ def _splat(path: Tensor, height: int, width: int) -> Tensor:
 
 
 def _neighbours(place: Tensor, side: int) -> list[tuple[Tensor, Tensor]]:
-    """The two pixels beside each place along an axis, and the share of its light that each has, none outside."""
+    """The two pixels next to each place on an axis, and the share of its light that falls on each; 0 outside."""
     found = []
     before = place.floor()
     for pixel in (before, before + 1):

@@ -1,26 +1,26 @@
 """The exact steps of `blur`: the kernel given the image's estimate, and the image given the kernel.
 
-Both are least squares on what was measured alone, in which what is uncertain in the *other* unknown counts as noise,
-frequency by frequency:
+Both are least squares on what was measured. The uncertainty of the *other* unknown counts as noise, by frequency:
 
     y = M (k * x) + n,   X = X0 + e,  E|e|^2 = E(f),    K = K0 + d,  E|d|^2 = V(f)
-    kernel:  noise  sigma_n^2 + E (|K0|^2 + V)
-    image:   noise  sigma_n^2 + (|X0|^2 + E) V',   V' what is left uncertain in the kernel once the data have spoken
+    kernel step:  noise  sigma_n^2 + E (|K0|^2 + V)
+    image step:   noise  sigma_n^2 + (|X0|^2 + E) V',   V' the variance of the kernel's spectrum after the kernel step
 
-M is the frame, and within it the mask of what was measured; what lies outside M is part of what is solved for. Without
-M both systems are diagonal in the Fourier basis (the kernel's but for its window). That solution is the preconditioner
-of the conjugate gradients that solve them with M.
+X0 and K0 are the beliefs' means; E, V and V' are in `ipt.operators.blur.uncertainty`. M is the frame, and within it the
+mask of what was measured; what lies outside M is solved for with the rest. Without M both systems are diagonal in the
+Fourier basis (the kernel's up to its window), and that solution is the preconditioner of the conjugate gradients that
+solve them with M.
 
-E, V and V': `ipt.operators.blur.uncertainty`. Where the measurement is further from what the beliefs predict than all
-this noise explains, the picture is not so usual, or the kernel wrong: all of the noise is taken to be as much larger
-(`misfit_inflation`).
+Where the measurement is further from the prediction than all of this noise explains, the beliefs are too certain, and
+all of the noise is scaled up (`misfit_inflation`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -31,37 +31,39 @@ from ipt.linalg.spectra import from_luma_chroma, to_luma_chroma
 from ipt.operators.blur.centring import recentred
 from ipt.operators.blur.measured import SINGLE, Measured, squared
 from ipt.operators.blur.padded_frame import PaddedFrame
-from ipt.operators.blur.uncertainty import Innovation, added, error_spectrum, lowered_noise
+from ipt.operators.blur.uncertainty import Innovation, error_spectrum, lowered_noise, sum_over_frames
 
 LOCKED = 10.0
-"""The kernel's error is this many times what least squares believe: image and kernel err together. This and the
-constants below: docs/method.md, Constants."""
+"""Variance of the kernel's error over that which least squares predict, because the errors of image and kernel are
+correlated. This and the constants below: docs/method.md, Constants."""
 DROP = 0.05
-"""Kernel entries below this share of the largest are noise, while the image is coarse (level above `_FINE`)."""
+"""Kernel entries below this share of the largest count as noise while the image's noise level is above `_FINE`."""
 _FINE = 0.15
+"""Noise level of the image, in units of 0..1; below it the share falls in proportion to the level."""
 _KERNEL_ITERATIONS = 8
+"""Conjugate gradient iterations of the kernel step without a mask."""
 _MASKED_KERNEL_ITERATIONS = 3
-"""Each with `_INNER_ITERATIONS` of the system without mask."""
+"""Iterations with a mask, each with `_INNER_ITERATIONS` of the system without mask as preconditioner."""
 _INNER_ITERATIONS = 4
 _IMAGE_ITERATIONS = (8, 64)
-"""At most, with an unknown kernel and with a known one, which is worth solving for exactly once the image was seen."""
+"""Most iterations of the image step: with an unknown kernel, and with a known one, which is worth an exact solution."""
 _TOLERANCE = 0.0002
-"""Residual of the image step's system, as a share of what it was, at which it is solved."""
+"""Relative residual at which the image step's system counts as solved."""
 _ENOUGH = 0.02
-"""The same with an unknown kernel at fine levels, where the noise that follows is a hundred times what is left."""
+"""The same with an unknown kernel at fine levels: the noise that the transition adds is a hundred times larger."""
 
 
 def solve_kernel(padded: PaddedFrame, measured: Measured, image: Belief, belief: Belief) -> Tensor:
     """The kernel (B, 1, h, w): non-negative, its largest entry 1, centred on its centre pixel.
 
-    Priors of kernels know them by their peak (`ipt.training.sources`). With any other scale the level of noise would
-    not mean to them what it says: a kernel that came out narrow would stand far above it, and stay.
+    Priors of kernels are trained on kernels with this peak (`ipt.training.sources`). With another scale the noise level
+    would be wrong for them: a narrow kernel with its large entries would stand far above the noise and never change.
 
     Args:
-        padded: the grid.
-        measured: the measurement on it.
-        image: what is believed of the image.
-        belief: what is believed of the kernel, (B, 1, h, w), or (B / F, 1, h, w) of one that F frames in a row share.
+        padded: geometry of the convolution.
+        measured: the measurement on the grid, (B, C, P, Q).
+        image: belief about the image.
+        belief: belief about the kernel, (B, 1, h, w), or (B / F, 1, h, w) for one that F successive frames share.
     """
     solved = least_squares_kernel(padded, _innovation(padded, measured, image, belief))
     return peaked(recentred(sparse_kernel(solved, image.sigma))).to(belief.mean)
@@ -69,58 +71,67 @@ def solve_kernel(padded: PaddedFrame, measured: Measured, image: Belief, belief:
 
 @lru_cache(maxsize=1)
 def _innovation(padded: PaddedFrame, measured: Measured, image: Belief, belief: Belief) -> Innovation:
-    """What the kernel step and the image step after it have in common."""
+    """The innovation, which the kernel step and the image step after it share."""
     return Innovation.of(padded, measured, image, belief)
 
 
 def least_squares_kernel(padded: PaddedFrame, known: Innovation) -> Tensor:
-    """The kernel (K, 1, h, w), its entries of either sign, about of sum 1, given what is known of it."""
+    """The least squares kernel, (K, 1, h, w): entries of either sign, sum about 1.
+
+    It minimises ||M (y - k * x)||^2 weighted by `known.weight`, plus the distance from the prior kernel weighted by
+    1 / `known.kernel_variance`.
+    """
     sides, measured = (known.prior_kernel.shape[-2], known.prior_kernel.shape[-1]), known.measured
     frames = len(measured.values) // len(known.prior_kernel)
-    pull = known.entries / known.kernel_variance
-    # The mean says nothing of a kernel that sums to 1, and would dominate the system.
+    prior_precision = known.entries / known.kernel_variance
+    # The image's mean says nothing about a kernel of sum 1, and would dominate the system.
     picture = known.picture.clone()
     picture[..., 0, 0] = 0
     share = measured.count / math.prod(padded.size)
     if isinstance(share, Tensor):
-        share = added(share, frames) / frames
-    power = known.power * share + pull
-    whole, inverse = padded.within(power, sides), padded.within(1 / power, sides)
+        share = sum_over_frames(share, frames) / frames
+    precision = known.power * share + prior_precision
+    unmasked, unmasked_inverse = padded.within(precision, sides), padded.within(1 / precision, sides)
 
-    def explained(spectrum: Tensor) -> Tensor:
-        """The kernel's window of what a weighed residual, given by its spectrum, says of the kernel."""
-        return padded.window(added((picture.conj() * spectrum).sum(1, keepdim=True), frames), sides)
+    def correlated(spectrum: Tensor) -> Tensor:
+        """The window of the image's correlation with a weighted residual that has this spectrum, (K, 1, h, w)."""
+        return padded.window(sum_over_frames((picture.conj() * spectrum).sum(1, keepdim=True), frames), sides)
 
-    unexplained = measured.only(measured.values - padded.inverse(known.picture * known.prior_transfer))
+    unexplained = measured.masked(measured.values - padded.inverse(known.picture * known.prior_transfer))
     if measured.mask is None:
-        right = explained(known.weight * torch.fft.rfft2(unexplained))
-        change = conjugate_gradients(whole, right, None, _KERNEL_ITERATIONS, inverse)
-    else:
-        pulled, filtered = padded.within(pull.expand_as(power), sides), padded.repeated_filter(known.weight)
+        right = correlated(known.weight * torch.fft.rfft2(unexplained))
+        change = conjugate_gradients(unmasked, right, None, _KERNEL_ITERATIONS, unmasked_inverse)
+        return known.prior_kernel + change
 
-        def weighed(residual: Tensor) -> Tensor:
-            return explained(torch.fft.rfft2(measured.only(filtered(residual))))
+    pull, weighted = padded.within(prior_precision.expand_as(precision), sides), padded.repeated_filter(known.weight)
 
-        def apply(change: Tensor) -> Tensor:
-            transfer = padded.transfer(change).repeat_interleave(frames, 0)
-            return weighed(measured.only(padded.inverse(picture * transfer))) + pulled(change)
+    def adjoint(residual: Tensor) -> Tensor:
+        return correlated(torch.fft.rfft2(measured.masked(weighted(residual))))
 
-        def precondition(residual: Tensor) -> Tensor:
-            return conjugate_gradients(whole, residual, None, _INNER_ITERATIONS, inverse)
+    def apply(change: Tensor) -> Tensor:
+        transfer = padded.transfer(change).repeat_interleave(frames, 0)
+        return adjoint(measured.masked(padded.inverse(picture * transfer))) + pull(change)
 
-        right = weighed(unexplained)
-        change = conjugate_gradients(apply, right, None, _MASKED_KERNEL_ITERATIONS, precondition)
+    def precondition(residual: Tensor) -> Tensor:
+        return conjugate_gradients(unmasked, residual, None, _INNER_ITERATIONS, unmasked_inverse)
+
+    change = conjugate_gradients(apply, adjoint(unexplained), None, _MASKED_KERNEL_ITERATIONS, precondition)
     return known.prior_kernel + change
 
 
 def sparse_kernel(kernel: Tensor, level: float) -> Tensor:
-    """Kernels (..., h, w) without negative entries, and without small ones where the image is coarse, by its noise."""
+    """Kernels (..., h, w) without negative entries and without small ones.
+
+    Args:
+        kernel: (..., h, w).
+        level: noise level of the image, in units of 0..1; the higher, the larger are the entries that are dropped.
+    """
     kernel, threshold = kernel.clamp(min=0), DROP * min(1.0, level / _FINE)
     return torch.where(kernel < threshold * kernel.amax((-2, -1), keepdim=True), 0, kernel)
 
 
 def peaked(kernel: Tensor) -> Tensor:
-    """Kernels (..., h, w), the largest entry of each 1."""
+    """Kernels (..., h, w), each divided by its largest entry."""
     return kernel / kernel.amax((-2, -1), keepdim=True).clamp(min=1e-8)
 
 
@@ -130,11 +141,11 @@ def solve_image(
     """The image (B, C, H, W) given a valid kernel: minimiser of ||M (y - k * x)||^2 / noise + ||x - mean||^2 / E.
 
     Args:
-        padded: the grid.
-        measured: the measurement on it.
-        belief: what is believed of the image.
+        padded: geometry of the convolution.
+        measured: the measurement on the grid.
+        belief: belief about the image; with `white` a draw from the Gaussian is returned instead of its mean.
         kernel: non-negative, sum 1, (B, 1, h, w).
-        kernel_belief: what was believed of it before the kernel step; None if it is known.
+        kernel_belief: belief about the kernel before the kernel step; None if it is known.
     """
     mean = to_luma_chroma(belief.mean.to(measured.values))
     error = error_spectrum(padded, belief, mean)
@@ -149,53 +160,98 @@ def solve_image(
         power = squared(picture) / math.prod(padded.size) + error
         noise = measured.noise_variance + power * LOCKED * known.remaining(padded)
     gain = 1 / (squared(transfer) / noise + 1 / error)
-    unexplained = measured.only(measured.values - padded.inverse(picture * transfer))
+    unexplained = measured.masked(measured.values - padded.inverse(picture * transfer))
     if measured.mask is None:
         change = padded.filtered(unexplained, transfer.conj() / noise * gain)
-        return _moved(padded, belief, change, gain)
-    white, weight, pull = noise.shape[-1] == 1, 1 / noise, 1 / error
-    filtered = None if white else padded.repeated_filter(weight)
+    else:
+        system = _MaskedSystem(padded, measured, transfer, noise, error, gain)
+        iterations = _IMAGE_ITERATIONS[kernel_belief is None and math.isfinite(belief.sigma)]
+        change = system.solve(unexplained, iterations, image_tolerance(belief, kernel_belief))
+    return _changed(padded, belief, change, gain)
 
-    def weighed(residual: Tensor) -> Tensor:
-        """Spectrum of a residual on the grid over the noise, of what was measured alone."""
-        over = residual * weight if filtered is None else filtered(residual)
-        found: Tensor = torch.fft.rfft2(measured.only(over))
-        return found
 
-    iterations = _IMAGE_ITERATIONS[kernel_belief is None and math.isfinite(belief.sigma)]
-    tolerance = enough(belief, kernel_belief)
-    if padded.size == padded.image:
-        # Image and grid are one, so all but the mask is a product of spectra.
-        scale = padded.columns(mean).sqrt()
-        forward, back = transfer / scale, transfer.conj() * scale
+@dataclass(frozen=True)
+class _MaskedSystem:
+    """The image step's normal equations, A' M noise^-1 M A + E^-1, in luminance and chrominance.
+
+    Attributes:
+        padded: geometry of the convolution.
+        measured: the measurement on the grid, with its mask.
+        transfer: spectrum of the kernel.
+        noise: variance of the noise by frequency, or of every frequency, (B, 1 or C, 1, 1).
+        error: E, variance of the image by frequency.
+        gain: inverse of the system without mask, by frequency.
+    """
+
+    padded: PaddedFrame
+    measured: Measured
+    transfer: Tensor
+    noise: Tensor
+    error: Tensor
+    gain: Tensor
+
+    def solve(self, unexplained: Tensor, iterations: int, tolerance: float) -> Tensor:
+        """The change of the image, (B, C, H, W), given measurement - prediction on the grid."""
+        if self.padded.size == self.padded.image:
+            return self._solve_on_grid(unexplained, iterations, tolerance)
+        return self._solve_extended(unexplained, iterations, tolerance)
+
+    @cached_property
+    def _weighted(self) -> Callable[[Tensor], Tensor]:
+        """Division of a picture on the grid by the noise."""
+        weight = 1 / self.noise
+        if self.noise.shape[-1] == 1:
+            return lambda residual: residual * weight
+        return self.padded.repeated_filter(weight)
+
+    def _weighted_spectrum(self, residual: Tensor) -> Tensor:
+        """Spectrum of M noise^-1 r."""
+        spectrum: Tensor = torch.fft.rfft2(self.measured.masked(self._weighted(residual)))
+        return spectrum
+
+    def _solve_on_grid(self, unexplained: Tensor, iterations: int, tolerance: float) -> Tensor:
+        """Where image and grid are one. Conjugate gradients run on spectra: all but the mask is a product there."""
+        # A half spectrum counts its columns once that stand for two; scaled, its inner product is that of the pictures.
+        scale, pull = self.padded.columns(self.gain).sqrt(), 1 / self.error
+        forward, adjoint = self.transfer / scale, self.transfer.conj() * scale
 
         def apply(change: Tensor) -> Tensor:
-            return back * weighed(measured.only(padded.inverse(change * forward))) + change * pull
+            seen = self.measured.masked(self.padded.inverse(change * forward))
+            return adjoint * self._weighted_spectrum(seen) + change * pull
 
-        right = back * weighed(unexplained)
-        found = conjugate_gradients(apply, right, None, iterations, lambda residual: residual * gain, tolerance)
-        return _moved(padded, belief, padded.inverse(found / scale), gain)
+        def precondition(residual: Tensor) -> Tensor:
+            return residual * self.gain
 
-    def apply_extended(change: Tensor) -> Tensor:
-        spectrum = torch.fft.rfft2(padded.extend(change))
-        seen = measured.only(padded.inverse(spectrum * transfer))
-        return padded.fold(padded.inverse(weighed(seen) * transfer.conj() + spectrum * pull))
+        right = adjoint * self._weighted_spectrum(unexplained)
+        found = conjugate_gradients(apply, right, None, iterations, precondition, tolerance)
+        return self.padded.inverse(found / scale)
 
-    def precondition(residual: Tensor) -> Tensor:
-        return padded.crop(padded.filtered(padded.uncrop(residual), gain))
+    def _solve_extended(self, unexplained: Tensor, iterations: int, tolerance: float) -> Tensor:
+        """Where the border's rule extends the image over a larger grid."""
+        padded, transfer, pull = self.padded, self.transfer, 1 / self.error
 
-    right = padded.fold(padded.inverse(weighed(unexplained) * transfer.conj()))
-    change = conjugate_gradients(apply_extended, right, None, iterations, precondition, tolerance)
-    return _moved(padded, belief, change, gain)
+        def apply(change: Tensor) -> Tensor:
+            spectrum = torch.fft.rfft2(padded.extend(change))
+            seen = self.measured.masked(padded.inverse(spectrum * transfer))
+            return padded.fold(padded.inverse(self._weighted_spectrum(seen) * transfer.conj() + spectrum * pull))
+
+        def precondition(residual: Tensor) -> Tensor:
+            return padded.crop(padded.filtered(padded.uncrop(residual), self.gain))
+
+        right = padded.fold(padded.inverse(self._weighted_spectrum(unexplained) * transfer.conj()))
+        return conjugate_gradients(apply, right, None, iterations, precondition, tolerance)
 
 
-def enough(belief: Belief, kernel_belief: Belief | None) -> float:
-    """Of the image step's system the share of its residual at which it is solved."""
+def image_tolerance(belief: Belief, kernel_belief: Belief | None) -> float:
+    """Relative residual at which the image step's system counts as solved."""
     return _TOLERANCE if kernel_belief is None or belief.sigma > SINGLE else _ENOUGH
 
 
-def _moved(padded: PaddedFrame, belief: Belief, change: Tensor, variance: Tensor) -> Tensor:
-    """The image changed by luminance and chrominance, and drawn with its variance a frequency where noise is given."""
+def _changed(padded: PaddedFrame, belief: Belief, change: Tensor, variance: Tensor) -> Tensor:
+    """The belief's mean plus a change in luminance and chrominance, (B, C, H, W).
+
+    With `belief.white`, noise with this variance by frequency is added: a draw from the image's Gaussian.
+    """
     if belief.white is not None:
         white = padded.filtered(padded.uncrop(belief.white.to(change)), variance.sqrt())
         change = change + padded.crop(white)

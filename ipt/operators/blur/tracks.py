@@ -1,7 +1,9 @@
-"""Kernels of motion: smooth random paths, the shake of a hand, lines and arcs.
+"""Generators of motion kernels: smooth random paths, hand shake, lines and arcs.
 
-The conventions are those of `ipt.operators.blur.kernels`. A path is the way of a point of light over the sensor; equal
-times leave equal light, so that slow parts are bright.
+    velocity --integrated--> path --scaled, deposited--> kernel
+
+A path is the trace of a point of light on the sensor. Equal times leave equal light, so slow parts are bright. The
+conventions for kernels are those of `ipt.operators.blur.kernels`.
 """
 
 from __future__ import annotations
@@ -14,31 +16,30 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ipt.core.operator import Generator
-from ipt.operators.blur.rendering import deposited, extents, log_uniform, scaled
-from ipt.operators.draws import interval, uniform_and_normal
+from ipt.operators.blur.rendering import deposited, extents, scaled
+from ipt.operators.draws import interval, log_uniform, uniform_and_normal
 
 _PATH = 256
-"""Points drawn on a trajectory."""
+"""Points that are drawn on a path of `MotionKernels`."""
 _FINE = 8
-"""Parts of the way between two of them: at full speed in a 64-pixel window they are up to 7 pixels apart, and the light
-that falls on the sensor between them must not be missing."""
+"""Parts into which the way between two of them is divided. In a window of 64 px the points are up to 7 px apart."""
 _MOMENTS = 128
-"""Points on the track of a shaking hand: ten or more to a period of the fastest tremor in half a second."""
+"""Points on a path of `ShakeKernels`: at least ten for each period of the fastest tremor in half a second."""
 SHAKE_PARTS = 16
-"""Parts of the way between two of them."""
+"""Parts into which the way between two of them is divided."""
 _DRIFT, _TREMOR = 10, 4
-"""Cosines of which drift and tremor are made."""
+"""Number of waves that make up drift and tremor."""
 _STEPS = 512
-"""Points on a line: at least eight a pixel in a 64-pixel window."""
+"""Points on a line: at least eight per pixel in a window of 64 px."""
 
 
 class MotionKernels(Generator):
-    """Blur by a hand-held camera: a smooth random path, drawn once over the exposure.
+    """Blur by a hand-held camera: a smooth random path.
 
     Args:
-        intensity: (low, high) within 0..1, drawn uniformly a kernel; 0 is a straight line at constant speed, 1 is
-            tangled, with sudden turns and changes of speed (the role of `intensity` in the kernels of BlindDPS, arXiv
-            2211.10656, section 4.1; the path's model is this package's own).
+        intensity: (low, high) within 0..1, drawn uniformly for each kernel. 0 is a straight line at constant speed, 1 a
+            tangle with sudden turns and changes of speed. (It has the role of `intensity` in the kernels of BlindDPS,
+            arXiv 2211.10656, section 4.1; the model of the path is this package's own.)
         extent: (low, high) of the larger side of the path's bounding box, in pixels, drawn log-uniformly; None: from
             3 px to the kernel's smaller side.
     """
@@ -65,20 +66,20 @@ class MotionKernels(Generator):
 
 
 class ShakeKernels(Generator):
-    """Blur by the shake of a hand: thin, curved tracks, bright where the hand rests or turns.
+    """Blur by hand shake: thin, curved tracks, bright where the hand rests or turns.
 
-    The velocity of the image is a stochastic process, the sum of
+    The velocity of the image is a random process with these parts:
 
-    - drift: the Lorentzian spectrum of an Ornstein-Uhlenbeck process with a corner at 1 to 4 Hz, cut at six times that;
-    - physiological tremor, a narrow band at 8 to 12 Hz, .1 to 1.2 times the drift's speed;
-    - rests: in half of the kernels drift stops for 4 to 24 % of the exposure, tremor does not; twice in a quarter;
-    - jerks: in two kernels of five the hand is struck (by the pressed button), and swings back at 4 to 6 Hz within some
-      40 ms; twice in one of seven.
+    - drift: an Ornstein-Uhlenbeck process, whose Lorentzian spectrum has its corner at 1 to 4 Hz and is cut at six
+      times that;
+    - tremor: the physiological tremor, a narrow band at 8 to 12 Hz, with .1 to 1.2 times the drift's speed;
+    - rests: in half of the kernels the drift stops for 4 to 24 % of the exposure; in a quarter it does so twice;
+    - jerks: in two kernels of five the button is pressed, and the hand swings back at 4 to 6 Hz within about 40 ms; in
+      one of seven this happens twice.
 
-    All of it is up to four times as strong along one random direction as across it.
-
-    A short exposure thus leaves a slightly bent line, a long one a tangle with knots. How many pixels a degree is
-    depends on the focal length, which no picture shows: the extent is drawn for itself, whatever the exposure.
+    All of it is up to four times as strong along one random direction as across it. A short exposure leaves a slightly
+    bent line, a long one a tangle with knots. The number of pixels per degree depends on the focal length, which a
+    picture does not show, so the extent is drawn independently of the exposure.
 
     Args:
         exposure: (low, high) in seconds, drawn log-uniformly.
@@ -87,11 +88,11 @@ class ShakeKernels(Generator):
 
     References:
         Gavant, Alacoque, Dupret and David, A physiological camera shake model for image stabilization systems, IEEE
-        Sensors 2011: shake is fitted neither by a random walk nor by a straight one. Boracchi and Foi, Modeling the
-        performance of image restoration from motion blur, IEEE TIP 2012: abrupt impulses when the button is pressed or
-        the shake is compensated. Japanese Journal of Ergonomics 31 (6), 399: cameras in hands oscillate at about 4 Hz,
-        and at 2 Hz by the pressure on the button. That physiological tremor is at 8 to 12 Hz is common knowledge; the
-        other numbers above are this package's own, chosen by eye.
+        Sensors 2011: neither a random walk nor a straight motion fits shake. Boracchi and Foi, Modeling the performance
+        of image restoration from motion blur, IEEE TIP 2012: abrupt impulses when the button is pressed or the shake is
+        compensated. Japanese Journal of Ergonomics 31 (6), 399: cameras in hands oscillate at about 4 Hz, and at 2 Hz
+        by the pressure on the button. Physiological tremor at 8 to 12 Hz is common knowledge; the other numbers above
+        are this package's own, chosen by eye.
     """
 
     def __init__(
@@ -108,31 +109,31 @@ class ShakeKernels(Generator):
 
 
 def shake_draws(seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """The uniform and normal numbers, a row a seed, of which `shake_path` is made; it leaves the first one alone."""
+    """The uniform and normal numbers of `shake_path`, a row for each seed; it does not use the first uniform one."""
     waves = _DRIFT + _TREMOR
     return uniform_and_normal(seeds, 18 + waves, 4 * waves + 4)
 
 
 def shake_path(uniform: Tensor, normal: Tensor, exposure: tuple[float, float]) -> Tensor:
-    """Ways of a hand that shakes, (B, 2, T) at equal times, of no scale: see `ShakeKernels`.
+    """Paths of a shaking hand at equal times, (B, 2, T), of arbitrary scale; the model is that of `ShakeKernels`.
 
     Args:
-        uniform: of `shake_draws`; the second says how long the exposure is.
+        uniform: of `shake_draws`; the second number determines the length of the exposure.
         normal: of `shake_draws`.
         exposure: (low, high) in seconds, drawn log-uniformly.
     """
     waves = _DRIFT + _TREMOR
     share = (torch.arange(_MOMENTS) + 0.5) / _MOMENTS
     time = log_uniform(exposure, uniform[:, 1:2]) * share
-    # Stratified over the Lorentzian's quantiles.
+    # Frequencies are stratified over the quantiles of the Lorentzian spectrum.
     place = 0.9 * (torch.arange(_DRIFT) + uniform[:, 18 : 18 + _DRIFT]) / _DRIFT
     slow = log_uniform((1.0, 4.0), uniform[:, 2:3]) * (math.pi / 2 * place).tan()
     fast = (8 + 4 * uniform[:, 3:4]) * (0.85 + 0.3 * uniform[:, 18 + _DRIFT :])
     wave = normal[:, : 4 * waves].reshape(-1, 2, 2, waves)
-    drift = _waves(wave[..., :_DRIFT], slow, time) * _moving(share, uniform[:, 7:12])
+    drift = _waves(wave[..., :_DRIFT], slow, time) * _without_rests(share, uniform[:, 7:12])
     tremor = _waves(wave[..., _DRIFT:], fast, time)
     velocity = drift + log_uniform((0.1, 1.2), uniform[:, 4:5])[:, :, None] * tremor
-    velocity = velocity + _struck(time, uniform[:, 12:17], normal[:, 4 * waves :].reshape(-1, 2, 2))
+    velocity = velocity + _jerks(time, uniform[:, 12:17], normal[:, 4 * waves :].reshape(-1, 2, 2))
     velocity = velocity * torch.stack([log_uniform((0.25, 1.0), uniform[:, 5:6]), torch.ones(len(uniform), 1)], dim=1)
     cosine, sine = (math.pi * uniform[:, 6:7]).cos(), (math.pi * uniform[:, 6:7]).sin()
     across, along = velocity.unbind(1)
@@ -142,14 +143,14 @@ def shake_path(uniform: Tensor, normal: Tensor, exposure: tuple[float, float]) -
 class LineKernels(Generator):
     """Motion at constant speed: straight lines, and arcs of circles.
 
-    One line in five is exactly horizontal or vertical, as of cameras that pan; the others have any angle. An aperture
-    of one pixel, bilinear, adds to the width and to either end.
+    One straight line in five is exactly horizontal or vertical, as when a camera pans; the others have any angle. The
+    bilinear aperture of one pixel adds to the width and to both ends.
 
     Args:
-        length: (low, high) of the way in pixels, drawn log-uniformly; None: from 1.5 px to the kernel's smaller side.
-        bent: share of arcs among the lines, 0..1.
-        turn: (low, high) of the angle in degrees by which the direction of an arc turns from end to end, drawn
-            uniformly.
+        length: (low, high) of the length in pixels, drawn log-uniformly; None: from 1.5 px to the kernel's smaller
+            side.
+        bent: share of arcs, 0..1.
+        turn: (low, high) of the angle in degrees between the directions at both ends of an arc, drawn uniformly.
     """
 
     def __init__(
@@ -177,10 +178,10 @@ class LineKernels(Generator):
 
 
 def _waves(weights: Tensor, frequencies: Tensor, time: Tensor) -> Tensor:
-    """Sums of cosines and sines (B, 2, T) of unit variance.
+    """Sums of cosines and sines of unit variance, (B, 2, T).
 
     Args:
-        weights: Standard normal (B, 2 axes, 2, K), of the cosines and of the sines.
+        weights: Standard normal amplitudes of the cosines and of the sines, (B, 2 axes, 2, K).
         frequencies: (B, K) in Hz.
         time: (B, T) in seconds.
     """
@@ -188,11 +189,16 @@ def _waves(weights: Tensor, frequencies: Tensor, time: Tensor) -> Tensor:
     return (weights[:, :, 0] @ angle.cos() + weights[:, :, 1] @ angle.sin()) / math.sqrt(frequencies.shape[1])
 
 
-def _moving(share: Tensor, uniform: Tensor) -> Tensor:
-    """How far drift goes on, (B, 1, T) in 0..1, at shares of the exposure (T,); (B, 5) numbers decide on the rests."""
+def _without_rests(share: Tensor, uniform: Tensor) -> Tensor:
+    """Factor of the drift, (B, 1, T) in 0..1, that is near 0 during rests.
+
+    Args:
+        share: Time as a share of the exposure, (T,).
+        uniform: (B, 5): whether there are rests, then the middle and the length of each.
+    """
     moving = torch.ones(len(uniform), len(share))
     for place, odds in ((1, 0.5), (3, 0.25)):
-        # Both ends are likely: the hand rests before it is struck, and after it was.
+        # Rests at either end of the exposure are likely, before and after the button is pressed.
         centre = (-0.05 + 1.1 * uniform[:, place]).clamp(0, 1)[:, None]
         half = (0.02 + 0.1 * uniform[:, place + 1])[:, None]
         rest = (-(((share - centre) / half) ** 6)).exp()
@@ -200,8 +206,14 @@ def _moving(share: Tensor, uniform: Tensor) -> Tensor:
     return moving[:, None]
 
 
-def _struck(time: Tensor, uniform: Tensor, blow: Tensor) -> Tensor:
-    """Velocity (B, 2, T) of a hand that is struck: (B, 5) numbers say when, (B, 2, 2) whither."""
+def _jerks(time: Tensor, uniform: Tensor, blow: Tensor) -> Tensor:
+    """Velocity after the button is pressed, (B, 2, T).
+
+    Args:
+        time: In seconds, (B, T).
+        uniform: (B, 5): whether it is pressed, when (twice), the frequency of the swing and its decay.
+        blow: Direction and strength of each press, (B, 2, 2).
+    """
     velocity = torch.zeros(len(time), 2, time.shape[1])
     swing = 2 * math.pi * (4 + 2 * uniform[:, 3:4])
     for number, odds in enumerate((0.4, 0.15)):
@@ -213,7 +225,7 @@ def _struck(time: Tensor, uniform: Tensor, blow: Tensor) -> Tensor:
 
 
 def _smooth(noise: Tensor, width: int) -> Tensor:
-    """White noise (B, T) made smooth over about `width` samples, unit variance."""
+    """White noise (B, T) smoothed by a Gaussian of `width` samples, of unit variance."""
     reach = 3 * width
     taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / width) ** 2)
     taps = taps / taps.square().sum().sqrt()

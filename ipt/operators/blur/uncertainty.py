@@ -1,9 +1,12 @@
-"""What the beliefs leave uncertain in a blurred measurement, by frequency: it counts as noise in the other's step.
+"""How uncertain a blurred measurement is, by frequency, given beliefs about the image and the kernel.
 
-The picture's part is the Wiener error of the usual picture (`ipt.linalg.spectra`): a flat weight will not do, for the
-error falls with frequency and colour channels share most of it. The kernel's has a shape too: a path of mean radius r
-has |K|^2 of about 1 / (1 + 3 pi f r), times what pixels leave of it (sinc^4), and none at frequency zero, because
-kernels sum to 1 and are centred.
+The uncertainty of the one counts as noise in the step of the other (`ipt.operators.blur.steps`).
+
+    image   E(f), the Wiener error of the usual picture (`ipt.linalg.spectra`): it falls with frequency, and colour
+            channels share most of it, so that a flat weight would be wrong.
+    kernel  V(f): a denoised kernel's variance, at most the variance of kernels themselves. A path of mean radius r has
+            |K|^2 of about 1 / (1 + 3 pi f r) times the pixel's aperture, sinc^4. At frequency 0 it is 0, because
+            kernels sum to 1 and are centred.
 """
 
 from __future__ import annotations
@@ -23,34 +26,37 @@ from ipt.operators.blur.measured import Measured, squared
 from ipt.operators.blur.padded_frame import PaddedFrame
 
 KERNEL_NOISE = 2.0
-"""Variance a frequency that is believed of a denoised kernel, over that of the noise it was seen through. This and the
-constants below: docs/method.md, Constants."""
+"""Variance of a denoised kernel by frequency, over that of the noise through which it was seen. This and the constants
+below: docs/method.md, Constants."""
 USUAL = 1.4
-"""Ratio of variances: a misfit within it is no reason to doubt."""
+"""Ratio of the measured to the expected variance up to which the beliefs are not doubted."""
 LEAST_NOISE = 0.0012
-"""Of 0..1: rounding to 8 bits, 1 / 255 / sqrt(12)."""
+"""Smallest standard deviation of the noise, in units of 0..1: rounding to 8 bits, 1 / 255 / sqrt(12)."""
 _PINNED = 2
-"""Pixels: what was measured so near holds what was not to it, so that a dead pixel hardly counts."""
+"""Distance in pixels within which measured pixels determine one that was not measured, so that a dead pixel hardly
+counts."""
 _BANDS = (0.0, 0.04, 0.08, 0.16, 0.32, 1.0)
-"""Cycles a pixel: between them the measurement is compared with what is expected of it."""
+"""Edges, in cycles per pixel, of the bands in which the measured variance is compared with the expected one."""
 _NOISE_ITERATIONS = 4
+"""Iterations of expectation maximisation for the noise level of a band."""
 DISCOUNT = 16.0
-"""Variance of what is believed where nothing was measured, over how much pictures change: docs/method.md, Constants."""
+"""Variance of the belief where nothing was measured, over the mean squared change of pictures (`picture_change`)."""
 
 
 @dataclass(frozen=True)
 class Innovation:
-    """What the beliefs say of the measurement before it is looked at, and how far it is from that; spectra on the grid.
+    """The measurement that the beliefs predict, and how uncertain the prediction is. Spectra are of the grid (P, Q).
 
     Attributes:
         picture: spectrum of the image's mean, in luminance and chrominance, (B, C, P, Q // 2 + 1).
-        prior_kernel: the kernel's mean, valid, (K, 1, h, w): one an image, or one for each B / K in a row.
-        prior_transfer: its spectrum.
-        kernel_variance: what the belief leaves uncertain in the kernel, V, a frequency.
+        prior_kernel: the kernel's mean, valid, (K, 1, h, w), one for every B / K successive images.
+        prior_transfer: spectrum of the kernel's mean, one for every image, (B, 1, P, Q // 2 + 1).
+        kernel_variance: V, variance of the kernel's spectrum, (K, 1, P, Q // 2 + 1).
         weight: 1 / noise of the kernel step, (B, C, P, Q // 2 + 1).
-        power: what the pictures say of the kernel with that weight, (K, 1, P, Q // 2 + 1).
-        entries: number of the kernel's.
-        measured: the measurement, in which pixels count as much as what they see is known.
+        power: weighted power of the images, which is the precision of the data about the kernel,
+            (K, 1, P, Q // 2 + 1).
+        entries: number of the kernel's entries, h w.
+        measured: the measurement, its pixels weighted by how well what they see is known.
     """
 
     picture: Tensor
@@ -72,69 +78,85 @@ class Innovation:
         predicted: Tensor | None = None,
         discount: bool = True,
     ) -> Innovation:
-        """Of beliefs about the image and the kernel, held against the measurement.
+        """The innovation of beliefs about the image and the kernel.
 
-        Frames that share a kernel are of one scene: the error of its image does not average out over them.
+        Frames that share a kernel show one scene, so the error of its image does not average out over them.
 
         Args:
-            padded: the grid.
-            measured: the measurement on it.
-            image: what is believed of the image.
-            belief: what is believed of the kernel.
-            predicted: luminance of the measurement that they predict, on the grid; None: by this one kernel.
-            discount: whether pixels that see what was not measured still have to be made to count less.
+            padded: geometry of the convolution.
+            measured: the measurement on the grid, (B, C, P, Q).
+            image: belief about the image, of mean (B, C, H, W).
+            belief: belief about the kernel, of mean (K, 1, h, w).
+            predicted: luminance of the prediction on the grid, (B, 1, P, Q); None: by this one kernel.
+            discount: whether to lower the weight of pixels that see unmeasured parts of the image (`discounted`).
         """
         frames = len(measured.values) // len(belief.mean)
         mean = to_luma_chroma(padded.extend(image.mean.to(measured.values)))
+        picture = torch.fft.rfft2(mean)
         positive = belief.mean.to(mean).clamp(min=0)
         total = positive.sum((-3, -2, -1), keepdim=True).clamp(min=1e-8)
         prior = positive / total
         transfer = padded.transfer(prior)
-        height, width = prior.shape[-2:]
-        seen = squared(transfer)
-        limit = torch.minimum((1 - seen).clamp(min=0).square(), kernel_spectrum(padded, prior)).clamp(min=1e-7)
-        noise = KERNEL_NOISE * height * width * (belief.sigma / total).square()
-        variance = limit * noise / (limit + noise) if math.isfinite(belief.sigma) else limit
-        picture = torch.fft.rfft2(mean)
+        variance = _kernel_variance(padded, prior, squared(transfer), total, belief.sigma)
+        power = (squared(transfer) + variance).repeat_interleave(frames, 0)
+        each_prior, each_transfer, each_variance = (
+            one.repeat_interleave(frames, 0) for one in (prior, transfer, variance)
+        )
         error = frames * error_spectrum(padded, image, mean)
-        prior, transfer, spread = (one.repeat_interleave(frames, 0) for one in (prior, transfer, seen + variance))
-        weight = 1 / (measured.noise_variance + error * spread)
+        weight = 1 / (measured.noise_variance + error * power)
         if discount:
-            measured = discounted(padded, measured, prior, weight)
+            measured = discounted(padded, measured, each_prior, weight)
         if predicted is None:
-            predicted = padded.inverse(picture[:, :1] * transfer)
-        each = variance.repeat_interleave(frames, 0)
-        weight = weight / misfit_inflation(padded, measured, predicted, picture, each, weight)
-        power = weight * squared(picture)
-        power[..., 0, 0] = 0
-        power = added(power.sum(1, keepdim=True), frames)
-        return cls(picture, prior[::frames], transfer, variance, weight, power, height * width, measured)
+            predicted = padded.inverse(picture[:, :1] * each_transfer)
+        weight = weight / misfit_inflation(padded, measured, predicted, picture, each_variance, weight)
+        precision = weight * squared(picture)
+        precision[..., 0, 0] = 0
+        precision = sum_over_frames(precision.sum(1, keepdim=True), frames)
+        return cls(picture, prior, each_transfer, variance, weight, precision, prior[0].numel(), measured)
 
     def remaining(self, padded: PaddedFrame) -> Tensor:
-        """V': what is uncertain in the kernel's spectrum after the kernel step, (K, 1, P, Q // 2 + 1).
+        """V': variance of the kernel's spectrum after the kernel step, (K, 1, P, Q // 2 + 1).
 
-        Neighbouring frequencies share what they know; one row a kernel.
+        The kernel's window couples neighbouring frequencies, so the data's precision is averaged over its bandwidth.
         """
         smooth = _smoothed(padded, self.power, self.prior_kernel.shape[-2:])
         return self.entries / (smooth + self.entries / self.kernel_variance)
 
 
-def added(values: Tensor, frames: int) -> Tensor:
-    """The sums over the frames of each image, which are in a row: (B F, ...) -> (B, ...)."""
+def sum_over_frames(values: Tensor, frames: int) -> Tensor:
+    """Sums over the successive frames of each image, (B F, ...) -> (B, ...)."""
     return values if frames == 1 else values.reshape(-1, frames, *values.shape[1:]).sum(1)
 
 
-def discounted(padded: PaddedFrame, measured: Measured, kernel: Tensor, weight: Tensor) -> Measured:
-    """A measurement whose pixels count the less, the more of the kernel sees what was not measured.
-
-    What is believed there has hardly been held against data: its error is about how much a picture changes over the
-    kernel's radius, whatever the noise level of the diffusion.
+def _kernel_variance(padded: PaddedFrame, kernel: Tensor, power: Tensor, total: Tensor, sigma: float) -> Tensor:
+    """V(f) of a denoised kernel, (K, 1, P, Q // 2 + 1).
 
     Args:
-        padded: the grid.
-        measured: the measurement on it.
-        kernel: what is believed of it, valid, (B, 1, h, w).
-        weight: 1 / variance of all else that separates measurement and prediction, a frequency.
+        padded: geometry of the convolution.
+        kernel: the kernel's mean, valid, (K, 1, h, w).
+        power: |K|^2 of the mean.
+        total: sum of the kernel's entries before it was made valid, (K, 1, 1, 1).
+        sigma: noise level through which it was seen then; infinite: not at all.
+    """
+    limit = torch.minimum((1 - power).clamp(min=0).square(), kernel_spectrum(padded, kernel)).clamp(min=1e-7)
+    if math.isinf(sigma):
+        return limit
+    height, width = kernel.shape[-2:]
+    noise = KERNEL_NOISE * height * width * (sigma / total).square()
+    return limit * noise / (limit + noise)
+
+
+def discounted(padded: PaddedFrame, measured: Measured, kernel: Tensor, weight: Tensor) -> Measured:
+    """The measurement with lower weights where the kernel reaches unmeasured parts of the image.
+
+    The belief about these parts has hardly been compared with data. Its error is about how much a picture changes over
+    the kernel's radius, at every noise level of the diffusion.
+
+    Args:
+        padded: geometry of the convolution.
+        measured: the measurement on the grid.
+        kernel: the kernel's mean, valid, (B, 1, h, w).
+        weight: 1 / variance by frequency of everything else that separates measurement and prediction.
     """
     if measured.mask is None:
         return measured
@@ -148,7 +170,7 @@ def discounted(padded: PaddedFrame, measured: Measured, kernel: Tensor, weight: 
 
 @lru_cache(maxsize=2)
 def _unmeasured(padded: PaddedFrame, mask: Tensor) -> Tensor:
-    """Spectrum of what was not measured, and is not near what was, (B, 1, P, Q // 2 + 1)."""
+    """Spectrum of the map of unmeasured pixels, those near measured ones counting less, (B, 1, P, Q // 2 + 1)."""
     unmeasured = (padded.crop(mask) == 0).to(mask)
     near = F.avg_pool2d(unmeasured, 2 * _PINNED + 1, 1, _PINNED, count_include_pad=False)
     spectrum: Tensor = torch.fft.rfft2(padded.extend(unmeasured * near))
@@ -156,7 +178,7 @@ def _unmeasured(padded: PaddedFrame, mask: Tensor) -> Tensor:
 
 
 def picture_change(padded: PaddedFrame, like: Tensor, distance: Tensor) -> Tensor:
-    """Mean square of how much the luminance of the usual picture changes over a distance in pixels, (B, 1, 1, 1)."""
+    """Mean squared change of the usual picture's luminance over a distance in pixels, (B, 1, 1, 1)."""
     frequency, columns = padded.frequencies(like), padded.columns(like)
     spectrum = picture_error(padded.size, like.shape[1], math.inf, like)[:1]
     changed = 2 * spectrum * (1 - torch.cos(2 * math.pi * frequency * distance)) * columns
@@ -164,17 +186,17 @@ def picture_change(padded: PaddedFrame, like: Tensor, distance: Tensor) -> Tenso
 
 
 def lowered_noise(padded: PaddedFrame, measured: Measured, predicted: Tensor, others: Tensor) -> Tensor:
-    """The noise's variance a frequency, (B, C, P, Q // 2 + 1): at most what was given, less where less is there.
+    """The noise's variance by frequency, (B, C, P, Q // 2 + 1), estimated from the residual of a known kernel.
 
-    The most likely variance in each of `_BANDS`, by expectation maximisation from the given variance, which a band that
-    says nothing of the noise hardly leaves. What is *more* than the given noise is not called noise here; see
-    `misfit_inflation`.
+    In each of `_BANDS` it is the most likely variance, by expectation maximisation that starts at the given variance,
+    and stays there where the band says little about the noise. It is never above the given variance: a residual that is
+    larger than that is not noise (see `misfit_inflation`).
 
     Args:
-        padded: the grid.
-        measured: the measurement on it.
-        predicted: the measurement that image and kernel, which is known, predict, on the grid.
-        others: variance a frequency of whatever else separates the measurement from the prediction.
+        padded: geometry of the convolution.
+        measured: the measurement on the grid.
+        predicted: the measurement that the image and the known kernel predict, on the grid.
+        others: variance by frequency of everything else that separates measurement and prediction.
     """
     given, values = measured.noise_variance, measured.values
     taper = measured.taper()
@@ -201,20 +223,21 @@ def lowered_noise(padded: PaddedFrame, measured: Measured, predicted: Tensor, ot
 def misfit_inflation(
     padded: PaddedFrame, measured: Measured, predicted: Tensor, picture: Tensor, variance: Tensor, weight: Tensor
 ) -> Tensor:
-    """How much larger than believed all noise has to be to explain the measurement's luminance, (B, 1, 1, 1), >= 1.
+    """Factor by which all variances have to grow to explain the measurement's luminance, (B, 1, 1, 1), at least 1.
 
-    A ratio of variances over `USUAL`, of the band of frequencies with the largest misfit.
+    It is the ratio of the measured to the expected variance, in the band of frequencies with the largest ratio, over
+    `USUAL`.
 
     Args:
-        padded: the grid.
-        measured: the measurement on it.
-        predicted: luminance of the measurement that image and kernel predict, on the grid.
+        padded: geometry of the convolution.
+        measured: the measurement on the grid.
+        predicted: luminance of the prediction on the grid.
         picture: spectrum of the image's mean.
-        variance: of the kernel's uncertainty, a frequency.
-        weight: 1 / variance of the noise, a frequency.
+        variance: V, variance of the kernel's spectrum.
+        weight: 1 / variance of the noise by frequency.
     """
     values, picture, weight = measured.values[:, :1], picture[:, :1], weight[:, :1]
-    residual = measured.only(values - predicted)
+    residual = measured.masked(values - predicted)
     found = squared(torch.fft.rfft2(residual)) / measured.count
     expected = 1 / weight + squared(picture) / math.prod(padded.size) * variance
     ratio, frequency = found / expected, padded.frequencies(values)
@@ -228,7 +251,7 @@ def misfit_inflation(
 
 
 def error_spectrum(padded: PaddedFrame, image: Belief, like: Tensor) -> Tensor:
-    """E(f): what a denoiser leaves uncertain in the picture, variance a frequency, (1, C, P, Q // 2 + 1)."""
+    """E(f): variance of the image belief's error by frequency, (1, C, P, Q // 2 + 1)."""
     return picture_error(padded.size, image.mean.shape[1], image.sigma, like)[None]
 
 
@@ -244,13 +267,13 @@ def _smoothed(padded: PaddedFrame, power: Tensor, sides: tuple[int, ...]) -> Ten
 
 
 def kernel_spectrum(padded: PaddedFrame, prior: Tensor) -> Tensor:
-    """About E|K|^2 for a kernel as wide as the prior's mean."""
+    """About E|K|^2 for kernels as wide as this mean, (K, 1, P, Q // 2 + 1)."""
     frequency = padded.frequencies(prior)
     return torch.sinc(frequency) ** 4 / (1 + 3 * math.pi * frequency * _radius(prior))
 
 
 def _radius(kernel: Tensor) -> Tensor:
-    """Root mean square of the distance from the centre pixel, (B, 1, 1, 1)."""
+    """Root mean square distance in pixels of a kernel's light from its centre pixel, (B, 1, 1, 1)."""
     height, width = kernel.shape[-2:]
     rows = (torch.arange(height).to(kernel) - height // 2)[:, None]
     columns = (torch.arange(width).to(kernel) - width // 2)[None]

@@ -1,10 +1,10 @@
-"""Blur that differs from place to place, as of a camera that turns while it shakes.
+"""Blur that differs from place to place, as when a camera rolls while it shakes.
 
     y = sum_r  w_r (k_r * x)
 
-Kernels k_r hold at the nodes of a grid over the frame, and are interpolated in between by windows w_r
-(`ipt.operators.shake.tiles`). What lies outside the frame, and a kernel's convention, are as of `blur`, which is the
-case of one tile.
+The kernels k_r hold at the nodes of a grid over the frame, and windows w_r interpolate between them
+(`ipt.operators.shake.tiles`). Borders and the convention for kernels are those of `blur`, which is the case of one
+tile. Coarse to fine, the smaller images are solved with one kernel, with which every tile then begins.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from ipt.operators.blur.evidence import assessments
 from ipt.operators.blur.locality import MOST_TILES, check_tiles
 from ipt.operators.blur.measured import SINGLE_KERNEL, Measured, arithmetic
 from ipt.operators.blur.operator import Blur, without_whole_pixels
-from ipt.operators.draws import positive
+from ipt.operators.draws import check_positive
 from ipt.operators.shake.steps import APART, common, solve_image, solve_kernels
 from ipt.operators.shake.tiles import Tiles
 from ipt.sampling.regional import Regional
 
 _SPACING = 64
-"""Pixels from one kernel to the next: docs/method.md, Shake."""
+"""Usual distance between nodes in pixels: docs/method.md, Shake."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Shake(
     Args:
         tiles: along each side of the frame, 1 to 8; 1 is `blur`. None: one for every 64 px of the frame's shorter side,
             and at least two.
-        kernel_size: as of `blur`.
-        border: as of `blur`.
-        margin: as of `blur`.
-        prior_weight: how often what the kernels' prior says counts for all tiles together, above 0. 1 is as in `blur`;
-            what counts more counts as little as there where the picture says that the kernels are wider.
+        kernel_size: as in `blur`.
+        border: as in `blur`.
+        margin: as in `blur`.
+        prior_weight: how many times the kernels' prior counts for all tiles together, above 0. At 1 it counts as in
+            `blur`; a larger weight falls back to 1 where the picture shows that the kernels are wider.
     """
 
     tiles: int | None = None
@@ -68,12 +68,12 @@ class Shake(
 
     def __post_init__(self) -> None:
         check_tiles(self.tiles)
-        positive("operator.prior_weight", self.prior_weight)
-        self.blur  # noqa: B018  # says what is wrong with the others
+        check_positive("operator.prior_weight", self.prior_weight)
+        self.blur  # noqa: B018  # raises where one of the others is wrong
 
     @property
     def blur(self) -> Blur:
-        """With one kernel for the whole frame."""
+        """The operator `blur` with the same options: one kernel for the whole frame."""
         return Blur(self.kernel_size, self.border, self.margin)
 
     def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -83,7 +83,7 @@ class Shake(
         return self.blur.frame(image_shape)
 
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
-        spec, tiles = self.blur.parameters(image_shape)["kernel"], self._along(image_shape)
+        spec, tiles = self.blur.parameters(image_shape)["kernel"], self._tiles_along(image_shape)
         if tiles == 1:
             return {"kernel": spec}
         count = tiles**2
@@ -91,8 +91,8 @@ class Shake(
         shape = (count, *spec.shape[1:])
         return {"kernel": replace(spec, shape=shape, meaning=meaning, copies=count, generator="camera-shake")}
 
-    def _along(self, image_shape: tuple[int, ...]) -> int:
-        """Tiles along each side of the frame of an image (C, H, W); IptError: they would be too small."""
+    def _tiles_along(self, image_shape: tuple[int, ...]) -> int:
+        """Number of tiles along each side of the frame of an image (C, H, W); IptError where they are too small."""
         rows, columns = self.frame(image_shape)
         height, width = rows.stop - rows.start, columns.stop - columns.start
         side = min(height, width)
@@ -116,7 +116,7 @@ class Shake(
         return tiles.forward(tiles.padded.extend(image), kernel)
 
     def resized(self, known: Mapping[str, Tensor]) -> Shake:
-        """With as many tiles as kernels are given, and windows that hold them."""
+        """This operator with one tile for each given kernel, and a window that holds them."""
         if "kernel" not in known:
             return self
         given = known["kernel"].shape[1]
@@ -131,13 +131,13 @@ class Shake(
         return self.blur.rescaled(known, scale)
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
-        """Each kernel as `blur` has it."""
+        """Each kernel as in `blur`."""
         kernel = parameters["kernel"]
         each = self.blur.constrain({"kernel": kernel.flatten(0, 1)[:, None]})["kernel"]
         return {**parameters, "kernel": each[:, 0].unflatten(0, kernel.shape[:2])}
 
     def canonicalize(self, image: Tensor, parameters: Mapping[str, Tensor]) -> tuple[Tensor, Unknowns]:
-        """The centroid of all kernels together at the centre pixel, and the picture moved the other way."""
+        """The mean kernel's centroid moved to the centre pixel, by less than a pixel, and the image the other way."""
         kernel = parameters["kernel"]
         shift = off_centre(kernel).clamp(-1, 1)
         each = shift.repeat_interleave(kernel.shape[1], 0)
@@ -147,20 +147,20 @@ class Shake(
         return found, self.constrain({**parameters, "kernel": centred})
 
     def coarser(self, image_shape: tuple[int, ...]) -> Coarser | None:
-        """One kernel for all, in a picture of half the sides: with it every tile begins."""
-        coarser, count = self.blur.coarser(image_shape), self._along(image_shape) ** 2
+        """`blur`, for an image of half the sides; every tile then begins with its kernel."""
+        coarser, count = self.blur.coarser(image_shape), self._tiles_along(image_shape) ** 2
         if coarser is None:
             return None
-        return Coarser(coarser.operator, lambda parameters: _for_each(coarser.enlarged(parameters), count))
+        return Coarser(coarser.operator, lambda parameters: _for_tiles(coarser.enlarged(parameters), count))
 
     def of_region(self) -> Shake:
-        """One kernel: how it differs from place to place is told best by all of the picture."""
+        """One kernel: how kernels differ from place to place is best seen in the whole picture."""
         return replace(self, tiles=1)
 
     def spread(self, parameters: Mapping[str, Tensor], measurement: tuple[int, ...]) -> Unknowns:
         height, width = parameters["kernel"].shape[-2:]
         own = replace(self, kernel_size=(height, width))
-        return _for_each(parameters, own._along(own.image_shape(measurement)) ** 2)
+        return _for_tiles(parameters, own._tiles_along(own.image_shape(measurement)) ** 2)
 
     def assess(
         self,
@@ -170,7 +170,7 @@ class Shake(
         rivals: Mapping[str, Tensor],
         denoise: Callable[[Tensor, float], Tensor],
     ) -> list[Assessment]:
-        """As `blur` does, of the mean of the kernels and of what all of them leave (docs/verdict.md)."""
+        """As in `blur`, by the mean of the kernels and the residual of all of them (docs/verdict.md)."""
         kernel = parameters["kernel"]
         if "kernel" not in rivals:
             return []
@@ -204,6 +204,6 @@ class Shake(
         return {"kernel": solve_kernels(tiles, measured, image, parameters["kernel"], self.prior_weight)}
 
 
-def _for_each(parameters: Mapping[str, Tensor], count: int) -> Unknowns:
-    """Parameters of one kernel (B, 1, h, w) as those of so many tiles."""
+def _for_tiles(parameters: Mapping[str, Tensor], count: int) -> Unknowns:
+    """One kernel (B, 1, h, w) repeated for `count` tiles."""
     return {**parameters, "kernel": parameters["kernel"].repeat(1, count, 1, 1)}

@@ -1,15 +1,19 @@
 """The exact steps of `shake`: the kernels given the image's estimate, and the image given the kernels.
 
-Those of `ipt.operators.blur.steps`, whose notation this is. A kernel is what all have in common, and what is its own:
+They extend those of `ipt.operators.blur.steps`, whose notation is used here. The kernel K_r of tile r is a common
+kernel plus a difference:
 
     K_r = C + d_r,   sum_r d_r = 0
 
-All tiles believe much the same, so their beliefs count together for C and not once a tile. C is the kernel that `blur`
-finds in the whole frame, of the measurement without what the believed differences explain, y - sum_r w_r (d_r * x).
-Then each kernel is solved for in its own tile, about C and the believed difference, as if it held there, each pixel
-counting as the tile's window says. Of the differences neighbours know each other (`ipt.operators.shake.tie`).
+    1. C      The beliefs about the tiles are nearly the same belief, so they count together for C, not once for each
+              tile. C is the kernel that `blur` finds for the whole frame, after the believed differences are
+              subtracted from the measurement, y - sum_r w_r (d_r * x).
+    2. K_r    Each kernel is solved for in its own tile, about C plus the believed difference, as if it held in all of
+              the tile. Pixels are weighted by the tile's window.
+    3. d_r    The differences are filtered over neighbouring tiles (`ipt.operators.shake.coupling`).
 
-The image solves the whole system, by conjugate gradients with the preconditioner of the kernels' mean power.
+The image step solves the whole system by conjugate gradients. Its preconditioner is the system of a single kernel with
+the kernels' mean power spectrum.
 """
 
 from __future__ import annotations
@@ -26,53 +30,79 @@ from ipt.linalg.spectra import from_luma_chroma, to_luma_chroma
 from ipt.operators.blur.centring import recentred
 from ipt.operators.blur.measured import Measured, squared
 from ipt.operators.blur.padded_frame import PaddedFrame
-from ipt.operators.blur.steps import LOCKED, enough, least_squares_kernel, peaked, sparse_kernel
+from ipt.operators.blur.steps import LOCKED, image_tolerance, least_squares_kernel, peaked, sparse_kernel
 from ipt.operators.blur.uncertainty import Innovation, error_spectrum, kernel_spectrum, lowered_noise
-from ipt.operators.shake.tie import tied
+from ipt.operators.shake.coupling import coupled
 from ipt.operators.shake.tiles import Tiles
 
 APART = 0.075
-"""Noise level of the image, of 0..1, above which kernels do not part: docs/method.md, Shake."""
+"""Noise level of the image, in units of 0..1, above which all kernels are equal: docs/method.md, Shake."""
 _WIDTH = 0.08
-"""Cycles a pixel: below it a kernel's spectrum tells how wide the kernel is."""
+"""Frequency in cycles per pixel below which a kernel's spectrum is determined by the kernel's width."""
 _IMAGE_ITERATIONS = (8, 64)
-"""As of `blur`."""
+"""Most iterations of the image step: with unknown kernels, and with known ones, as in `blur`."""
 
 
 def solve_kernels(tiles: Tiles, measured: Measured, image: Belief, belief: Belief, prior_weight: float) -> Tensor:
     """The kernels (B, tiles, h, w): non-negative, the largest entry of each 1, centred together.
 
     Args:
-        tiles: of the frame.
+        tiles: geometry of the tiles.
         measured: the measurement on the whole grid.
-        image: what is believed of the image.
-        belief: what is believed of the kernels, (B, tiles, h, w).
-        prior_weight: how often that counts for all tiles together.
+        image: belief about the image.
+        belief: belief about the kernels, (B, tiles, h, w).
+        prior_weight: how many times the belief of one kernel counts for all tiles together.
     """
-    padded, each = tiles.padded, (-1, tiles.count**2)
+    padded = tiles.padded
     believed = _valid(belief.mean.to(measured.values))
     if image.sigma > APART:
-        one = _common_kernel(padded, Innovation.of(padded, measured, image, common(belief)), prior_weight)
-        return peaked(recentred(sparse_kernel(one, image.sigma))).expand_as(believed).to(belief.mean)
-    differing = believed - believed.mean(1, keepdim=True)
+        shared = _common_kernel(padded, Innovation.of(padded, measured, image, common(belief)), prior_weight)
+        return peaked(recentred(sparse_kernel(shared, image.sigma))).expand_as(believed).to(belief.mean)
+    differences = believed - believed.mean(1, keepdim=True)
     grid = padded.extend(image.mean.to(measured.values))
-    explained = padded.embed(tiles.forward(to_luma_chroma(grid), differing))
+    explained = padded.embed(tiles.forward(to_luma_chroma(grid), differences))
     rest = replace(measured, values=measured.values - explained)
     known = Innovation.of(padded, rest, image, common(belief))
-    one = _common_kernel(padded, known, prior_weight)
+    shared = _common_kernel(padded, known, prior_weight)
 
-    parts = _parted(tiles, replace(measured, mask=known.measured.mask))
-    alone = replace(belief, mean=belief.mean.flatten(0, 1)[:, None])
-    known = Innovation.of(tiles.own, parts, replace(image, mean=tiles.seen(grid)), alone, discount=False)
-    prior = (one + differing).flatten(0, 1)[:, None]
-    variance = tiles.count**2 / prior_weight * known.kernel_variance
-    known = replace(known, prior_kernel=prior, prior_transfer=tiles.own.transfer(prior), kernel_variance=variance)
-    found = least_squares_kernel(tiles.own, known)[:, 0].unflatten(0, each)
-    left = _variance(tiles, known, parts)[:, 0].unflatten(0, each)
-    twice = replace(tiles.own, size=(2 * tiles.sides[0], 2 * tiles.sides[1]))
-    power = kernel_spectrum(twice, believed.mean(1, keepdim=True))
-    solved = one + tied(found - one, left, power, tiles.places)
+    weighted = replace(measured, mask=known.measured.mask)
+    in_tiles = replace(image, mean=tiles.extract(grid))
+    found, variance = _kernels_alone(tiles, weighted, in_tiles, belief, shared + differences, prior_weight)
+    twice_the_window = replace(tiles.tile_frame, size=(2 * tiles.sides[0], 2 * tiles.sides[1]))
+    power = kernel_spectrum(twice_the_window, believed.mean(1, keepdim=True))
+    solved = shared + coupled(found - shared, variance, power, tiles.nodes)
     return peaked(recentred(sparse_kernel(solved, image.sigma))).to(belief.mean)
+
+
+def _kernels_alone(
+    tiles: Tiles, measured: Measured, image: Belief, belief: Belief, prior: Tensor, prior_weight: float
+) -> tuple[Tensor, Tensor]:
+    """Each kernel as its own tile shows it, (B, tiles, h, w), and the variance of its error.
+
+    Args:
+        tiles: geometry of the tiles.
+        measured: the measurement on the whole grid.
+        image: belief about the tiles' inputs, (B * tiles, C, ...).
+        belief: belief about the kernels, (B, tiles, h, w).
+        prior: the kernels about which is solved, sum 1 each, (B, tiles, h, w).
+        prior_weight: as in `solve_kernels`.
+
+    Returns:
+        The kernels; and the variance by frequency, on a grid of twice the window, (B, tiles, 2 h, w + 1).
+    """
+    by_tile = (-1, tiles.count**2)
+    in_tiles = _measured_in_tiles(tiles, measured)
+    alone = replace(belief, mean=belief.mean.flatten(0, 1)[:, None])
+    known = Innovation.of(tiles.tile_frame, in_tiles, image, alone, discount=False)
+    kernel = prior.flatten(0, 1)[:, None]
+    known = replace(
+        known,
+        prior_kernel=kernel,
+        prior_transfer=tiles.tile_frame.transfer(kernel),
+        kernel_variance=tiles.count**2 / prior_weight * known.kernel_variance,
+    )
+    found = least_squares_kernel(tiles.tile_frame, known)[:, 0].unflatten(0, by_tile)
+    return found, _variance(tiles, known, in_tiles)[:, 0].unflatten(0, by_tile)
 
 
 def solve_image(
@@ -81,18 +111,18 @@ def solve_image(
     """The image (B, C, H, W) given valid kernels: minimiser of ||M (y - A x)||^2 / noise + ||x - mean||^2 / E.
 
     Args:
-        tiles: of the frame.
+        tiles: geometry of the tiles.
         measured: the measurement on the whole grid.
-        belief: what is believed of the image.
+        belief: belief about the image.
         kernels: non-negative, sum 1 each, (B, tiles, h, w).
-        kernel_belief: what was believed of them before their step; None if they are known.
+        kernel_belief: belief about them before the kernel step; None if they are known.
     """
     padded, kernels = tiles.padded, kernels.to(measured.values)
     mean = to_luma_chroma(belief.mean.to(measured.values))
     grid, transfer = padded.extend(mean), tiles.transfer(kernels)
     error, picture = error_spectrum(padded, belief, mean), torch.fft.rfft2(grid)
     power = torch.stack([squared(padded.transfer(each[:, None])) for each in kernels.unbind(1)]).mean(0)
-    predicted = padded.embed(tiles.blended(tiles.spectrum(grid) * transfer))
+    predicted = padded.embed(tiles.blend(tiles.spectrum(grid) * transfer))
     if kernel_belief is None:
         noise = lowered_noise(padded, measured, predicted, error * power)
     else:
@@ -101,27 +131,27 @@ def solve_image(
         noise = measured.noise_variance + (squared(picture) / math.prod(padded.size) + error) * uncertain
     gain, weight, pull = 1 / (power / noise + 1 / error), 1 / noise, 1 / error
 
-    def weighed(residual: Tensor) -> Tensor:
-        """The picture's part in a residual on the grid, over the noise, of what was measured alone; on the grid."""
-        rest = measured.only(padded.filtered(measured.only(residual), weight))
-        return tiles.back(tiles.parted(padded.observe(rest)) * transfer.conj())
+    def adjoint(residual: Tensor) -> Tensor:
+        """A' M noise^-1 M r on the grid, for a residual on the grid."""
+        weighted = measured.masked(padded.filtered(measured.masked(residual), weight))
+        return tiles.spectrum_adjoint(tiles.blend_adjoint(padded.observe(weighted)) * transfer.conj())
 
     def apply(change: Tensor) -> Tensor:
-        wide = padded.extend(change)
-        seen = padded.embed(tiles.blended(tiles.spectrum(wide) * transfer))
-        return padded.fold(weighed(seen) + padded.filtered(wide, pull))
+        extended = padded.extend(change)
+        seen = padded.embed(tiles.blend(tiles.spectrum(extended) * transfer))
+        return padded.fold(adjoint(seen) + padded.filtered(extended, pull))
 
     def precondition(residual: Tensor) -> Tensor:
         return padded.crop(padded.filtered(padded.uncrop(residual), gain))
 
-    right = padded.fold(weighed(measured.values - predicted))
-    iterations = _IMAGE_ITERATIONS[kernel_belief is None]
-    change = conjugate_gradients(apply, right, None, iterations, precondition, enough(belief, kernel_belief))
+    right = padded.fold(adjoint(measured.values - predicted))
+    iterations, tolerance = _IMAGE_ITERATIONS[kernel_belief is None], image_tolerance(belief, kernel_belief)
+    change = conjugate_gradients(apply, right, None, iterations, precondition, tolerance)
     return (belief.mean + from_luma_chroma(change)).to(belief.mean)
 
 
 def common(belief: Belief) -> Belief:
-    """What is believed of what the kernels have in common, (B, 1, h, w): their mean, each of the same sum."""
+    """The belief about the common kernel, (B, 1, h, w): the mean of the kernels, each normalised to the same sum."""
     total = belief.mean.clamp(min=0).sum((-2, -1), keepdim=True).mean(1, keepdim=True)
     return replace(belief, mean=total * _valid(belief.mean).mean(1, keepdim=True))
 
@@ -133,17 +163,16 @@ def _valid(kernels: Tensor) -> Tensor:
 
 
 def _common_kernel(padded: PaddedFrame, known: Innovation, weight: float) -> Tensor:
-    """What all kernels have in common, (B, 1, h, w): that of `blur`, whose belief counts up to `weight` times.
+    """The common kernel C, (B, 1, h, w): that of `blur`, with a belief that counts up to `weight` times.
 
-    What least squares change of a belief of variance V, of which V' is left, has the variance V - V'. Where it is more
-    at the lowest frequencies, which tell a kernel's width, V is as much larger, at most as it is of a single belief.
+    Least squares are expected to change a belief of variance V by the variance V - V', V' being what remains. Where the
+    change at the lowest frequencies, which show a kernel's width, is larger than that, V is scaled up by the ratio, but
+    not beyond that of a single belief.
     """
     firm = replace(known, kernel_variance=known.kernel_variance / weight)
     found = least_squares_kernel(padded, firm)
-    changed, expected = (
-        squared(padded.transfer(found - known.prior_kernel)),
-        firm.kernel_variance - firm.remaining(padded),
-    )
+    changed = squared(padded.transfer(found - known.prior_kernel))
+    expected = firm.kernel_variance - firm.remaining(padded)
     low = padded.columns(changed) * (padded.frequencies(changed) < _WIDTH)
     ratio = (changed * low).sum((-2, -1), keepdim=True) / (expected * low).sum((-2, -1), keepdim=True).clamp(min=1e-9)
     wider = ratio.clamp(1, max(1.0, weight))
@@ -152,9 +181,9 @@ def _common_kernel(padded: PaddedFrame, known: Innovation, weight: float) -> Ten
     return least_squares_kernel(padded, replace(known, kernel_variance=wider * firm.kernel_variance))
 
 
-def _parted(tiles: Tiles, measured: Measured) -> Measured:
-    """Each tile's measurement on the tile's own grid."""
-    padded, own = tiles.padded, tiles.own
+def _measured_in_tiles(tiles: Tiles, measured: Measured) -> Measured:
+    """The measurement of each tile on a grid of its own, (B * tiles, C, ...), weighted by the root of its window."""
+    padded, own = tiles.padded, tiles.tile_frame
     mask = measured.mask if measured.mask is not None else torch.ones_like(measured.values[:, :1])
     window = tiles.window(measured.values).sqrt()
     weight = (tiles.split(padded.observe(mask)).unflatten(0, (-1, len(window))) * window).flatten(0, 1)
@@ -164,8 +193,8 @@ def _parted(tiles: Tiles, measured: Measured) -> Measured:
 
 
 def _variance(tiles: Tiles, known: Innovation, measured: Measured) -> Tensor:
-    """Of what least squares leave uncertain in a tile's kernel, a frequency of twice its window."""
-    own, (height, width) = tiles.own, tiles.sides
+    """Variance of the error of each tile's kernel by frequency, on a grid of twice its window, (., 1, 2 h, w + 1)."""
+    own, (height, width) = tiles.tile_frame, tiles.sides
     share = measured.count / math.prod(own.size)
     precision = known.power * share + known.entries / known.kernel_variance
     near = own.inverse(precision).roll((height, width), (-2, -1))[..., : 2 * height, : 2 * width]

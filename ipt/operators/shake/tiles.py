@@ -1,10 +1,14 @@
-"""Efficient filter flow: the picture's tiles overlap, each has a kernel, and what they measure is blended smoothly.
+"""Efficient filter flow: overlapping tiles of the frame, each blurred by its own kernel, blended by smooth windows.
 
     y = sum_r  w_r (k_r * x),     sum_r w_r = 1
 
-The windows w_r lie on the frame, about nodes on an n x n grid of equal cells, and fall linearly to the next node: so
-the kernel between nodes is interpolated bilinearly, and towards the frame's edge it stays that of the last node. Each
-product is a convolution of a tile alone, by transforms of the tile's size.
+The windows w_r are centred on the nodes of an n x n grid of equal cells over the frame, and fall linearly to 0 at the
+next nodes. So between nodes the kernel is interpolated bilinearly, and towards the frame's edge it is that of the last
+node. Each k_r * x is computed on a tile alone, by transforms of the tile's size:
+
+    grid --extract--> inputs of the tiles --FFT, kernels--> --blend--> frame
+
+Every map has its adjoint beside it: `extract` and `extract_adjoint`, `split` and `join`, `blend` and `blend_adjoint`.
 
 References:
     Hirsch, Sra, Schoelkopf, Harmeling, "Efficient Filter Flow for Space-Variant Multiframe Blind Deconvolution",
@@ -24,7 +28,7 @@ from ipt.operators.blur.padded_frame import PaddedFrame, fast_length
 
 
 def nodes(count: int, side: int) -> Tensor:
-    """Where along a side of so many pixels the kernels hold, in pixels from the first one's centre, (count,)."""
+    """Positions of the nodes along a side of `side` pixels, in pixels from the first one's centre, (count,) float64."""
     return (torch.arange(count, dtype=torch.float64) + 0.5) * (side / count) - 0.5
 
 
@@ -33,7 +37,7 @@ class Tiles:
     """The tiles of one frame.
 
     Attributes:
-        padded: frame, image and grid, as of `blur`.
+        padded: frame, image and grid, as in `blur`.
         sides: (height, width) of a kernel.
         count: tiles along each side of the frame.
     """
@@ -44,12 +48,12 @@ class Tiles:
 
     @cached_property
     def windows(self) -> tuple[Tensor, Tensor]:
-        """Along rows and along columns, (count, side of a tile) each; a tile's window is the product of two."""
+        """Windows along rows and along columns, (count, side of a tile) each; a tile's window is a product of two."""
         return self._axes[0][1], self._axes[1][1]
 
     @cached_property
     def _axes(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Of rows and of columns: the first pixel of each tile in the frame, and the windows."""
+        """For rows and for columns: the first pixel of each tile in the frame, and the windows (`_along`)."""
         rows, columns = (_along(self.count, side) for side in self.padded.frame)
         return rows, columns
 
@@ -61,26 +65,26 @@ class Tiles:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the transforms: a tile, and what its kernel sees around it."""
+        """(height, width) of the transforms, which hold a tile and what its kernel reaches around it."""
         height, width = (_length(tile, side) for tile, side in zip(self.shape, self.sides, strict=True))
         return height, width
 
     def window(self, like: Tensor) -> Tensor:
-        """Of each tile, (tiles, 1, height, width)."""
+        """The window of each tile, (tiles, 1, height, width)."""
         down, across = (axis.to(like) for axis in self.windows)
         return (down[:, None, :, None] * across[None, :, None, :]).reshape(-1, 1, *self.shape)
 
-    def seen(self, grid: Tensor) -> Tensor:
-        """What the tiles' kernels see of a picture on the grid, (B, C, P, Q) -> (B * tiles, C, *size)."""
-        rows, columns = (index.to(grid.device) for index in self._seen)
+    def extract(self, grid: Tensor) -> Tensor:
+        """The part of a picture that each tile's kernel reaches, (B, C, P, Q) -> (B * tiles, C, *size)."""
+        rows, columns = (index.to(grid.device) for index in self._inputs)
         found = grid.index_select(-2, rows.flatten()).index_select(-1, columns.flatten())
         found = found.unflatten(-2, rows.shape).unflatten(-1, columns.shape)
         tiles: Tensor = found.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
         return tiles
 
-    def unseen(self, tiles: Tensor) -> Tensor:
-        """The adjoint of `seen`: what overlaps is added."""
-        rows, columns = (index.to(tiles.device) for index in self._seen)
+    def extract_adjoint(self, tiles: Tensor) -> Tensor:
+        """The adjoint of `extract`: parts are added where they overlap."""
+        rows, columns = (index.to(tiles.device) for index in self._inputs)
         parts = tiles.unflatten(0, (-1, self.count, self.count)).permute(0, 3, 1, 4, 2, 5)
         parts = parts.flatten(4, 5).flatten(2, 3)
         height, width = self.padded.size
@@ -89,8 +93,8 @@ class Tiles:
         return whole
 
     @cached_property
-    def _seen(self) -> tuple[Tensor, Tensor]:
-        """Rows and columns of the grid that each tile's kernel sees, (count, side)."""
+    def _inputs(self) -> tuple[Tensor, Tensor]:
+        """Rows and columns of the grid that each tile's kernel reaches, (count, side of a transform) each."""
         found = []
         for (first, window), side, length, origin in zip(
             self._axes, self.sides, self.padded.size, self.padded.origin, strict=True
@@ -101,13 +105,13 @@ class Tiles:
         return found[0], found[1]
 
     def split(self, frame: Tensor) -> Tensor:
-        """The tiles' places in the frame, (B, C, H, W) -> (B * tiles, C, h, w)."""
+        """The tiles of a frame, (B, C, H, W) -> (B * tiles, C, h, w)."""
         (height, width), corners = self.shape, self._corners
         parts = [frame[..., row : row + height, column : column + width] for row, column in corners]
         return torch.stack(parts, dim=1).flatten(0, 1)
 
     def join(self, tiles: Tensor) -> Tensor:
-        """The adjoint of `split`: what overlaps is added."""
+        """The adjoint of `split`: tiles are added where they overlap."""
         (height, width), parts = self.shape, tiles.unflatten(0, (-1, self.count**2))
         frame: Tensor = parts.new_zeros(len(parts), parts.shape[2], *self.padded.frame)
         for number, (row, column) in enumerate(self._corners):
@@ -120,53 +124,53 @@ class Tiles:
         return [(row, column) for row in rows for column in columns]
 
     def transfer(self, kernels: Tensor) -> Tensor:
-        """Spectra (B * tiles, 1, ...) on the tiles' transforms of kernels (B, tiles, h, w), centre pixel the origin."""
+        """Spectra (B * tiles, 1, ...) of kernels (B, tiles, h, w) whose centre pixel is the origin."""
         (height, width), (rows, columns) = self.sides, self.size
         flat = F.pad(kernels.flatten(0, 1)[:, None], (0, columns - width, 0, rows - height))
         spectrum: Tensor = torch.fft.rfft2(flat.roll((-(height // 2), -(width // 2)), dims=(-2, -1)))
         return spectrum
 
     def spectrum(self, grid: Tensor) -> Tensor:
-        """Of what the tiles see of a picture on the grid, (B * tiles, C, ...)."""
-        spectrum: Tensor = torch.fft.rfft2(self.seen(grid))
+        """Spectra of the tiles' inputs (`extract`) of a picture on the grid, (B * tiles, C, ...)."""
+        spectrum: Tensor = torch.fft.rfft2(self.extract(grid))
         return spectrum
 
-    def blended(self, spectrum: Tensor) -> Tensor:
-        """The frame (B, C, H, W) of tiles with these spectra (`spectrum` times `transfer`)."""
+    def spectrum_adjoint(self, spectrum: Tensor) -> Tensor:
+        """The adjoint of `spectrum`, (B, C, P, Q)."""
+        return self.extract_adjoint(torch.fft.irfft2(spectrum, s=self.size))
+
+    def blend(self, spectrum: Tensor) -> Tensor:
+        """The frame (B, C, H, W) of blurred tiles with these spectra, `spectrum` times `transfer`."""
         (height, width), (top, left) = self.shape, self._before
         tiles = torch.fft.irfft2(spectrum, s=self.size)[..., top : top + height, left : left + width]
         return self.join(self._windowed(tiles))
 
-    def parted(self, frame: Tensor) -> Tensor:
-        """The adjoint of `blended` with respect to the tiles on their transforms: spectra of windowed tiles."""
+    def blend_adjoint(self, frame: Tensor) -> Tensor:
+        """The adjoint of `blend` with respect to the tiles: spectra of windowed tiles, (B * tiles, C, ...)."""
         (height, width), (top, left), (rows, columns) = self.shape, self._before, self.size
         tiles = self._windowed(self.split(frame))
         spectrum: Tensor = torch.fft.rfft2(F.pad(tiles, (left, columns - left - width, top, rows - top - height)))
         return spectrum
 
-    def back(self, spectrum: Tensor) -> Tensor:
-        """The adjoint of `spectrum`: tiles with these spectra, added on the grid (B, C, P, Q)."""
-        return self.unseen(torch.fft.irfft2(spectrum, s=self.size))
-
     def forward(self, grid: Tensor, kernels: Tensor) -> Tensor:
         """The frame (B, C, H, W) of a picture on the grid, blurred by kernels (B, tiles, h, w)."""
-        return self.blended(self.spectrum(grid) * self.transfer(kernels))
+        return self.blend(self.spectrum(grid) * self.transfer(kernels))
 
     @property
-    def own(self) -> PaddedFrame:
-        """A tile as a frame of its own, what its kernel sees as the image around it."""
+    def tile_frame(self) -> PaddedFrame:
+        """The geometry of a single tile: the tile is the frame, and its input the image."""
         height, width = self.sides
         reach = (self._before, (height // 2, width // 2))
         return PaddedFrame(self.shape, self.size, self.size, self._before, reach, "unknown")
 
     @property
-    def places(self) -> Tensor:
-        """Rows and columns of the nodes, in pixels of the frame, (tiles, 2)."""
+    def nodes(self) -> Tensor:
+        """Row and column of each tile's node, in pixels of the frame, (tiles, 2)."""
         return torch.cartesian_prod(*(nodes(self.count, side) for side in self.padded.frame)).reshape(-1, 2)
 
     @property
     def _before(self) -> tuple[int, int]:
-        """Rows and columns that a kernel sees before its tile."""
+        """How many rows and columns before its tile a kernel reaches."""
         height, width = self.sides
         return height - 1 - height // 2, width - 1 - width // 2
 
@@ -177,11 +181,11 @@ class Tiles:
 
 
 def _along(count: int, side: int) -> tuple[Tensor, Tensor]:
-    """First pixels of the tiles along a side, (count,), and windows of one length, (count, length)."""
+    """First pixel of each tile along a side of `side` pixels, (count,), and their windows, (count, length)."""
     place, apart = nodes(count, side), side / count
     pixels = torch.arange(side, dtype=torch.float64)
     away = pixels - place[:, None]
-    # Beyond the last node its kernel goes on.
+    # Beyond the outermost nodes their kernels hold on to the edge.
     away[0].clamp_(min=0)
     away[-1].clamp_(max=0)
     whole = (1 - away.abs() / apart).clamp(min=0)
@@ -193,5 +197,5 @@ def _along(count: int, side: int) -> tuple[Tensor, Tensor]:
 
 
 def _length(tile: int, side: int) -> int:
-    """Of a transform: a tile and what its kernel sees, and no less than twice the kernel's window."""
+    """Length of a transform: a tile and what its kernel reaches, but at least twice the kernel's window."""
     return fast_length(max(tile + side - 1, 2 * side))

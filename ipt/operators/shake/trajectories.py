@@ -1,4 +1,4 @@
-"""Trajectories of a camera that shakes and turns, and the kernels that it leaves over a picture."""
+"""Trajectories of a camera that shakes and rolls, and the kernels that they leave at the nodes of a grid."""
 
 from __future__ import annotations
 
@@ -11,34 +11,37 @@ from torch import Tensor
 
 from ipt.core.errors import IptError
 from ipt.core.operator import Generator
-from ipt.operators.blur.rendering import deposited, extents, log_uniform, scaled
+from ipt.operators.blur.rendering import deposited, extents, scaled
 from ipt.operators.blur.tracks import SHAKE_PARTS, shake_draws, shake_path
-from ipt.operators.draws import FrameGenerator, interval
+from ipt.operators.draws import FrameGenerator, interval, log_uniform
 from ipt.operators.shake.tiles import nodes
 
 _USUAL_FRAME = (256, 256)
+"""(height, width) of the picture where none is given."""
 _ROLL = 0x2011
+"""Makes the seed of a trajectory's roll from that of its shift."""
 
 
 @dataclass(frozen=True)
 class CameraShake(Generator, FrameGenerator):
-    """Kernels on an n x n grid over a picture, (n * n, h, w), of one camera that shakes by hand and turns meanwhile.
+    """Kernels on an n x n grid over a picture, (n * n, h, w), of one hand-held camera that shakes and rolls.
 
-    Pitch and yaw shift the picture, by the focal length in pixels for each radian: they are the track of
-    `ShakeKernels`, and so is the roll about the frame's middle, of its own. A point (y, x) from the middle moves by
-    (roll * x, -roll * y) besides the shift. (That pitch and yaw shift the frame's corner by (x / f)^2 more is left
-    out.) Every kernel has its centroid on its centre pixel. A trajectory that would leave a kernel's window is smaller.
+    Pitch and yaw shift the whole picture, by the focal length in pixels for each radian; the shift is a path of
+    `ShakeKernels`. The roll about the frame's middle is one coordinate of another such path. It moves a point (y, x)
+    from the middle by (roll * x, -roll * y) besides the shift. (The additional shift of the corners by pitch and yaw, a
+    factor of (x / f)^2, is neglected.) Every kernel has its centroid on its centre pixel, and a trajectory that would
+    leave a kernel's window is scaled down.
 
     Args:
         exposure: (low, high) in seconds, drawn log-uniformly.
         extent: (low, high) of the larger side of the shift's bounding box, in pixels, drawn log-uniformly; None: from
             2.5 px to three quarters of the kernel's smaller side.
-        rotation: (low, high) in degrees between the extremes of the roll, drawn uniformly.
-        frame: (height, width) in pixels of the picture; None: that of the picture that is simulated, else 256x256.
+        rotation: (low, high) of the angle in degrees between the extremes of the roll, drawn uniformly.
+        frame: (height, width) of the picture in pixels; None: that of the simulated picture, else 256x256.
 
     References:
         Whyte, Sivic, Zisserman, Ponce, "Non-uniform Deblurring for Shaken Images", CVPR 2010: three axes of rotation
-        describe what shake does to a picture. Those of `ShakeKernels`.
+        describe camera shake. The references of `ShakeKernels`.
     """
 
     exposure: tuple[float, float] = (1 / 15, 1 / 2)
@@ -60,11 +63,11 @@ class CameraShake(Generator, FrameGenerator):
         return kernels_of(poses, math.isqrt(tiles), self.frame or _USUAL_FRAME, (height, width))
 
     def poses(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
-        """The trajectories, (B, 3, T) at equal times: down and right in pixels, roll in radians.
+        """The trajectories at equal times, (B, 3, T): down and right in pixels, roll in radians, each of mean 0.
 
         Args:
-            seeds: One a trajectory.
-            shape: (n * n, h, w) of the kernels that it leaves.
+            seeds: A seed for each trajectory.
+            shape: (n * n, h, w) of the kernels that a trajectory leaves.
 
         Raises:
             IptError: The number of kernels is no square.
@@ -78,11 +81,12 @@ class CameraShake(Generator, FrameGenerator):
         extent = log_uniform(bounds or extents(2.5, 3 * height // 4, 3 * width // 4), uniform[:, :1])
         exposure = interval("exposure", self.exposure, 1e-3, 10)
         shift = scaled(shake_path(uniform, normal, exposure), extent.clamp(min=1))
-        turning, other = shake_draws([seed ^ _ROLL for seed in seeds])
-        turning[:, 1] = uniform[:, 1]
-        roll = shake_path(turning, other, exposure)[:, :1]
+        roll_uniform, roll_normal = shake_draws([seed ^ _ROLL for seed in seeds])
+        # Shift and roll have the same exposure.
+        roll_uniform[:, 1] = uniform[:, 1]
+        roll = shake_path(roll_uniform, roll_normal, exposure)[:, :1]
         low, high = (math.radians(end) for end in interval("rotation", self.rotation, 0, 45))
-        angle = (low + (high - low) * turning[:, :1])[:, :, None]
+        angle = (low + (high - low) * roll_uniform[:, :1])[:, :, None]
         roll = roll * (angle / (roll.amax(2, keepdim=True) - roll.amin(2, keepdim=True)).clamp(min=1e-12))
         poses = torch.cat([shift, roll], dim=1)
         poses = poses - poses.mean(2, keepdim=True)
@@ -95,10 +99,10 @@ def kernels_of(poses: Tensor, count: int, frame: tuple[int, int], sides: tuple[i
     """The kernels that trajectories leave at the nodes of a grid, (B, count * count, h, w).
 
     Args:
-        poses: as of `CameraShake.poses`, (B, 3, T).
-        count: nodes along each side.
+        poses: trajectories as of `CameraShake.poses`, (B, 3, T).
+        count: number of nodes along each side.
         frame: (height, width) of the picture in pixels.
-        sides: (h, w).
+        sides: (h, w) of a kernel.
     """
     made = deposited(_at_nodes(poses, count, frame).flatten(0, 1), SHAKE_PARTS, *sides)
     kernels: Tensor = made[:, 0].unflatten(0, (len(poses), count * count))
@@ -106,7 +110,7 @@ def kernels_of(poses: Tensor, count: int, frame: tuple[int, int], sides: tuple[i
 
 
 def _at_nodes(poses: Tensor, count: int, frame: tuple[int, int]) -> Tensor:
-    """The ways of the points at the nodes of a grid, (B, count * count, 2, T), of trajectories (B, 3, T)."""
+    """The paths that trajectories (B, 3, T) give to points at the nodes of a grid, (B, count * count, 2, T)."""
     y, x = ((nodes(count, side) - (side - 1) / 2).to(poses) for side in frame)
     place = torch.stack(torch.meshgrid(x, -y, indexing="xy"), dim=-1).reshape(-1, 2)
     return poses[:, None, :2] + poses[:, None, 2:] * place[None, :, :, None]

@@ -1,9 +1,10 @@
-"""How far exposures of one scene agree: one that is worse than the others, and what moves within it.
+"""Which exposures of one scene are worse than the others, and where in them something moves.
 
-What an exposure shows otherwise than the scene is expected to be noise, an edge that registration has left out of its
-place, and what most exposures do not show as the scene has it. More than that on the half of its edges: the exposure is
-worse than the others (defocused, moved, blown out), and the excess counts as its noise. Far more than that at a place:
-something is there that is not in the scene.
+Each exposure is compared with the scene that all of them show, as registration found it. The squared difference that is
+expected at a pixel has three parts: noise, edges that registration has left out of place, and the median difference
+over all exposures. An exposure with more than that on half of its edges is worse than the others (defocused, blurred
+by motion, overexposed), and the excess counts as its noise. A place with far more than that shows something that is not
+in the scene, and does not count.
 """
 
 from __future__ import annotations
@@ -12,45 +13,48 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ipt.linalg.gradients import squared_gradient
+
 _RADIUS = 3
-"""Of the squares over which squared differences are averaged, in pixels."""
+"""Radius in pixels of the squares over which squared differences are averaged."""
 _FEWEST = 4
-"""Exposures, below which none can be called worse than the others."""
+"""Number of exposures below which they are not compared."""
 _WORSE = 1.5
-"""Times as much squared difference as is expected, from which on an exposure is worse."""
+"""Ratio of the squared difference to the expected one above which an exposure is worse."""
 _OTHER = 16.0
-"""Likewise, from which on a place of an exposure, or all of it, does not show the scene."""
+"""The ratio above which a place of an exposure, or all of it, does not show the scene."""
 _BESIDE = 4.0
-"""Likewise, of what is near such a place."""
+"""The same ratio for the neighbourhood of such a place."""
 
 
 def agreement(exposures: Tensor, predicted: Tensor, noise: float, seen: Tensor) -> Tensor:
-    """How much pixels of exposures count, (F, 1, H, W): 0 where they do not show the scene, else at most 1.
+    """The weight of each pixel of exposures, (F, 1, H, W), 0..1.
 
-    That is the noise over the standard deviation with which the exposure shows the scene.
+    It is 0 where a pixel does not show the scene. Elsewhere it is the noise level over the standard deviation of the
+    difference between exposure and scene.
 
     Args:
         exposures: (F, C, H, W) in 0..1.
-        predicted: what the scene, as most of them show it, would look like in each.
-        noise: its standard deviation.
-        seen: 1 where there is something to compare, (F, 1, H, W).
+        predicted: the scene warped to each exposure, (F, C, H, W).
+        noise: standard deviation of the exposures' noise, in units of 0..1.
+        seen: 1 where both were measured, else 0, (F, 1, H, W).
     """
     if len(exposures) < _FEWEST:
         return torch.ones_like(seen)
     share = _mean(seen).clamp(min=1e-6)
     rest = _mean(seen * (exposures - predicted).square().mean(1, keepdim=True)) / share
-    slope = torch.stack(torch.gradient(predicted, dim=(-2, -1))).square().sum(0).mean(1, keepdim=True)
-    slope, variance = _mean(slope), noise**2
-    # How far edges are out of their place in a usual exposure, in pixels, squared.
-    away = (rest - variance).clamp(min=0).flatten(1).sum(1).median() / slope.flatten(1).sum(1).median().clamp(min=1e-12)
-    expected = (variance + away * slope + rest.median(0, keepdim=True).values) / 2
+    slope, variance = _mean(squared_gradient(predicted).mean(1, keepdim=True)), noise**2
+    # Squared distance in pixels by which edges are out of place in the median exposure.
+    unexplained = (rest - variance).clamp(min=0).flatten(1).sum(1).median()
+    displacement = unexplained / slope.flatten(1).sum(1).median().clamp(min=1e-12)
+    expected = (variance + displacement * slope + rest.median(0, keepdim=True).values) / 2
     ratio = rest / expected
     level = _weighted_median(ratio.flatten(1), (seen * expected).flatten(1))
     level = (level / level.median()).reshape(-1, 1, 1, 1)
     worse = torch.where(level > _WORSE, level, 1)
     ratio = seen * ratio / worse
-    other = _widened((ratio > _OTHER).float(), 3 * _RADIUS) * (ratio > _BESIDE)
-    other = _widened(other, _RADIUS)
+    other = _dilated((ratio > _OTHER).float(), 3 * _RADIUS) * (ratio > _BESIDE)
+    other = _dilated(other, _RADIUS)
     trusted = (1 - other) * (level < _OTHER)
     excess = (trusted * (rest - expected)).flatten(1).sum(1) / trusted.flatten(1).sum(1).clamp(min=1)
     excess = torch.where(worse > 1, excess.clamp(min=0).reshape(-1, 1, 1, 1), 0)
@@ -58,16 +62,18 @@ def agreement(exposures: Tensor, predicted: Tensor, noise: float, seen: Tensor) 
 
 
 def _mean(values: Tensor) -> Tensor:
+    """Means over squares of `_RADIUS` about each pixel."""
     padded = F.pad(values, (_RADIUS,) * 4, mode="replicate")
     return F.avg_pool2d(padded, 2 * _RADIUS + 1, 1)
 
 
-def _widened(places: Tensor, radius: int) -> Tensor:
+def _dilated(places: Tensor, radius: int) -> Tensor:
+    """Binary maps (F, 1, H, W) dilated by squares of this radius."""
     return F.max_pool2d(places, 2 * radius + 1, 1, radius)
 
 
 def _weighted_median(values: Tensor, weights: Tensor) -> Tensor:
-    """Of every row: half of its weight has a smaller value."""
+    """The weighted median of each row, (B, N) -> (B,)."""
     ordered, order = values.sort(1)
     passed = weights.gather(1, order).cumsum(1)
     place = (passed >= passed[:, -1:] / 2).float().argmax(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""The camera that looks through turbulence, and its point spread function by D/r0 (`ipt.linalg.point_spreads`)."""
+"""A camera that looks through turbulence, and its point spread functions (`ipt.linalg.point_spreads`)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from torch import Tensor
 from ipt.core.errors import IptError
 from ipt.core.operator import Generator
 from ipt.linalg.point_spreads import odd, point_spread
-from ipt.operators.draws import interval, positive, uniform_and_normal
+from ipt.operators.draws import check_positive, interval, log_uniform, uniform_and_normal
 
 EXPOSURES = ("short", "long")
 
 
 @dataclass(frozen=True)
 class Camera:
-    """What a camera resolves.
+    """Aperture and sampling of a camera.
 
     Args:
-        aperture: diameter in metres.
-        wavelength: in metres.
-        pixel: the angle it sees in microradians (pixel pitch over focal length: 5 um at 1 m are 5); None: half of
-            wavelength / aperture, which misses nothing that the aperture resolves.
+        aperture: diameter in metres, above 0.
+        wavelength: in metres, 1e-8 to 1e-2.
+        pixel: angle that a pixel spans in microradians (pixel pitch over focal length: 5 um at 1 m are 5); None: half
+            of wavelength / aperture, which samples everything that the aperture resolves.
+
+    Raises:
+        IptError: a value out of range.
     """
 
     aperture: float = 0.1
@@ -34,49 +37,49 @@ class Camera:
     pixel: float | None = None
 
     def __post_init__(self) -> None:
-        positive("aperture", self.aperture, "metres")
-        positive("wavelength", self.wavelength, "metres")
+        check_positive("aperture", self.aperture, "metres")
+        check_positive("wavelength", self.wavelength, "metres")
         if not 1e-8 < self.wavelength < 1e-2:
             raise IptError(f"wavelength is in metres, visible light about 550e-9, not {self.wavelength}")
         if self.pixel is not None:
-            positive("pixel", self.pixel, "microradians")
+            check_positive("pixel", self.pixel, "microradians")
 
     @property
     def angle(self) -> float:
-        """What a pixel sees, in radians."""
+        """Angle that a pixel spans, in radians."""
         return self.wavelength / self.aperture / 2 if self.pixel is None else 1e-6 * self.pixel
 
     @property
     def cutoff(self) -> float:
-        """The highest frequency that the aperture lets through, in cycles a pixel."""
+        """Highest frequency that the aperture transmits, in cycles per pixel."""
         return self.angle * self.aperture / self.wavelength
 
     def ratio(self, cn2: float, distance: float) -> float:
-        """D / r0, r0 for a spherical wave: (.423 k^2 Cn2 (3/8) L)^(-3/5), Cn2 even along the path.
+        """D / r0 for a spherical wave: r0 = (.423 k^2 Cn2 (3/8) L)^(-3/5), with Cn2 constant along the path.
 
         Args:
             cn2: refractive index structure constant, in m^(-2/3).
-            distance: L, from the scene, in metres.
+            distance: L, from the camera to the scene, in metres.
 
         References:
             Fried, "Limiting resolution looking down through the atmosphere", Journal of the Optical Society of America
             56, 1966.
         """
-        positive("cn2", cn2, "m^(-2/3)")
-        positive("distance", distance, "metres")
+        check_positive("cn2", cn2, "m^(-2/3)")
+        check_positive("distance", distance, "metres")
         return float(self.aperture * (0.423 * (2 * math.pi / self.wavelength) ** 2 * cn2 * 0.375 * distance) ** 0.6)
 
 
 class AtmosphericKernels(Generator):
-    """Point spread functions through Kolmogorov turbulence, round, with the pixel's own aperture.
+    """Round point spread functions through Kolmogorov turbulence, with the pixel's aperture.
 
     Args:
-        d_over_r0: aperture over Fried's parameter, (low, high) drawn log-uniformly a kernel, or one number.
-        exposure: short, from which the tilt is taken out, as `tilt` is an unknown of its own; or long.
+        d_over_r0: aperture over Fried's parameter, (low, high) drawn log-uniformly, or one number.
+        exposure: short, without the mean tilt, which is an unknown of its own; or long.
         aperture: diameter in metres.
         wavelength: in metres.
-        pixel: the angle a pixel sees, in microradians; None: half of wavelength / aperture.
-        cn2: refractive index structure constant in m^(-2/3), even along the path, in place of d_over_r0.
+        pixel: angle that a pixel spans, in microradians; None: half of wavelength / aperture.
+        cn2: refractive index structure constant in m^(-2/3), constant along the path, in place of d_over_r0.
         distance: from the camera to the scene in metres, for cn2.
     """
 
@@ -100,8 +103,7 @@ class AtmosphericKernels(Generator):
     def sample(self, seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
         height, width = shape[-2:]
         uniform, _ = uniform_and_normal(seeds, 1, 0)
-        low, high = self.d_over_r0
-        ratio, sides = low * (high / low) ** uniform[:, 0].double(), odd(shape)
+        ratio, sides = log_uniform(self.d_over_r0, uniform[:, 0].double()), odd(shape)
         cutoff = torch.full_like(ratio, self.camera.cutoff)
         kernel = point_spread(ratio, cutoff, sides, self.exposure == EXPOSURES[0]).clamp(min=0)
         total = kernel.sum((-2, -1), keepdim=True)

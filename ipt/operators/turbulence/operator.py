@@ -1,10 +1,15 @@
-"""Imaging through turbulence, one short exposure: the picture is warped by a tilt field, and blurred by a kernel.
+"""A short exposure through turbulence: the image is warped by a tilt field and blurred by a kernel.
 
     y = k * W_u x     ("tilt-then-blur")      y = W_u (k * x)     ("blur-then-tilt")
 
-W_u and the sign of a tilt: `ipt.operators.turbulence.warp`; k and the borders: `ipt.operators.blur`. The first order
-is the physical one (Chan, "Tilt-Then-Blur or Blur-Then-Tilt? Clarifying the Atmospheric Turbulence Model", IEEE Signal
-Processing Letters 29, 2022) and that of BlindDPS (arXiv 2211.10656); the second is there for comparison.
+W_u and the sign of a tilt are defined in `ipt.operators.turbulence.warp`, k and the borders in `ipt.operators.blur`.
+The first order is the physical one (Chan, "Tilt-Then-Blur or Blur-Then-Tilt? Clarifying the Atmospheric Turbulence
+Model", IEEE Signal Processing Letters 29, 2022) and that of BlindDPS (arXiv 2211.10656); the second is there for
+comparison.
+
+A solve begins with an estimate from the measurement alone (`initial`): the kernel from the power spectrum
+(`ipt.operators.turbulence.spectrum`), and from several frames the image and the tilts by registration
+(`ipt.operators.turbulence.registration`). Then the steps of `ipt.operators.turbulence.steps` alternate.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from ipt.core.abilities import Belief, Framed, Linear, MultiFrame, Resizable
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import IMAGE, Known, ParameterSpec, ParametricOperator, Unknowns
+from ipt.linalg.gradients import squared_gradient
 from ipt.operators.blur.measured import SINGLE_KERNEL, Measured, arithmetic
 from ipt.operators.blur.operator import Blur
 from ipt.operators.blur.steps import solve_kernel
@@ -33,15 +39,16 @@ from ipt.sampling.initial import Initializable
 ORDERS = ("tilt-then-blur", "blur-then-tilt")
 KERNELS = ("shared", "each")
 KERNEL_NOISE_RATIO = 0.03
-"""As of `blur`; less, for what the spectrum tells of the kernel beforehand is to be kept."""
+"""Noise level of the kernel as a share of the image's. It is below that of `blur`, so that the estimate from the
+spectrum that a solve begins with is kept."""
 _MOST = 17
-"""Of a kernel's side, in pixels, where none is given."""
+"""Largest side of a kernel in pixels where no size is given."""
 _KEPT = 0.6
-"""Level of the image's noise, of 0..1, from which on the kernel that frames share is that of their spectrum. A denoised
-image is smoother than the true one, and many frames say so: each step would make the kernel narrower. docs/method.md,
-Constants."""
+"""Noise level of the image, in units of 0..1, below which a kernel that frames share keeps the estimate from their
+spectrum. A denoised image is smoother than the true one, and with many frames as evidence each step would make the
+kernel narrower. docs/method.md, Constants."""
 _SIDE = 256
-"""Of the part of a frame, in pixels, that its kernel is found in."""
+"""Side in pixels of the part of a large frame in which its kernel is found."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +56,13 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Init
     """A tilt field (2, H, W) in pixels, vertical then horizontal, and a kernel (1, h, w) that sums to 1.
 
     Args:
-        kernel_size: as of `blur`, but where it is None at most 17: that holds nine tenths of the light of a short
-            exposure through D/r0 of 4, sampled as coarsely as its aperture allows.
-        border: as of `blur`; it holds for the warp too. With an `unknown` one the image is larger than its frame, and
-            so is the tilt field.
+        kernel_size: as in `blur`, but at most 17 px where it is None: a window of 17 px holds nine tenths of the light
+            of a short exposure with D/r0 = 4, sampled as coarsely as its aperture allows.
+        border: as in `blur`, for the warp too. With `unknown` the image is larger than its frame, and so is the tilt
+            field.
         order: tilt-then-blur or blur-then-tilt.
-        kernels: shared, one of all frames of a series, which one camera sees through one air; or each, one a frame.
-        interpolation: of the warp: bicubic (smooth in the tilt) or bilinear.
+        kernels: shared, one kernel for all frames of a series; or each, one kernel for each frame.
+        interpolation: interpolation of the warp, bicubic (smooth in the tilt) or bilinear.
     """
 
     kernel_size: int | tuple[int, int] | None = None
@@ -72,11 +79,11 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Init
         ):
             if value not in choices:
                 raise IptError(f"operator.{name} is one of {', '.join(choices)}, not {value!r}")
-        self.blur  # noqa: B018  # says what is wrong with the other two
+        self.blur  # noqa: B018  # raises where one of the others is wrong
 
     @property
     def blur(self) -> Blur:
-        """The blur alone."""
+        """The operator `blur` with the same kernel and border."""
         return Blur(self.kernel_size, self.border, most=_MOST)
 
     def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -89,7 +96,7 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Init
         return replace(self, kernel_size=self.blur.resized(known).kernel_size)
 
     def rescaled(self, known: Mapping[str, Tensor], scale: float) -> Unknowns:
-        """The kernel as `blur` has it; a tilt is a field of the image, which only an image of its size can have."""
+        """The kernel as in `blur`. IptError for a tilt, which belongs to images of one size."""
         if "tilt" in known:
             raise IptError("a known tilt cannot be scaled with the picture; give a picture that needs no fit=")
         return self.blur.rescaled(known, scale)
@@ -109,7 +116,7 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Init
         return {"kernel": kernel, "tilt": tilt}
 
     def warp(self, image: Tensor, tilt: Tensor) -> Tensor:
-        """The tilt alone."""
+        """The image warped by the tilt, not blurred, (B, C, H, W)."""
         return warp(image, tilt, self.interpolation, self.border)
 
     def forward(self, image: Tensor, kernel: Tensor, tilt: Tensor) -> Tensor:  # type: ignore[override]  # by name
@@ -117,11 +124,11 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Init
         return optics.padded.observe(optics.forward(image))
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> Unknowns:
-        """The kernel as `blur` has it; any tilt is valid."""
+        """The kernel as in `blur`; every tilt is valid."""
         return self.blur.constrain(parameters)
 
     def initial(self, observation: Observation, known: Known = None, frames: int = 1) -> Unknowns | None:
-        """The kernel by the spectrum; of several frames image and tilts by registration, of one it as it is."""
+        """The kernel from the spectrum, image and tilts by registration; a single frame is the image itself."""
         rows, columns = self.frame(self.image_shape(tuple(observation.measurement.shape[1:])))
         given = (known or {}).get("tilt")
         registered = _registered(observation, frames, None if given is None else given[..., rows, columns])
@@ -132,8 +139,8 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Init
             estimate_kernel(one.exposures, level, sides, one.weights.mean((1, 2, 3)).square())
             for one, level in zip(registered, levels, strict=True)
         ]
-        # Their priors know kernels by their peak.
-        kernel = _each(torch.stack([one / one.max() for one in kernels]), len(observation))
+        # Priors of kernels are trained on kernels whose largest entry is 1.
+        kernel = _repeated_to(torch.stack([one / one.max() for one in kernels]), len(observation))
         pads = (columns.start, columns.start, rows.start, rows.start)
         fields = {
             IMAGE: torch.stack([one.scene for one in registered]),
@@ -142,7 +149,7 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Init
         return {name: F.pad(value, pads, mode="replicate") for name, value in fields.items()} | {"kernel": kernel}
 
     def reliability(self, observation: Observation, frames: int = 1) -> Tensor:
-        """By how far frames agree once they are registered."""
+        """How well the frames agree once they are registered (`ipt.operators.turbulence.agreement`)."""
         return torch.cat([one.weights for one in _registered(observation, frames)])
 
     def parameter_step(
@@ -150,17 +157,17 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Init
     ) -> Unknowns | None:
         """The kernel with the tilt at its belief's mean, then the tilt with that kernel.
 
-        The kernel that several frames share was told by their spectrum, and stays as its prior has it.
+        At low noise levels a kernel that several frames share stays at its belief's mean (`_KEPT`).
         """
         given = dict(known)
         tilt = parameters["tilt"].mean if "tilt" in parameters else given["tilt"]
-        each = _each(image.mean, len(observation))
+        each = _repeated_to(image.mean, len(observation))
         found: Unknowns = {}
-        several = len(observation) > len(image.mean) and self.kernels == KERNELS[0]
-        if "kernel" in parameters and several and image.sigma <= _KEPT:
+        is_shared = len(observation) > len(image.mean) and self.kernels == KERNELS[0]
+        if "kernel" in parameters and is_shared and image.sigma <= _KEPT:
             found["kernel"] = parameters["kernel"].mean
         elif "kernel" in parameters:
-            part, mean = self._detailed(observation, self.warp(each, tilt))
+            part, mean = self._most_detailed_part(observation, self.warp(each, tilt))
             blur = replace(self.blur, margin=self.frame(tuple(each.shape[1:]))[0].start)
             seen, padded = replace(image, mean=mean), blur.padded(mean, parameters["kernel"].mean)
             measured = Measured.on(padded, part, arithmetic(seen, SINGLE_KERNEL))
@@ -177,16 +184,19 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Init
         optics = self._optics(image.mean, parameters["kernel"], parameters["tilt"])
         return solve_image(optics, observation, image, beliefs.get("kernel"), beliefs.get("tilt"))
 
-    def _detailed(self, observation: Observation, seen: Tensor) -> tuple[Observation, Tensor]:
-        """The part of large frames that shows the kernel best, where edges are most, and what of the image it sees."""
+    def _most_detailed_part(self, observation: Observation, seen: Tensor) -> tuple[Observation, Tensor]:
+        """The square of `_SIDE` px with the most edges in each large frame, and the image behind it.
+
+        Args:
+            observation: all frames, (B, C, H, W).
+            seen: the warped image of each frame.
+        """
         size = (observation.measurement.shape[-2], observation.measurement.shape[-1])
         sides = (min(size[0], _SIDE), min(size[1], _SIDE))
         if sides == size or self.border != "unknown":
             return observation, seen
         rows, columns = self.frame(tuple(seen.shape[1:]))
-        slope = (
-            torch.stack(torch.gradient(seen[..., rows, columns].mean(1, keepdim=True), dim=(-2, -1))).square().sum(0)
-        )
+        slope = squared_gradient(seen[..., rows, columns].mean(1, keepdim=True))
         if observation.mask is not None:
             slope = slope * observation.mask.amin(1, keepdim=True)
         detail = F.avg_pool2d(slope, sides, _SIDE // 8)
@@ -204,23 +214,30 @@ class Turbulence(ParametricOperator, Linear, MultiFrame, Framed, Resizable, Init
 
     def _optics(self, image: Tensor, kernel: Tensor, tilt: Tensor) -> Optics:
         padded = self.blur.padded(image, kernel)
-        kernel = _each(kernel, len(tilt))
-        first = self.order == ORDERS[0]
-        return Optics(padded, padded.transfer(kernel), tilt, first, self.interpolation)
+        transfer = padded.transfer(_repeated_to(kernel, len(tilt)))
+        return Optics(padded, transfer, tilt, self.order == ORDERS[0], self.interpolation)
 
 
 def _registered(observation: Observation, frames: int, tilts: Tensor | None = None) -> list[Registration]:
-    """The exposures of each image; tilts: those of all, where they are known, in the frame."""
+    """The registered exposures of each image.
+
+    Args:
+        observation: of F frames of each image, (B F, C, H, W).
+        frames: F.
+        tilts: of all frames, cut to the frame, (B F, 2, H, W), where they are known.
+    """
     mask = torch.ones_like(observation.measurement) if observation.mask is None else observation.mask
     seen = (mask > 0).all(1, keepdim=True)
-    # Of a series, the noise of its usual exposure.
     levels = observation.noise.flatten().unflatten(0, (-1, frames))
-    each = (one.unflatten(0, (-1, frames)) for one in (observation.measurement, seen))
+    exposures, seen = (one.unflatten(0, (-1, frames)) for one in (observation.measurement, seen))
     known = [None] * len(levels) if tilts is None else tilts.unflatten(0, (-1, frames))
-    given = zip(*each, levels, known, strict=True)
-    return [register(one, float(level.median()), own, tilt) for one, own, level, tilt in given]
+    # The median noise level of a series stands for all of its exposures.
+    return [
+        register(one, float(level.median()), inside, tilt)
+        for one, inside, level, tilt in zip(exposures, seen, levels, known, strict=True)
+    ]
 
 
-def _each(values: Tensor, count: int) -> Tensor:
-    """As many rows, those of an image, or of what its frames share, in a row."""
+def _repeated_to(values: Tensor, count: int) -> Tensor:
+    """Rows repeated to `count` rows, the copies of a row one after the other."""
     return values.repeat_interleave(count // len(values), 0)

@@ -1,4 +1,7 @@
-"""What the air does to a picture, as linear maps with their adjoints, and how much a residual of it counts."""
+"""The forward model of `turbulence` as a linear map of the image, with its adjoint, its derivative, and a weight.
+
+Everything is computed in chunks of frames (`ipt.linalg.chunks`), which keeps the memory of long bursts small.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ipt.core.observation import Observation
-from ipt.linalg.parts import in_parts
+from ipt.linalg.chunks import in_chunks
 from ipt.operators.blur.measured import Measured
 from ipt.operators.blur.padded_frame import PaddedFrame
 from ipt.operators.turbulence.warp import warp, warp_adjoint, warp_gradient
@@ -17,81 +20,90 @@ from ipt.operators.turbulence.warp import warp, warp_adjoint, warp_gradient
 
 @dataclass(frozen=True)
 class Optics:
-    """M(k, u), linear in the image: what the air does to a picture (B, C, H, W) before a frame of it is measured.
+    """M(k, u): warp and blur of images (B, C, H, W), before the measured frame is cut out.
 
     Attributes:
-        padded: the grid of the convolution.
-        transfer: spectrum of the kernel on it, (B, 1, P, Q // 2 + 1).
-        tilt: in pixels, (B, 2, H, W).
-        first: whether the tilt comes before the blur.
-        interpolation: of the warp.
+        padded: grid of the convolution.
+        transfer: spectrum of the kernel on the grid, (B, 1, P, Q // 2 + 1).
+        tilt: tilt field in pixels, (B, 2, H, W).
+        tilt_first: whether the image is warped before it is blurred.
+        interpolation: interpolation of the warp, bicubic or bilinear.
     """
 
     padded: PaddedFrame
     transfer: Tensor
     tilt: Tensor
-    first: bool
+    tilt_first: bool
     interpolation: str
 
-    def part(self, rows: slice) -> Optics:
-        """Of some of the pictures."""
+    def rows(self, rows: slice) -> Optics:
+        """The forward model of some rows of the batch."""
         return replace(self, transfer=self.transfer[rows], tilt=self.tilt[rows])
 
     def warped(self, picture: Tensor) -> Tensor:
-        """By the tilt."""
+        """W_u x, (B, C, H, W)."""
         return warp(picture, self.tilt, self.interpolation, self.padded.border)
 
-    def unwarped(self, picture: Tensor) -> Tensor:
+    def warped_adjoint(self, picture: Tensor) -> Tensor:
         """The adjoint of `warped`."""
         return warp_adjoint(picture, self.tilt, self.interpolation, self.padded.border)
 
     def blurred(self, picture: Tensor) -> Tensor:
-        """By the kernel."""
+        """K * x, (B, C, H, W)."""
         padded, transfer = self.padded, self.transfer.expand(len(picture), -1, -1, -1)
-        return in_parts(
-            lambda rows: padded.crop(padded.filtered(padded.extend(picture[rows]), transfer[rows])), picture.shape
-        )
 
-    def unblurred(self, picture: Tensor) -> Tensor:
+        def blurred(rows: slice) -> Tensor:
+            return padded.crop(padded.filtered(padded.extend(picture[rows]), transfer[rows]))
+
+        return in_chunks(blurred, picture.shape)
+
+    def blurred_adjoint(self, picture: Tensor) -> Tensor:
         """The adjoint of `blurred`."""
         padded, transfer = self.padded, self.transfer.expand(len(picture), -1, -1, -1)
-        return in_parts(
-            lambda rows: padded.fold(padded.filtered(padded.uncrop(picture[rows]), transfer[rows].conj())),
-            picture.shape,
-        )
+
+        def adjoint(rows: slice) -> Tensor:
+            return padded.fold(padded.filtered(padded.uncrop(picture[rows]), transfer[rows].conj()))
+
+        return in_chunks(adjoint, picture.shape)
 
     def forward(self, picture: Tensor) -> Tensor:
         """M x."""
-        return self.blurred(self.warped(picture)) if self.first else self.warped(self.blurred(picture))
+        return self.blurred(self.warped(picture)) if self.tilt_first else self.warped(self.blurred(picture))
 
     def adjoint(self, picture: Tensor) -> Tensor:
         """M' y."""
-        return self.unwarped(self.unblurred(picture)) if self.first else self.unblurred(self.unwarped(picture))
+        if self.tilt_first:
+            return self.warped_adjoint(self.blurred_adjoint(picture))
+        return self.blurred_adjoint(self.warped_adjoint(picture))
 
     def derivative(self, picture: Tensor) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
-        """Of `forward` in the tilt: J (B, 2, H, W) -> (B, C, H, W), and its adjoint."""
-        seen = picture if self.first else self.blurred(picture)
-        slope = warp_gradient(seen, self.tilt, self.interpolation, self.padded.border)
+        """The derivative J of `forward` in the tilt, at an image (B, C, H, W).
 
-        def along(change: Tensor) -> Tensor:
-            moved = in_parts(lambda rows: (slope[rows] * change[rows, None]).sum(2), change.shape)
-            return self.blurred(moved) if self.first else moved
+        Returns:
+            J, (B, 2, H, W) -> (B, C, H, W), and its adjoint.
+        """
+        before_warp = picture if self.tilt_first else self.blurred(picture)
+        slope = warp_gradient(before_warp, self.tilt, self.interpolation, self.padded.border)
 
-        def back(residual: Tensor) -> Tensor:
-            seen = self.unblurred(residual) if self.first else residual
-            return in_parts(lambda rows: (slope[rows] * seen[rows, :, None]).sum(1), seen.shape)
+        def forward(change: Tensor) -> Tensor:
+            moved = in_chunks(lambda rows: (slope[rows] * change[rows, None]).sum(2), change.shape)
+            return self.blurred(moved) if self.tilt_first else moved
 
-        return along, back
+        def adjoint(residual: Tensor) -> Tensor:
+            warped = self.blurred_adjoint(residual) if self.tilt_first else residual
+            return in_chunks(lambda rows: (slope[rows] * warped[rows, :, None]).sum(1), warped.shape)
+
+        return forward, adjoint
 
 
 @dataclass(frozen=True)
 class Weight:
-    """How much a residual counts: c F^-1 (1 / noise) F c.
+    """The inverse covariance of a residual, c F^-1 (1 / noise) F c, with F the Fourier transform.
 
     Attributes:
-        padded: the grid of the convolution.
-        noise: variance a frequency.
-        confidence: c, a pixel, (B, 1, H, W); 0 where nothing was measured.
+        padded: grid of the convolution.
+        noise: variance of the noise by frequency, (B, C, P, Q // 2 + 1) or a shape that broadcasts to it.
+        confidence: c, a weight for each pixel, (B, 1, H, W), 0..1; 0 where nothing was measured.
     """
 
     padded: PaddedFrame
@@ -103,10 +115,10 @@ class Weight:
         """The weight of an observation.
 
         Args:
-            optics: of its frames.
+            optics: forward model of its frames.
             observation: what was measured.
-            noise: variance a frequency.
-            disturbance: variance a pixel that comes on top of it, (B, 1, H, W).
+            noise: variance of the noise by frequency.
+            disturbance: additional variance by pixel, (B, 1, H, W).
         """
         padded = optics.padded
         measured = Measured.on(padded, observation, optics.tilt.dtype).mask
@@ -114,8 +126,8 @@ class Weight:
         level = 1 / (1 / noise).mean((-3, -2, -1), keepdim=True)
         return cls(padded, noise, inside * (level / (level + disturbance)).sqrt())
 
-    def part(self, rows: slice) -> Weight:
-        """Of some of the frames."""
+    def rows(self, rows: slice) -> Weight:
+        """The weight of some rows of the batch."""
         return replace(self, noise=self.noise[rows], confidence=self.confidence[rows])
 
     def __call__(self, residual: Tensor) -> Tensor:
@@ -125,4 +137,4 @@ class Weight:
             spread = padded.uncrop(confidence[rows] * residual[rows])
             return confidence[rows] * padded.crop(padded.filtered(spread, 1 / noise[rows]))
 
-        return in_parts(weighed, residual.shape)
+        return in_chunks(weighed, residual.shape)

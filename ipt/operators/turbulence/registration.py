@@ -1,8 +1,10 @@
-"""The tilts of several exposures, from these alone: each is registered to the scene of all, which so becomes sharper.
+"""The tilts of several exposures of one scene, found by registering each to the mean of all.
 
-A tilt is the optical flow from an exposure to the scene, y(p) = x(p + u(p)). For the scene stands the mean of the
-exposures moved back by the tilts so far, each pixel as far as it agrees (`ipt.operators.turbulence.agreement`); what
-all tilts have in common is taken for the scene's own shape.
+    mean of exposures -> flows to it = tilts -> exposures warped back -> sharper mean -> flows to it ...
+
+A tilt is the optical flow from an exposure to the scene, y(p) = x(p + u(p)). The scene is the mean of the exposures
+warped back by the present tilts, each pixel weighted by how well it agrees (`ipt.operators.turbulence.agreement`). The
+mean of the tilts cannot be told from the scene's own shape, and is set to 0.
 
 References:
     Le Besnerais, Champagnat, "Dense optical flow by iterative local window registration", ICIP 2005 (in scikit-image).
@@ -21,22 +23,22 @@ from ipt.operators.turbulence.agreement import agreement
 from ipt.operators.turbulence.warp import warp, warp_adjoint
 
 _RADII = (12, 7)
-"""Of the windows within which a flow is taken for even, in pixels: a pass each."""
+"""Radii in pixels of the windows in which a flow is constant, one for each pass."""
 _WARPS = 6
+"""Iterations of the optical flow in a pass."""
 _LEAST = 0.3
-"""Of a pixel, below which an exposure, or the mean of them, is said to show nothing of the scene there."""
+"""Total weight below which a pixel of the scene has no value from the exposures that were warped back to it."""
 
 
 @dataclass(frozen=True)
 class Registration:
-    """What exposures (F, C, H, W) show.
+    """The scene that exposures (F, C, H, W) show.
 
     Attributes:
-        scene: (C, H, W).
-        tilts: (F, 2, H, W) in pixels, of mean zero over the exposures as they count.
-        weights: how much pixels count, (F, 1, H, W): 0 where they do not show the scene, else the noise over that of
-            their exposure.
-        exposures: where they do not show the scene what it would look like in them.
+        scene: (C, H, W) in 0..1.
+        tilts: tilt fields in pixels, (F, 2, H, W); their weighted mean over the exposures is 0.
+        weights: weight of each pixel, (F, 1, H, W), 0..1 (`agreement`); 0 where it does not show the scene.
+        exposures: (F, C, H, W), with the warped scene wherever an exposure does not show the scene.
     """
 
     scene: Tensor
@@ -46,13 +48,13 @@ class Registration:
 
 
 def register(exposures: Tensor, noise: float, seen: Tensor | None = None, known: Tensor | None = None) -> Registration:
-    """The scene that exposures show, their tilts, and how far they agree.
+    """Find the scene that exposures show, their tilts, and how well they agree.
 
     Args:
         exposures: (F, C, H, W) in 0..1.
-        noise: its standard deviation.
-        seen: 0 where nothing was measured, (F, 1, H, W); None: all was.
-        known: the tilts, where they are, (F, 2, H, W).
+        noise: standard deviation of their noise, in units of 0..1.
+        seen: 0 where nothing was measured, else 1, (F, 1, H, W); None: 1 everywhere.
+        known: the tilts in pixels, (F, 2, H, W), where they are known.
     """
     values = exposures.detach().cpu().float()
     given = torch.ones_like(values[:, :1]) if seen is None else (seen.detach().cpu() > 0).float()
@@ -62,7 +64,7 @@ def register(exposures: Tensor, noise: float, seen: Tensor | None = None, known:
     passes = (0,) if known is not None else _RADII if len(values) > 1 else ()
     for radius in passes:
         tilts = _centred(_flows(filled, scene, radius), counts) if known is None else known.detach().cpu().float()
-        total, weight = _moved_back(values, tilts, given)
+        total, weight = _warped_back(values, tilts, given)
         each = torch.where(weight < _LEAST, usual, total / weight.clamp(min=1e-6))
         # Torch's median of an even number is the lower of the middle two.
         scene = torch.from_numpy(np.median(each.numpy(), 0))
@@ -70,19 +72,19 @@ def register(exposures: Tensor, noise: float, seen: Tensor | None = None, known:
         inside = warp(torch.ones_like(given), tilts, "bilinear", "zero") > 1 - 1e-6
         counts = given * agreement(values, predicted, noise, given * inside)
         if known is None:
-            # What is in front of the scene has dragged the flow along.
+            # Near something in front of the scene the flow follows that: it is filled in from further away.
             near = (F.max_pool2d(1 - (counts > 0).float(), 2 * radius + 1, 1, radius) == 0).float()
             tilts = _centred(_extended(near * tilts, near), counts)
         predicted = warp(scene.expand_as(values), tilts, "bilinear", "replicate")
         filled = torch.where(counts > 0, values, predicted)
-        total, weight = (one.sum(0) for one in _moved_back(values, tilts, counts.square()))
+        total, weight = (one.sum(0) for one in _warped_back(values, tilts, counts.square()))
         scene = torch.where(weight < _LEAST, usual, total / weight.clamp(min=1e-6))
     return Registration(*(one.to(exposures) for one in (scene, tilts, counts, filled)))
 
 
 def _flows(exposures: Tensor, scene: Tensor, radius: int) -> Tensor:
-    """From each exposure to the scene, (F, 2, H, W)."""
-    # It takes a while to load.
+    """The optical flow from each exposure to the scene, in pixels, (F, 2, H, W)."""
+    # Imported here because scikit-image takes a while to load.
     from skimage.registration import optical_flow_ilk
 
     still, radius = scene.mean(0).numpy(), min(radius, min(scene.shape[1:]) // 4)
@@ -91,19 +93,19 @@ def _flows(exposures: Tensor, scene: Tensor, radius: int) -> Tensor:
 
 
 def _centred(tilts: Tensor, weights: Tensor) -> Tensor:
-    """Without their mean; none where an exposure shows nothing of the scene."""
+    """Tilts less their weighted mean; 0 for an exposure that shows nothing of the scene."""
     own = weights.mean((-3, -2, -1), keepdim=True)
     return torch.where(own > 0, tilts - (own * tilts).sum(0) / own.sum(), 0)
 
 
-def _moved_back(exposures: Tensor, tilts: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Exposures (F, C, H, W), weighed and moved back by their tilts; and the weights, (F, 1, H, W), likewise."""
+def _warped_back(exposures: Tensor, tilts: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted exposures (F, C, H, W) and the weights (F, 1, H, W), both warped back by the tilts."""
     total = warp_adjoint(weights * exposures, tilts, "bilinear", "replicate")
     return total, warp_adjoint(weights, tilts, "bilinear", "replicate")
 
 
 def _extended(total: Tensor, weight: Tensor) -> Tensor:
-    """Weighed values (B, C, H, W) over their weights; where these are 0, the mean of what is near."""
+    """Weighted sums (B, C, H, W) over their weights (B, 1, H, W); where these are 0, the mean of the surroundings."""
     mean = total / weight.clamp(min=1e-6)
     if (weight > 0).all() or max(weight.shape[2:]) == 1:
         return mean

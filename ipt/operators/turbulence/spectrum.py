@@ -1,13 +1,14 @@
-"""The kernel of short exposures by what is left of their spectrum, before any picture is known.
+"""An estimate of the kernel of short exposures from their power spectrum alone.
 
-The power of a picture falls like f^-s with frequency f, s about 2; that of an exposure falls besides by the squared
-transfer function of aperture and air, which two numbers tell (`ipt.linalg.point_spreads`), and stops at the noise:
+The power of a picture falls like f^-s with the frequency f, s about 2. That of an exposure is multiplied by the squared
+transfer function of aperture and air, which has two parameters (`ipt.linalg.point_spreads`), and levels off at the
+noise:
 
     P(f) = a f^-s |H(f; D/r0, cutoff)|^2 + noise
 
-Warping hardly changes a spectrum averaged over directions. Of all D/r0, cutoffs and slopes on a grid, each counts as it
-is likely; a is fitted to the lowest frequencies. A kernel that is too wide makes up texture, one that is too narrow
-leaves a picture blurred: of what is likely, that kernel is taken whose inverse is wrong by least.
+Warping hardly changes a spectrum that is averaged over directions. The posterior is computed on a grid of D/r0, cutoffs
+and slopes s, with a fitted to the lowest frequencies. The estimate is the kernel with the least expected error of its
+inverse: too wide a kernel invents texture, too narrow a one leaves the picture blurred.
 
 References:
     Burton, Moorhead, "Color and spatial structure in natural scenes", Applied Optics 26, 1987 (f^-s).
@@ -25,22 +26,24 @@ from torch import Tensor
 from ipt.linalg.point_spreads import odd, point_spread, transfer
 
 _BANDS = 24
+"""Number of frequency bands."""
 _LOWEST = 0.03
-"""Cycles a pixel, from which on bands are looked at."""
+"""Lower edge of the lowest band, in cycles per pixel."""
 _AMPLITUDE = 6
-"""The lowest bands, to which the amplitude is fitted."""
+"""Number of the lowest bands, to which the amplitude is fitted."""
 _RATIOS, _CUTOFFS, _SLOPES = (0.3, 8.0, 25), (0.2, 0.6, 9), (1.4, 4.0, 14)
-"""Lowest, highest and number of D/r0 and of cutoffs in cycles a pixel, evenly in their logarithms, and of slopes."""
+"""(lowest, highest, number) of D/r0 and of cutoffs in cycles per pixel, on logarithmic scales, and of slopes."""
 _LEAST = 1e-3
-"""Of a band's power, what is taken for the picture's at least."""
+"""Least share of a band's power that is attributed to the picture."""
 _SLOPE, _SPREAD = 2.1, 0.5
-"""Mean and standard deviation of s. These and the next two: docs/method.md, Constants."""
+"""Prior mean and standard deviation of s. These and the next two: docs/method.md, Constants."""
 _RATIO, _FACTOR = 2.0, 0.5
-"""The usual D/r0, and the standard deviation of its logarithm."""
+"""Prior median of D/r0, and standard deviation of its logarithm."""
 _DEVIATION = 0.6
-"""Standard deviation of the logarithm of a band of a picture about its power law, twice what it is: bands next to each
-other deviate together."""
+"""Standard deviation of the logarithm of a band's power about the power law. It is twice the measured one, because
+neighbouring bands deviate together."""
 _NEGLIGIBLE = 1e-3
+"""Posterior weight, over the largest one, below which a point of the grid is left out."""
 _NOTHING = 1e-12
 
 
@@ -49,9 +52,9 @@ def estimate_kernel(exposures: Tensor, noise: float, sides: tuple[int, int], sha
 
     Args:
         exposures: (F, C, H, W) in 0..1.
-        noise: its standard deviation.
-        sides: of the kernel.
-        shares: how much each exposure counts, (F,); None: all alike.
+        noise: standard deviation of their noise, in units of 0..1.
+        sides: (h, w) of the kernel.
+        shares: weights of the exposures, (F,); None: all the same.
 
     Returns:
         (1, h, w), non-negative, its sum 1.
@@ -62,18 +65,18 @@ def estimate_kernel(exposures: Tensor, noise: float, sides: tuple[int, int], sha
     axes = [torch.logspace(math.log10(low), math.log10(high), n) for low, high, n in (_RATIOS, _CUTOFFS)]
     grid = torch.meshgrid(*axes, torch.linspace(*_SLOPES), indexing="ij")
     ratio, cutoff, slope = (one.double().flatten() for one in grid)
-    # Of tiny pictures a cutoff may lie below the lowest bands.
+    # In tiny pictures the cutoff may be below the lowest bands, where the transfer function is 0.
     seen = transfer(frequency, ratio[:, None], cutoff[:, None]).square().clamp(min=_NOTHING)
     shape = frequency ** -slope[:, None] * seen
-    # Of a picture with little in it even low bands are mostly noise: these say nothing of its amplitude.
+    # In a picture with little detail even low bands are mostly noise, and such bands say little about the amplitude.
     share = (1 - level / power).clamp(min=_LEAST)[:_AMPLITUDE]
-    lowest = (share * power[:_AMPLITUDE]).log() - shape[:, :_AMPLITUDE].log()
+    amplitudes = (share * power[:_AMPLITUDE]).log() - shape[:, :_AMPLITUDE].log()
     counts = share.square()
-    model = (lowest @ counts / counts.sum()).exp()[:, None] * shape + level
+    model = (amplitudes @ counts / counts.sum()).exp()[:, None] * shape + level
     misfit = (power.log() - model.log()).square() / (_DEVIATION**2 + 1 / count)
-    usual = ((slope - _SLOPE) / _SPREAD).square() + ((ratio / _RATIO).log() / _FACTOR).square()
-    score = -0.5 * (misfit.sum(1) + usual)
-    weight = (score - score.max()).exp()
+    prior = ((slope - _SLOPE) / _SPREAD).square() + ((ratio / _RATIO).log() / _FACTOR).square()
+    log_posterior = -0.5 * (misfit.sum(1) + prior)
+    weight = (log_posterior - log_posterior.max()).exp()
     likely = weight > _NEGLIGIBLE
     size = odd(sides)
     kernels = point_spread(ratio[likely], cutoff[likely], size).clamp(min=0)
@@ -83,9 +86,13 @@ def estimate_kernel(exposures: Tensor, noise: float, sides: tuple[int, int], sha
 
 
 def _least_loss(kernels: Tensor, weights: Tensor) -> Tensor:
-    """Of kernels (K, h, w) that are symmetric, each likely by its weight: whose inverse is wrong by least, (h, w).
+    """The kernel (h, w) whose inverse filter has the least expected error.
 
-    With transfer functions H, of all G the least of E (1 - G H)^2 has E[H] / E[H^2].
+    With transfer functions H, the inverse filter G that minimises E (1 - G H)^2 is E[H] / E[H^2].
+
+    Args:
+        kernels: symmetric kernels, (K, h, w).
+        weights: their probabilities, (K,).
     """
     height, width = kernels.shape[-2:]
     size = (2 * height, 2 * width)
@@ -97,7 +104,11 @@ def _least_loss(kernels: Tensor, weights: Tensor) -> Tensor:
 
 
 def _radial(pictures: Tensor, shares: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of pictures (F, H, W), weighed: the middles of bands, their mean power, and how many coefficients each has."""
+    """The radially averaged power spectrum of pictures (F, H, W), weighted by their shares (F,).
+
+    Returns:
+        For each band that has coefficients: its middle in cycles per pixel, mean power, and number of coefficients.
+    """
     height, width = pictures.shape[-2:]
     window = torch.outer(*(torch.hann_window(side, periodic=False, dtype=torch.float64) for side in (height, width)))
     mean = (pictures * window).sum((-2, -1), keepdim=True) / window.sum()

@@ -1,7 +1,7 @@
 """Generators of tilt fields (B, 2, H, W) in pixels, vertical then horizontal.
 
-One seed a field; a field does not depend on its batch. Both describe what they draw (`field`), so that the prior `tilt`
-can be exact.
+There is one seed for each field, and a field does not depend on its batch. Both generators state the covariance of what
+they draw (`field`), so that the prior `tilt` can be exact.
 """
 
 from __future__ import annotations
@@ -18,34 +18,37 @@ from ipt.core.operator import Generator
 from ipt.linalg.fields import FieldSource
 from ipt.linalg.random import stream
 from ipt.linalg.tilts import TILT_VARIANCE, KolmogorovTilt, PatchTilt, gaussian_taps
-from ipt.operators.draws import Sequential, interval, positive
+from ipt.operators.draws import Sequential, check_positive, interval
 from ipt.operators.turbulence.atmosphere import Camera
 from ipt.operators.turbulence.kolmogorov import draw_kolmogorov
 
 _PUBLISHED = 256
-"""Side of the frame that the number of patches is meant for."""
+"""Side in pixels of the frame in which the given number of patches lies."""
 _CHUNK = 2**22
-"""Pixels drawn at a time."""
+"""Pixels that are drawn together."""
 _STEP, _MOST_INSTANTS = 0.5, 16
-"""Pixels that the wind goes between the instants of an exposure, and so many at most."""
+"""Way of the wind in pixels between instants of an exposure, and the largest number of instants."""
 
 
 class TiltPatches(Generator, FieldSource):
-    """Patches of smoothed white noise thrown on the frame: the published tilt fields (BlindDPS, arXiv 2211.10656).
+    """Random patches of smoothed white noise: the published tilt fields (BlindDPS, arXiv 2211.10656).
 
-    A patch is white noise, smoothed, times its strength. So all of them together are white noise whose variance at a
-    pixel is the sum of strength^2 over the patches there, smoothed once: the same field in law, but within three sigma
-    of a patch's edge, which here smoothing does not stop at. It is Gaussian given where the patches lie; `field` is
-    that of a pixel that all patches may reach, with their mean number. (Nearer than `size` to the edge of a frame of
-    256 pixels and more, the tilt fades.)
+    A patch is smoothed white noise times its strength. The sum of all patches is drawn at once, as white noise whose
+    variance at a pixel is the sum of strength^2 over the patches there, smoothed afterwards. That has the same
+    distribution except within three sigma of a patch's edge, where the smoothing crosses the edge. Given the places of
+    the patches the field is Gaussian. `field` is its covariance at a pixel that all patches can reach, with their mean
+    number; nearer than `size` to the edge of a frame of 256 px or more, the tilt fades.
 
     Args:
-        patches: how many lie in a frame of 256x256, each wholly inside it; a larger frame has more, as densely, and a
-            smaller one is the middle of one of 256x256.
-        size: side of a patch in pixels.
-        sigma: of the Gaussian that smooths the noise, in pixels.
-        strength: (low, high) by which a patch is multiplied, drawn uniformly.
-        limit: what lies further from zero is cut, in pixels.
+        patches: number of patches in a frame of 256x256, each wholly inside it. A larger frame has more, at the same
+            density, and a smaller frame is the middle of one of 256x256.
+        size: side of a patch in pixels, below 256.
+        sigma: standard deviation in pixels of the Gaussian that smooths the noise.
+        strength: (low, high) of the factor of a patch, drawn uniformly.
+        limit: largest absolute tilt in pixels; larger ones are clipped.
+
+    Raises:
+        IptError: a value out of range.
     """
 
     def __init__(
@@ -61,8 +64,8 @@ class TiltPatches(Generator, FieldSource):
                 raise IptError(f"{name} is a whole number from 1 up, not {value!r}")
         if size >= _PUBLISHED:
             raise IptError(f"size is less than the {_PUBLISHED} pixels of the frame that patches lie in, not {size}")
-        positive("sigma", sigma, "pixels")
-        positive("limit", limit, "pixels")
+        check_positive("sigma", sigma, "pixels")
+        check_positive("limit", limit, "pixels")
         self.patches, self.size, self.sigma, self.limit = patches, size, float(sigma), float(limit)
         self.strength = interval("strength", strength, 0, math.inf)
         if self.strength[1] == 0:
@@ -93,7 +96,7 @@ class TiltPatches(Generator, FieldSource):
         return smooth.clamp(-self.limit, self.limit)
 
     def _variance(self, streams: Sequence[torch.Generator], frame: tuple[int, int], reach: int) -> Tensor:
-        """Of the white noise, (B, H + 2 reach, W + 2 reach): the sum of strength^2 over the patches at each pixel."""
+        """Variance of the white noise, (B, H + 2 reach, W + 2 reach): the sum of strength^2 over patches."""
         whole = [max(side, _PUBLISHED) for side in frame]
         places = [side - self.size for side in whole]
         count = max(1, round(self.patches * places[0] * places[1] / (_PUBLISHED - self.size) ** 2))
@@ -101,7 +104,7 @@ class TiltPatches(Generator, FieldSource):
         top, left = ((uniform[:, axis] * places[axis]).long() for axis in (0, 1))
         low, high = self.strength
         energy = (low + (high - low) * uniform[:, 2]).square()
-        # Summed along both axes, the four corners of a square with signs are the square.
+        # A square is the cumulative sum, along both axes, of signs at its four corners.
         corners = torch.zeros(len(uniform), (whole[0] + 1) * (whole[1] + 1), dtype=torch.float64)
         for down, right, sign in ((0, 0, 1), (0, 1, -1), (1, 0, -1), (1, 1, 1)):
             index = (top + down * self.size) * (whole[1] + 1) + left + right * self.size
@@ -114,23 +117,26 @@ class TiltPatches(Generator, FieldSource):
 
 
 class TiltKolmogorov(Generator, FieldSource, Sequential):
-    """Angles of arrival through Kolmogorov turbulence of even strength along a path.
+    """Angles of arrival through Kolmogorov turbulence of constant strength along a path.
 
-    Their covariance is that of `ipt.linalg.tilts`, within .3 % of the variance. What all pixels have in common, the
-    wander of the whole picture, is part of it: often the larger part.
+    Their covariance is that of `ipt.linalg.tilts`, to within .3 % of the variance. The common part of all pixels, the
+    wander of the whole picture, is included, and is often the larger part.
 
     Args:
-        d_over_r0: aperture over Fried's parameter (of a spherical wave, over the whole path): how strong the turbulence
-            is.
+        d_over_r0: strength of the turbulence: aperture over Fried's parameter, for a spherical wave over the whole
+            path.
         aperture: diameter in metres.
         distance: from the camera to the scene, in metres.
         wavelength: in metres.
-        pixel: the angle a pixel sees, in microradians (pixel pitch over focal length: 5 um at 1 m are 5); None: half of
-            wavelength / aperture, which misses nothing that the aperture resolves.
-        cn2: refractive index structure constant in m^(-2/3), even along the path, in place of d_over_r0.
-        wind: by which the air carries the field along from frame to frame, as it is (Taylor's frozen flow), in pixels,
-            (down, right) or to the right alone; 0: each frame's field is another one.
-        shutter: share of the time from frame to frame in which a frame is exposed, 0..1.
+        pixel: angle that a pixel spans, in microradians (pixel pitch over focal length: 5 um at 1 m are 5); None: half
+            of wavelength / aperture, which samples everything that the aperture resolves.
+        cn2: refractive index structure constant in m^(-2/3), constant along the path, in place of d_over_r0.
+        wind: displacement of the field from frame to frame in pixels, (down, right) or to the right alone; the field is
+            carried along unchanged (Taylor's frozen flow). 0: the frames' fields are independent.
+        shutter: exposure time over the time from frame to frame, 0..1.
+
+    Raises:
+        IptError: a value out of range.
     """
 
     def __init__(
@@ -144,8 +150,8 @@ class TiltKolmogorov(Generator, FieldSource, Sequential):
         wind: tuple[float, float] | float = 0.0,
         shutter: float = 0.0,
     ):
-        positive("d_over_r0", d_over_r0)
-        positive("distance", distance, "metres")
+        check_positive("d_over_r0", d_over_r0)
+        check_positive("distance", distance, "metres")
         self.camera = Camera(aperture, wavelength, pixel)
         self.d_over_r0 = float(d_over_r0) if cn2 is None else self.camera.ratio(cn2, distance)
         self.distance = float(distance)
@@ -172,7 +178,7 @@ class TiltKolmogorov(Generator, FieldSource, Sequential):
         return draw_kolmogorov(field, seeds, frame)
 
     def sequence(self, seed: int, frames: int, shape: tuple[int, ...]) -> Tensor | None:
-        """The field of the whole clip, drawn once, and seen through a frame that moves against the wind."""
+        """One field for the whole clip, seen through a frame that moves against the wind."""
         if not any(self.wind):
             return None
         height, width = _frame(shape)
@@ -188,9 +194,9 @@ class TiltKolmogorov(Generator, FieldSource, Sequential):
 
 
 def _smoothed(fields: Tensor, taps: Tensor, axis: int) -> Tensor:
-    """Convolved along an axis, which loses what the taps reach over.
+    """Fields convolved along an axis, without the margin that the taps reach over.
 
-    Several times faster than a convolution of one channel.
+    This is several times faster than torch's convolution with one channel.
     """
     length = fields.shape[axis] - len(taps) + 1
     total = taps[0] * fields.narrow(axis, 0, length)
@@ -200,7 +206,7 @@ def _smoothed(fields: Tensor, taps: Tensor, axis: int) -> Tensor:
 
 
 def _window(field: Tensor, start: Sequence[float], frame: tuple[int, int]) -> Tensor:
-    """The window of a field (2, H, W) from a place between its pixels on, by straight lines: fields are smooth."""
+    """A window of a field (2, H, W) that starts between pixels, by linear interpolation, since fields are smooth."""
     (top, left), parts = (math.floor(place) for place in start), [place % 1 for place in start]
     around = field[:, top : top + frame[0] + 1, left : left + frame[1] + 1]
     rows = torch.lerp(around[:, :-1], around[:, 1:], parts[0])
@@ -208,6 +214,7 @@ def _window(field: Tensor, start: Sequence[float], frame: tuple[int, int]) -> Te
 
 
 def _frame(shape: tuple[int, ...]) -> tuple[int, int]:
+    """(height, width) of a tilt field; IptError where the shape is that of another quantity."""
     if len(shape) != 3 or shape[0] != 2:
         raise IptError(f"a tilt field is (2, height, width), not {tuple(shape)}: this generator draws nothing else")
     return shape[1], shape[2]

@@ -1,17 +1,17 @@
-"""Warping pictures by a tilt field: each pixel shows the picture a little way off.
+"""Warping pictures by a tilt field: each pixel shows the picture at a displaced point.
 
     (W_u x)(p) = x(p + u(p)),   p = (row, column)
 
 A tilt u (B, 2, H, W) is in pixels, channel 0 vertical and channel 1 horizontal. A positive vertical tilt fetches what
-lies below, so what is seen moves up; a positive horizontal tilt fetches what lies to the right, so it moves left.
+lies below, so the picture moves up; a positive horizontal tilt fetches what lies to the right, so it moves left.
 
-W_u is linear in the picture, and each pixel is a weighted sum of 4 (bilinear) or 16 (bicubic) pixels about p + u(p):
-x, the adjoint and the derivative in u are gathered and scattered with the same places and weights, in a picture that is
-continued as far as they reach: there the neighbours of every pixel lie about its first one in the same way.
+W_u is linear in the picture: each pixel is a weighted sum of 4 (bilinear) or 16 (bicubic) pixels about p + u(p). W_u,
+its adjoint and its derivative in u gather from and scatter to the same neighbours with the same weights. The picture is
+first extended as far as they reach. Then the neighbours of every pixel have the same offsets from its first neighbour.
 
-Bicubic is Keys' kernel with a = -1/2, whose derivative is continuous; that of bilinear jumps wherever a tilt is a whole
-number, as in the field of zeros (Keys, "Cubic convolution interpolation for digital image processing", IEEE
-Transactions on Acoustics, Speech, and Signal Processing 29, 1981).
+Bicubic interpolation uses Keys' kernel with a = -1/2, which has a continuous derivative. The derivative of bilinear
+interpolation jumps where a tilt is a whole number, as in a field of zeros (Keys, "Cubic convolution interpolation for
+digital image processing", IEEE Transactions on Acoustics, Speech, and Signal Processing 29, 1981).
 """
 
 from __future__ import annotations
@@ -23,35 +23,34 @@ import torch
 from torch import Tensor
 
 from ipt.core.errors import IptError
-from ipt.linalg.parts import in_parts
+from ipt.linalg.chunks import in_chunks
 
 INTERPOLATIONS = ("bicubic", "bilinear")
 _TAPS = {"bicubic": 4, "bilinear": 2}
-"""Neighbours along an axis."""
+"""Number of neighbours along an axis."""
 
 
 def warp(image: Tensor, tilt: Tensor, interpolation: str = "bicubic", border: str = "unknown") -> Tensor:
-    """The picture warped, (B, C, H, W); differentiable, twice, in picture and tilt.
+    """W_u x, (B, C, H, W); twice differentiable in picture and tilt.
 
     Args:
-        image: (B, C, H, W).
-        tilt: in pixels, (B, 2, H, W).
+        image: x, (B, C, H, W).
+        tilt: u in pixels, (B, 2, H, W), of any size.
         interpolation: bicubic or bilinear.
-        border: how the picture goes on outside its frame, however far a tilt reaches: circular, zero, reflect,
-            replicate or unknown (which must assume something, and takes the reflection).
+        border: how the picture is extended: circular, zero, reflect, replicate, or unknown, which here is reflect.
 
     Raises:
-        IptError: the sizes differ.
+        IptError: the sizes of picture and tilt differ, or there is no such interpolation or border.
     """
     _check(image, tilt)
 
     def fetched(rows: slice) -> Tensor:
-        places = _Places.of(tilt[rows], interpolation, border)
+        places = _Neighbours.of(tilt[rows], interpolation, border)
         across = places.right.weights()
-        lines = (_weighed(across, line) for line in places.neighbours(image[rows]))
-        return _weighed(places.down.weights(), lines).reshape(image[rows].shape)
+        lines = (_weighted_sum(across, line) for line in places.gathered(image[rows]))
+        return _weighted_sum(places.down.weights(), lines).reshape(image[rows].shape)
 
-    return in_parts(fetched, image.shape)
+    return in_chunks(fetched, image.shape)
 
 
 def warp_adjoint(residual: Tensor, tilt: Tensor, interpolation: str = "bicubic", border: str = "unknown") -> Tensor:
@@ -59,7 +58,7 @@ def warp_adjoint(residual: Tensor, tilt: Tensor, interpolation: str = "bicubic",
     _check(residual, tilt)
 
     def returned(rows: slice) -> Tensor:
-        places, flat = _Places.of(tilt[rows], interpolation, border), residual[rows].flatten(2)
+        places, flat = _Neighbours.of(tilt[rows], interpolation, border), residual[rows].flatten(2)
         wide = flat.new_zeros(*flat.shape[:2], places.down.length * places.right.length)
         across = places.right.weights()
         for row, weight in enumerate(places.down.weights()):
@@ -68,25 +67,25 @@ def warp_adjoint(residual: Tensor, tilt: Tensor, interpolation: str = "bicubic",
                 places.shifted(wide, row, column).scatter_add_(2, places.first.expand_as(flat), one * line)
         return places.folded(wide)
 
-    return in_parts(returned, residual.shape)
+    return in_chunks(returned, residual.shape)
 
 
 def warp_gradient(image: Tensor, tilt: Tensor, interpolation: str = "bicubic", border: str = "unknown") -> Tensor:
-    """The derivative of the warped picture's pixel p in u(p), vertical then horizontal, (B, C, 2, H, W)."""
+    """The derivative of pixel p of the warped picture in u(p), vertical then horizontal, (B, C, 2, H, W)."""
     _check(image, tilt)
 
-    def slopes(rows: slice) -> Tensor:
-        places = _Places.of(tilt[rows], interpolation, border)
-        across, steeper = places.right.weights(), places.right.slopes()
-        lines = [(_weighed(across, line), _weighed(steeper, line)) for line in places.neighbours(image[rows])]
-        vertical = _weighed(places.down.slopes(), (values for values, _ in lines))
-        horizontal = _weighed(places.down.weights(), (rise for _, rise in lines))
+    def gradient(rows: slice) -> Tensor:
+        places = _Neighbours.of(tilt[rows], interpolation, border)
+        weights, slopes = places.right.weights(), places.right.slopes()
+        lines = [(_weighted_sum(weights, line), _weighted_sum(slopes, line)) for line in places.gathered(image[rows])]
+        vertical = _weighted_sum(places.down.slopes(), (value for value, _ in lines))
+        horizontal = _weighted_sum(places.down.weights(), (slope for _, slope in lines))
         return torch.stack([vertical, horizontal], 2).reshape(*vertical.shape[:2], 2, *image.shape[2:])
 
-    return in_parts(slopes, image.shape)
+    return in_chunks(gradient, image.shape)
 
 
-def _weighed(weights: Iterable[Tensor], values: Iterable[Tensor]) -> Tensor:
+def _weighted_sum(weights: Iterable[Tensor], values: Iterable[Tensor]) -> Tensor:
     (weight, value), *others = zip(weights, values, strict=True)
     total = weight * value
     for weight, value in others:
@@ -96,44 +95,44 @@ def _weighed(weights: Iterable[Tensor], values: Iterable[Tensor]) -> Tensor:
 
 @dataclass(frozen=True)
 class _Axis:
-    """Where the neighbours of pixels lie along one axis, on a line that goes on beyond the frame as far as they do.
+    """The neighbours along one axis, on a line that extends the frame as far as they reach.
 
     Attributes:
-        sources: the place in the frame that each place of the line is filled from.
-        inside: 0 where it stays empty; None: nowhere.
-        first: of every pixel, the place of its first neighbour, (B, H, W).
-        part: how far the pixel is moved beyond a whole place, (B, 1, H W), 0..1.
-        interpolation: between the neighbours.
+        sources: for each place of the line, the place in the frame whose value it has, (length,).
+        inside: 0 for places of the line that are 0 instead, else 1, (length,); None: 1 everywhere.
+        first: for each pixel, the place of its first neighbour on the line, (B, H, W).
+        fraction: fractional part of the tilt, (B, 1, H W), 0..1.
+        interpolation: bicubic or bilinear.
     """
 
     sources: Tensor
     inside: Tensor | None
     first: Tensor
-    part: Tensor
+    fraction: Tensor
     interpolation: str
 
     @classmethod
     def of(cls, places: Tensor, tilt: Tensor, length: int, interpolation: str, border: str) -> _Axis:
-        """Of places (H, W) on a frame's axis of this length, moved by tilts (B, H, W)."""
+        """The neighbours of places (H, W) on a frame's axis of this length, moved by tilts (B, H, W)."""
         whole = tilt.detach().floor()
         taps = _TAPS[interpolation]
         first = places + whole.long() - (taps // 2 - 1)
         if int(first.min()) < -length or int(first.max()) >= 2 * length:
-            first = _near(first, length, border)
+            first = _equivalent(first, length, border)
         start = int(first.min())
         line = torch.arange(start, int(first.max()) + taps, device=tilt.device)
         inside = ((line >= 0) & (line < length)).to(tilt.dtype) if border == "zero" else None
-        part = (tilt - whole).flatten(1)[:, None]
-        return cls(_INSIDE[border](line, length), inside, first - start, part, interpolation)
+        fraction = (tilt - whole).flatten(1)[:, None]
+        return cls(_EXTENSIONS[border](line, length), inside, first - start, fraction, interpolation)
 
     @property
     def length(self) -> int:
-        """Of the line."""
+        """Length of the line."""
         return len(self.sources)
 
     def weights(self) -> tuple[Tensor, ...]:
-        """Of the neighbours, one after the other, (B, 1, H W) each."""
-        t = self.part
+        """Weights of the neighbours in their order, (B, 1, H W) each."""
+        t = self.fraction
         if self.interpolation != INTERPOLATIONS[0]:
             return 1 - t, t
         return (
@@ -144,22 +143,22 @@ class _Axis:
         )
 
     def slopes(self) -> tuple[Tensor, ...]:
-        """The derivatives of `weights` in the tilt; on the right where they jump."""
-        t = self.part
+        """Derivatives of `weights` in the tilt; from the right where they jump."""
+        t = self.fraction
         if self.interpolation != INTERPOLATIONS[0]:
             return -torch.ones_like(t), torch.ones_like(t)
         return (2 - 1.5 * t) * t - 0.5, (4.5 * t - 5) * t, (4 - 4.5 * t) * t + 0.5, (1.5 * t - 1) * t
 
 
 @dataclass(frozen=True)
-class _Places:
-    """Where the neighbours of pixels lie in a picture that goes on beyond its frame.
+class _Neighbours:
+    """The neighbours of every pixel in a picture that is extended as far as they reach.
 
     Attributes:
-        down: along the rows.
-        right: along the columns.
+        down: vertical axis.
+        right: horizontal axis.
         frame: (height, width) of the picture.
-        first: the index of each pixel's first neighbour in the continued picture, (B, 1, H W).
+        first: index of each pixel's first neighbour in the flat extended picture, (B, 1, H W).
     """
 
     down: _Axis
@@ -168,11 +167,12 @@ class _Places:
     first: Tensor
 
     @classmethod
-    def of(cls, tilt: Tensor, interpolation: str, border: str) -> _Places:
+    def of(cls, tilt: Tensor, interpolation: str, border: str) -> _Neighbours:
+        """The neighbours for tilts (B, 2, H, W)."""
         if interpolation not in INTERPOLATIONS:
             raise IptError(f"interpolation is one of {', '.join(INTERPOLATIONS)}, not {interpolation!r}")
-        if border not in _INSIDE:
-            raise IptError(f"a border is one of {', '.join(_INSIDE)}, not {border!r}")
+        if border not in _EXTENSIONS:
+            raise IptError(f"a border is one of {', '.join(_EXTENSIONS)}, not {border!r}")
         height, width = tilt.shape[-2:]
         rows, columns = (torch.arange(side, device=tilt.device) for side in (height, width))
         down = _Axis.of(rows[:, None], tilt[:, 0], height, interpolation, border)
@@ -180,12 +180,12 @@ class _Places:
         return cls(down, right, (height, width), (down.first * right.length + right.first).flatten(1)[:, None])
 
     def shifted(self, wide: Tensor, row: int, column: int) -> Tensor:
-        """The continued picture (B, C, pixels) from so far on that `first` has the index of that neighbour."""
+        """The extended picture (B, C, pixels) from where on `first` is the index of the given neighbour."""
         start = row * self.right.length + column
         return wide[..., start:]
 
-    def neighbours(self, image: Tensor) -> Iterator[list[Tensor]]:
-        """Of all pixels, row by row, (B, C, H W) each."""
+    def gathered(self, image: Tensor) -> Iterator[list[Tensor]]:
+        """The neighbours' values for all pixels, (B, C, H W) each, one row of neighbours after the other."""
         wide, taps = image, range(_TAPS[self.right.interpolation])
         for axis, dim in ((self.down, -2), (self.right, -1)):
             wide = wide.index_select(dim, axis.sources)
@@ -196,7 +196,7 @@ class _Places:
             yield [self.shifted(wide, row, column).gather(2, index) for column in taps]
 
     def folded(self, wide: Tensor) -> Tensor:
-        """The adjoint of continuing a picture: (B, C, pixels) -> (B, C, H, W)."""
+        """The adjoint of the extension, (B, C, pixels) -> (B, C, H, W)."""
         picture: Tensor = wide.unflatten(2, (self.down.length, self.right.length))
         for axis, dim, side in ((self.down, -2, self.frame[0]), (self.right, -1, self.frame[1])):
             if axis.inside is not None:
@@ -207,8 +207,8 @@ class _Places:
         return picture
 
 
-def _near(first: Tensor, length: int, border: str) -> Tensor:
-    """First neighbours that see the same, however far they were, within two lengths of the frame's start."""
+def _equivalent(first: Tensor, length: int, border: str) -> Tensor:
+    """First neighbours within two lengths of the frame's start that have the same values as these far ones."""
     if border in ("zero", "replicate"):
         return first.clamp(-max(_TAPS.values()), length)
     return torch.remainder(first, length if border == "circular" else max(1, 2 * (length - 1)))
@@ -227,13 +227,14 @@ def _circular(index: Tensor, length: int) -> Tensor:
     return index.remainder(length)
 
 
-_INSIDE: dict[str, Callable[[Tensor, int], Tensor]] = {
+_EXTENSIONS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "circular": _circular,
     "zero": _clamped,
     "replicate": _clamped,
     "reflect": _reflected,
     "unknown": _reflected,
 }
+"""For each border, the map from places on the extended line to places in the frame."""
 
 
 def _check(image: Tensor, tilt: Tensor) -> None:

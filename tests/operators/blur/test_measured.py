@@ -27,7 +27,7 @@ def test_where_all_of_the_grid_was_measured_there_is_no_mask():
     assert found.mask is None and found.count == 20 * 24 and found.values.dtype == torch.float64
     torch.testing.assert_close(found.values, to_luma_chroma(observation.measurement.double()))
     torch.testing.assert_close(found.noise_variance, NOISE.double() ** 2)
-    assert found.only(found.values) is found.values and found.taper().min() == 1
+    assert found.masked(found.values) is found.values and found.taper().min() == 1
 
 
 @pytest.mark.parametrize(("border", "image"), [("zero", (20, 24)), ("unknown", (24, 28))])
@@ -36,7 +36,7 @@ def test_what_lies_outside_the_frame_was_not_measured(border, image):
     found = Measured.on(padded, observed(), torch.float64)
     assert found.values.shape[-2:] == padded.size and found.mask.sum((-3, -2, -1)).tolist() == [480, 480]
     assert found.count.flatten().tolist() == [480, 480]
-    torch.testing.assert_close(found.only(found.values), found.values)
+    torch.testing.assert_close(found.masked(found.values), found.values)
     taper = found.taper()
     assert taper.max() == pytest.approx(1) and (taper * (1 - found.mask)).abs().max() == 0 and taper.min() == 0
 

@@ -10,7 +10,7 @@ import torch
 from ipt.core.abilities import Belief
 from ipt.core.observation import Observation
 from ipt.core.solver import Solver
-from ipt.linalg import parts
+from ipt.linalg import chunks
 from ipt.linalg.covariances import Isotropic
 from ipt.operators.blur import Blur
 from ipt.operators.blur import steps as blur_steps
@@ -162,7 +162,7 @@ def test_frames_of_an_image_are_the_same_in_parts(frames_at_once, monkeypatch):
     beliefs = {"kernel": gaussian(kernel(2), constant(0.01, 2), 0.1), "tilt": believed(6, tilts)}
     valid = {"kernel": kernel(2), "tilt": tilts}
     whole = operator.image_step(observed(measured, constant(0.01, 6)), belief, valid, beliefs)
-    monkeypatch.setattr(parts, "_AT_ONCE", frames_at_once * shape[1] * shape[2])
+    monkeypatch.setattr(chunks, "_AT_ONCE", frames_at_once * shape[1] * shape[2])
     found = operator.image_step(observed(measured, constant(0.01, 6)), belief, valid, beliefs)
     torch.testing.assert_close(found, whole)
 
@@ -215,7 +215,7 @@ def test_edges_out_of_place_are_told_from_an_error_of_the_picture():
     error = 0.1 * smooth(1, 1, 64, 64, seed=5, width=2.0).expand(8, -1, -1, -1)
     moved = operator.forward(picture.expand(8, -1, -1, -1), kernel(8), 0.7 * smooth(8, 2, 64, 64, seed=3, width=8.0))
     for residual, least, most in ((error, -1, 0.01), (moved - seen, 0.3, 0.7), (moved - seen + error, 0.3, 0.7)):
-        away = turbulence_steps._away(optics, residual, inside, slope, usual, 8)
+        away = turbulence_steps._edge_displacement(optics, residual, inside, slope, usual, 8)
         assert least < float(away.mean()) < most
 
 

@@ -1,21 +1,21 @@
-"""Batches that are worked on in parts."""
+"""Batches that are worked on in chunks."""
 
 from __future__ import annotations
 
 import torch
 
-from ipt.linalg import parts
+from ipt.linalg import chunks
 from ipt.operators.turbulence.warp import warp, warp_adjoint, warp_gradient
 from ipt.priors import fields
 from ipt.priors.tilt import TiltPrior
 
 
 def test_few_rows_are_worked_on_together_and_large_ones_one_by_one():
-    assert parts.parts((12, 3, 128, 128)) == [slice(0, 12)]
-    assert parts.parts((3, 1, 480, 640)) == [slice(0, 1), slice(1, 2), slice(2, 3)]
-    halves = parts.parts((5, 1, 256, 256))
+    assert chunks.chunks((12, 3, 128, 128)) == [slice(0, 12)]
+    assert chunks.chunks((3, 1, 480, 640)) == [slice(0, 1), slice(1, 2), slice(2, 3)]
+    halves = chunks.chunks((5, 1, 256, 256))
     assert halves == [slice(0, 4), slice(4, 5)]
-    made = parts.in_parts(lambda rows: torch.arange(5.0)[rows], (5, 256, 256))
+    made = chunks.in_chunks(lambda rows: torch.arange(5.0)[rows], (5, 256, 256))
     torch.testing.assert_close(made, torch.arange(5.0))
 
 
@@ -32,11 +32,11 @@ def test_warps_and_fields_are_the_same_in_parts(monkeypatch):
 
     together = made()
     calls = []
-    monkeypatch.setattr(parts, "_AT_ONCE", 2 * 12 * 9)
-    monkeypatch.setattr(fields, "in_parts", lambda each, shape: calls.append(shape) or parts.in_parts(each, shape))
+    monkeypatch.setattr(chunks, "_AT_ONCE", 2 * 12 * 9)
+    monkeypatch.setattr(fields, "in_chunks", lambda each, shape: calls.append(shape) or chunks.in_chunks(each, shape))
     for one, other in zip(together, made(), strict=True):
         torch.testing.assert_close(one, other)
-    assert calls and len(parts.parts(image.shape)) == 3
+    assert calls and len(chunks.chunks(image.shape)) == 3
 
 
 def test_of_wide_fields_the_cosine_basis_is_enough(monkeypatch):

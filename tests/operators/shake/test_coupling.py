@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ipt.operators.shake.tie import tied
+from ipt.operators.shake.coupling import coupled
 from ipt.operators.shake.tiles import nodes
 from ipt.operators.shake.trajectories import CameraShake
 
@@ -36,7 +36,7 @@ def apart(kernels):
 
 
 def test_what_all_have_in_common_is_no_difference():
-    found = tied(turned(0.0), flat(0.05), flat(0.3, 1), PLACES)
+    found = coupled(turned(0.0), flat(0.05), flat(0.3, 1), PLACES)
     assert found.abs().max() < 1e-6
 
 
@@ -46,14 +46,14 @@ def test_kernels_of_a_camera_that_turned_pass_and_their_noise_does_not():
     kernels = noisy(true, level)
     one, differences = apart(kernels)
     # White noise of this level has this variance at every frequency.
-    found = one + tied(differences, flat(level**2 * SIDE**2), flat(0.3, 1), PLACES)
+    found = one + coupled(differences, flat(level**2 * SIDE**2), flat(0.3, 1), PLACES)
     assert error(found, true) < 0.6 * error(kernels, true)
     assert error(found, true) < 0.9 * error(one.expand_as(true), true)
 
 
 def test_where_little_is_known_they_become_one():
     one, differences = apart(noisy(turned(1.0), 0.02))
-    found = tied(differences, flat(1e3), flat(0.3, 1), PLACES)
+    found = coupled(differences, flat(1e3), flat(0.3, 1), PLACES)
     assert found.abs().max() < 0.01 * one.abs().max()
 
 
@@ -61,5 +61,5 @@ def test_one_of_which_nothing_is_known_has_what_its_neighbours_say():
     _, true = apart(turned(0.5))
     kernels, variance = true.clone(), flat(1e-4)
     kernels[:, 0], variance[:, 0] = 0, 1e6
-    found = tied(kernels, variance, flat(0.3, 1), PLACES)
+    found = coupled(kernels, variance, flat(0.3, 1), PLACES)
     assert error(found[:, 0], true[:, 0]) < 0.4
