@@ -22,6 +22,7 @@ from ipt.sampling import regional
 from ipt.solve.draws import Batch, Draws, SaveState
 from ipt.solve.local import local_steps
 from ipt.solve.parts import Part, Preview
+from ipt.solve.refinement import refined
 from ipt.solve.task import SamplingTask
 from ipt.solve.tiles import SIDE, Tiling
 
@@ -102,7 +103,7 @@ def solve_tasks(
     """
     if not _from_known(tasks[0]):
         draws = Draws(tasks, local=True)
-        return draws.by_task(_solved(draws, sizer, progress, save, begun)[1])
+        return draws.by_task(_refined(draws, *_solved(draws, sizer, progress, save, begun), sizer, progress))
     tiling, found, before, share = _tiling(tasks[0]), [], 0, 0.0
     previews = [Preview(task.measurement[0]) for task in tasks]
     tiles = [
@@ -133,7 +134,8 @@ def work_of(tasks: Sequence[SamplingTask]) -> tuple[int, int]:
     """Pixels of all steps and draws, without the reserve: in the tasks' regions, and in all of their pictures."""
     first = tasks[0]
     if not _from_known(first):
-        local = _COST_OF_PLACES * local_steps(first) * sum(math.prod(task.shape[1:]) for task in tasks)
+        pixels = sum(len(task.seeds) * math.prod(task.shape[1:]) for task in tasks)
+        local = _COST_OF_PLACES * local_steps(first) * pixels
         return 0, Draws(tasks).work + local
     steps, tiles = len(regional.schedule(first.solver).sigmas()) - 1, _tiling(first).tasks(first)
     whole = sum(math.prod(tile.shape[1:]) for tile in tiles) * steps * sum(len(task.seeds) for task in tasks)
@@ -194,11 +196,10 @@ def _solved(
         stop = min(start + sizer.size(draws.shape), len(draws)) if first is None else first.stop
         try:
             batch, solution = draws.solve(start, stop, first, complete, progress, save)
-            drawn = _localized(draws, batch, solution, complete, sizer, progress)
             if progress is not None and not (first is not None and first.state.finished):
-                progress(draws.done(batch, drawn, complete))
+                progress(draws.done(batch, solution, complete))
             complete.append(batch)
-            solutions.extend(drawn)
+            solutions.append(solution)
             if draws.tasks[0].begun:
                 _give_back_memory()
             if batch.stop == len(draws):
@@ -212,22 +213,21 @@ def _solved(
     return complete, solutions
 
 
-def _localized(
+def _refined(
     draws: Draws,
-    batch: Batch,
-    solution: Solution,
-    before: Sequence[Batch],
+    batches: Sequence[Batch],
+    solutions: Sequence[Solution],
     sizer: BatchSizer,
     progress: Callable[[Progress], None] | None,
-) -> list[Solution]:
-    """The draws of a batch, gone on with where parameters have places, if memory suffices."""
+) -> Sequence[Solution]:
+    """The draws of all batches, refined with local parameters if memory suffices."""
     try:
-        return draws.localized(batch, solution, before, progress)
+        return refined(draws, batches, solutions, progress)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
     sizer.tell("out of memory for a kernel in each part of a picture; it keeps one for all of it")
-    return [solution]
+    return solutions
 
 
 def _give_back_memory() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from ipt.core.abilities import Assessment
 from ipt.core.operator import Unknowns, constrained
 from ipt.core.solver import Solution
 from ipt.solve.task import SamplingTask
@@ -37,21 +38,28 @@ def mean_of(draws: Tensor, chosen: Sequence[int]) -> Tensor:
     return draws[chosen[0]] if len(chosen) == 1 else draws[list(chosen)].mean(0)
 
 
-def chosen(task: SamplingTask, solution: Solution) -> Chosen:
-    """The mean of the draws that are likely right, or where none is the likeliest; of all, where nothing tells.
+def result_draws(task: SamplingTask, assessments: Sequence[Assessment]) -> tuple[int, ...]:
+    """The draws whose mean is the result: those that are likely right, or where none is the likeliest.
 
     Of the seeds that were asked for, all may be in the mean; one from the reserve stands for the task alone.
     """
-    assessments, draws = solution.assessments, tuple(range(len(solution.whole)))
-    if assessments:
-        best = max(draws, key=lambda draw: assessments[draw].probability)
-        likely = tuple(draw for draw in draws if assessments[draw].probability >= LIKELY)
-        draws = likely if len(task.seeds) > 1 and likely else (best,)
+    draws = tuple(range(len(assessments)))
+    likely = tuple(draw for draw in draws if assessments[draw].probability >= LIKELY)
+    if len(task.seeds) > 1 and likely:
+        return likely
+    return (max(draws, key=lambda draw: assessments[draw].probability),)
+
+
+def chosen(task: SamplingTask, solution: Solution) -> Chosen:
+    """The mean of `result_draws`; of all draws, where nothing tells which are right."""
+    assessments = solution.assessments
+    draws = result_draws(task, assessments) if assessments else tuple(range(len(solution.whole)))
     own = list(draws)
     means = {name: value[own].mean(0, keepdim=True) for name, value in solution.parameters.items()}
     whole, operator = mean_of(solution.whole, own)[None], solution.operator or task.solver.operator
     found = Chosen(draws, whole, constrained(operator, operator.parameters(tuple(whole.shape[1:])), means))
     if not assessments:
         return found
+    likeliest = max(draws, key=lambda draw: assessments[draw].probability)
     probability = sum(assessments[draw].probability for draw in draws) / len(draws)
-    return replace(found, probability=probability, doubt=assessments[best].doubt)
+    return replace(found, probability=probability, doubt=assessments[likeliest].doubt)

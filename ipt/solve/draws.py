@@ -17,13 +17,13 @@ from ipt.plugins.faults import place
 from ipt.sampling import regional
 from ipt.sampling.multiscale import Level, Multiscale
 from ipt.solve.joining import apart, joined
-from ipt.solve.local import local_steps, localized
+from ipt.solve.local import local_steps
 from ipt.solve.parts import in_whole
 from ipt.solve.task import SamplingTask
 from ipt.solve.verdict import LIKELY, SURE, residual_rms
 
-_BEFORE_LOCAL = 0.7
-"""Share of the work of a draw that comes before its parameters have places (measured)."""
+BEFORE_LOCAL = 0.7
+"""Share of the work of a draw that comes before it is refined with local parameters (measured)."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,13 @@ class Draws:
     Args:
         tasks: of one kind.
         found: for each task what was found in a region, to go on from.
-        local: whether each draw is gone on with where its operator says that parameters differ from place to place.
+        local: whether draws may be refined with local parameters afterwards.
     """
 
     def __init__(self, tasks: Sequence[SamplingTask], found: Sequence[Found] = (), local: bool = False):
         self.tasks, self.found = tasks, found
         self.local_steps = local_steps(tasks[0]) if local else 0
+        self.most_local_steps = self.local_steps * sum(len(task.seeds) for task in tasks)
         self.all = [(task, seed) for task in tasks for seed in task.seeds]
         self.solver, self.shape = Multiscale(tasks[0].solver), tasks[0].shape
 
@@ -130,7 +131,7 @@ class Draws:
                     batch = Batch(start, stop, state, (*(batch.trace if batch else ()), state.residual))
                     if save is not None:
                         save([*before, batch], stop == len(self) and state.finished)
-                    if progress is not None and not (state.finished and not self.local_steps):
+                    if progress is not None and not state.finished:
                         progress(self._progress(problem, batch, state.residual.cpu(), len(before), count))
         except ValueError as error:
             raise error if isinstance(error, IptError) else IptError(f"{error}{place(error)}") from error
@@ -138,56 +139,40 @@ class Draws:
             raise IptError("the schedule has no steps; set steps=")
         return batch, self.solver.solution(problem, batch.state, batch.trace)
 
-    def localized(
-        self, batch: Batch, solution: Solution, before: Sequence[Batch], progress: Callable[[Progress], None] | None
-    ) -> list[Solution]:
-        """The draws of a batch that is complete, gone on with where its operator says so, one a solution."""
-        if not self.local_steps:
-            return [solution]
-        found, size, count = [], batch.stop - batch.start, self._count(batch, before)
-        for number, one in enumerate(apart(solution)):
-            task, seed = self.all[batch.start + number]
-            rivals = {name: value.unflatten(0, (size, -1))[number] for name, value in batch.state.rivals.items()}
+    def done(self, batch: Batch, solution: Solution, before: Sequence[Batch]) -> Progress:
+        """What is heard of a batch that is complete; its residual is that of a verdict."""
+        tasks, count = [task for task, _ in self.all[batch.start : batch.stop]], self._count(batch, before)
+        steps = batch.state.total
+        share = self._before_local * (len(before) + 1) / count
+        total = count * steps + self.most_local_steps
+        return self.progress_of(tasks, apart(solution), (len(before) + 1) * steps, total, share)
 
-            def heard(step: Progress, number: int = number) -> None:
-                assert progress is not None
-                share = _BEFORE_LOCAL + (1 - _BEFORE_LOCAL) * (number + (step.share or 0)) / size
-                done = len(before) * self._steps(batch.state) + batch.state.total + step.done
-                total = count * self._steps(batch.state)
-                progress(replace(step, done=done, total=total, share=(len(before) + share) / count))
+    @property
+    def _before_local(self) -> float:
+        """Share of the work that comes before the refinement."""
+        return BEFORE_LOCAL if self.local_steps else 1.0
 
-            found.append(localized(task, one, seed, rivals, None if progress is None else heard))
-        return found
-
-    def _steps(self, state: State) -> int:
-        """Of a batch, at most."""
-        return state.total + self.local_steps
-
-    def done(self, batch: Batch, solutions: Sequence[Solution], before: Sequence[Batch]) -> Progress:
-        """What is told of a batch that is complete; solutions: of its draws. The residuals are those of a verdict."""
-        found, of_batch = [], self.all[batch.start : batch.stop]
-        for (task, _), one in zip(of_batch, [each for made in solutions for each in apart(made)], strict=True):
+    def progress_of(
+        self, tasks: Sequence[SamplingTask], solutions: Sequence[Solution], done: int, total: int, share: float
+    ) -> Progress:
+        """How far the row is with these draws, a task each, complete."""
+        ratios, first = [], solutions[0]
+        for task, one in zip(tasks, solutions, strict=True):
             operator, observation = one.operator or task.solver.operator, task.observation
             with torch.no_grad():
                 residual = observation.residual(operator.forward(one.whole, **one.parameters))[0]
             parameters = {name: value[0] for name, value in one.parameters.items()}
             trusted = None if task.mask is None else task.mask[0]
             rms = residual_rms(operator, residual, trusted, parameters, one.whole.shape[1:])
-            found.append(rms / float(observation.noise))
-        first, count = solutions[0], self._count(batch, before)
-        steps, parts = self._steps(batch.state), [task.part for task, _ in of_batch]
+            ratios.append(rms / float(observation.noise))
+        parts = [task.part for task in tasks]
 
         def estimate() -> dict[str, Tensor]:
             images = in_whole(parts, torch.cat([one.image for one in solutions]))
             return {**{name: value[0].cpu() for name, value in first.parameters.items()}, IMAGE: images[0].cpu()}
 
-        return Progress(
-            done=(len(before) + 1) * steps,
-            total=count * steps,
-            residual=math.sqrt(sum(value**2 for value in found) / len(found)),
-            share=(len(before) + 1) / count,
-            estimate=estimate,
-        )
+        level = math.sqrt(sum(ratio**2 for ratio in ratios) / len(ratios))
+        return Progress(done=done, total=total, residual=level, share=share, estimate=estimate)
 
     def _count(self, batch: Batch, before: Sequence[Batch]) -> int:
         """As many batches as there would be if all to come were of this one's size."""
@@ -205,10 +190,10 @@ class Draws:
 
         noise = problem[-1].problem.observation.noise.flatten().cpu()
         return Progress(
-            done=before * self._steps(state) + state.index,
-            total=count * self._steps(state),
+            done=before * state.total + state.index,
+            total=count * state.total + self.most_local_steps,
             residual=float((residual / noise).square().mean().sqrt()),
-            share=(before + (_BEFORE_LOCAL if self.local_steps else 1.0) * self.solver.share(problem, state)) / count,
+            share=self._before_local * (before + self.solver.share(problem, state)) / count,
             estimate=estimate,
         )
 
@@ -222,13 +207,8 @@ class Draws:
 
     def _problem(self, start: int, stop: int) -> tuple[Level, ...]:
         tasks = [task for task, _ in self.all[start:stop]]
-        measurement = torch.cat([task.measurement for task in tasks])
-        levels = [torch.as_tensor(task.noise).to(measurement) for task in tasks]
-        noise = torch.cat([one if one.ndim == 4 else one.reshape(1, 1, 1, 1) for one in levels])
-        gain = torch.tensor([task.gain for task in tasks]).to(measurement)
+        measurement, noise, mask, gain = _together(tasks)
         known = {name: torch.cat([task.known[name] for task in tasks]) for name in tasks[0].known}
-        masks = [task.mask for task in tasks if task.mask is not None]
-        mask = torch.cat(masks) if masks else None
         if tasks[0].begun:
             parameters = self.found[0].parameters if self.found else {**known, **tasks[0].start}
             return (regional.remainder(self.solver.solver, measurement, noise, mask, parameters, gain, known),)
@@ -259,3 +239,13 @@ class Draws:
             normalized = {name: value[own] for name, value in batch.state.clean.items() if name != IMAGE}
             found.append(Found(solution, draw, normalized))
         return found
+
+
+def _together(tasks: Sequence[SamplingTask]) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """Measurement, noise, mask and gain of all tasks, as of `Solver.problem`."""
+    measurement = torch.cat([task.measurement for task in tasks])
+    levels = [torch.as_tensor(task.noise).to(measurement) for task in tasks]
+    noise = torch.cat([one if one.ndim == 4 else one.reshape(1, 1, 1, 1) for one in levels])
+    masks = [task.mask for task in tasks if task.mask is not None]
+    gain = torch.tensor([task.gain for task in tasks]).to(measurement)
+    return measurement, noise, torch.cat(masks) if masks else None, gain

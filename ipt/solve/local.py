@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import CoarseToFine, ability
+from ipt.core.abilities import Assessment, CoarseToFine, ability
 from ipt.core.operator import ParametricOperator, Unknowns, constrained
 from ipt.core.solver import Solution, State
 from ipt.images.outcomes import Progress
@@ -38,6 +38,7 @@ def local_steps(task: SamplingTask) -> int:
 def localized(
     task: SamplingTask,
     solution: Solution,
+    assessment: Assessment,
     seed: int,
     rivals: Mapping[str, Tensor],
     progress: Callable[[Progress], None] | None = None,
@@ -49,14 +50,15 @@ def localized(
     Args:
         task: what was solved.
         solution: of one draw.
+        assessment: of that draw, beside the others where there are some.
         seed: the draw's.
         rivals: the draw's, as of an `ipt.core.solver.State`.
         progress: called after every step.
     """
     operator = ability(task.solver.operator, Localizable)
-    if operator is None or not solution.assessments:
+    if operator is None:
         return solution
-    locally = operator.local(solution.assessments[0], solution.parameters, task.shape)
+    locally = operator.local(assessment, solution.parameters, task.shape)
     if locally is None:
         return solution
     own = build_component("operator", locally.operator, locally.options)

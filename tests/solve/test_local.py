@@ -149,11 +149,39 @@ def test_a_solve_that_was_stopped_comes_to_the_same(differing):
         assert again.calls == whole.calls
 
 
+@pytest.mark.parametrize(
+    ("seeds", "reserve", "beside", "refined"),
+    [
+        ((1,), (2, 3), [0.3, 0.9, 0.7], [2]),
+        ((1,), (), [0.4], [1]),
+        ((1, 2, 3), (), [0.4, 0.6, 0.9], [2, 3]),
+        ((1, 2), (), [0.4, 0.2], [1]),
+    ],
+)
+def test_what_is_shown_is_refined_and_nothing_else(seeds, reserve, beside, refined, monkeypatch):
+    """Draws are refined when all are made, with the probabilities that they have beside each other."""
+
+    def compared(operator, assessments, parameters):
+        return [replace(one, probability=chance) for one, chance in zip(assessments, beside, strict=False)]
+
+    def asked(task, solution, assessment, seed, rivals, progress):
+        heard.append((seed, assessment.probability))
+        assert rivals["kernel"].ndim == 4
+        return solution
+
+    heard: list[tuple[int, float]] = []
+    monkeypatch.setattr("ipt.solve.joining.compare_draws", compared)
+    monkeypatch.setattr("ipt.solve.refinement.localized", asked)
+    solve_tasks([task(Blur(24), seeds=seeds, reserve=reserve)], BatchSizer(2))
+    all_seeds = (*seeds, *reserve)
+    assert heard == [(seed, beside[all_seeds.index(seed)]) for seed in refined]
+
+
 def test_where_memory_is_short_one_kernel_stays(differing, monkeypatch):
     def broken(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("ipt.solve.draws.localized", broken)
+    monkeypatch.setattr("ipt.solve.refinement.localized", broken)
     notes: list[str] = []
     (found,) = solve_tasks([task(Blur(24))], BatchSizer(1, note=notes.append))
     assert found.parameters["kernel"].shape == (1, 1, 24, 24)
