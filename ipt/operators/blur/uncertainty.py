@@ -192,6 +192,10 @@ def lowered_noise(padded: PaddedFrame, measured: Measured, predicted: Tensor, ot
     and stays there where the band says little about the noise. It is never above the given variance: a residual that is
     larger than that is not noise (see `misfit_inflation`).
 
+    JPEG compression and a camera's denoising remove fine detail and colour: the noise, and what the kernel left of the
+    image. The residual is small there then, but wrong. So the finest band is taken to be at least as noisy as the one
+    before it, and chrominance as luminance; white noise is as strong in all of them.
+
     Args:
         padded: geometry of the convolution.
         measured: the measurement on the grid.
@@ -204,20 +208,37 @@ def lowered_noise(padded: PaddedFrame, measured: Measured, predicted: Tensor, ot
     found = found / taper.square().sum((-3, -2, -1), keepdim=True)
     frequency, columns = padded.frequencies(values), padded.columns(found)
     variance = given.expand(len(values), values.shape[1], 1, 1) * torch.ones_like(found)
+    below = given[..., 0].new_zeros(1)
     for low, high in pairwise(_BANDS):
         band = (frequency >= low) & (frequency < high)
         weight = (band * columns)[band]
         if not len(weight):
             continue
-        seen, rest = found[..., band], others.expand_as(found)[..., band]
-        level = given[..., 0].expand(len(values), values.shape[1], 1)
-        for _ in range(_NOISE_ITERATIONS):
-            total = level + rest
-            each = (level / total).square() * seen + level * rest / total
-            level = (each * weight).sum(-1, keepdim=True) / weight.sum()
-            level = torch.minimum(level.clamp(min=LEAST_NOISE**2), given[..., 0])
-        variance[..., band] = level.expand_as(seen)
+        level = _noise_level(found[..., band], others.expand_as(found)[..., band], weight, given[..., 0])
+        if high == _BANDS[-1]:
+            level = torch.maximum(level, below)
+        below = level
+        # Of luminance and chrominance.
+        variance[..., band] = torch.maximum(level, level[:, :1]).expand(-1, -1, len(weight))
     return variance
+
+
+def _noise_level(seen: Tensor, others: Tensor, weight: Tensor, given: Tensor) -> Tensor:
+    """The most likely variance of the noise in a band, (B, C, 1), at most the given one, (B, 1 or C, 1).
+
+    Args:
+        seen: squared spectrum of the residual in the band, (B, C, N).
+        others: variance of everything else in it, (B, C, N).
+        weight: how many frequencies each entry stands for, (N,).
+        given: variance at which the iteration starts.
+    """
+    level = given.expand(*seen.shape[:2], 1)
+    for _ in range(_NOISE_ITERATIONS):
+        total = level + others
+        each = (level / total).square() * seen + level * others / total
+        level = (each * weight).sum(-1, keepdim=True) / weight.sum()
+        level = torch.minimum(level.clamp(min=LEAST_NOISE**2), given)
+    return level
 
 
 def misfit_inflation(

@@ -210,22 +210,27 @@ def _basis(channels):
 
 def _lowered(world, measured, mean, kernel, error):
     """The noise's variance of each channel, (C, P, Q), at most NOISE^2: as the mean energy of the noise would have it
-    that is likely behind each frequency, given the level; four times."""
+    that is likely behind each frequency, given the level; four times. No less in the finest band than in the one
+    before it, and in other channels than in the first."""
     transfer, taper = world.transfer(kernel), world.taper()
     rest = world.on_grid(measured) - torch.fft.ifft2(torch.fft.fft2(world.extended(mean)) * transfer).real
     found = torch.fft.fft2(taper * rest).abs() ** 2 / (taper**2).sum()
     others = error * transfer.abs() ** 2
     noise = torch.full_like(found, NOISE**2)
+    bands = [band for band in _bands(world.size) if band.any()]
+    finest_is_there = bool(_bands(world.size)[-1].any())
     for index in range(len(noise)):
-        for band in _bands(world.size):
-            if not band.any():
-                continue
+        before = 0.0
+        for band in bands:
             level = NOISE**2
             for _ in range(4):
                 share = level / (level + others[index, band])
                 level = (share**2 * found[index, band] + share * others[index, band]).mean().item()
                 level = min(max(level, 0.0012**2), NOISE**2)
-            noise[index, band] = level
+            if finest_is_there and band is bands[-1]:
+                level = max(level, before)
+            before = level
+            noise[index, band] = max(level, noise[0, band].min().item()) if index else level
     return noise
 
 

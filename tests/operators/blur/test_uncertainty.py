@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -56,6 +57,20 @@ def found_level(level):
 def test_less_noise_than_was_given_is_found_in_every_band(level):
     found = found_level(level)
     assert float(found.mean()) == pytest.approx(level, rel=0.1) and found.max() < 3 * level
+
+
+def test_what_compression_removes_is_not_taken_for_little_noise():
+    """A measurement without its finest detail, and with hardly any colour, is as wrong there as elsewhere."""
+    picture, kernel, padded, measured = scene(0.01)
+    spectrum, frequency = torch.fft.rfft2(measured.values), padded.frequencies(measured.values)
+    spectrum[..., frequency > 0.32] = 0
+    spectrum[:, 1:, frequency > 0.08] = 0
+    compressed = replace(measured, values=padded.inverse(spectrum))
+    predicted = padded.inverse(
+        torch.where(spectrum == 0, 0, torch.fft.rfft2(to_luma_chroma(picture)) * padded.transfer(kernel))
+    )
+    found = lowered_noise(padded, compressed, predicted, torch.zeros(1, 1, 1, 1).double()).sqrt()
+    assert float(found[..., frequency > 0.16].min()) == pytest.approx(0.01, rel=0.1)
 
 
 def test_more_noise_than_was_given_is_not_called_noise_and_there_is_a_least():
