@@ -144,7 +144,7 @@ def verdict_fit() -> dict[str, str]:
 
 
 def verdict_validation() -> dict[str, str]:
-    from ipt.operators.blur.evidence import probability
+    from ipt.operators.blur.assessment import probability
 
     rows = list(result("verdict_rows_val").values())
     return _areas(rows, np.array([probability(row["evidence"]) for row in rows]))

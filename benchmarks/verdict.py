@@ -162,13 +162,15 @@ def solve_draws(options: argparse.Namespace) -> None:
 
 def pairs(rows: dict[str, dict[str, Any]]) -> tuple[np.ndarray, list[dict[str, Any]], list[Any], np.ndarray]:
     """What the regression sees of each draw, the draw, its picture, and its weight: pictures count alike."""
-    from ipt.operators.blur import evidence
+    from ipt.operators.blur import assessment
 
     values, draws, pictures = [], [], []
     for row in rows.values():
         for draw in row["draws"]:
             seen, radius = draw["evidence"], draw["evidence"]["kernel_radius"]
-            values.append([*evidence.beside(evidence.probability(seen), row["agreement"], radius).values()])
+            values.append(
+                [*assessment.agreement_features(assessment.probability(seen), row["agreement"], radius).values()]
+            )
             draws.append(draw)
             pictures.append(row["picture"])
     counts = {picture: pictures.count(picture) for picture in pictures}
@@ -199,13 +201,17 @@ def fit_draws(options: argparse.Namespace) -> None:
 
 def judged(rows: dict[str, dict[str, Any]]) -> tuple[list[dict[str, Any]], np.ndarray, np.ndarray]:
     """Draws of pairs, and what the shipped weights make of each alone and beside the other."""
-    from ipt.operators.blur.evidence import probability, together
+    from ipt.operators.blur.assessment import probability, probability_given_another
 
     _, draws, _, _ = pairs(rows)
     agreements = [row["agreement"] for row in rows.values() for _ in row["draws"]]
     alone = [probability(draw["evidence"]) for draw in draws]
     seen = zip(alone, draws, agreements, strict=True)
-    return draws, np.array(alone), np.array([together(one, draw["evidence"], other) for one, draw, other in seen])
+    return (
+        draws,
+        np.array(alone),
+        np.array([probability_given_another(one, draw["evidence"], other) for one, draw, other in seen]),
+    )
 
 
 def score_draws(options: argparse.Namespace) -> None:
@@ -218,7 +224,7 @@ def score_draws(options: argparse.Namespace) -> None:
 
 def score(options: argparse.Namespace) -> None:
     """What the shipped weights make of rows."""
-    from ipt.operators.blur.evidence import probability
+    from ipt.operators.blur.assessment import probability
 
     rows = list(json.loads(options.rows.read_text()).values())
     report(rows, np.array([probability(row["evidence"]) for row in rows]), options)

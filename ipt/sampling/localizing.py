@@ -1,7 +1,9 @@
-"""A solve gone on with where parameters that were taken to hold everywhere differ from place to place.
+"""Refinement with local parameters, which differ from place to place: a solve continued from one global parameter.
 
-One kernel for all of a picture is found first: all of the picture tells of it. Where it does not explain what was
-measured, each part of the picture has a kernel of its own for the last noise levels, which begins as that of all.
+    solution with one kernel --spread--> a kernel for each part of the picture, noise added --> last noise levels again
+
+One kernel is found first, because the whole picture determines it. If it does not explain the measurement, each part of
+the picture gets a kernel of its own for the last noise levels.
 """
 
 from __future__ import annotations
@@ -22,17 +24,17 @@ from ipt.sampling.regional import Regional
 from ipt.sampling.schedules import Tail
 
 _START = 0.15
-"""Noise level that the last part begins with: docs/method.md, Shake."""
+"""Noise level at which the refinement begins: docs/method.md, Shake."""
 
 
 @dataclass(frozen=True)
 class Locally:
-    """With what a solve goes on.
+    """The operator of a refinement, and where it begins.
 
     Attributes:
-        operator: a registered name, of an `ipt.sampling.regional.Regional` operator.
-        options: its.
-        start: parameters, as its `of_region` has them before `constrain`, (1, C, h, w) by name.
+        operator: the registered name of an operator that is `ipt.sampling.regional.Regional`.
+        options: of the operator.
+        start: parameters of its `of_region`, before `constrain`, (1, C, h, w) by name.
     """
 
     operator: str
@@ -41,35 +43,35 @@ class Locally:
 
 
 class Localizable(ABC):
-    """An operator whose parameters hold everywhere in the frame, and which knows one where they have places."""
+    """An operator with global parameters, which hold in all of the frame, that names one with local parameters."""
 
     @abstractmethod
     def may_be_local(self, measurement: tuple[int, ...]) -> bool:
-        """Whether it can be told of a measurement (C, H, W)."""
+        """Whether solutions of a measurement (C, H, W) may be refined."""
 
     @abstractmethod
     def local(
         self, assessment: Assessment, parameters: Mapping[str, Tensor], measurement: tuple[int, ...]
     ) -> Locally | None:
-        """With what to go on from a draw; None: its parameters hold everywhere.
+        """The operator to refine a draw with; None if its parameters hold everywhere.
 
         Args:
             assessment: of the draw.
-            parameters: its, physical and valid, (1, C, h, w) by name.
-            measurement: (C, H, W).
+            parameters: of the draw, physical and valid, (1, C, h, w) by name.
+            measurement: shape, (C, H, W).
         """
 
     @abstractmethod
     def is_better(self, local: Assessment, before: Assessment) -> bool:
-        """Whether a solution whose parameters have places is kept, or the one that it went on from."""
+        """Whether the refined solution is kept, given its assessment and that of the solution it began from."""
 
 
 @dataclass(frozen=True)
 class Local:
-    """The last part of a solve, with parameters that have places.
+    """A refinement.
 
     Attributes:
-        solver: with an operator that is `Regional`.
+        solver: with an operator that is `Regional`, and the last noise levels.
         problem: of one measurement.
     """
 
@@ -78,7 +80,7 @@ class Local:
 
     @classmethod
     def of(cls, solver: Solver, operator: ParametricOperator, observation: Observation) -> Local | None:
-        """Of a solver whose parameters hold everywhere; None where a prior takes none that have places."""
+        """The refinement for a solver with another operator; None if a prior does not take its local parameters."""
         try:
             problem = Problem.posed(operator, solver.priors, observation)
         except ValueError:
@@ -86,7 +88,7 @@ class Local:
         return cls(replace(solver, operator=operator, schedule=schedule(solver)), problem)
 
     def spread(self, parameters: Mapping[str, Tensor]) -> Unknowns:
-        """Parameters that hold everywhere, (B, C, h, w), as those that have places begin."""
+        """Global parameters, (B, C, h, w) by name, as the local parameters that the refinement begins with."""
         regional = ability(self.solver.operator, Regional)
         assert regional is not None
         return regional.spread(parameters, tuple(self.problem.observation.measurement.shape[1:]))
@@ -94,13 +96,13 @@ class Local:
     def steps(
         self, whole: Tensor, start: Mapping[str, Tensor], seed: int, rivals: Mapping[str, Tensor]
     ) -> Iterator[State]:
-        """From what was found on; a State a step.
+        """Refine a solution, yielding a State after each step.
 
         Args:
-            whole: the image, physical, (1, C, H, W).
-            start: parameters that hold everywhere, as they begin, (1, C, h, w) by name.
+            whole: its image with the surroundings, physical, (1, C, H, W).
+            start: the global parameters to begin with, (1, C, h, w) by name.
             seed: of the random numbers.
-            rivals: as of a `State`.
+            rivals: of the solution, as of a `State`.
         """
         physical = {IMAGE: whole, **self.spread(start)}
         clean = {name: one.normalized(physical[name]) for name, one in self.problem.normalizations.items()}
@@ -110,5 +112,5 @@ class Local:
 
 
 def schedule(solver: Solver) -> Tail:
-    """The last noise levels of a solver, which are gone through once more."""
+    """The last noise levels of a solver, which a refinement repeats."""
     return Tail(solver.schedule or solver.rule.schedule(), _START)

@@ -25,7 +25,7 @@ from ipt.core.problem import Problem
 from ipt.core.solver import Solver, State
 from ipt.linalg.covariances import Isotropic
 from ipt.linalg.random import Noise
-from ipt.sampling.multiscale import Level
+from ipt.sampling.levels import Level
 from ipt.sampling.schedules import Tail
 
 _DOUBLING = 2

@@ -1,7 +1,9 @@
-"""Posterior draws of several measurements of one shape, solved together in batches that fit into memory.
+"""Solve tasks of one shape in batches that fit into memory: `SamplingTask`s -> `solve_tasks` -> a `Solution` each.
 
-The draws of all tasks make one row, which is solved from left to right, a batch of as many as memory takes after the
-other. No draw depends on those beside it. Here are no files, pictures or options.
+    usual pictures:  row of draws --batches--> solutions --`refined`--> joined by task
+    large pictures:  region --batches--> parameters --> row of tiles --batches--> solutions --> joined by picture
+
+If a batch does not fit into memory it is tried again with half as many draws.
 """
 
 from __future__ import annotations
@@ -17,33 +19,34 @@ import torch
 
 from ipt.core.abilities import ability
 from ipt.core.solver import Solution
-from ipt.images.outcomes import Progress
 from ipt.sampling import regional
 from ipt.solve.draws import Batch, Draws, SaveState
 from ipt.solve.local import local_steps
 from ipt.solve.parts import Part, Preview
+from ipt.solve.progress import Listener, listener_to_part
 from ipt.solve.refinement import refined
+from ipt.solve.row import RegionResult
 from ipt.solve.task import SamplingTask
 from ipt.solve.tiles import SIDE, Tiling
 
 _CPU_PIXELS = 2**15
-"""Pixels of a batch on a CPU: 8 draws at 64x64, which take .6 of the time that they take one by one."""
+"""Pixels of a batch on a CPU: 8 draws at 64x64, which take .6 of the time of single ones."""
 _GPU_PIXELS = 2**22
-"""Pixels of a batch on a GPU, to begin with: 64 draws at 256x256."""
+"""Pixels of a batch on a GPU, before any was too large: 64 draws at 256x256."""
 _COST_OF_PLACES = 2
-"""Steps with one kernel that take as long as one with a kernel in each place (benchmarks/results/localized.json)."""
+"""Time of a step with local kernels over that of one with a single kernel (benchmarks/results/localized.json)."""
 LARGEST_BATCH = 256
-"""Draws; what is chosen by the device never exceeds it."""
+"""Most draws of a batch, unless more are asked for."""
 
 
 class BatchSizer:
     """How many draws of a shape are solved together.
 
-    It depends on the shape and on what failed before, never on the memory that happens to be free, so that a run that
-    is continued forms the same batches.
+    It depends on the shape and on what ran out of memory before, not on the memory that is free at the moment, so that
+    a resumed run forms the same batches.
 
     Args:
-        asked: so many; None: as many as the device has use for.
+        asked: number of draws; None: as many as the device can use.
         device: a torch device.
         note: called with a sentence when memory did not suffice.
     """
@@ -53,19 +56,19 @@ class BatchSizer:
         self._halved: dict[tuple[int, ...], int] = {}
 
     def size(self, shape: tuple[int, ...]) -> int:
-        """Draws of (C, H, W) that make a batch."""
+        """The number of draws of a shape (C, H, W) in a batch."""
         pixels = _GPU_PIXELS if self.device.startswith("cuda") else _CPU_PIXELS
         usual = min(LARGEST_BATCH, max(1, pixels // (shape[-2] * shape[-1])))
         return self._halved.get(shape, usual if self.asked is None else self.asked)
 
     def halve(self, shape: tuple[int, ...], tried: int) -> None:
-        """So many did not fit; call it when nothing holds their tensors any more."""
+        """Halve the batches of a shape, after `tried` draws did not fit; their tensors must have been freed before."""
         self._halved[shape] = max(1, tried // 2)
         size = f"{shape[-1]} x {shape[-2]} px"
         self.tell(f"out of memory with {tried} at once at {size}; going on with {self._halved[shape]}")
 
     def tell(self, sentence: str) -> None:
-        """Memory did not suffice: what was held is free again."""
+        """Note that memory did not suffice, and free what a GPU has cached."""
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
         if self._note is not None:
@@ -73,7 +76,7 @@ class BatchSizer:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says so; torch's CPU allocator raises a plain RuntimeError."""
+    """Whether an error says that memory did not suffice; torch's CPU allocator raises a plain RuntimeError."""
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and ("allocate memory" in str(error) or "enough memory" in str(error))
@@ -82,81 +85,109 @@ def out_of_memory(error: BaseException) -> bool:
 def solve_tasks(
     tasks: Sequence[SamplingTask],
     sizer: BatchSizer,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Listener | None = None,
     save: SaveState | None = None,
     begun: Sequence[Batch] = (),
 ) -> list[Solution]:
     """Draw from the posteriors of tasks of one shape: a Solution each, its batch being the task's draws.
 
-    Those of its seeds come first, in their order, then those that were made of its reserve.
+    The draws of its seeds come first, in their order, then those that were made of its reserve.
 
     Args:
-        tasks: of one shape.
-        sizer: says how many draws make a batch; where memory does not suffice, it halves them.
+        tasks: of one kind.
+        sizer: says how many draws make a batch; if memory does not suffice, it halves them.
         progress: called after every step.
-        save: called after every step, to write down where the solve is.
-        begun: batches that `save` was given in an earlier process; the result is what it would have been there.
+        save: called after every step, to write down the state of the solve.
+        begun: batches that `save` was given in an earlier process; the result is the same as without an interruption.
 
     Raises:
         IptError: what the solver refuses.
         MemoryError, RuntimeError: not even one draw fits into memory.
     """
-    if not _from_known(tasks[0]):
-        draws = Draws(tasks, local=True)
-        return draws.by_task(_refined(draws, *_solved(draws, sizer, progress, save, begun), sizer, progress))
-    tiling, found, before, share = _tiling(tasks[0]), [], 0, 0.0
+    if tasks[0].from_parameters:
+        return _solve_from_parameters(tasks, sizer, progress, save, begun)
+    draws = Draws(tasks, local=True)
+    batches, solutions = _solve_row(draws, sizer, progress, save, begun)
+    return draws.by_task(_refined(draws, batches, solutions, sizer, progress))
+
+
+def _solve_from_parameters(
+    tasks: Sequence[SamplingTask],
+    sizer: BatchSizer,
+    progress: Listener | None,
+    save: SaveState | None,
+    begun: Sequence[Batch],
+) -> list[Solution]:
+    """Solve whole pictures in tiles, from parameters that are given or are found in a region first."""
+    first, tiling = tasks[0], _tiling(tasks[0])
     previews = [Preview(task.measurement[0]) for task in tasks]
     tiles = [
-        [_shown(tile, one, place) for tile, place in zip(tiling.tasks(task), tiling, strict=True)]
-        for task, one in zip(tasks, previews, strict=True)
+        [_shown_in(preview, tile, place) for tile, place in zip(tiling.tasks(task), tiling, strict=True)]
+        for task, preview in zip(tasks, previews, strict=True)
     ]
-    if tasks[0].region is not None:
-        # The region's state is not saved: it is small, and comes out the same again.
-        region = Draws([_shown(task.of_region(), one, task.region) for task, one in zip(tasks, previews, strict=True)])
-        steps, work = len(regional.schedule(tasks[0].solver).sigmas()) - 1, work_of(tasks)
-        later, share = steps * math.ceil(sum(map(len, tiles)) / sizer.size(tiles[0][0].shape)), work[0] / sum(work)
-        batches, solutions = _solved(region, sizer, _part(progress, 0, later, 0.0, share))
-        found, before = region.best(batches, solutions), batches[-1].state.total * len(batches)
-    each = [one for one, own in zip(found, tiles, strict=True) for _ in own] if found else ()
-    draws = Draws([tile for own in tiles for tile in own], each)
-    solved = iter(draws.by_task(_solved(draws, sizer, _part(progress, before, 0, share, 1.0), save, begun)[1]))
-    whole = [tiling.joined(list(islice(solved, len(own)))) for own in tiles]
-    return [one.continued(solution) for one, solution in zip(found, whole, strict=True)] if found else whole
+    regions: list[RegionResult] = []
+    steps_in_region, share_of_region = 0, 0.0
+    if first.region is not None:
+        region_work, tile_work = work_of(tasks)
+        share_of_region = region_work / (region_work + tile_work)
+        tile_steps = _steps_from_parameters(first) * math.ceil(sum(map(len, tiles)) / sizer.size(tiles[0][0].shape))
+        listener = listener_to_part(progress, 0, tile_steps, stop=share_of_region)
+        regions, steps_in_region = _solve_regions(tasks, previews, sizer, listener)
+    region_of_tile = [region for region, own in zip(regions, tiles, strict=True) for _ in own] if regions else ()
+    draws = Draws([tile for own in tiles for tile in own], region_of_tile)
+    listener = listener_to_part(progress, steps_in_region, 0, start=share_of_region)
+    _, solutions = _solve_row(draws, sizer, listener, save, begun)
+    by_tile = iter(draws.by_task(solutions))
+    wholes = [tiling.joined(list(islice(by_tile, len(own)))) for own in tiles]
+    if not regions:
+        return wholes
+    return [region.continued(whole) for region, whole in zip(regions, wholes, strict=True)]
 
 
-def _shown(task: SamplingTask, preview: Preview, place: tuple[slice, slice] | None) -> SamplingTask:
-    """A task that is a part of what is previewed, there."""
+def _solve_regions(
+    tasks: Sequence[SamplingTask], previews: Sequence[Preview], sizer: BatchSizer, progress: Listener | None
+) -> tuple[list[RegionResult], int]:
+    """The results in the tasks' regions, and the number of steps.
+
+    Their states are not saved: regions are small, and give the same result again.
+    """
+    draws = Draws([_shown_in(one, task.of_region(), task.region) for task, one in zip(tasks, previews, strict=True)])
+    batches, solutions = _solve_row(draws, sizer, progress)
+    return draws.best(batches, solutions), batches[-1].state.total * len(batches)
+
+
+def _shown_in(preview: Preview, task: SamplingTask, place: tuple[slice, slice] | None) -> SamplingTask:
+    """The task of a part of a picture, in rows and columns, with the preview that it is shown in."""
     assert place is not None
     return replace(task, part=Part(preview, *place))
 
 
 def work_of(tasks: Sequence[SamplingTask]) -> tuple[int, int]:
-    """Pixels of all steps and draws, without the reserve: in the tasks' regions, and in all of their pictures."""
-    first = tasks[0]
-    if not _from_known(first):
-        pixels = sum(len(task.seeds) * math.prod(task.shape[1:]) for task in tasks)
-        local = _COST_OF_PLACES * local_steps(first) * pixels
-        return 0, Draws(tasks).work + local
-    steps, tiles = len(regional.schedule(first.solver).sigmas()) - 1, _tiling(first).tasks(first)
-    whole = sum(math.prod(tile.shape[1:]) for tile in tiles) * steps * sum(len(task.seeds) for task in tasks)
-    return 0 if first.region is None else Draws([task.of_region() for task in tasks]).work, whole
+    """Pixels of all steps and draws, without the reserve: in the tasks' regions, and in the whole pictures."""
+    first, draws = tasks[0], sum(len(task.seeds) for task in tasks)
+    if not first.from_parameters:
+        pixels = draws * math.prod(first.shape[1:])
+        return 0, Draws(tasks).work + _COST_OF_PLACES * local_steps(first) * pixels
+    tile_pixels = sum(math.prod(tile.shape[1:]) for tile in _tiling(first).tasks(first))
+    in_regions = 0 if first.region is None else Draws([task.of_region() for task in tasks]).work
+    return in_regions, tile_pixels * _steps_from_parameters(first) * draws
 
 
 def at_once(task: SamplingTask) -> int:
-    """Pixels of what is in memory together of a draw: of its pictures that compete, or of a tile."""
-    if not _from_known(task):
+    """Pixels of a draw that are in memory together: of its competing draws of smaller images, or of a tile."""
+    if not task.from_parameters:
         return Draws([task]).largest
     tile = math.prod(_tiling(task).tasks(task)[0].shape[1:])
     return tile if task.region is None else max(Draws([task.of_region()]).largest, tile)
 
 
-def _from_known(task: SamplingTask) -> bool:
-    """Whether all of the picture is solved from parameters that are given, or were found in a region."""
-    return task.begun or task.region is not None
+def _steps_from_parameters(task: SamplingTask) -> int:
+    """Steps in which a whole picture is solved from its parameters."""
+    return len(regional.schedule(task.solver).sigmas()) - 1
 
 
 def _tiling(task: SamplingTask) -> Tiling:
-    """The tiles of a picture; parameters that have places in the frame are of all of it."""
+    """The tiles of a picture: a single one if its parameters differ from place to place."""
     operator = task.solver.operator
     if task.region is not None:
         operator = regional.operator_of(task.solver, task.of_region().shape, task.shape)
@@ -164,30 +195,14 @@ def _tiling(task: SamplingTask) -> Tiling:
     return Tiling.of(operator, task.shape, max(operator.image_shape(task.shape)[1:]) if whole else SIDE)
 
 
-def _part(
-    progress: Callable[[Progress], None] | None, before: int, after: int, start: float, stop: float
-) -> Callable[[Progress], None] | None:
-    """What hears a part of a solve, with so many steps before and after it, as shares `start` to `stop` of the work."""
-    if progress is None:
-        return None
-    return lambda step: progress(
-        replace(
-            step,
-            done=before + step.done,
-            total=before + step.total + after,
-            share=None if step.share is None else start + (stop - start) * step.share,
-        )
-    )
-
-
-def _solved(
+def _solve_row(
     draws: Draws,
     sizer: BatchSizer,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Listener | None = None,
     save: SaveState | None = None,
     begun: Sequence[Batch] = (),
 ) -> tuple[list[Batch], list[Solution]]:
-    """All batches of a row, and what each of them amounts to; arguments as of `solve_tasks`."""
+    """Solve a row of draws: all of its batches, and a solution of each; arguments as of `solve_tasks`."""
     complete: list[Batch] = []
     solutions: list[Solution] = []
     resumed = list(begun)
@@ -197,11 +212,11 @@ def _solved(
         try:
             batch, solution = draws.solve(start, stop, first, complete, progress, save)
             if progress is not None and not (first is not None and first.state.finished):
-                progress(draws.done(batch, solution, complete))
+                progress(draws.batch_progress(batch, solution, complete))
             complete.append(batch)
             solutions.append(solution)
             if draws.tasks[0].begun:
-                _give_back_memory()
+                _trim_memory()
             if batch.stop == len(draws):
                 draws.extend(solutions)
             continue
@@ -218,7 +233,7 @@ def _refined(
     batches: Sequence[Batch],
     solutions: Sequence[Solution],
     sizer: BatchSizer,
-    progress: Callable[[Progress], None] | None,
+    progress: Listener | None,
 ) -> Sequence[Solution]:
     """The draws of all batches, refined with local parameters if memory suffices."""
     try:
@@ -230,12 +245,12 @@ def _refined(
     return solutions
 
 
-def _give_back_memory() -> None:
-    """What was freed goes back to the system.
+def _trim_memory() -> None:
+    """Return freed memory to the system, if the C library is glibc.
 
-    glibc keeps what lies between what is still in use, and what is kept of a tile lies amid what its solve needed: of a
-    picture in many tiles much more was held at the end than was used.
+    What is kept of a tile lies between what its solve has freed, and glibc holds on to the gaps. For a picture in many
+    tiles that is much more than is in use.
     """
     with suppress(AttributeError, OSError, TypeError):
-        # Not in other C libraries.
+        # Other C libraries have no such function.
         ctypes.CDLL(None).malloc_trim(0)

@@ -58,8 +58,7 @@ def cost_of(tasks: Sequence[SamplingTask]) -> Cost | None:
     """The cost of tasks that are solved together, one draw each; None: the prior does not take a crop of that size."""
     task = tasks[0]
     region_work, whole_work = work_of(tasks)
-    from_known = bool(task.begun or task.region)
-    solver = replace(task.solver, schedule=regional.schedule(task.solver)) if from_known else task.solver
+    solver = replace(task.solver, schedule=regional.schedule(task.solver)) if task.from_parameters else task.solver
     timed = _cost_per_pixel(solver, task)
     if timed is None:
         return None
@@ -69,7 +68,7 @@ def cost_of(tasks: Sequence[SamplingTask]) -> Cost | None:
         seconds, memory = seconds + timed[0] * region_work, max(memory, timed[1])
     image_sides = task.solver.operator.image_shape(task.shape)[-2:]
     pixels_per_measured = math.prod(image_sides) / math.prod(task.shape[-2:])
-    kept = _BYTES_PER_VALUE * math.prod(task.shape) if from_known else 0
+    kept = _BYTES_PER_VALUE * math.prod(task.shape) if task.from_parameters else 0
     return Cost(
         seconds=seconds * pixels_per_measured,
         memory=memory * at_once(task) * pixels_per_measured + kept,

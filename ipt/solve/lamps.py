@@ -53,7 +53,7 @@ def with_lamps(prepared: PreparedImage, solution: Solution) -> Solution:
             linear, or the image's pixels are not those of the measurement.
     """
     sampling, lamps = prepared.sampling, prepared.lamps
-    operator = solution.operator or sampling.solver.operator
+    operator = sampling.operator_of(solution)
     framed = ability(operator, Framed)
     if lamps is None or sampling.mask is None or ability(operator, Linear) is None:
         return solution

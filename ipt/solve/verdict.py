@@ -1,4 +1,8 @@
-"""Whether a result can be relied on: by the operator's own assessment, or by the residual against the noise level."""
+"""Whether a result can be relied on, in words.
+
+The operator's own assessment says so where it has one (`ipt.core.abilities.Assessable`), else the residual, compared
+with the noise level.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +19,21 @@ from ipt.linalg.norms import rms
 LIKELY = 0.5
 """Probability from which a solution counts as right."""
 SURE = 0.6
-"""Probability from which a single draw needs no other one to agree with it."""
+"""Probability from which a single draw needs no second one for comparison."""
 _TOO_LARGE, _TOO_SMALL = 1.5, 0.5
-"""Times the noise level: docs/method.md, "Constants"."""
+"""Residuals, as multiples of the noise level, that do not fit: docs/method.md, "Constants"."""
 _NEGLIGIBLE = 1e-3
-"""Share of a parameter's largest entry below which an entry reaches nowhere."""
+"""Share of a kernel's largest entry below which an entry does not count for its reach."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to be thought of a result; as text it is a sentence.
+    """A judgement of a result; as text it is a sentence.
 
     Attributes:
-        headline: in two or three words, "fits" or "likely right" when all is well.
-        findings: what it rests on.
-        advice: what to do; nothing when all is well.
+        headline: two or three words, "fits" or "likely right" for a good result.
+        findings: the reasons.
+        advice: what to do; empty for a good result.
     """
 
     headline: str
@@ -49,34 +53,39 @@ def verdict(
     streak: Sequence[int] | None = None,
     places: str = "",
 ) -> Verdict:
-    """What is to be thought of a result.
+    """The judgement of a result.
 
     Args:
         ratio: root mean square of the residual, over the noise level.
-        noise: that level, in 0..1.
-        probability: that the parameters are right, where the operator can tell; None: the residual alone speaks.
-        doubt: what seems to be wrong.
-        share: of the result in what is shown; the rest is the input.
+        noise: standard deviation of the noise, in 0..1.
+        probability: that the parameters are right, where the operator can tell; None: judge by the residual.
+        doubt: what seems to be wrong, in words.
+        share: of the result in the picture that is written; the rest is the input.
         streak: (x, y, width, height) of a light that may show the kernel.
-        places: which parameters differ from place to place.
+        places: which parameters differ from place to place, in words.
     """
-    found = f"the residual is {ratio:.2f} times the noise level"
-    if probability is not None:
-        percent = f"{min(99, max(1, round(100 * probability)))} %"
-        findings = tuple(filter(None, (doubt, found, places)))
-        if probability >= LIKELY:
-            return Verdict(f"likely right ({percent})", findings)
-        advice = ["try another seed=, or more draws (effort=)"]
-        if streak is not None:
-            place = ",".join(map(str, streak))
-            advice.insert(0, f"a streak of light may show the kernel: try streak={place}")
-        if share < 1:
-            advice.append("it is mixed with the input, so that nothing is ruined; doubtful=show shows it as it is")
-        return Verdict(f"likely wrong ({percent} that it is right)", findings, tuple(advice))
+    residual = f"the residual is {ratio:.2f} times the noise level"
+    if probability is None:
+        return _by_residual(ratio, noise, residual)
+    percent = f"{min(99, max(1, round(100 * probability)))} %"
+    findings = tuple(filter(None, (doubt, residual, places)))
+    if probability >= LIKELY:
+        return Verdict(f"likely right ({percent})", findings)
+    advice = ["try another seed=, or more draws (effort=)"]
+    if streak is not None:
+        place = ",".join(map(str, streak))
+        advice.insert(0, f"a streak of light may show the kernel: try streak={place}")
+    if share < 1:
+        advice.append("it is mixed with the input, so that nothing is ruined; doubtful=show shows it as it is")
+    return Verdict(f"likely wrong ({percent} that it is right)", findings, tuple(advice))
+
+
+def _by_residual(ratio: float, noise: float, residual: str) -> Verdict:
+    """The judgement by the residual over the noise level; residual: the ratio in words."""
     if ratio > _TOO_LARGE:
         return Verdict(
             "does not fit",
-            (found,),
+            (residual,),
             (
                 "the operator or its border (border=) may be wrong",
                 "this draw may have gone astray: try another seed=",
@@ -84,12 +93,12 @@ def verdict(
             ),
         )
     if ratio < _TOO_SMALL:
-        return Verdict("fits too closely", (found,), ("a smaller noise= may bring out more",))
-    return Verdict("fits", (found,))
+        return Verdict("fits too closely", (residual,), ("a smaller noise= may bring out more",))
+    return Verdict("fits", (residual,))
 
 
 def is_good(verdict: str) -> bool:
-    """Whether the words of `verdict` say that all is well."""
+    """Whether the text of a `Verdict` is that of a good result."""
     return verdict.startswith(("fits:", "likely right"))
 
 
@@ -102,14 +111,14 @@ def residual_rms(
 ) -> float:
     """Root mean square of the residual that a verdict is about.
 
-    Of all that was measured where the image reaches beyond the frame or a mask says what that is; else of the interior.
+    It is over all measured pixels if the image reaches beyond the frame or there is a mask, else over the interior.
 
     Args:
         operator: the forward model.
         residual: measurement - prediction, (C, H, W), 0 where nothing was measured.
-        trusted: 1 where it was, 0 elsewhere, (1 or C, H, W); None: everywhere.
+        trusted: 1 where something was measured, 0 elsewhere, (1 or C, H, W); None: 1 everywhere.
         parameters: (C, H, W) each, by name.
-        image_shape: (C, H, W), with what lies around the frame.
+        image_shape: (C, H, W), with the surroundings of the frame.
     """
     if trusted is None and ability(operator, Framed) is None:
         return interior_rms(residual, parameters, image_shape)
@@ -118,12 +127,10 @@ def residual_rms(
 
 
 def interior_rms(residual: Tensor, parameters: Mapping[str, Tensor], image_shape: Sequence[int]) -> float:
-    """Root mean square of a residual where it does not depend on what lies outside the frame.
-
-    The forward model may be wrong there.
+    """Root mean square of a residual without the border, where the forward model depends on what is outside the frame.
 
     Args:
-        residual: measurement - prediction, (C, H, W); of another size than the image, perhaps.
+        residual: measurement - prediction, (C, H, W); its size may differ from the image's.
         parameters: (C, H, W) each, by name.
         image_shape: (C, H, W).
     """
@@ -134,19 +141,19 @@ def interior_rms(residual: Tensor, parameters: Mapping[str, Tensor], image_shape
 
 
 def border_margin(parameters: Mapping[str, Tensor], image_shape: Sequence[int]) -> tuple[int, int]:
-    """How far from the edge, in rows and columns, a measurement depends on what lies outside the frame.
+    """How far from the edge a measurement depends on what is outside the frame: rows, columns, in pixels of the image.
 
-    At most a quarter of the image's sides, so that something is left.
+    At most a quarter of the image's sides, so that an interior is left.
 
     Args:
-        parameters: those that act locally, (C, H, W) about their centre pixel.
+        parameters: kernels (C, H, W) about their centre pixel, by name.
         image_shape: (C, H, W).
     """
     height, width = image_shape[-2:]
     down = across = 0
     for value in parameters.values():
         if min(value.shape[1:]) == 1:
-            # A number, or one a line, is no neighbourhood.
+            # Numbers, or a number for each line, are no kernel.
             continue
         rows, columns = (value.abs() > _NEGLIGIBLE * value.abs().max()).any(0).nonzero(as_tuple=True)
         if len(rows):

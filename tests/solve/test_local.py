@@ -23,7 +23,7 @@ from ipt.operators.shake import Shake
 from ipt.sampling.multiscale import Multiscale
 from ipt.solve.batches import BatchSizer, solve_tasks
 from ipt.solve.draws import Batch
-from ipt.solve.joining import apart, joined
+from ipt.solve.joining import join_draws, split_draws
 from ipt.solve.local import local_steps
 from ipt.solve.task import SamplingTask
 
@@ -203,10 +203,10 @@ def test_a_prior_that_takes_no_kernels_with_places_keeps_one(differing, monkeypa
 def test_draws_come_apart_and_together():
     image = torch.rand(3, 1, 4, 4)
     made = Solution(image, image, {"k": image}, torch.rand(3), torch.rand(5, 3), [], {"image": 7})
-    each = apart(made)
+    each = split_draws(made)
     assert [one.calls for one in each] == [{"image": 7}] * 3
     longer = replace(each[1], trace=torch.cat([each[1].trace, torch.zeros(2, 1)]))
-    whole = joined(task(Blur(24)), [each[0], longer, each[2]])
+    whole = join_draws(task(Blur(24)), [each[0], longer, each[2]])
     assert torch.equal(whole.image, image) and whole.calls == {"image": 21}
     assert torch.equal(whole.trace[:5], made.trace)
     assert torch.equal(

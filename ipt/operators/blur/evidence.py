@@ -1,97 +1,31 @@
-"""Whether a blind solution is right, from what can be known without the truth.
+"""Numbers by which a blind solution is judged without the truth.
 
-Numbers are taken from the residual, the image and the kernel, and weighed by two logistic regressions: one says how
-likely the kernel is right, the other how likely the image is about as good as its right kernel would make it. They err
-apart (a kernel that the draws agree on may leave more than noise unexplained), so a solution is right as likely as both
-together. They were fitted by scikit-learn to solves of photographs whose truth was known (`benchmarks/verdict.py`);
-their weights are in evidence.json.
+    observation, residual, image, kernel, rivals --evidence--> numbers --`ipt.operators.blur.assessment`--> probability
 
-Draws that went astray did so each in its way, so that where two agree both are most likely right: a third regression
-weighs what is thought of a draw for itself and how far its kernel is like that of another.
+They look at four things: whether the residual is noise, whether the image looks like a picture, whether the kernel is
+compact, and whether it agrees with the kernels of other draws (rivals) of a smaller image.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from importlib import resources
-from typing import Any
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ipt.core.abilities import Assessment
 from ipt.core.observation import Observation
-from ipt.operators.blur.locality import DIFFERS
+from ipt.linalg.norms import rms
+from ipt.operators.blur.measured import fully_measured
 
 _LOW_PASS = 2.0
 """Pixels: standard deviation of the Gaussian that leaves a residual's low frequencies."""
 _LEVEL = 0.05
-"""Noise level, of 0..1, that a denoiser takes off image and measurement."""
-_NEAR = 3
-"""Pixels: nearer entries of an autocorrelation are the picture's own."""
-_FAR = 24
-_UNEXPLAINED = 1.2
-"""Logarithm of the residual over the noise above which draws were never right that agreed: docs/verdict.md."""
-_ALIKE = 0.005
-"""Short of 1: kernels that correlate better are alike."""
-_NARROW = 0.05
-"""Radius, as a share of the window's side, below which kernels agree the less, since all narrow ones are alike."""
-
-
-def assessments(numbers: Mapping[str, Tensor]) -> list[Assessment]:
-    """One of each solution; numbers: their evidence, (B,) each, by name (`locality` where one kernel is assumed)."""
-    found = []
-    for values in zip(*(each.tolist() for each in numbers.values()), strict=True):
-        one = dict(zip(numbers, values, strict=True))
-        right = probability(one)
-        found.append(Assessment(right, _doubt(one, right), one))
-    return found
-
-
-def compared(assessments: Sequence[Assessment], kernels: Tensor) -> list[Assessment]:
-    """Assessments of independent draws, two or more, beside each other; kernels: (draws, 1, h, w).
-
-    The evidence gets `draws_agreement`: the normalized cross-correlation with the kernel that is most like it.
-    """
-    found, count = [], len(kernels)
-    for number, one in enumerate(assessments):
-        others = kernels[[other for other in range(count) if other != number]][:, 0]
-        agreement = float(_likeness(kernels[number].expand_as(others), others).amax().clamp(max=1))
-        numbers = {**one.evidence, "draws_agreement": agreement}
-        right = together(one.probability, one.evidence, agreement)
-        found.append(Assessment(right, _doubt(numbers, right), numbers))
-    return found
-
-
-def together(probability: float, numbers: Mapping[str, float], agreement: float) -> float:
-    """That a draw is right which was thought so likely alone, with this evidence, beside another.
-
-    Args:
-        probability: what is thought of it alone.
-        numbers: its evidence.
-        agreement: of its kernel with the other's, at most 1.
-    """
-    model = _models()["draws"]
-    seen = beside(probability, agreement, numbers["kernel_radius"])
-    right = 1 / (1 + math.exp(-model["intercept"] - sum(model[name] * value for name, value in seen.items())))
-    return min(right, probability) if numbers["residual"] > _UNEXPLAINED else right
-
-
-def beside(probability: float, agreement: float, radius: float) -> dict[str, float]:
-    """What the regression for draws beside each other sees of one.
-
-    Args:
-        probability: what is thought of it alone.
-        agreement: of its kernel with another, at most 1.
-        radius: of its kernel, as a share of the window's side.
-    """
-    alone = min(max(probability, 1e-3), 1 - 1e-3)
-    likeness = -math.log(1 + _ALIKE - agreement) * min(1.0, radius / _NARROW)
-    return {"alone": math.log(alone / (1 - alone)), "agreement": likeness}
+"""Standard deviation, in units of 0..1, of the noise that is added to image and measurement and removed by a
+denoiser."""
+_NEAR, _FAR = 3, 24
+"""Pixels: ringing is looked for at these distances. At smaller ones, any picture is correlated with itself."""
 
 
 def evidence(
@@ -107,12 +41,12 @@ def evidence(
     """The numbers, (B,) each, by name.
 
     Args:
-        observation: what was measured, (B, C, P, Q).
+        observation: the measurement, (B, C, P, Q).
         residual: measurement - prediction, 0 where nothing was measured, (B, C, P, Q).
-        image: what was found, (B, C, H, W) in 0..1.
+        image: the estimate, (B, C, H, W) in 0..1.
         frame: rows and columns of the image that were measured.
-        kernel: what was found, (B, 1, h, w).
-        rivals: kernels of draws of smaller images, R of each solution in a row, (B * R, 1, h', w').
+        kernel: the estimate, (B, 1, h, w).
+        rivals: kernels of draws of smaller images, R for each solution in a row, (B * R, 1, h', w').
         scale: how many times smaller these images were.
         denoise: the image prior's denoiser, of images and noise levels in 0..1.
 
@@ -128,86 +62,93 @@ def evidence(
         kernel_radius: root mean square, as a share of the window's side.
         kernel_density: logarithm of how many entries the kernel has, over the square of its radius.
         kernel_border: share of the kernel in the outer two lines of its window.
-        agreement: mean correlation of the kernel, made as small as its rivals, with these, whatever their shift.
+        agreement: mean correlation of the kernel, reduced to the size of its rivals, with each of them, at the best
+            shift.
         best_agreement: the largest of these correlations.
-        rivals_agreement: that of its rivals with each other.
+        rivals_agreement: mean correlation of the rivals with each other.
     """
-    mask = torch.ones_like(residual[:, :1])
-    if observation.mask is not None:
-        mask = (observation.mask > 0).all(1, keepdim=True).to(residual)
-    noise = observation.noise.reshape(-1) / math.sqrt(image.shape[1])
     measured = image.clone()
     measured[(..., *frame)] = observation.measurement
-    left = (mask * residual).mean(1, keepdim=True)
-    shown, seen = (one[(..., *frame)].mean(1, keepdim=True) for one in (image, measured))
-    power = left.square().sum((1, 2, 3)) / mask.sum((1, 2, 3))
-    low = _low_passed(left).square().mean((1, 2, 3)).sqrt()
-    apart = [(left[..., 2:, :] * left[..., :-2, :]).mean((1, 2, 3)), (left[..., 2:] * left[..., :-2]).mean((1, 2, 3))]
-    contrast, before = _contrast(shown), _contrast(seen)
-    local = [_low_passed(one).clamp(min=0).sqrt() for one in (contrast, left[..., :-1, :-1].square())]
-    moved = [_rms((denoise(one + _LEVEL * _noise_like(one), _LEVEL) - one)[(..., *frame)]) for one in (image, measured)]
-    radius, density, border = _shape(kernel)
-    others = rivals.unflatten(0, (len(kernel), -1))[:, :, 0]
-    count = others.shape[1]
-    pairs = [(one, two) for one in range(count) for two in range(one)]
-    small = _reduced(kernel, scale)
-    agreement = torch.stack(
-        [torch.stack([_likeness(one, others[:, rival]) for one in small]).amax(0) for rival in range(count)]
-    )
+    mask = fully_measured(observation, residual)
+    luminance_noise = observation.noise.reshape(-1) / math.sqrt(image.shape[1])
+    luminance = image[(..., *frame)].mean(1, keepdim=True)
     return {
-        "residual": (power.sqrt() / noise).log(),
-        "residual_low": (low / (noise / (2 * math.sqrt(math.pi) * _LOW_PASS)) + 1e-6).log(),
-        "residual_correlation": 0.5 * (apart[0] + apart[1]) / left.square().mean((1, 2, 3)).clamp(min=1e-12),
-        "residual_structure": _correlation(*local),
-        "sharpening": 0.5 * (contrast.mean((1, 2, 3)) / before.mean((1, 2, 3)).clamp(min=1e-12)).log(),
-        "sparsity": (_contrast(shown).sqrt().mean((1, 2, 3)) / contrast.mean((1, 2, 3)).sqrt().clamp(min=1e-6)).log(),
-        "unlikeliness": (moved[0] / moved[1].clamp(min=1e-6)).log(),
-        "ringing": _ringing(shown),
-        "kernel_radius": radius / max(kernel.shape[-2:]),
-        "kernel_density": density,
-        "kernel_border": border,
-        "agreement": agreement.mean(0),
-        "best_agreement": agreement.amax(0),
-        "rivals_agreement": torch.stack([_likeness(others[:, one], others[:, two]) for one, two in pairs]).mean(0)
-        if pairs
-        else torch.ones_like(radius),
+        **_of_residual((mask * residual).mean(1, keepdim=True), mask, luminance_noise, luminance),
+        **_of_image(image, measured, frame, denoise),
+        **_of_kernel(kernel),
+        **_of_rivals(kernel, rivals, scale),
     }
 
 
-def probability(numbers: Mapping[str, float]) -> float:
-    """That a solution with this evidence has the right kernel, and an image that is as good as that allows, 0..1."""
-    found = 1.0
-    for model in (_models()[told] for told in ("kernel", "image")):
-        total = float(model["intercept"])
-        for name, (mean, scale, weight) in model["weights"].items():
-            # What lies far outside of what the model was fitted to says no more in favour than what lies at its edge.
-            total += min(3 * abs(weight), weight * (numbers[name] - mean) / scale)
-        found /= 1 + math.exp(-max(-30.0, total))
-    return found
+def _of_residual(residual: Tensor, mask: Tensor, noise: Tensor, image: Tensor) -> dict[str, Tensor]:
+    """Whether the residual is white noise of the right level.
+
+    Args:
+        residual: of the luminance, 0 where nothing was measured, (B, 1, P, Q).
+        mask: 1 where something was measured, else 0, (B, 1, P, Q).
+        noise: standard deviation of the luminance's noise, (B,).
+        image: the image's luminance in the frame, (B, 1, P, Q).
+    """
+    power = residual.square().sum((1, 2, 3)) / mask.sum((1, 2, 3))
+    low = _low_passed(residual).square().mean((1, 2, 3)).sqrt()
+    low_noise = noise / (2 * math.sqrt(math.pi) * _LOW_PASS)
+    down = (residual[..., 2:, :] * residual[..., :-2, :]).mean((1, 2, 3))
+    across = (residual[..., 2:] * residual[..., :-2]).mean((1, 2, 3))
+    image_contrast = _low_passed(_squared_gradient(image)).clamp(min=0).sqrt()
+    residual_contrast = _low_passed(residual[..., :-1, :-1].square()).clamp(min=0).sqrt()
+    return {
+        "residual": (power.sqrt() / noise).log(),
+        "residual_low": (low / low_noise + 1e-6).log(),
+        "residual_correlation": 0.5 * (down + across) / residual.square().mean((1, 2, 3)).clamp(min=1e-12),
+        "residual_structure": _correlation(image_contrast, residual_contrast),
+    }
 
 
-def _doubt(numbers: Mapping[str, float], right: float) -> str:
-    """What is likely wrong with a solution, in words; right: the probability that nothing is."""
-    if numbers.get("locality", 0.0) > DIFFERS:
-        return "the blur seems to differ from place to place, as of a camera that turned: try operator=shake"
-    if right >= 0.5:
-        return ""
-    if numbers["kernel_border"] > 0.03:
-        return "the kernel reaches the edge of its window, so it may be wider: give a larger operator.kernel_size"
-    if numbers["sharpening"] < 0.1:
-        return "the picture has hardly changed, so it may not be blurred, or too little of it is sharp enough to tell"
-    if numbers["residual"] > 0.7 and numbers["residual_structure"] > 0.5:
-        return (
-            "what is left unexplained follows the picture's edges, as with something that moved, or clipped lights: "
-            "leave these out with mask="
-        )
-    if numbers["ringing"] > 0.6:
-        return "the picture repeats itself as ringing does, so the kernel was not found"
-    return "the kernel was not found; if it may be wider than its window, give a larger operator.kernel_size"
+def _of_image(
+    image: Tensor, measured: Tensor, frame: tuple[slice, slice], denoise: Callable[[Tensor, float], Tensor]
+) -> dict[str, Tensor]:
+    """Whether the image is a sharp picture without artefacts.
+
+    Args:
+        image: the estimate, (B, C, H, W) in 0..1.
+        measured: the same with the measurement in the frame.
+        frame: rows and columns of the frame.
+        denoise: as of `evidence`.
+    """
+    luminance, measured_luminance = (picture[(..., *frame)].mean(1, keepdim=True) for picture in (image, measured))
+    gradient = _squared_gradient(luminance)
+    energy, measured_energy = gradient.mean((1, 2, 3)), _squared_gradient(measured_luminance).mean((1, 2, 3))
+    moved, measured_moved = (_moved(picture, frame, denoise) for picture in (image, measured))
+    return {
+        "sharpening": 0.5 * (energy / measured_energy.clamp(min=1e-12)).log(),
+        "sparsity": (gradient.sqrt().mean((1, 2, 3)) / energy.sqrt().clamp(min=1e-6)).log(),
+        "unlikeliness": (moved / measured_moved.clamp(min=1e-6)).log(),
+        "ringing": _ringing(luminance),
+    }
+
+
+def _of_kernel(kernel: Tensor) -> dict[str, Tensor]:
+    """Whether a kernel (B, 1, h, w) is compact and fits into its window."""
+    radius, density, border = _shape(kernel)
+    return {"kernel_radius": radius / max(kernel.shape[-2:]), "kernel_density": density, "kernel_border": border}
+
+
+def _of_rivals(kernel: Tensor, rivals: Tensor, scale: int) -> dict[str, Tensor]:
+    """Whether the kernel agrees with its rivals, and these with each other; arguments as of `evidence`."""
+    others = rivals.unflatten(0, (len(kernel), -1))[:, :, 0].unbind(1)
+    reduced = _reduced(kernel, scale)
+    agreement = torch.stack([torch.stack([likeness(one, other) for one in reduced]).amax(0) for other in others])
+    pairs = [(first, second) for number, first in enumerate(others) for second in others[:number]]
+    among_rivals = [likeness(first, second) for first, second in pairs]
+    return {
+        "agreement": agreement.mean(0),
+        "best_agreement": agreement.amax(0),
+        "rivals_agreement": torch.stack(among_rivals).mean(0) if pairs else torch.ones_like(agreement[0]),
+    }
 
 
 def _shape(kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Radius in pixels, density and share at the window's border of kernels that sum to 1, (B,) each."""
+    """Radius in pixels, density and share at the window's border of kernels (B, 1, h, w), (B,) each."""
     height, width = kernel.shape[-2:]
     share = kernel[:, 0] / kernel[:, 0].sum((-2, -1), keepdim=True).clamp(min=1e-8)
     rows, columns = torch.arange(height).to(share)[:, None], torch.arange(width).to(share)
@@ -219,48 +160,58 @@ def _shape(kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _reduced(kernel: Tensor, scale: int) -> list[Tensor]:
-    """Kernels (B, 1, h, w) of an image so many times smaller, (B, h', w') each, at every place on its pixels."""
+    """Kernels (B, 1, h, w) for an image `scale` times smaller, (B, h', w') each, at every shift within its pixels."""
     if scale == 1:
         return [kernel[:, 0]]
-    places = [(down, across) for down in range(scale) for across in range(scale)]
-    padded = [F.pad(kernel, (across, 2 * scale - across, down, 2 * scale - down)) for down, across in places]
-    return [F.avg_pool2d(one, scale)[:, 0] for one in padded]
+    shifts = [(down, across) for down in range(scale) for across in range(scale)]
+    padded = [F.pad(kernel, (across, 2 * scale - across, down, 2 * scale - down)) for down, across in shifts]
+    return [F.avg_pool2d(each, scale)[:, 0] for each in padded]
 
 
-def _likeness(first: Tensor, second: Tensor) -> Tensor:
+def likeness(first: Tensor, second: Tensor) -> Tensor:
     """Largest normalized cross-correlation of kernels (B, h, w) over all shifts, (B,)."""
     size = (first.shape[-2] + second.shape[-2], first.shape[-1] + second.shape[-1])
     product = torch.fft.rfft2(first, s=size) * torch.fft.rfft2(second, s=size).conj()
     largest = torch.fft.irfft2(product, s=size).amax((-2, -1))
-    likeness: Tensor = largest / (first.square().sum((-2, -1)) * second.square().sum((-2, -1))).sqrt().clamp(min=1e-12)
-    return likeness
+    norms = (first.square().sum((-2, -1)) * second.square().sum((-2, -1))).sqrt()
+    found: Tensor = largest / norms.clamp(min=1e-12)
+    return found
+
+
+def _moved(picture: Tensor, frame: tuple[slice, slice], denoise: Callable[[Tensor, float], Tensor]) -> Tensor:
+    """How far a denoiser moves a noisy picture from the clean one in the frame: root mean square, (B,).
+
+    The noise is the same for every picture of a size, so that an assessment depends on nothing but the solution.
+    """
+    noise = torch.randn(picture.shape[1:], generator=torch.Generator().manual_seed(0)).to(picture)
+    return rms((denoise(picture + _LEVEL * noise, _LEVEL) - picture)[(..., *frame)])
 
 
 def _ringing(picture: Tensor) -> Tensor:
-    """Largest autocorrelation of fine detail from `_NEAR` to `_FAR` pixels apart, (B,)."""
+    """Largest autocorrelation of the fine detail of (B, 1, H, W) from `_NEAR` to `_FAR` pixels apart, (B,)."""
     detail = (picture - _low_passed(picture))[:, 0]
     detail = detail - detail.mean((-2, -1), keepdim=True)
     height, width = detail.shape[-2:]
     size = (2 * height, 2 * width)
     spectrum = torch.fft.rfft2(detail, s=size)
-    found = torch.fft.irfft2(spectrum.real.square() + spectrum.imag.square(), s=size)
-    found = found / found[:, :1, :1].clamp(min=1e-12)
+    correlation = torch.fft.irfft2(spectrum.real.square() + spectrum.imag.square(), s=size)
+    correlation = correlation / correlation[:, :1, :1].clamp(min=1e-12)
     far = min(_FAR, height // 4, width // 4)
-    found = found.roll((far, far), (-2, -1))[:, : 2 * far + 1, : 2 * far + 1]
-    place = torch.arange(-far, far + 1).to(found)
-    beyond = torch.hypot(place[:, None], place) >= _NEAR
-    largest: Tensor = found[:, beyond].abs().amax(1)
+    correlation = correlation.roll((far, far), (-2, -1))[:, : 2 * far + 1, : 2 * far + 1]
+    lag = torch.arange(-far, far + 1).to(correlation)
+    largest: Tensor = correlation[:, torch.hypot(lag[:, None], lag) >= _NEAR].abs().amax(1)
     return largest
 
 
-def _contrast(picture: Tensor) -> Tensor:
-    """Squared length of the gradient, (B, 1, H - 1, W - 1)."""
+def _squared_gradient(picture: Tensor) -> Tensor:
+    """Squared length of the gradient of (B, 1, H, W), (B, 1, H - 1, W - 1)."""
     down = picture[..., 1:, :-1] - picture[..., :-1, :-1]
     across = picture[..., :-1, 1:] - picture[..., :-1, :-1]
     return down.square() + across.square()
 
 
 def _low_passed(picture: Tensor) -> Tensor:
+    """A picture (B, 1, H, W) blurred by a Gaussian of `_LOW_PASS` pixels; its border pixels are repeated outside."""
     reach = int(3 * _LOW_PASS) + 1
     taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1).to(picture) / _LOW_PASS).square())
     taps = taps / taps.sum()
@@ -269,21 +220,6 @@ def _low_passed(picture: Tensor) -> Tensor:
 
 
 def _correlation(first: Tensor, second: Tensor) -> Tensor:
-    first, second = (one.flatten(1) - one.flatten(1).mean(1, keepdim=True) for one in (first, second))
+    """Pearson's correlation of two pictures, (B,)."""
+    first, second = (each.flatten(1) - each.flatten(1).mean(1, keepdim=True) for each in (first, second))
     return (first * second).mean(1) / (first.square().mean(1) * second.square().mean(1)).sqrt().clamp(min=1e-12)
-
-
-def _rms(picture: Tensor) -> Tensor:
-    return picture.flatten(1).square().mean(1).sqrt()
-
-
-def _noise_like(picture: Tensor) -> Tensor:
-    """The same noise for every picture of a size, so that an assessment depends on nothing but the solution."""
-    drawn = torch.randn(picture.shape[1:], generator=torch.Generator().manual_seed(0))
-    return drawn.to(picture)
-
-
-@cache
-def _models() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(resources.files(__package__).joinpath("evidence.json").read_text("utf-8"))
-    return found

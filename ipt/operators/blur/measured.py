@@ -91,6 +91,13 @@ def squared(spectrum: Tensor) -> Tensor:
     return spectrum.real.square() + spectrum.imag.square()
 
 
+def fully_measured(observation: Observation, like: Tensor) -> Tensor:
+    """1 where all channels were measured, which luminance needs, else 0, (B, 1, P, Q); like: a tensor (B, C, P, Q)."""
+    if observation.mask is None:
+        return torch.ones_like(like[:, :1])
+    return (observation.mask > 0).all(1, keepdim=True).to(like)
+
+
 def arithmetic(image: Belief, single: float = SINGLE) -> torch.dtype:
     """The precision of a step: double at high noise levels, where its system is badly conditioned, else the image's.
 

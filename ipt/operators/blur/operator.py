@@ -33,8 +33,9 @@ from ipt.core.abilities import (
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
+from ipt.operators.blur.assessment import assessments, compared
 from ipt.operators.blur.centring import doubled, moved, moved_kernel, off_centre, rescaled
-from ipt.operators.blur.evidence import assessments, compared, evidence
+from ipt.operators.blur.evidence import evidence
 from ipt.operators.blur.locality import LEAST, check_tiles, differs, locality, parts, sparser
 from ipt.operators.blur.measured import SINGLE_KERNEL, Measured, arithmetic
 from ipt.operators.blur.padded_frame import PaddedFrame

@@ -192,9 +192,9 @@ def lowered_noise(padded: PaddedFrame, measured: Measured, predicted: Tensor, ot
     and stays there where the band says little about the noise. It is never above the given variance: a residual that is
     larger than that is not noise (see `misfit_inflation`).
 
-    JPEG compression and a camera's denoising remove fine detail and colour: the noise, and what the kernel left of the
-    image. The residual is small there then, but wrong. So the finest band is taken to be at least as noisy as the one
-    before it, and chrominance as luminance; white noise is as strong in all of them.
+    JPEG compression and a camera's denoising remove fine detail and colour, from the noise and from the image. The
+    residual is small there, but wrong. So the finest band is taken to be at least as noisy as the one before it, and
+    chrominance as luminance; white noise is as strong in all of them.
 
     Args:
         padded: geometry of the convolution.
@@ -218,7 +218,6 @@ def lowered_noise(padded: PaddedFrame, measured: Measured, predicted: Tensor, ot
         if high == _BANDS[-1]:
             level = torch.maximum(level, below)
         below = level
-        # Of luminance and chrominance.
         variance[..., band] = torch.maximum(level, level[:, :1]).expand(-1, -1, len(weight))
     return variance
 

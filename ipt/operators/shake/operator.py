@@ -30,8 +30,8 @@ from ipt.core.abilities import (
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
+from ipt.operators.blur.assessment import assessments
 from ipt.operators.blur.centring import moved, moved_kernel, off_centre
-from ipt.operators.blur.evidence import assessments
 from ipt.operators.blur.locality import MOST_TILES, check_tiles
 from ipt.operators.blur.measured import SINGLE_KERNEL, Measured, arithmetic
 from ipt.operators.blur.operator import Blur, without_whole_pixels

@@ -1,4 +1,4 @@
-"""What tells right solutions of `blur` from wrong ones."""
+"""The numbers that tell right solutions of `blur` from wrong ones."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import pytest
 import torch
 from skimage import data
 
-from ipt.core.abilities import Assessable, Assessment, ability
+from ipt.core.abilities import Assessable, ability
 from ipt.core.observation import Observation
 from ipt.operators.blur import Blur
 from ipt.operators.blur import evidence as module
-from ipt.operators.blur.evidence import compared, evidence, probability
+from ipt.operators.blur.assessment import probability
+from ipt.operators.blur.evidence import evidence, likeness
 from ipt.operators.blur.locality import LEAST
 
 MARGIN, SIDE = 4, 64
@@ -98,8 +99,8 @@ def test_ringing_is_seen():
 def test_likeness_is_of_shape_and_not_of_place():
     wide = torch.rand(2, 9, 9, generator=torch.Generator().manual_seed(2))
     moved = torch.nn.functional.pad(wide, (3, 0, 0, 2))
-    torch.testing.assert_close(module._likeness(wide, moved), torch.ones(2))
-    assert float(module._likeness(kernel(9)[0], kernel(9)[0].mT)) == pytest.approx(1 / 9)
+    torch.testing.assert_close(likeness(wide, moved), torch.ones(2))
+    assert float(likeness(kernel(9)[0], kernel(9)[0].mT)) == pytest.approx(1 / 9)
 
 
 def test_a_kernel_agrees_with_itself_in_a_smaller_picture(picture):
@@ -146,73 +147,3 @@ def test_whether_one_kernel_holds_is_asked_of_large_frames_alone(picture, side):
     rivals = {"kernel": torch.cat([kernel(7), kernel(5)])}
     (found,) = ability(OPERATOR, Assessable).assess(observed(large), large, {"kernel": kernel(7)}, rivals, smoothed)
     assert ("locality" in found.evidence) == (side >= LEAST)
-
-
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({"kernel_border": 0.1}, "operator.kernel_size"),
-        ({"sharpening": 0.0}, "hardly changed"),
-        ({"residual": 1.0, "residual_structure": 0.8}, "mask="),
-        ({"ringing": 0.9}, "ringing"),
-        ({}, "kernel was not found"),
-        ({"locality": 0.5}, "operator=shake"),
-    ],
-)
-def test_doubts_are_said_in_words(changed, words):
-    usual = {"kernel_border": 0.0, "sharpening": 0.5, "residual": 0.0, "residual_structure": 0.0, "ringing": 0.1}
-    assert words in module._doubt({**usual, **changed}, 0.2)
-    # Of a kernel that is likely right only that it does not hold everywhere.
-    assert bool(module._doubt({**usual, **changed}, 0.9)) == ("locality" in changed)
-
-
-# ---- Draws beside each other.
-
-
-def track(angle):
-    """A line (1, 21, 21) of 15 pixels through the centre."""
-    places = torch.linspace(-7, 7, 61)
-    found = torch.zeros(1, 21, 21)
-    turn = math.radians(angle)
-    found[0, (10 + places * math.sin(turn)).round().long(), (10 + places * math.cos(turn)).round().long()] = 1
-    return found / found.sum()
-
-
-def judged(angles, alone, radius=0.2, residual=0.2):
-    numbers = dict.fromkeys(("kernel_border", "sharpening", "residual_structure", "ringing"), 0.2)
-    numbers |= {"kernel_border": 0.0, "kernel_radius": radius, "residual": residual}
-    one = Assessment(alone, "the kernel was not found", numbers)
-    return compared([one] * len(angles), torch.stack([track(angle) for angle in angles]))
-
-
-@pytest.mark.parametrize("alone", [0.15, 0.5, 0.85])
-def test_draws_that_agree_are_likely_right_and_others_are_not(alone):
-    alike, apart = judged((20, 20), alone), judged((20, 110), alone)
-    assert all(one.probability > 0.5 and not one.doubt for one in alike)
-    assert all(one.probability < 0.5 and one.doubt for one in apart)
-    assert all(one.evidence["draws_agreement"] == pytest.approx(1, abs=1e-5) for one in alike)
-    assert all(one.evidence["draws_agreement"] < 0.5 for one in apart)
-
-
-def test_a_draw_needs_one_other_like_it_wherever_it_lies():
-    found = judged((20, 110, 20), 0.4)
-    assert [one.probability > 0.5 for one in found] == [True, False, True]
-    moved = torch.stack([track(20), track(20).roll((2, 3), (-2, -1))])
-    numbers = found[0].evidence
-    near = compared([Assessment(0.4, "", numbers)] * 2, moved)
-    assert near[0].probability == pytest.approx(found[0].probability, abs=1e-4)
-
-
-def test_what_is_thought_of_a_draw_alone_counts_on():
-    chances = [judged((20, 20), alone)[0].probability for alone in (0.0, 0.2, 0.8, 1.0)]
-    assert chances == sorted(chances) and 0 < chances[0] < chances[3] < 1
-
-
-def test_that_narrow_kernels_agree_says_little():
-    wide, narrow = (judged((20, 20), 0.15, radius)[0].probability for radius in (0.2, 0.02))
-    assert narrow < 0.4 < 0.8 < wide
-
-
-def test_draws_that_agree_on_what_explains_nothing_are_no_likelier():
-    below, above = (judged((20, 20), 0.15, residual=math.log(times))[0].probability for times in (3.2, 3.4))
-    assert above == 0.15 and below > 0.8
