@@ -82,7 +82,9 @@ def _each(function, *arguments):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 2e-7)])
 @pytest.mark.parametrize("border", BORDERS)
-def test_an_image_alone_and_in_a_batch_of_8(border, dtype, tolerance):
+def test_an_image_alone_and_in_a_batch_of_8(border, dtype, tolerance, monkeypatch):
+    # Where an iteration ends early, rounding may decide on one more.
+    monkeypatch.setattr("ipt.operators.blur.steps.image_tolerance", lambda *_: 0.0)
     problem = _each(lambda value: value.to(dtype), *_problem(8, (16, 15), (4, 5), border))
     # One picture is nearly black, and one nearly flat: that makes kernel equations stiff.
     problem[2].mean[2] *= 0.1
