@@ -206,6 +206,17 @@ def pedestal() -> dict[str, str]:
     return _side_by_side({"before ": "photographs_train_pedestal", "": "photographs_train_pedestal_none"})
 
 
+def compressed() -> dict[str, str]:
+    """Known kernels: of pictures that were saved as JPEG and of those that were not, by 250bcb7 and now."""
+    now, before = result("compressed")["rows"], result("compressed_before")["rows"]
+    found = {"pictures": str(len({row["picture"] for row in now}))}
+    for words, is_jpeg in (("jpeg ", True), ("", False)):
+        for run, rows in (("before", before), ("now", now)):
+            found[f"{words}{run}"] = mean([row for row in rows if (row["quality"] is not None) == is_jpeg], "known", 1)
+    gains = [one["known"] - other["known"] for one, other in zip(now, before, strict=True) if one["quality"]]
+    return {**found, "best": short(max(gains), 1), "worst": short(round(min(gains), 1) + 0.0, 1)}
+
+
 def localized() -> dict[str, str]:
     """Training photographs, with one kernel and gone on with several."""
     rows = list(result("localized")["rows"].values())
@@ -338,6 +349,7 @@ GROUPS: dict[str, Callable[[], dict[str, str]]] = {
     "spread": spread,
     "pedestal": pedestal,
     "localized": localized,
+    "compressed": compressed,
     "examples": examples,
     "fog": fog,
 }
