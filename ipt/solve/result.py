@@ -117,7 +117,16 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
 
     inside = residual_rms(operator, residual, trusted, parameters, shown.whole.shape[1:])
     places = differing_parameters(sampling.solver.operator, operator, parameters)
-    words = verdict(inside / prepared.noise, prepared.noise, shown.probability, shown.doubt, share, streak, places)
+    words = verdict(
+        inside / prepared.noise,
+        prepared.noise,
+        shown.probability,
+        shown.doubt,
+        share,
+        streak,
+        places,
+        from_region=sampling.region is not None,
+    )
     metrics = _metrics(prepared, picture, parameters, shared)
     several = len(sampling.seeds) > 1
     return ImageResult(

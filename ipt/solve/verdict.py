@@ -52,6 +52,7 @@ def verdict(
     share: float = 1.0,
     streak: Sequence[int] | None = None,
     places: str = "",
+    from_region: bool = False,
 ) -> Verdict:
     """The judgement of a result.
 
@@ -63,6 +64,7 @@ def verdict(
         share: of the result in the picture that is written; the rest is the input.
         streak: (x, y, width, height) of a light that may show the kernel.
         places: which parameters differ from place to place, in words.
+        from_region: whether the parameters were found in a region of the picture.
     """
     residual = f"the residual is {ratio:.2f} times the noise level"
     if probability is None:
@@ -75,6 +77,8 @@ def verdict(
     if streak is not None:
         place = ",".join(map(str, streak))
         advice.insert(0, f"a streak of light may show the kernel: try streak={place}")
+    if from_region:
+        advice.append("a wide blur is easier to find in a picture of half the size: reduce this one and solve that")
     if share < 1:
         advice.append("it is mixed with the input, so that nothing is ruined; doubtful=show shows it as it is")
     return Verdict(f"likely wrong ({percent} that it is right)", findings, tuple(advice))

@@ -23,6 +23,7 @@ from ipt.operators.shake import Shake
 from ipt.priors.analytic import GaussianPrior
 from ipt.sampling import regional
 from ipt.solve.region import textured
+from ipt.solve.verdict import verdict
 
 PRIORS = {"image": "gaussian", "kernel": "gaussian"}
 QUICK: dict[str, Any] = {"prior": PRIORS, "steps": 6, "noise": 0.01, "effort": 1}
@@ -54,6 +55,18 @@ def test_the_whole_picture_begins_with_the_region_s_parameters_and_corrects_them
     assert [each.done for each in heard] == list(range(1, sum(steps) + 1)) and heard[0].total == sum(steps)
     shares = [each.share for each in heard]
     assert shares == sorted(shares) and shares[5] < 0.5 and shares[-1] == 1
+
+
+def test_the_verdict_is_told_of_a_region(monkeypatch):
+    def watched(*given, **more):
+        heard.append(more["from_region"])
+        return verdict(*given, **more)
+
+    heard: list[bool] = []
+    monkeypatch.setattr("ipt.solve.result.verdict", watched)
+    ipt.restore(blurred(), region=(30, 20, 48, 40), settings=SIZE, **QUICK)
+    ipt.restore(blurred(), settings=SIZE, **QUICK)
+    assert heard == [True, False]
 
 
 def test_a_region_leaves_a_picture_sharper_and_the_same_by_command(tmp_path):

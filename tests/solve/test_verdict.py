@@ -30,6 +30,13 @@ def test_a_probability_speaks_before_the_residual(probability, words):
     assert is_good(str(verdict(1.0, 0.01))) and not is_good(str(verdict(9.0, 0.01)))
 
 
+def test_a_region_whose_kernel_was_not_found_advises_a_smaller_picture():
+    advice = "a wide blur is easier to find in a picture of half the size: reduce this one and solve that"
+    assert advice in verdict(1.0, 0.01, 0.3, from_region=True).advice
+    assert not verdict(1.0, 0.01, 0.6, from_region=True).advice
+    assert advice not in verdict(1.0, 0.01, 0.3).advice
+
+
 def test_margins_are_what_a_kernel_reaches():
     kernel = torch.zeros(1, 9, 9)
     kernel[0, 4, 4], kernel[0, 2, 4], kernel[0, 4, 7], kernel[0, 0, 0] = 1, 0.5, 0.5, 1e-5
