@@ -22,7 +22,7 @@ from ipt.plugins.suggestions import advice
 
 SHIPPED = "shipped"
 BASELINES: Mapping[str, str] = {
-    "measurement": "the measurement as it is, its tilt taken for zero",
+    "measurement": "the measurement as it is; a tilt counts as zero",
     "wiener": "scikit-image's Wiener filter with the true kernel",
     "richardson-lucy": "scikit-image's Richardson-Lucy iteration with the true kernel",
 }

@@ -70,7 +70,7 @@ _EPILOG = """Written: OUT/a.png, the measurement; OUT/truth/a.png, a.kernel.npy,
 @pairs(
     "--set",
     kind=kinds.settings,
-    metavar="SECTION.OPTION=VALUE",
+    metavar="PART.OPTION=VALUE",
     text="Any option, as in operator.kernel_size=33.",
     environment=False,
 )

@@ -80,7 +80,7 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
     "--effort",
     kinds.whole(1),
     "N",
-    "The most draws: while a blind result is likely wrong, another is drawn; the likeliest is kept.",
+    "The most draws: another one is made while a blind result is not likely right; the likeliest is kept.",
 )
 @option(SolveOptions, "--border", kinds.text, "MODE", "What lies outside the frame: the operator's option `border`.")
 @option(

@@ -58,6 +58,8 @@ def list_weights(as_json: bool) -> None:
 @click.option("--again", is_flag=True, help="Fetch the weights even if they are here.")
 def get(name: str, again: bool) -> None:
     """Fetch published weights, check them and print their path."""
+    if name in (place.name for place in _shipped()):
+        raise Misuse(f"the weights {name} are included in the package: there is nothing to fetch")
     item = _published(name)
     place = fetch(item, again)
     verified(item, place, sha256(place))

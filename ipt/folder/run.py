@@ -30,6 +30,7 @@ from ipt.folder.workers.pool import PoolBackend, WorkerPool
 from ipt.images.atomic import output_folders
 from ipt.images.outcomes import Outcome, ProgressListener
 from ipt.solve.defaults import ANY, UsualPrior
+from ipt.solve.defaults import USUAL as USUAL_PRIOR
 from ipt.solve.options import SolveOptions
 from ipt.solve.outputs import roles, settle
 
@@ -139,11 +140,14 @@ def solve_all(options: SolveOptions, execution: ExecutionOptions, out: Path | No
 
 
 def _note_prior(inputs: Sequence[InputImage], usual: UsualPrior, listener: ProgressListener) -> None:
-    """Note if a picture does not get the default prior, and why."""
+    """Note if a picture does not get the default prior, and why, and if one gets it by its size alone."""
     why = next((why for image in inputs if (why := usual.reason(image.name, image.shape))), "")
     if why:
         each = "" if len(inputs) == 1 else " for each picture that needs it"
         listener.note(f"Prior {ANY}{each}, since {why}.")
+    faces = next((image.name for image in inputs if usual.is_by_size(image.name, image.shape)), None)
+    if faces is not None and usual.options.input:
+        listener.note(f"Prior {USUAL_PRIOR}, by the size of {faces}: a picture of something else needs --prior {ANY}.")
 
 
 def _shard(asked: Shard | None, folder: bool) -> Shard:

@@ -55,6 +55,12 @@ class UsualPrior:
             return ""
         return f"{USUAL} does not take the {width} x {height} px of {name}"
 
+    def is_by_size(self, name: str, shape: tuple[int, ...] | None) -> bool:
+        """Whether a picture gets the default prior `faces` because it has the size of its faces."""
+        if IMAGE in self.options.prior or shape is None or self.options.fit != "error":
+            return False
+        return not self.reason(name, shape)
+
     @cached_property
     def operator(self) -> ParametricOperator:
         """The operator that the options name; IptError if it does not exist or refuses a setting."""

@@ -170,7 +170,7 @@ def restore(
     Raises:
         IptError: an argument has no valid value, a file cannot be read, or the picture cannot be solved.
     """
-    _check(noise, samples, effort, fit, light, precision, doubtful)
+    _check(noise, seed, samples, effort, fit, light, precision, doubtful)
     priors = prior if isinstance(prior, Mapping) else {} if prior is None else {IMAGE: prior}
     parameters = {unknown: parameter_of(unknown, value) for unknown, value in (known or {}).items()}
     options = SolveOptions(
@@ -219,13 +219,15 @@ def restore(
     )
 
 
-def _check(noise: object, samples: int, effort: int, fit: str, light: str, precision: str, doubtful: str) -> None:
+def _check(
+    noise: object, seed: int, samples: int, effort: int, fit: str, light: str, precision: str, doubtful: str
+) -> None:
     """Misuse where an argument is out of its range, or not one of its words."""
     if isinstance(noise, float | int) and not noise > 0:
         raise Misuse(f"noise= is a standard deviation above 0 of pictures in 0..1, or None, not {noise!r}")
-    for name, number in (("samples", samples), ("effort", effort)):
-        if not isinstance(number, int) or number < 1:
-            raise Misuse(f"{name}= is a whole number from 1 up, not {number!r}")
+    for name, number, least in (("seed", seed, 0), ("samples", samples, 1), ("effort", effort, 1)):
+        if not isinstance(number, int) or number < least:
+            raise Misuse(f"{name}= is a whole number from {least} up, not {number!r}")
     for name, word, words in (
         ("fit", fit, FIT_CHOICES),
         ("light", light, LIGHT_CHOICES),

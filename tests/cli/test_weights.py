@@ -80,6 +80,7 @@ def test_a_network_of_one_s_own_is_read_and_described(cache, tmp_path):
         (("verify", "imagenet"), 1, "ipt weights get imagenet"),
         (("path", "face"), 2, "did you mean 'faces'?"),
         (("get", "fhq"), 2, "did you mean 'ffhq'?"),
+        (("get", "faces"), 2, "included in the package: there is nothing to fetch"),
         (("get", "imagenet"), 1, "HF_HUB_OFFLINE is set"),
     ],
 )

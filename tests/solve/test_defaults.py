@@ -103,6 +103,7 @@ def test_each_picture_of_a_folder_has_its_own(folder, tmp_path):
     assert result.exit_code == 3, result.stderr
     note = "Prior natural for each picture that needs it, since faces does not take the 72 x 40 px of c.png."
     assert note in result.stderr
+    assert "Prior faces, by the size of a.png: a picture of something else needs --prior natural." in result.stderr
     assert [prior_of(out / f"{name}.json")["value"] for name in "abc"] == ["faces", "faces", "natural"]
     assert prior_of(out / "a.json")["from"] == "default"
     # What differs from picture to picture is no option of the run.
@@ -124,6 +125,7 @@ def test_it_is_said_recorded_and_run_again(folder, tmp_path):
     result = solve(folder / "c.png", "-o", tmp_path / "out")
     assert result.exit_code == 0, result.stderr
     assert "Prior natural, since faces does not take the 72 x 40 px of c.png" in result.stderr
+    assert "Prior faces" not in result.stderr
     assert json.loads((tmp_path / "out" / "c.json").read_text())["fit"]["solved_at"] == [3, 40, 72]
     again = CliRunner().invoke(
         cli, ["solve", "--config", str(tmp_path / "out" / "run.yaml"), "-o", str(tmp_path / "again")]

@@ -240,6 +240,7 @@ def test_floats_outside_are_warned_of():
         ("none.png", {}, "none.png cannot be read"),
         (COLOUR, {"noise": 3}, "noise= is a standard deviation above 0"),
         (COLOUR, {"samples": 0}, "samples= is a whole number from 1 up"),
+        (COLOUR, {"seed": -1}, "seed= is a whole number from 0 up, not -1"),
         (COLOUR, {"effort": 0.5}, "effort= is a whole number from 1 up"),
         (COLOUR, {"mask": np.ones((3, 24, 24))}, r"mask= is a file or an array \(height, width\)"),
         (COLOUR, {"mask": np.zeros((24, 24))}, "the mask is dark all over"),
