@@ -21,10 +21,11 @@ from ipt.core.abilities import ability
 from ipt.core.solver import Solution
 from ipt.sampling import regional
 from ipt.solve.draws import Batch, Draws, SaveState
+from ipt.solve.joining import split_draws
 from ipt.solve.local import local_steps
 from ipt.solve.parts import Part, Preview
 from ipt.solve.progress import Listener, listener_to_part
-from ipt.solve.refinement import refined
+from ipt.solve.refinement import refined, report_end
 from ipt.solve.row import RegionResult
 from ipt.solve.task import SamplingTask
 from ipt.solve.tiles import SIDE, Tiling
@@ -242,7 +243,9 @@ def _refined(
         if not out_of_memory(error):
             raise
     sizer.tell("out of memory for a kernel in each part of a picture; it keeps one for all of it")
-    return solutions
+    drawn = [draw for solution in solutions for draw in split_draws(solution)]
+    report_end(draws, batches, drawn, len(drawn) - 1, progress)
+    return drawn
 
 
 def _trim_memory() -> None:

@@ -46,9 +46,17 @@ def refined(
         rivals = batch_with(batches, number).rivals_of(number)
         listener = None if progress is None else listen
         drawn[number] = localized(draw.task, drawn[number], assessment, draw.seed, rivals, listener)
-    if progress is not None:
-        progress(complete_progress([draws.row[last].task], [drawn[last]], total, total, 1.0))
+    report_end(draws, batches, drawn, last, progress)
     return drawn
+
+
+def report_end(
+    draws: Draws, batches: Sequence[Batch], drawn: Sequence[Solution], number: int, progress: Listener | None
+) -> None:
+    """Report that a row which may be refined is done, with the residual and image of one draw; `drawn`: all draws."""
+    if progress is not None and draws.local_steps:
+        total = len(batches) * batches[-1].state.total + draws.most_local_steps
+        progress(complete_progress([draws.row[number].task], [drawn[number]], total, total, 1.0))
 
 
 def _chosen(draws: Draws, drawn: Sequence[Solution]) -> dict[int, Assessment]:

@@ -183,7 +183,9 @@ def test_where_memory_is_short_one_kernel_stays(differing, monkeypatch):
 
     monkeypatch.setattr("ipt.solve.refinement.localized", broken)
     notes: list[str] = []
-    (found,) = solve_tasks([task(Blur(24))], BatchSizer(1, note=notes.append))
+    heard: list[Progress] = []
+    (found,) = solve_tasks([task(Blur(24))], BatchSizer(1, note=notes.append), heard.append)
+    assert heard[-1].share == 1 and heard[-1].done == heard[-1].total
     assert found.parameters["kernel"].shape == (1, 1, 24, 24)
     assert notes == ["out of memory for a kernel in each part of a picture; it keeps one for all of it"]
 
