@@ -145,7 +145,7 @@ def _note_prior(inputs: Sequence[InputImage], usual: UsualPrior, listener: Progr
     if why:
         each = "" if len(inputs) == 1 else " for each picture that needs it"
         listener.note(f"Prior {ANY}{each}, since {why}.")
-    faces = next((image.name for image in inputs if usual.is_by_size(image.name, image.shape)), None)
+    faces = next((image.name for image in inputs if usual.is_by_size(image.shape)), None)
     if faces is not None and usual.options.input:
         listener.note(f"Prior {USUAL_PRIOR}, by the size of {faces}: a picture of something else needs --prior {ANY}.")
 

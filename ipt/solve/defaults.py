@@ -44,22 +44,27 @@ class UsualPrior:
 
     def reason(self, name: str, shape: tuple[int, ...] | None) -> str:
         """Why a picture does not get the default prior `faces`; "" if it does, or if the options name a prior."""
-        if IMAGE in self.options.prior or shape is None or self.options.fit != "error":
+        if shape is None or self._fits(shape) is not False:
             return ""
+        _, height, width = framed_shape(self.operator, self.operator.image_shape(shape))
+        return f"{USUAL} does not take the {width} x {height} px of {name}"
+
+    def is_by_size(self, shape: tuple[int, ...] | None) -> bool:
+        """Whether a picture gets the default prior `faces` because it has the size of its faces."""
+        return shape is not None and self._fits(shape) is True
+
+    def _fits(self, shape: tuple[int, ...]) -> bool | None:
+        """Whether `faces` takes a picture as it is; None: the options name a prior or fit it, or the operator refuses.
+
+        A picture that the operator refuses is reported when it is solved.
+        """
+        if IMAGE in self.options.prior or self.options.fit != "error":
+            return None
         try:
             _, height, width = framed_shape(self.operator, self.operator.image_shape(shape))
         except ValueError:
-            # A picture that the operator refuses is reported when it is solved.
-            return ""
-        if _takes(self._usual, (3, height, width)):
-            return ""
-        return f"{USUAL} does not take the {width} x {height} px of {name}"
-
-    def is_by_size(self, name: str, shape: tuple[int, ...] | None) -> bool:
-        """Whether a picture gets the default prior `faces` because it has the size of its faces."""
-        if IMAGE in self.options.prior or shape is None or self.options.fit != "error":
-            return False
-        return not self.reason(name, shape)
+            return None
+        return _takes(self._usual, (3, height, width))
 
     @cached_property
     def operator(self) -> ParametricOperator:

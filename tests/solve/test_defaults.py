@@ -93,7 +93,8 @@ def test_the_size_that_counts_is_the_image_s():
     assert chosen((32, 32), operator="downscale:3") == "natural"
     assert chosen((64, 64), operator="downscale", set={"operator.factor": 2}) == "natural"
     # A shape that the operator does not take is reported when it is solved.
-    assert not UsualPrior(SolveOptions(operator="downscale:2")).reason("a.png", (64, 64))
+    refusing = UsualPrior(SolveOptions(operator="downscale:2"))
+    assert not refusing.reason("a.png", (64, 64)) and not refusing.is_by_size((64, 64))
 
 
 def test_each_picture_of_a_folder_has_its_own(folder, tmp_path):
