@@ -78,7 +78,7 @@ def verdict(
         place = ",".join(map(str, streak))
         advice.insert(0, f"a streak of light may show the kernel: try streak={place}")
     if from_region:
-        advice.append("a wide blur is easier to find in a picture of half the size: reduce this one and solve that")
+        advice.append("a wide blur may be found in a picture of half the size: reduce this one and solve that")
     if share < 1:
         advice.append("it is mixed with the input, so that nothing is ruined; doubtful=show shows it as it is")
     return Verdict(f"likely wrong ({percent} that it is right)", findings, tuple(advice))

@@ -31,7 +31,7 @@ def test_a_probability_speaks_before_the_residual(probability, words):
 
 
 def test_a_region_whose_kernel_was_not_found_advises_a_smaller_picture():
-    advice = "a wide blur is easier to find in a picture of half the size: reduce this one and solve that"
+    advice = "a wide blur may be found in a picture of half the size: reduce this one and solve that"
     assert advice in verdict(1.0, 0.01, 0.3, from_region=True).advice
     assert not verdict(1.0, 0.01, 0.6, from_region=True).advice
     assert advice not in verdict(1.0, 0.01, 0.3).advice
