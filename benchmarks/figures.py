@@ -217,6 +217,21 @@ def compressed() -> dict[str, str]:
     return {**found, "best": short(max(gains), 1), "worst": short(round(min(gains), 1) + 0.0, 1)}
 
 
+def half_size() -> dict[str, str]:
+    """Large photographs, by a region and by half their sides first."""
+    rows = result("half_size")["rows"]
+    found = {"pictures": str(len(rows)), "half": counted(sum(row["auto"] == row["half"] for row in rows))}
+    for words, chosen in (
+        ("", rows),
+        ("narrow ", [r for r in rows if r["side"] < 25]),
+        ("wide ", [r for r in rows if r["side"] > 40]),
+    ):
+        for name in ("measured", "region", "half", "auto"):
+            found[f"{words}{name} psnr"] = mean(chosen, name, 1)
+    gains = [row["auto"] - row["region"] for row in rows]
+    return {**found, "best": short(max(gains), 1), "worst": short(min(gains), 1)}
+
+
 def localized() -> dict[str, str]:
     """Training photographs, with one kernel and gone on with several."""
     rows = list(result("localized")["rows"].values())
@@ -350,6 +365,7 @@ GROUPS: dict[str, Callable[[], dict[str, str]]] = {
     "pedestal": pedestal,
     "localized": localized,
     "compressed": compressed,
+    "half size": half_size,
     "examples": examples,
     "fog": fog,
 }

@@ -50,10 +50,11 @@ def main() -> None:
     torch.set_num_threads(options.threads)
 
     import ipt
-    from ipt.solve import batches, metrics, region
+    from ipt.solve import metrics, region, tiles
 
     paths = sorted(path for path in options.pictures.iterdir() if path.suffix.lower() in (".jpg", ".png"))
     region.CHOSEN_SIDE = REGION
+    region.can_begin_at_half = lambda task: False
     rows = []
     for index in range(options.count):
         path = paths[index * len(paths) // options.count]
@@ -64,7 +65,7 @@ def main() -> None:
 
         row = {"picture": path.name, "kind": kind, "measured": quality(measurement)}
         for name, where, tile in (("together", "none", 1024), ("region", "auto", 1024), ("tiles", "auto", TILE)):
-            batches.SIDE, began = tile, time.process_time()
+            tiles.SIDE, began = tile, time.process_time()
             found = ipt.restore(measurement.permute(1, 2, 0).numpy(), region=where, effort=1, name=path.name)
             row[name] = quality(torch.from_numpy(found.picture).permute(2, 0, 1))
             row[f"{name}_seconds"] = time.process_time() - began

@@ -44,8 +44,9 @@ def main() -> None:
     from ipt.images import files
     from ipt.images.files import Picture
     from ipt.solve import metrics
-    from ipt.solve.batches import BatchSizer, solve_tasks
+    from ipt.solve.batches import solve_tasks
     from ipt.solve.prepare import ImageTask, prepare
+    from ipt.solve.sizer import BatchSizer
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, required=True)

@@ -29,9 +29,10 @@ def measured(pictures: Path, index: int, side: int) -> dict[str, object]:
     from ipt.images.files import Picture
     from ipt.priors.network import NetworkPrior
     from ipt.solve import metrics
-    from ipt.solve.batches import BatchSizer, solve_tasks
+    from ipt.solve.batches import solve_tasks
     from ipt.solve.options import SolveOptions
     from ipt.solve.prepare import ImageTask, prepare
+    from ipt.solve.sizer import BatchSizer
 
     torch.set_num_threads(1)
     spent, estimate = {"networks": 0.0}, NetworkPrior._estimate

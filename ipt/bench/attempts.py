@@ -20,9 +20,10 @@ from ipt.images.files import Picture
 from ipt.images.fit import fit
 from ipt.images.outcomes import Progress
 from ipt.plugins.building import build
-from ipt.solve.batches import BatchSizer, solve_tasks
+from ipt.solve.batches import solve_tasks
 from ipt.solve.choice import chosen
 from ipt.solve.prepare import ImageTask, prepare, sample_seeds
+from ipt.solve.sizer import BatchSizer
 from ipt.solve.task import SamplingTask
 from ipt.solve.verdict import interior_rms
 

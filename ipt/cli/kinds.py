@@ -18,7 +18,7 @@ from ipt.images.choices import ARRAY_SUFFIXES
 from ipt.images.noise import NoiseOption, Poisson
 from ipt.plugins.options import flat, named_values
 from ipt.plugins.scalars import scalar
-from ipt.solve.options import AUTO
+from ipt.solve.options import AUTO, HALF
 
 _NOISE = "auto, or a standard deviation above 0 (of pictures in 0..1), or poisson:PEAK, or a .npy file of deviations"
 
@@ -110,10 +110,10 @@ def clipped(value: Any) -> float | str:
 
 
 def region(value: Any) -> tuple[int, int, int, int] | str:
-    """A rectangle (x, y, width, height), or "auto" or "none"."""
-    if value in (AUTO, NONE):
+    """A rectangle (x, y, width, height), or "auto", "half" or "none"."""
+    if value in (AUTO, HALF, NONE):
         return str(value)
-    return _rectangle(value, f"{AUTO}, {NONE}, or X,Y,WIDTH,HEIGHT in pixels, as in 400,300,256,256")
+    return _rectangle(value, f"{AUTO}, {HALF}, {NONE}, or X,Y,WIDTH,HEIGHT in pixels, as in 400,300,256,256")
 
 
 def streak(value: Any) -> tuple[int, int, int, int]:
@@ -195,7 +195,9 @@ def _number(value: Any, wanted: str, most: float = math.inf) -> float:
     if not isinstance(number, int | float) or isinstance(number, bool) or not math.isfinite(number) or number < 0:
         _refuse(wanted, value)
     if number > most:
-        raise click.BadParameter(f"give {wanted}, so at most {most:g}; divide it by 255 if it is of 8-bit values")
+        raise click.BadParameter(
+            f"{number:g} is more than {most:g}: give {wanted}; divide it by 255 if it is of 8-bit values"
+        )
     return float(number)
 
 

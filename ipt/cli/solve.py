@@ -124,9 +124,9 @@ pictures failed (0 under torchrun, which would end the other ranks), 130 interru
     SolveOptions,
     "--region",
     kinds.region,
-    "X,Y,WIDTH,HEIGHT|auto|none",
-    "Find the kernel in this rectangle (pixels from the upper left) first, then solve the whole picture from it; auto: "
-    "chosen in a large picture.",
+    "X,Y,WIDTH,HEIGHT|auto|half|none",
+    "Find the kernel in this rectangle (pixels from the upper left) first, then solve the whole picture from it; half: "
+    "find it in the picture at half its sides; auto: the likelier of both, in a large picture.",
 )
 @option(
     SolveOptions,

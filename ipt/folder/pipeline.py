@@ -35,7 +35,7 @@ from ipt.images.records import file_hash, identity, weight_hashes
 from ipt.linalg.random import image_seed
 from ipt.plugins.faults import located
 from ipt.solve import example
-from ipt.solve.batches import BatchSizer, out_of_memory, solve_tasks
+from ipt.solve.batches import solve_tasks
 from ipt.solve.cost import LARGE, cost_of
 from ipt.solve.devices import choose_device
 from ipt.solve.example import Example
@@ -44,6 +44,7 @@ from ipt.solve.options import SolveOptions
 from ipt.solve.outputs import read_record, write_failure, write_result
 from ipt.solve.prepare import ImageTask, PreparedImage, prepare
 from ipt.solve.result import image_result
+from ipt.solve.sizer import BatchSizer, out_of_memory
 from ipt.solve.solvers import Solvers
 from ipt.solve.truth import read_truth, truth_file
 

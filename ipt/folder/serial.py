@@ -11,7 +11,7 @@ from ipt.folder.inputs import InputImage
 from ipt.folder.pipeline import BatchMember, Pipeline
 from ipt.folder.video import solve_video
 from ipt.images.outcomes import Outcome, ProgressListener
-from ipt.solve.batches import LARGEST_BATCH, BatchSizer
+from ipt.solve.sizer import LARGEST_BATCH, BatchSizer
 
 _WAITING_PIXELS = 2**25
 """Pixels that a waiting batch may hold; a batch with more is solved even if it is not full, which bounds the memory."""

@@ -26,11 +26,12 @@ from ipt.images.files import Picture
 from ipt.images.names import beginning
 from ipt.images.outcomes import Outcome, ProgressListener
 from ipt.images.video import Clip, write_video
-from ipt.solve.batches import BatchSizer, solve_tasks
+from ipt.solve.batches import solve_tasks
 from ipt.solve.masks import read_mask
 from ipt.solve.outputs import write_result
 from ipt.solve.prepare import ImageTask, prepare
 from ipt.solve.result import ImageResult, image_result
+from ipt.solve.sizer import BatchSizer
 
 Window = range
 """Numbers of the frames that are solved together."""

@@ -144,6 +144,8 @@ def _description(record: Record) -> str:
     if record.get("region"):
         x, y, across, down = record["region"]
         parts.append(f"parameters found in the {across} \u00d7 {down} px at {x}, {y} first")
+    if record.get("half"):
+        parts.append("solved at half its sides first")
     if record.get("streak"):
         x, y, across, down = record["streak"]
         parts.append(f"the kernel begun as the streak of {across} \u00d7 {down} px at {x}, {y}")

@@ -69,7 +69,7 @@ def coarser(level: Level) -> Level | None:
     if (half := operator.coarser(shape)) is None:
         return None
     try:
-        problem = Problem.posed(half.operator, level.solver.priors, _halved(level.problem.observation))
+        problem = Problem.posed(half.operator, level.solver.priors, halved_observation(level.problem.observation))
     except ValueError:
         # A prior does not take images or parameters of this size.
         return None
@@ -81,7 +81,7 @@ def coarser(level: Level) -> Level | None:
     return Level(replace(level.solver, operator=half.operator), problem, enlarged)
 
 
-def _halved(observation: Observation) -> Observation:
+def halved_observation(observation: Observation) -> Observation:
     """An observation at half the sides: means of measured pixels; masked where less than half of them are measured."""
     smaller = replace(observation, measurement=halved(observation.measurement))
     if (mask := observation.mask) is None:

@@ -17,8 +17,8 @@ from torch.utils._pytree import tree_leaves
 from ipt.core.operator import IMAGE
 from ipt.core.solver import Solver
 from ipt.sampling import regional
-from ipt.solve.batches import at_once, work_of
 from ipt.solve.task import SamplingTask
+from ipt.solve.work import Work, at_once
 
 LARGE = 2**18
 """Pixels of a picture (512 x 512) from which on an estimate, which takes about a second, is worth making."""
@@ -57,15 +57,15 @@ class Cost:
 def cost_of(tasks: Sequence[SamplingTask]) -> Cost | None:
     """The cost of tasks that are solved together, one draw each; None: the prior does not take a crop of that size."""
     task = tasks[0]
-    region_work, whole_work = work_of(tasks)
+    work = Work.of(tasks)
     solver = replace(task.solver, schedule=regional.schedule(task.solver)) if task.from_parameters else task.solver
     timed = _cost_per_pixel(solver, task)
     if timed is None:
         return None
-    seconds, memory = timed[0] * whole_work, timed[1]
-    # A region is timed by itself: its first steps are at higher noise levels, and in double precision.
-    if task.region and (timed := _cost_per_pixel(task.solver, task)) is not None:
-        seconds, memory = seconds + timed[0] * region_work, max(memory, timed[1])
+    seconds, memory = timed[0] * work.whole, timed[1]
+    # Region and half size are timed by themselves: first steps are at higher noise levels, and in double precision.
+    if work.region + work.half and (timed := _cost_per_pixel(task.solver, task)) is not None:
+        seconds, memory = seconds + timed[0] * (work.region + work.half), max(memory, timed[1])
     image_sides = task.solver.operator.image_shape(task.shape)[-2:]
     pixels_per_measured = math.prod(image_sides) / math.prod(task.shape[-2:])
     kept = _BYTES_PER_VALUE * math.prod(task.shape) if task.from_parameters else 0

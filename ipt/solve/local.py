@@ -1,6 +1,6 @@
 """A draw refined with local parameters, where its operator finds that they differ from place to place.
 
-solution --`Localizable.local`--> operator and start --`Local.steps`--> refined solution --`is_better`--> one of both
+solution --`Localizable.local`--> `Continuation` --`Continued.steps`--> refined solution --`is_better`--> one of both
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from ipt.core.operator import ParametricOperator
 from ipt.core.solver import Solution
 from ipt.linalg.random import image_seed
 from ipt.plugins.building import build_component
+from ipt.sampling.continuing import Continued
 from ipt.sampling.levels import Level
-from ipt.sampling.localizing import Local, Localizable, schedule
+from ipt.sampling.localizing import Localizable, schedule
 from ipt.sampling.multiscale import Multiscale
 from ipt.sampling.regional import Regional
 from ipt.solve.progress import Listener, step_progress
@@ -67,15 +68,16 @@ def localized(
     if refinement is None:
         return solution
     local_operator = build_component("operator", refinement.operator, refinement.options)
-    if (local := Local.of(task.solver, local_operator, task.observation)) is None:
+    solver = replace(task.solver, schedule=schedule(task.solver))
+    if (local := Continued.of(solver, local_operator, task.observation)) is None:
         return solution
-    solver, levels = Multiscale(local.solver), (Level(local.solver, local.problem, dict),)
+    multiscale, levels = Multiscale(local.solver), (Level(local.solver, local.problem, dict),)
     trace = []
     for state in local.steps(solution.whole, refinement.start, image_seed(seed, "local"), rivals):
         trace.append(state.residual)
         if progress is not None and not state.finished:
             index, total = state.index, state.total
-            progress(step_progress(solver, levels, state, [task.part], index, total, index / total))
+            progress(step_progress(multiscale, levels, state, [task.part], index, total, index / total))
     refined = local.solver.solution(local.problem, state, trace)
     calls = {name: count + refined.calls[name] for name, count in solution.calls.items()}
     if not refined.assessments or not operator.is_better(refined.assessments[0], solution.assessments[0]):

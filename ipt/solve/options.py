@@ -12,6 +12,7 @@ from ipt.plugins.plans import DEFAULT_GUIDANCE
 from ipt.plugins.run_options import RunOptions
 
 AUTO = "auto"
+HALF = "half"
 NONE = "none"
 MIX = "mix"
 LINEAR = "linear"
@@ -44,7 +45,8 @@ class SolveOptions(RunOptions):
         mask: a picture of the input's size, light where the measurement is trusted.
         clipped: value in 0..1 from which highlights are clipped, and so masked; "auto" or "none" (`ipt.solve.masks`).
         region: (x, y, width, height) in pixels: the parameters are found there first, and the whole picture is solved
-            from them; "auto": chosen in a large picture (`ipt.solve.region`); "none": all is solved together.
+            from them; "half": they are found in it at half its sides; "auto": in a large picture, the likelier of
+            both (`ipt.solve.region`); "none": all is solved together.
         streak: (x, y, width, height) in pixels: a rectangle about a point of light, or a dark spot, that is blurred to
             a streak; it is the kernel's initial value. None: there is none.
         fit: how a picture of a size that the prior does not take is fitted, one of `ipt.images.choices.FIT_CHOICES`.

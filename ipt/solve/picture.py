@@ -12,10 +12,11 @@ from ipt.core.operator import IMAGE
 from ipt.images.light import encoded
 from ipt.images.outcomes import Progress
 from ipt.sampling.multiscale import Multiscale
-from ipt.solve.batches import BatchSizer, solve_tasks
+from ipt.solve.batches import solve_tasks
 from ipt.solve.cost import Cost, cost_of
 from ipt.solve.prepare import ImageTask, prepare
 from ipt.solve.result import ImageResult, image_result
+from ipt.solve.sizer import BatchSizer
 
 
 def solve_picture(

@@ -82,25 +82,33 @@ def complete_progress(
     return Progress(done, total, level, share, estimate)
 
 
-def listener_to_part(
-    progress: Listener | None, before: int, after: int, start: float = 0.0, stop: float = 1.0
-) -> Listener | None:
-    """A listener to a part of a solve, which passes on the progress of all of it.
+class Stages:
+    """The progress of a solve in several stages, one after the other.
 
     Args:
         progress: the listener to all of it; None: there is none.
-        before: steps before the part.
-        after: steps after it.
-        start: share of the work at which the part begins.
-        stop: share at which it ends.
     """
-    if progress is None:
-        return None
-    return lambda step: progress(
-        replace(
-            step,
-            done=before + step.done,
-            total=before + step.total + after,
-            share=None if step.share is None else start + (stop - start) * step.share,
-        )
-    )
+
+    def __init__(self, progress: Listener | None):
+        self._progress = progress
+        self._steps = self._before = 0
+        self.share = 0.0
+
+    def next(self, share: float, after: int = 0) -> Listener | None:
+        """The listener to the next stage.
+
+        Args:
+            share: of all the work.
+            after: steps that are expected to follow it.
+        """
+        start, self.share = self.share, self.share + share
+        self._before = self._steps
+        if self._progress is None:
+            return None
+        return lambda step: self._listen(step, start, share, after)
+
+    def _listen(self, step: Progress, start: float, share: float, after: int) -> None:
+        assert self._progress is not None
+        self._steps = self._before + step.total
+        part = None if step.share is None else start + share * step.share
+        self._progress(replace(step, done=self._before + step.done, total=self._steps + after, share=part))

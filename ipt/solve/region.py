@@ -19,7 +19,8 @@ from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.images.fit import Fitted
 from ipt.linalg.resampling import halved
 from ipt.sampling import regional
-from ipt.solve.options import AUTO, NONE
+from ipt.solve.halving import at_half, can_begin_at_half
+from ipt.solve.options import AUTO, HALF, NONE
 from ipt.solve.streak import kernel_of
 from ipt.solve.streaks import found_streak
 from ipt.solve.task import SamplingTask
@@ -36,8 +37,9 @@ def with_region(task: SamplingTask, region: Region | str, fitted: Fitted) -> Sam
 
     Args:
         task: the whole picture.
-        region: in pixels of the picture; "none"; or "auto": in a large picture, and if the operator can assess its
-            parameters (`Assessable`), the unmasked square with most texture in all directions.
+        region: in pixels of the picture; "none"; "half": the picture at half its sides; or "auto": in a large picture,
+            and if the operator can assess its parameters (`Assessable`), the picture at half its sides, if it can be
+            solved so, and the unmasked square with most texture in all directions.
         fitted: how the picture was fitted to the prior.
 
     Raises:
@@ -46,8 +48,10 @@ def with_region(task: SamplingTask, region: Region | str, fitted: Fitted) -> Sam
     """
     height, width = task.shape[-2:]
     if isinstance(region, str):
-        if region not in (AUTO, NONE):
-            raise Misuse(f"region= is auto, none or (x, y, width, height) in pixels, not {region!r}")
+        if region not in (AUTO, HALF, NONE):
+            raise Misuse(f"region= is auto, half, none or (x, y, width, height) in pixels, not {region!r}")
+        if region == HALF:
+            return _at_half(task, fitted)
         if region == NONE or fitted.side:
             return task
         if task.known:
@@ -55,6 +59,7 @@ def with_region(task: SamplingTask, region: Region | str, fitted: Fitted) -> Sam
         if not _gains_from_region(task):
             return task
         region = textured(task.measurement[0], None if task.mask is None else task.mask[0], CHOSEN_SIDE)
+        task = replace(task, half=can_begin_at_half(task))
     left, top, across, down = _checked(region, width, height)
     if (across, down) == (width, height):
         return task
@@ -135,6 +140,21 @@ def _kernel_sides(task: SamplingTask) -> tuple[int, int] | None:
         return None
     _, height, width = unknown["kernel"].shape
     return height, width
+
+
+def _at_half(task: SamplingTask, fitted: Fitted) -> SamplingTask:
+    """A task that is solved at half its sides first; IptError where that is not possible."""
+    if fitted.side or not can_begin_at_half(task):
+        raise IptError(
+            f"region=half is for pictures of at most {SIDE} x {SIDE} px at their own size, with guidance=proximal, "
+            f"blur with an unknown kernel and border=unknown: leave it out"
+        )
+    half = at_half(task)
+    try:
+        half.solver.problem(half.measurement, half.noise, mask=half.mask, gain=half.gain)
+    except ValueError as error:
+        raise IptError(f"half of the picture's sides cannot be solved: {error}") from error
+    return replace(task, half=True)
 
 
 def _gains_from_region(task: SamplingTask) -> bool:

@@ -156,7 +156,8 @@ def restore(
         doubtful: what is returned if the result is likely wrong: "mix", its mean with the input, weighted by its
             probability, or "show", the result. The draws are never mixed.
         region: (x, y, width, height) in pixels: the parameters are found there first; then the whole picture is solved
-            from them, and corrects them. "auto": a region is chosen in a large picture; "none": there is none.
+            from them, and corrects them. "half": they are found in the picture at half its sides. "auto": the likelier
+            of both, in a large picture; "none": neither.
         streak: (x, y, width, height) in pixels: a rectangle around a point of light, or a dark spot, that is blurred to
             a streak, which is the kernel's initial value.
         fit: what to do with a picture of a size that the prior does not take: "error", "resize", "crop" or "tile".

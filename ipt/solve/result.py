@@ -125,7 +125,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         share,
         streak,
         places,
-        from_region=sampling.region is not None,
+        from_region=sampling.region is not None and not sampling.half,
     )
     metrics = _metrics(prepared, picture, parameters, shared)
     several = len(sampling.seeds) > 1

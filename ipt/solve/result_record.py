@@ -14,6 +14,7 @@ from ipt.core.solver import Solution
 from ipt.images.noise import Poisson
 from ipt.images.records import versions, weight_hashes
 from ipt.solve.choice import Chosen
+from ipt.solve.halving import FromHalf
 from ipt.solve.options import LINEAR
 from ipt.solve.prepare import ImageTask, PreparedImage
 from ipt.solve.task import SamplingTask
@@ -57,7 +58,7 @@ def result_record(
     """
     sampling = prepared.sampling
     return {
-        **_input_entries(prepared),
+        **_input_entries(prepared, isinstance(solution, FromHalf)),
         "device": str(sampling.measurement.device),
         "seconds": seconds,
         "calls": dict(solution.calls),
@@ -74,8 +75,8 @@ def result_record(
     }
 
 
-def _input_entries(prepared: PreparedImage) -> dict[str, Any]:
-    """What was solved: the file, its values and noise, and the part of it."""
+def _input_entries(prepared: PreparedImage, half: bool) -> dict[str, Any]:
+    """What was solved: the file, its values and noise, and the part of it; half: at half its sides first."""
     task, fitted = prepared.task, prepared.fitted
     return {
         "input": task.name,
@@ -88,7 +89,8 @@ def _input_entries(prepared: PreparedImage) -> dict[str, Any]:
         "noise_of_input": prepared.noise_of_input,
         "noise_model": prepared.noise_model,
         "fit": {"choice": task.fit, "window": list(fitted.window), "solved_at": list(fitted.pixels.shape)},
-        "region": _rectangle(prepared.sampling.region),
+        "region": None if half else _rectangle(prepared.sampling.region),
+        "half": half,
         "streak": task.streak,
     }
 

@@ -33,6 +33,12 @@ class RegionResult:
     draw: int
     normalized: Unknowns
 
+    @property
+    def probability(self) -> float:
+        """That the best draw is right, 0..1; 0 where the operator cannot tell."""
+        assessments = self.solution.assessments
+        return assessments[self.draw].probability if assessments else 0.0
+
     def continued(self, whole: Solution) -> Solution:
         """The solution of the whole picture with the region's trace, calls and assessment added."""
         own, draws = slice(self.draw, self.draw + 1), len(whole.image)

@@ -32,6 +32,7 @@ class SamplingTask:
             others while none is likely right.
         region: rows and columns of the measurement in which the parameters are found first, to solve the whole picture
             with them (`ipt.sampling.regional`). None: the whole picture is solved at once.
+        half: whether it is solved at half its sides first. With a region, the likelier of both is continued.
         gain: variance of the noise per unit of signal, besides `noise` squared.
         part: which part of a larger picture the measurement is, for previews; None: it is a whole picture.
         begun: whether the solve begins with values of all parameters: known ones, `start`, or a region's.
@@ -46,6 +47,7 @@ class SamplingTask:
     mask: Tensor | None = None
     reserve: tuple[int, ...] = ()
     region: tuple[slice, slice] | None = None
+    half: bool = False
     gain: float = 0.0
     part: Part | None = None
     begun: bool = False
@@ -92,14 +94,14 @@ class SamplingTask:
         """Shapes and settings that tasks must share to be solved together."""
         sides = () if self.region is None else tuple(span.stop - span.start for span in self.region)
         levels = () if isinstance(self.noise, float) else tuple(self.noise.shape)
-        return self.shape, self.mask is None, levels, sides, self.begun
+        return self.shape, self.mask is None, levels, sides, self.half, self.begun
 
     def within(self, rows: slice, columns: slice) -> SamplingTask:
         """The task of a part of the measurement, given by rows and columns."""
         place = (..., rows, columns)
         mask = None if self.mask is None else self.mask[place]
         noise = self.noise if isinstance(self.noise, float) else self.noise[place]
-        return replace(self, measurement=self.measurement[place], noise=noise, mask=mask, region=None)
+        return replace(self, measurement=self.measurement[place], noise=noise, mask=mask, region=None, half=False)
 
     def of_region(self) -> SamplingTask:
         """The task of the region alone."""

@@ -18,6 +18,7 @@ from ipt.core.abilities import Framed, ability
 from ipt.core.operator import ParametricOperator
 from ipt.core.solver import Solution
 from ipt.linalg.random import image_seed
+from ipt.sampling import regional
 from ipt.solve.task import SamplingTask
 
 SIDE = 1152
@@ -103,7 +104,7 @@ class Tiling:
         """The tiles of a task as tasks, each with random numbers of its own."""
         places = list(self)
         if len(places) == 1:
-            return [replace(task, region=None, reserve=(), begun=True)]
+            return [replace(task, region=None, half=False, reserve=(), begun=True)]
         found = []
         for number, place in enumerate(places):
             tile, seeds = task.within(*place), tuple(image_seed(seed, f"tile {number}") for seed in task.seeds)
@@ -139,6 +140,15 @@ class Tiling:
             sizes=[(self.rows.length, self.columns.length, first.sizes[-1][2])],
             calls={name: sum(each.calls[name] for each in solutions) for name in first.calls},
         )
+
+
+def tiling_of(task: SamplingTask) -> Tiling:
+    """The tiles of a picture: a single one if its parameters differ from place to place."""
+    operator = task.solver.operator
+    if task.region is not None:
+        operator = regional.operator_of(task.solver, task.of_region().shape, task.shape)
+    whole = ability(operator, regional.Regional) is not None
+    return Tiling.of(operator, task.shape, max(operator.image_shape(task.shape)[1:]) if whole else SIDE)
 
 
 def _ceil_div(dividend: int, divisor: int) -> int:

@@ -19,7 +19,7 @@ from ipt.linalg.norms import rms
 LIKELY = 0.5
 """Probability from which a solution counts as right."""
 SURE = 0.6
-"""Probability from which a single draw needs no second one for comparison."""
+"""Probability from which a single draw needs no second one for comparison, and half the sides no region."""
 _TOO_LARGE, _TOO_SMALL = 1.5, 0.5
 """Residuals, as multiples of the noise level, that do not fit: docs/method.md, "Constants"."""
 _NEGLIGIBLE = 1e-3

@@ -16,8 +16,9 @@ from ipt.images.outcomes import Progress
 from ipt.operators.blur import Blur
 from ipt.priors.analytic import GaussianPrior
 from ipt.sampling.schedules import Karras
-from ipt.solve.batches import BatchSizer, solve_tasks
+from ipt.solve.batches import solve_tasks
 from ipt.solve.draws import Batch
+from ipt.solve.sizer import BatchSizer
 from ipt.solve.task import SamplingTask
 
 PRIORS = {"image": GaussianPrior(), "kernel": GaussianPrior()}

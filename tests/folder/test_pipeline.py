@@ -15,7 +15,7 @@ from ipt.folder.inputs import InputImage
 from ipt.folder.options import ExecutionOptions
 from ipt.folder.pipeline import BatchMember, Pipeline
 from ipt.images.outcomes import Outcome
-from ipt.solve.batches import BatchSizer
+from ipt.solve.sizer import BatchSizer
 
 
 def pipeline(options, out: Path) -> Pipeline:

@@ -21,10 +21,11 @@ from ipt.images.outcomes import Progress
 from ipt.operators.blur import Blur, locality
 from ipt.operators.shake import Shake
 from ipt.sampling.multiscale import Multiscale
-from ipt.solve.batches import BatchSizer, solve_tasks
+from ipt.solve.batches import solve_tasks
 from ipt.solve.draws import Batch
 from ipt.solve.joining import join_draws, split_draws
 from ipt.solve.local import local_steps
+from ipt.solve.sizer import BatchSizer
 from ipt.solve.task import SamplingTask
 
 SIDE = 160

@@ -13,12 +13,15 @@ import ipt
 from ipt.core.solver import Solution
 from ipt.images.outcomes import Progress
 from ipt.operators.blur import Blur
-from ipt.solve import batches, tiles
 from ipt.solve import region as regions
+from ipt.solve import tiles
+from ipt.solve.batches import solve_tasks
 from ipt.solve.draws import Batch
 from ipt.solve.parts import Part, Preview, in_whole
+from ipt.solve.sizer import BatchSizer
 from ipt.solve.task import SamplingTask
 from ipt.solve.tiles import Spans, Tiling
+from ipt.solve.work import at_once
 from tests.solve.test_region import PRIORS, SIZE, blurred
 
 QUICK: dict[str, Any] = {"prior": PRIORS, "steps": 6, "noise": 0.01, "effort": 1, "settings": SIZE}
@@ -71,7 +74,7 @@ def test_tiles_are_joined_without_their_rims(monkeypatch):
 
 def test_a_picture_in_tiles_from_a_region(monkeypatch):
     measured, region, heard, seen = blurred(90, 120), (20, 10, 60, 60), [], []
-    monkeypatch.setattr(batches, "SIDE", 98)
+    monkeypatch.setattr(tiles, "SIDE", 98)
 
     def watch(step: Progress) -> None:
         heard.append(step)
@@ -97,20 +100,20 @@ def test_a_picture_in_tiles_from_a_region(monkeypatch):
 
 
 def test_tiles_go_on_where_they_were(monkeypatch):
-    monkeypatch.setattr(batches, "SIDE", 98)
+    monkeypatch.setattr(tiles, "SIDE", 98)
     solver = ipt.build("blur", "gaussian", parameters={"kernel": "gaussian"}, settings=SIZE, steps=6).solver
     measurement = torch.from_numpy(blurred(90, 120)).permute(2, 0, 1)[None]
     task = SamplingTask(solver, measurement, 0.01, {}, (3, 4), region=(slice(10, 70), slice(20, 80)))
     saved: list[list[Batch]] = []
-    (whole,) = batches.solve_tasks([task], batches.BatchSizer(2), save=lambda found, last: saved.append(list(found)))
+    (whole,) = solve_tasks([task], BatchSizer(2), save=lambda found, last: saved.append(list(found)))
     assert whole.image.shape == (2, 3, 90, 120) and max(map(len, saved)) == 2
     for begun in (saved[0], saved[len(saved) // 2], saved[-2]):
-        (again,) = batches.solve_tasks([task], batches.BatchSizer(2), begun=begun)
+        (again,) = solve_tasks([task], BatchSizer(2), begun=begun)
         assert torch.equal(again.image, whole.image)
 
 
 def test_a_tile_in_which_nothing_is_trusted_is_solved_as_it_is(monkeypatch):
-    monkeypatch.setattr(batches, "SIDE", 98)
+    monkeypatch.setattr(tiles, "SIDE", 98)
     mask = np.ones((90, 200))
     mask[:, 100:] = 0
     found = ipt.restore(blurred(90, 200), mask=mask, region=(20, 10, 60, 60), **QUICK)
@@ -145,7 +148,7 @@ def test_a_known_kernel_is_solved_in_tiles_and_is_searched_for_nowhere(monkeypat
     line[4, 1:8] = 1 / 7
     given, known = blurred(90, 120), {**QUICK, "prior": {"image": "gaussian"}, "known": {"kernel": line}}
     together = ipt.restore(given, **known)
-    for module in (batches, regions):
+    for module in (tiles, regions):
         monkeypatch.setattr(module, "SIDE", 98)
     found = ipt.restore(given, region=(20, 10, 60, 60), **known)
     assert found.details.record["region"] is None and np.allclose(found.parameters["kernel"][0], line)
@@ -159,13 +162,13 @@ def test_a_known_kernel_is_solved_in_tiles_and_is_searched_for_nowhere(monkeypat
 
 
 def test_tiles_of_a_known_kernel_go_on_where_they_were(monkeypatch):
-    monkeypatch.setattr(batches, "SIDE", 98)
+    monkeypatch.setattr(tiles, "SIDE", 98)
     kernel = torch.full((1, 1, 3, 3), 1 / 9)
     solver = ipt.build("blur", "gaussian", settings=SIZE, steps=6, known={"kernel": kernel[0]}).solver
     measurement = torch.from_numpy(blurred(90, 120)).permute(2, 0, 1)[None]
     task = SamplingTask(solver, measurement, 0.01, {"kernel": kernel}, (3,), begun=True)
-    assert batches.at_once(task) < 90 * 120 == batches.at_once(replace(task, begun=False))
+    assert at_once(task) < 90 * 120 == at_once(replace(task, begun=False))
     saved: list[list[Batch]] = []
-    (whole,) = batches.solve_tasks([task], batches.BatchSizer(1), save=lambda found, last: saved.append(list(found)))
-    (again,) = batches.solve_tasks([task], batches.BatchSizer(1), begun=saved[-2])
+    (whole,) = solve_tasks([task], BatchSizer(1), save=lambda found, last: saved.append(list(found)))
+    (again,) = solve_tasks([task], BatchSizer(1), begun=saved[-2])
     assert len(saved[-2]) == 2 and torch.equal(again.image, whole.image)

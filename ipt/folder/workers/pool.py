@@ -19,8 +19,8 @@ from ipt.folder.pipeline import Pipeline
 from ipt.folder.serial import summary
 from ipt.folder.workers.worker import BatchStarted, Fatal, Idle, Lost, Message, Note
 from ipt.images.outcomes import Outcome, Progress, ProgressListener
-from ipt.solve.batches import BatchSizer
 from ipt.solve.outputs import settle
+from ipt.solve.sizer import BatchSizer
 
 _LOSSES = 3
 """Lost workers after which a picture has failed; after one less it is solved alone."""

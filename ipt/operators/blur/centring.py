@@ -35,13 +35,15 @@ def off_centre(kernel: Tensor) -> Tensor:
 
 
 def recentred(kernel: Tensor) -> Tensor:
-    """Each kernel (B, C, h, w) shifted by whole pixels so that its centroid is nearest to the centre pixel.
+    """Each kernel (B, C, h, w) shifted by whole pixels, if its centroid is a pixel or more from the centre pixel.
 
-    What leaves the window is lost. A kernel that is not finite is not shifted.
+    A centroid that is nearer may stay: rounded to the nearest pixel, it would jump there and back from step to step,
+    and at low noise levels the image cannot follow. What leaves the window is lost. A kernel that is not finite is not
+    shifted.
     """
     height, width = kernel.shape[-2:]
     made = []
-    for one, (dy, dx) in zip(kernel, (-off_centre(kernel)).round().long().tolist(), strict=True):
+    for one, (dy, dx) in zip(kernel, (-off_centre(kernel)).trunc().long().tolist(), strict=True):
         if dy or dx:
             one = F.pad(one, (max(dx, 0), max(-dx, 0), max(dy, 0), max(-dy, 0)))
             one = one[:, max(-dy, 0) :, max(-dx, 0) :][:, :height, :width]

@@ -33,27 +33,29 @@ from ipt.core.abilities import (
 from ipt.core.errors import IptError
 from ipt.core.observation import Observation
 from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
+from ipt.operators.blur import windows
 from ipt.operators.blur.assessment import assessments, compared
 from ipt.operators.blur.centring import doubled, moved, moved_kernel, off_centre, rescaled
+from ipt.operators.blur.continuations import at_twice_the_sides, with_tiles
 from ipt.operators.blur.evidence import evidence
 from ipt.operators.blur.locality import LEAST, check_tiles, differs, locality, parts, sparser
 from ipt.operators.blur.measured import SINGLE_KERNEL, Measured, arithmetic
 from ipt.operators.blur.padded_frame import PaddedFrame
-from ipt.operators.blur.steps import peaked, solve_image, solve_kernel
+from ipt.operators.blur.steps import solve_image, solve_kernel
 from ipt.sampling.comparable import Comparable
-from ipt.sampling.localizing import Localizable, Locally
+from ipt.sampling.continuing import Continuation
+from ipt.sampling.halving import Halvable
+from ipt.sampling.localizing import Localizable
 
 KERNEL_NOISE_RATIO = 0.3
 """Noise level of kernels as a share of the image's, for `ParameterSpec`: docs/method.md."""
-_NARROWEST = 12
-"""Least side in pixels of a window for which a smaller image is solved: docs/method.md, Constants."""
 BORDERS = ("circular", "zero", "reflect", "replicate", "unknown")
 
 
 @dataclass(frozen=True)
 class Blur(
     ParametricOperator, Linear, ExactSteps, Framed, Resizable, Coarsenable, Canonicalizable, Assessable, Comparable,
-    Localizable,
+    Localizable, Halvable,
 ):  # fmt: skip
     """Convolution of every channel with one kernel (1, h, w) that is non-negative and sums to 1.
 
@@ -115,29 +117,16 @@ class Blur(
     def sides(self, frame: tuple[int, int]) -> tuple[int, int]:
         """Height and width of the kernel for a measured frame (height, width)."""
         if self.kernel_size is None:
-            smaller = min(frame)
-            side = min(self.most, smaller, 8 * math.ceil(smaller / 4 / 8))
-            return side, side
+            return windows.usual_sides(frame, self.most)
         if isinstance(self.kernel_size, int):
             return self.kernel_size, self.kernel_size
         return self.kernel_size[0], self.kernel_size[1]
 
     def _margin(self, frame: tuple[int, int]) -> int:
-        """Pixels on each side of an `unknown` border: at least the kernel's reach, at this size and at coarser ones.
-
-        In the smaller images with which a solve begins, frame and margin are halved.
-        """
+        """Pixels on each side of an `unknown` border."""
         if self.border != "unknown":
             return 0
-        if self.margin is not None:
-            return self.margin
-        (height, width), sides, margin, scale = frame, self.sides(frame), 0, 1
-        while True:
-            margin = max(margin, scale * (max(sides) // 2))
-            if min(sides) < 2 * _NARROWEST - 1:
-                return -(-margin // scale) * scale
-            height, width, scale = -(-height // 2), -(-width // 2), 2 * scale
-            sides = _half_sides(sides, (height, width))
+        return windows.margin(frame, self.sides(frame)) if self.margin is None else self.margin
 
     def _margin_of(self, image_shape: tuple[int, ...]) -> int:
         """The margin of an image (C, H, W); IptError where no frame has such an image."""
@@ -206,9 +195,9 @@ class Blur(
         margin = self._margin_of(image_shape)
         frame = (image_shape[-2] - 2 * margin, image_shape[-1] - 2 * margin)
         sides = self.sides(frame)
-        if min(sides) < 2 * _NARROWEST - 1 or (self.border == "circular" and any(side % 2 for side in frame)):
+        if min(sides) < 2 * windows.NARROWEST - 1 or (self.border == "circular" and any(side % 2 for side in frame)):
             return None
-        small = _half_sides(sides, (math.ceil(frame[0] / 2), math.ceil(frame[1] / 2)))
+        small = windows.half_sides(sides, (math.ceil(frame[0] / 2), math.ceil(frame[1] / 2)))
         return Coarser(
             replace(self, kernel_size=small, margin=margin // 2 if self.border == "unknown" else None),
             lambda parameters: {**parameters, "kernel": doubled(parameters["kernel"], sides)},
@@ -241,16 +230,24 @@ class Blur(
 
     def local(
         self, assessment: Assessment, parameters: Mapping[str, Tensor], measurement: tuple[int, ...]
-    ) -> Locally | None:
+    ) -> Continuation | None:
         """By the share of the residual that differing kernels would explain (`ipt.operators.blur.locality`)."""
         if not differs(assessment, measurement):
             return None
-        tiles = parts(measurement) if self.tiles is None else self.tiles
-        options = {"tiles": tiles, "kernel_size": tuple(parameters["kernel"].shape[-2:]), "margin": self.margin}
-        return Locally("shake", options, {"kernel": peaked(parameters["kernel"])})
+        return with_tiles(parameters["kernel"], self.tiles or parts(measurement), self.margin)
 
     def is_better(self, local: Assessment, before: Assessment) -> bool:
         return sparser(local, before)
+
+    def at_half(self) -> Blur:
+        """This operator with half of its window and margin, rounded up, where they are given."""
+        height, width = self.sides((0, 0))
+        sides = None if self.kernel_size is None else (-(-height // 2), -(-width // 2))
+        return replace(self, kernel_size=sides, margin=None if self.margin is None else -(-self.margin // 2))
+
+    def enlarged(self, parameters: Mapping[str, Tensor], measurement: tuple[int, ...]) -> Continuation:
+        sides = None if self.kernel_size is None else self.sides((0, 0))
+        return at_twice_the_sides(parameters["kernel"], sides, self.margin)
 
     def evidence(
         self,
@@ -264,7 +261,7 @@ class Blur(
         """The numbers of `ipt.operators.blur.evidence` for kernels (B, 1, h, w), whose rivals are of smaller images."""
         sides, scale, rival_sides = (kernel.shape[-2], kernel.shape[-1]), 1, tuple(rivals.shape[-2:])
         while sides != rival_sides and min(sides) > min(rival_sides):
-            sides, scale = _half_sides(sides, sides), 2 * scale
+            sides, scale = windows.half_sides(sides, sides), 2 * scale
         image, frame = image.clamp(0, 1), self.frame(tuple(image.shape[1:]))
         return evidence(observation, residual, image, frame, kernel, rivals, scale, denoise)
 
@@ -291,9 +288,3 @@ def without_whole_pixels(observation: Observation) -> bool:
     """Whether some image has no pixel with all channels measured (a colour filter); luminance needs all of them."""
     mask = observation.mask
     return mask is not None and not bool(mask.amin(1).flatten(1).any(1).all())
-
-
-def _half_sides(sides: tuple[int, int], frame: tuple[int, int]) -> tuple[int, int]:
-    """The kernel's window in a `frame` of half the sides: half of it, rounded up to a multiple of 8."""
-    height, width = (min(8 * math.ceil(side / 16), length) for side, length in zip(sides, frame, strict=True))
-    return height, width

@@ -1,0 +1,39 @@
+"""How a solve with kernels continues: with a kernel for each part of the picture, or at twice the picture's sides."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from ipt.operators.blur.centring import doubled
+from ipt.operators.blur.steps import peaked
+from ipt.sampling.continuing import Continuation
+
+
+def with_tiles(kernel: Tensor, tiles: int, margin: int | None) -> Continuation:
+    """`shake`, every tile of which begins with the same kernel.
+
+    Args:
+        kernel: (1, 1, h, w).
+        tiles: along each side of the frame.
+        margin: as of `blur`.
+    """
+    start = {"kernel": peaked(kernel).repeat(1, tiles**2, 1, 1)}
+    return Continuation("shake", {"tiles": tiles, "kernel_size": tuple(kernel.shape[-2:]), "margin": margin}, start)
+
+
+def at_twice_the_sides(kernel: Tensor, sides: tuple[int, int] | None, margin: int | None) -> Continuation:
+    """`blur` or `shake` for a picture of twice the sides, with the same tiles.
+
+    Args:
+        kernel: one for each tile of the smaller picture, (1, tiles * tiles, h, w).
+        sides: (height, width) of the larger kernels; None: twice the smaller ones'.
+        margin: as of `blur`, of the larger picture.
+    """
+    sides = sides or (2 * kernel.shape[-2], 2 * kernel.shape[-1])
+    options: dict[str, object] = {"kernel_size": sides, "margin": margin}
+    start = {"kernel": doubled(kernel, sides)}
+    if kernel.shape[1] == 1:
+        return Continuation("blur", options, start)
+    return Continuation("shake", {"tiles": math.isqrt(kernel.shape[1]), **options}, start)

@@ -1,0 +1,74 @@
+"""A measurement solved at half its sides, and how its own size continues from there.
+
+    measurement --means over 2x2 pixels--> half the sides --solve--> image and parameters --doubled--> `Continued`
+
+At half its sides a picture has a quarter of the pixels, so that all of it takes part in a solve from coarse to fine,
+and not a region alone. Blur that is wide, or differs from place to place, is found better in this way.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ipt.core.abilities import CoarseToFine, Framed, ability
+from ipt.core.operator import IMAGE, ParametricOperator
+from ipt.core.problem import Problem
+from ipt.core.solver import Solver
+from ipt.linalg.resampling import doubled
+from ipt.sampling.continuing import Continuation
+from ipt.sampling.schedules import Tail
+
+_DOUBLING = 2
+"""The doubling of a solve from coarse to fine whose noise level full size begins with (`CoarseToFine.restart`)."""
+STEPS = 12
+"""Most steps at full size: docs/method.md, Large pictures."""
+
+
+class Halvable(ABC):
+    """An operator whose parameters at half a measurement's sides tell those at its own size."""
+
+    @abstractmethod
+    def at_half(self) -> ParametricOperator:
+        """The operator for a measurement of half the sides."""
+
+    @abstractmethod
+    def enlarged(self, parameters: Mapping[str, Tensor], measurement: tuple[int, ...]) -> Continuation:
+        """The operator for a measurement (C, H, W), and where it begins.
+
+        Args:
+            parameters: found at half the sides, physical and valid, (1, C, h, w) by name.
+            measurement: shape, (C, H, W).
+        """
+
+
+def continued(solver: Solver) -> Solver | None:
+    """The solver for full size after half of it; None where the rule cannot begin at a given noise level."""
+    rule = ability(solver.rule, CoarseToFine)
+    start = None if rule is None else rule.restart(_DOUBLING)
+    if start is None:
+        return None
+    schedule = Tail(solver.schedule or solver.rule.schedule(), start, STEPS)
+    return replace(solver, schedule=schedule)
+
+
+def enlarged_image(whole: Tensor, frame: tuple[slice, slice], problem: Problem) -> Tensor:
+    """An image at twice its sides for the problem at full size; beyond it the nearest pixel is repeated.
+
+    Args:
+        whole: the image with its surroundings, (1, C, H, W) in 0..1.
+        frame: its rows and columns that were measured.
+        problem: at full size.
+    """
+    shape = problem.normalizations[IMAGE].physical_shape
+    framed = ability(problem.operator, Framed)
+    own = (slice(0, shape[-2]), slice(0, shape[-1])) if framed is None else framed.frame(shape)
+    large = doubled(whole, (2 * whole.shape[-2], 2 * whole.shape[-1]))
+    for axis, small, wide in zip((-2, -1), frame, own, strict=True):
+        place = torch.arange(shape[axis], device=large.device) - wide.start + 2 * small.start
+        large = large.index_select(axis, place.clamp(0, large.shape[axis] - 1))
+    return large

@@ -1,0 +1,144 @@
+"""Large pictures solved at half their sides first, and continued at their own size from there.
+
+task --`at_half`--> solved as a usual picture --> `HalfResult` --`continued`--> `FromHalf`
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from ipt.core.abilities import Framed, ability, framed_shape
+from ipt.core.observation import Observation
+from ipt.core.operator import ParametricOperator, Unknowns
+from ipt.core.solver import Solution
+from ipt.linalg.random import image_seed
+from ipt.linalg.resampling import halved
+from ipt.plugins.building import build_component
+from ipt.sampling import halving
+from ipt.sampling.continuing import Continued
+from ipt.sampling.levels import Level, halved_observation
+from ipt.sampling.multiscale import Multiscale
+from ipt.solve.choice import likeliest
+from ipt.solve.draws import Draws, batch_with
+from ipt.solve.joining import join_draws, split_draws
+from ipt.solve.progress import Listener, Stages, step_progress
+from ipt.solve.sizer import BatchSizer
+from ipt.solve.solved_row import refined_row, solve_row
+from ipt.solve.task import SamplingTask
+from ipt.solve.tiles import SIDE
+
+
+@dataclass(frozen=True)
+class FromHalf(Solution):
+    """A solution that began at half its measurement's sides."""
+
+
+@dataclass(frozen=True)
+class HalfDraw:
+    """A draw at half the sides, from which full size may continue.
+
+    Attributes:
+        solution: the draw.
+        seed: of its random numbers.
+        rivals: of it, as of an `ipt.core.solver.State`.
+    """
+
+    solution: Solution
+    seed: int
+    rivals: Unknowns
+
+    @property
+    def probability(self) -> float:
+        """That it is right, 0..1; 0 where the operator cannot tell."""
+        return self.solution.assessments[0].probability if self.solution.assessments else 0.0
+
+
+def can_begin_at_half(task: SamplingTask) -> bool:
+    """Whether a picture can be solved at half its sides first: in one tile, with an unknown border and parameters."""
+    solver, image = task.solver, task.solver.operator.image_shape(task.shape)
+    if task.known or math.prod(image[1:]) > SIDE**2 or framed_shape(solver.operator, image) == image:
+        return False
+    return ability(solver.operator, halving.Halvable) is not None and halving.continued(solver) is not None
+
+
+def at_half(task: SamplingTask) -> SamplingTask:
+    """The task at half the sides, a usual picture."""
+    halvable = ability(task.solver.operator, halving.Halvable)
+    assert halvable is not None
+    observation = halved_observation(Observation.checked(task.measurement, 1.0, task.mask))
+    return replace(
+        task,
+        solver=replace(task.solver, operator=halvable.at_half()),
+        measurement=observation.measurement,
+        mask=observation.mask,
+        noise=task.noise if isinstance(task.noise, float) else halved(task.noise),
+        region=None,
+        half=False,
+    )
+
+
+def solve_half(task: SamplingTask, sizer: BatchSizer, progress: Listener | None) -> list[HalfDraw]:
+    """The draws at half a task's sides from which it continues: that of each seed, or the likeliest of a single seed's.
+
+    States are not saved: pictures of half the sides are small, and give the same result again.
+    """
+    half = at_half(task)
+    draws = Draws([half], local=True)
+    batches, solutions = solve_row(draws, sizer, progress)
+    (solution,) = draws.by_task(refined_row(draws, batches, solutions, sizer, progress))
+    drawn, numbers = split_draws(solution), list(range(len(task.seeds)))
+    if len(numbers) == 1 and solution.assessments:
+        numbers = [likeliest(solution.assessments)]
+    return [
+        HalfDraw(drawn[number], draws.row[number].seed, batch_with(batches, number).rivals_of(number))
+        for number in numbers
+    ]
+
+
+def continued(task: SamplingTask, draws: Sequence[HalfDraw], progress: Listener | None) -> FromHalf:
+    """The solution of a task that continues from draws at half its sides.
+
+    Args:
+        task: at full size.
+        draws: at half the sides.
+        progress: called after every step.
+    """
+    stages = Stages(progress)
+    found = [_continued(task, draw, stages.next(1 / len(draws))) for draw in draws]
+    return FromHalf(**vars(join_draws(task, found)))
+
+
+def _continued(task: SamplingTask, draw: HalfDraw, progress: Listener | None) -> Solution:
+    """One draw continued at full size."""
+    half, solver = draw.solution, halving.continued(task.solver)
+    halvable, small = ability(task.solver.operator, halving.Halvable), half.operator
+    assert solver is not None and halvable is not None and small is not None
+    continuation = halvable.enlarged(half.parameters, task.shape)
+    operator = build_component("operator", continuation.operator, continuation.options)
+    whole = Continued.of(solver, operator, task.observation)
+    assert whole is not None
+    multiscale, levels, trace = Multiscale(whole.solver), (Level(whole.solver, whole.problem, dict),), []
+    image = halving.enlarged_image(half.whole, _frame(small, half), whole.problem)
+    for state in whole.steps(image, continuation.start, image_seed(draw.seed, "half"), draw.rivals):
+        trace.append(state.residual)
+        if progress is not None:
+            share = state.index / state.total
+            progress(step_progress(multiscale, levels, state, [task.part], state.index, state.total, share))
+    found = whole.solver.solution(whole.problem, state, trace)
+    return replace(
+        found,
+        trace=torch.cat([half.trace, found.trace]),
+        sizes=[*half.sizes, *found.sizes],
+        calls={name: count + half.calls[name] for name, count in found.calls.items()},
+        assessments=half.assessments,
+    )
+
+
+def _frame(operator: ParametricOperator, solution: Solution) -> tuple[slice, slice]:
+    """Rows and columns of a solution's image that were measured."""
+    framed, shape = ability(operator, Framed), tuple(solution.whole.shape[1:])
+    return (slice(0, shape[-2]), slice(0, shape[-1])) if framed is None else framed.frame(shape)

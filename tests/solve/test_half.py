@@ -1,0 +1,167 @@
+"""A large picture that is solved at half its sides first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+import ipt
+from ipt.cli.main import cli
+from ipt.core.errors import IptError
+from ipt.images import files
+from ipt.images.outcomes import Progress
+from ipt.solve import large, tiles
+from ipt.solve import region as regions
+from ipt.solve.batches import solve_tasks
+from ipt.solve.draws import Batch
+from ipt.solve.halving import FromHalf, HalfDraw, at_half, can_begin_at_half
+from ipt.solve.sizer import BatchSizer
+from ipt.solve.task import SamplingTask
+from ipt.solve.work import Work, at_once
+from tests.solve.test_region import QUICK, SIZE, blurred
+
+
+def solved(measured: np.ndarray, **given: Any) -> ipt.Restored:
+    return ipt.restore(measured, **{"settings": SIZE, **QUICK, **given})
+
+
+def task(**given: Any) -> SamplingTask:
+    solver = ipt.build("blur", "gaussian", parameters={"kernel": "gaussian"}, settings=SIZE, steps=6).solver
+    measurement = torch.from_numpy(blurred()).permute(2, 0, 1)[None]
+    region = (slice(10, 70), slice(20, 80))
+    return replace(SamplingTask(solver, measurement, 0.01, {}, (3,), region=region, half=True), **given)
+
+
+@pytest.fixture
+def at(monkeypatch):
+    """Set the probabilities at half the sides and in a region."""
+
+    def probabilities(half: float, region: float) -> None:
+        monkeypatch.setattr(HalfDraw, "probability", property(lambda draw: half))
+        monkeypatch.setattr("ipt.solve.row.RegionResult.probability", property(lambda result: region))
+
+    return probabilities
+
+
+def test_the_picture_at_half_its_sides_is_solved_and_then_all_of_it():
+    heard: list[Progress] = []
+    measured = blurred()
+    found = solved(measured, region="half", progress=heard.append)
+    record = found.details.record
+    assert record["half"] is True and record["region"] is None
+    assert [size[:2] for size in record["solved_sizes"]] == [[45, 60], [90, 120]]
+    steps = [size[2] for size in record["solved_sizes"]]
+    assert steps[0] == 6 and len(found.details.trace) == sum(steps) and record["calls"]["image"] == sum(steps)
+    assert found.picture.shape == (90, 120, 3) and found.parameters["kernel"].shape == (1, 9, 9)
+    gradients = [np.abs(np.diff(one, axis=1)).mean() for one in (measured, found.picture)]
+    assert gradients[1] > 1.2 * gradients[0]
+    shares = [each.share for each in heard]
+    assert [each.done for each in heard] == list(range(1, sum(steps) + 1)) and heard[-1].total == sum(steps)
+    assert shares == sorted(shares) and 0 < shares[5] < 1 and shares[-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("half", "region", "way"),
+    [(0.7, 0.99, "half"), (0.5, 0.4, "half"), (0.5, 0.55, "region"), (0.0, 0.0, "region")],
+)
+def test_the_likelier_of_both_ways_is_continued(half, region, way, at, monkeypatch):
+    monkeypatch.setattr(regions, "CHOSEN_SIDE", 40)
+    at(half, region)
+    asked = []
+    solve_regions = large._solve_regions
+    monkeypatch.setattr(large, "_solve_regions", lambda *given: asked.append(1) or solve_regions(*given))
+    record = solved(blurred()).details.record
+    assert record["half"] == (way == "half") and (record["region"] is None) == (way == "half")
+    # A result that is sure needs no region.
+    assert bool(asked) == (half < 0.6)
+
+
+def test_pictures_of_one_shape_may_go_different_ways(monkeypatch):
+    pictures = [task(), task(measurement=task().measurement.flip(-1)), task(seeds=(4,))]
+    monkeypatch.setattr(HalfDraw, "probability", property(lambda draw: 0.95 if draw.seed == 4 else 0.3))
+    monkeypatch.setattr("ipt.solve.row.RegionResult.probability", property(lambda result: 0.5))
+    together = solve_tasks(pictures, BatchSizer(2))
+    assert [isinstance(one, FromHalf) for one in together] == [False, False, True]
+    for one, picture in zip(together, pictures, strict=True):
+        (alone,) = solve_tasks([picture], BatchSizer(1))
+        assert torch.allclose(one.image, alone.image, atol=1e-4)
+
+
+def test_each_of_several_samples_continues(at):
+    at(0.95, 0.5)
+    (found,) = solve_tasks([task(seeds=(3, 5), region=None)], BatchSizer(2))
+    assert isinstance(found, FromHalf) and found.image.shape == (2, 3, 90, 120)
+    (first,) = solve_tasks([task(region=None)], BatchSizer(1))
+    assert torch.allclose(found.image[:1], first.image, atol=1e-4)
+    assert not torch.allclose(found.image[1], found.image[0], atol=1e-4)
+
+
+def test_tiles_after_a_region_that_was_likelier_go_on_where_they_were(at):
+    at(0.2, 0.5)
+    saved: list[list[Batch]] = []
+    (whole,) = solve_tasks([task()], BatchSizer(1), save=lambda found, last: saved.append(list(found)))
+    (again,) = solve_tasks([task()], BatchSizer(1), begun=saved[-2])
+    assert torch.equal(again.image, whole.image)
+
+
+def test_a_mask_and_a_map_of_noise_are_halved_too():
+    mask = torch.ones(1, 1, 90, 120)
+    mask[..., :10, :10] = 0
+    levels = torch.full((1, 1, 90, 120), 0.01)
+    levels[..., 60:] = 0.05
+    half = at_half(task(mask=mask, noise=levels))
+    assert half.shape == (3, 45, 60) and half.mask is not None and not half.mask[..., :5, :5].any()
+    assert float(half.mask.mean()) == pytest.approx(1 - 25 / (45 * 60))
+    assert isinstance(half.noise, torch.Tensor) and half.noise[..., 0, [0, -1]].flatten().tolist() == pytest.approx(
+        [0.01, 0.05]
+    )
+    (found,) = solve_tasks([task(mask=mask, noise=levels, region=None)], BatchSizer(1))
+    assert torch.isfinite(found.image).all()
+
+
+def test_its_work_is_counted():
+    both, alone = Work.of([task()]), Work.of([task(half=False)])
+    assert both.half > 0 == alone.half and both.region == alone.region and both.whole >= alone.whole
+    assert both.total == both.half + both.region + both.whole
+    assert at_once(task(region=None)) == 90 * 120
+
+
+def test_which_pictures_can_begin_at_half(monkeypatch):
+    assert can_begin_at_half(task())
+    assert not can_begin_at_half(task(known={"kernel": torch.ones(1, 1, 5, 5)}))
+    monkeypatch.setattr("ipt.solve.halving.SIDE", 90)
+    assert not can_begin_at_half(task())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"guidance": "dps"},
+        {"border": "circular"},
+        {"known": {"kernel": np.ones((1, 5, 5)) / 25}, "prior": {"image": "gaussian"}},
+        {"operator": "shake"},
+    ],
+    ids=["dps", "circular", "known", "shake"],
+)
+def test_what_cannot_begin_at_half_is_one_clear_message(given):
+    with pytest.raises(IptError, match="region=half is for pictures of at most"):
+        solved(blurred(), region="half", **given)
+
+
+def test_the_command_does_the_same(tmp_path):
+    files.write(tmp_path / "a.png", torch.from_numpy(blurred()).permute(2, 0, 1))
+    flags = ["--region", "half", "--noise", ".01", "--steps", "6", "--effort", "1", "--set", "operator.kernel_size=9"]
+    priors = ["--prior", "gaussian", "--prior", "kernel=gaussian"]
+    done = CliRunner().invoke(cli, ["solve", str(tmp_path / "a.png"), "-o", str(tmp_path / "out"), *priors, *flags])
+    assert done.exit_code == 0, done.output
+    assert "solved at half its sides first" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+def test_tiles_of_a_picture_with_both_are_usual_ones():
+    whole = tiles.tiling_of(task())
+    assert [one.half for one in whole.tasks(task())] == [False] * len(list(whole))
