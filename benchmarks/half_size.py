@@ -59,7 +59,8 @@ def main() -> None:
     import ipt
     from ipt.images import files
     from ipt.solve import metrics
-    from ipt.solve.region import CHOSEN_SIDE, textured
+    from ipt.solve.region import textured
+    from ipt.solve.task import CHOSEN_SIDE
     from ipt.solve.verdict import SURE
 
     torch.set_num_threads(1)

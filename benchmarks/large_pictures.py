@@ -50,10 +50,10 @@ def main() -> None:
     torch.set_num_threads(options.threads)
 
     import ipt
-    from ipt.solve import metrics, region, tiles
+    from ipt.solve import metrics, region, task, tiles
 
     paths = sorted(path for path in options.pictures.iterdir() if path.suffix.lower() in (".jpg", ".png"))
-    region.CHOSEN_SIDE = REGION
+    region.CHOSEN_SIDE = task.CHOSEN_SIDE = REGION
     region.can_begin_at_half = lambda task: False
     rows = []
     for index in range(options.count):

@@ -28,8 +28,10 @@ from ipt.solve.joining import join_draws, split_draws
 from ipt.solve.progress import Listener, Stages, step_progress
 from ipt.solve.sizer import BatchSizer
 from ipt.solve.solved_row import refined_row, solve_row
-from ipt.solve.task import SamplingTask
-from ipt.solve.tiles import SIDE
+from ipt.solve.task import SamplingTask, is_large
+
+MOST = 2_500_000
+"""Most pixels of an image that continues at its own size from half its sides, which bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +60,19 @@ class HalfDraw:
 
 
 def can_begin_at_half(task: SamplingTask) -> bool:
-    """Whether a picture can be solved at half its sides first: in one tile, with an unknown border and parameters."""
+    """Whether a picture can be solved at half its sides first: not too large, with an unknown border and parameters."""
     solver, image = task.solver, task.solver.operator.image_shape(task.shape)
-    if task.known or math.prod(image[1:]) > SIDE**2 or framed_shape(solver.operator, image) == image:
+    if task.known or math.prod(image[1:]) > MOST or framed_shape(solver.operator, image) == image:
         return False
     return ability(solver.operator, halving.Halvable) is not None and halving.continued(solver) is not None
 
 
 def at_half(task: SamplingTask) -> SamplingTask:
-    """The task at half the sides, a usual picture."""
+    """The task at half the sides, which begins at half of these if it is large itself."""
     halvable = ability(task.solver.operator, halving.Halvable)
     assert halvable is not None
     observation = halved_observation(Observation.checked(task.measurement, 1.0, task.mask))
-    return replace(
+    half = replace(
         task,
         solver=replace(task.solver, operator=halvable.at_half()),
         measurement=observation.measurement,
@@ -79,6 +81,7 @@ def at_half(task: SamplingTask) -> SamplingTask:
         region=None,
         half=False,
     )
+    return replace(half, half=is_large(half.shape) and can_begin_at_half(half))
 
 
 def solve_half(task: SamplingTask, sizer: BatchSizer, progress: Listener | None) -> list[HalfDraw]:
@@ -87,14 +90,19 @@ def solve_half(task: SamplingTask, sizer: BatchSizer, progress: Listener | None)
     States are not saved: pictures of half the sides are small, and give the same result again.
     """
     half = at_half(task)
+    if half.half:
+        stages = Stages(progress)
+        drawn = solve_half(half, sizer, stages.next(0.5, halving.STEPS))
+        share = 0.5 / len(drawn)
+        return [replace(draw, solution=_continued(half, draw, stages.next(share))) for draw in drawn]
     draws = Draws([half], local=True)
     batches, solutions = solve_row(draws, sizer, progress)
     (solution,) = draws.by_task(refined_row(draws, batches, solutions, sizer, progress))
-    drawn, numbers = split_draws(solution), list(range(len(task.seeds)))
+    alone, numbers = split_draws(solution), list(range(len(task.seeds)))
     if len(numbers) == 1 and solution.assessments:
         numbers = [likeliest(solution.assessments)]
     return [
-        HalfDraw(drawn[number], draws.row[number].seed, batch_with(batches, number).rivals_of(number))
+        HalfDraw(alone[number], draws.row[number].seed, batch_with(batches, number).rivals_of(number))
         for number in numbers
     ]
 

@@ -19,17 +19,15 @@ from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.images.fit import Fitted
 from ipt.linalg.resampling import halved
 from ipt.sampling import regional
-from ipt.solve.halving import at_half, can_begin_at_half
+from ipt.solve.halving import MOST, at_half, can_begin_at_half
 from ipt.solve.options import AUTO, HALF, NONE
 from ipt.solve.streak import kernel_of
 from ipt.solve.streaks import found_streak
-from ipt.solve.task import SamplingTask
+from ipt.solve.task import CHOSEN_SIDE, SamplingTask, is_large
 from ipt.solve.tiles import SIDE
 
 Region = tuple[int, int, int, int]
 """(x, y, width, height) in pixels; (x, y) is the upper left corner."""
-CHOSEN_SIDE = 384
-"""Side in pixels of a region that is chosen automatically, in pictures of at least twice its area."""
 
 
 def with_region(task: SamplingTask, region: Region | str, fitted: Fitted) -> SamplingTask:
@@ -146,8 +144,8 @@ def _at_half(task: SamplingTask, fitted: Fitted) -> SamplingTask:
     """A task that is solved at half its sides first; IptError where that is not possible."""
     if fitted.side or not can_begin_at_half(task):
         raise IptError(
-            f"region=half is for pictures of at most {SIDE} x {SIDE} px at their own size, with guidance=proximal, "
-            f"blur with an unknown kernel and border=unknown: leave it out"
+            f"region=half is for pictures of at most {MOST / 1e6:g} megapixels at their own size, with "
+            f"guidance=proximal, operator=blur, an unknown kernel and border=unknown: leave it out"
         )
     half = at_half(task)
     try:
@@ -159,13 +157,12 @@ def _at_half(task: SamplingTask, fitted: Fitted) -> SamplingTask:
 
 def _gains_from_region(task: SamplingTask) -> bool:
     """Whether a picture is so large that a region saves time, and its solver can start from one."""
-    _, height, width = shape = task.shape
-    if min(height, width) < CHOSEN_SIDE or height * width < 2 * CHOSEN_SIDE**2:
+    if not is_large(task.shape):
         return False
     if ability(task.solver.operator, Assessable) is None:
         return False
     try:
-        regional.check(task.solver, (shape[0], CHOSEN_SIDE, CHOSEN_SIDE), shape)
+        regional.check(task.solver, (task.shape[0], CHOSEN_SIDE, CHOSEN_SIDE), task.shape)
     except IptError:
         return False
     return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -13,6 +13,15 @@ from ipt.core.operator import ParametricOperator
 from ipt.core.solver import Solution, Solver
 from ipt.sampling import regional
 from ipt.solve.parts import Part
+
+CHOSEN_SIDE = 384
+"""Side in pixels of a region that is chosen automatically, in pictures of at least twice its area."""
+
+
+def is_large(shape: Sequence[int]) -> bool:
+    """Whether a measurement (C, H, W) is so large that it begins with a region, or at half its sides."""
+    height, width = shape[-2:]
+    return min(height, width) >= CHOSEN_SIDE and height * width >= 2 * CHOSEN_SIDE**2
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class Work:
             return cls(0, 0, Draws(tasks).work + _COST_OF_PLACES * local_steps(first) * pixels)
         half = whole = 0
         if first.half:
-            half = cls.of([at_half(task) for task in tasks]).whole
+            half = cls.of([at_half(task) for task in tasks]).total
             whole = _COST_OF_PLACES * pixels * halving.STEPS
         region = 0 if first.region is None else Draws([task.of_region() for task in tasks]).work
         if first.from_parameters:
@@ -61,7 +61,7 @@ def at_once(task: SamplingTask) -> int:
         return Draws([task]).largest
     parts = []
     if task.half:
-        parts += [math.prod(task.shape[1:]), Draws([at_half(task)]).largest]
+        parts += [math.prod(task.shape[1:]), at_once(at_half(task))]
     if task.from_parameters:
         parts.append(math.prod(tiling_of(task).tasks(task)[0].shape[1:]))
     if task.region is not None:

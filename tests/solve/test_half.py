@@ -17,6 +17,7 @@ from ipt.images import files
 from ipt.images.outcomes import Progress
 from ipt.solve import large, tiles
 from ipt.solve import region as regions
+from ipt.solve import task as tasks
 from ipt.solve.batches import solve_tasks
 from ipt.solve.draws import Batch
 from ipt.solve.halving import FromHalf, HalfDraw, at_half, can_begin_at_half
@@ -70,7 +71,8 @@ def test_the_picture_at_half_its_sides_is_solved_and_then_all_of_it():
     [(0.7, 0.99, "half"), (0.5, 0.4, "half"), (0.5, 0.55, "region"), (0.0, 0.0, "region")],
 )
 def test_the_likelier_of_both_ways_is_continued(half, region, way, at, monkeypatch):
-    monkeypatch.setattr(regions, "CHOSEN_SIDE", 40)
+    for module in (regions, tasks):
+        monkeypatch.setattr(module, "CHOSEN_SIDE", 40)
     at(half, region)
     asked = []
     solve_regions = large._solve_regions
@@ -90,6 +92,19 @@ def test_pictures_of_one_shape_may_go_different_ways(monkeypatch):
     for one, picture in zip(together, pictures, strict=True):
         (alone,) = solve_tasks([picture], BatchSizer(1))
         assert torch.allclose(one.image, alone.image, atol=1e-4)
+
+
+def test_a_larger_picture_begins_at_a_quarter_of_its_sides(monkeypatch):
+    monkeypatch.setattr(tasks, "CHOSEN_SIDE", 20)
+    heard: list[Progress] = []
+    (found,) = solve_tasks([task(region=None)], BatchSizer(1), heard.append)
+    assert isinstance(found, FromHalf)
+    assert [size[:2] for size in found.sizes] == [(23, 30), (45, 60), (90, 120)]
+    assert found.parameters["kernel"].shape == (1, 1, 9, 9) and found.calls["image"] == sum(s[2] for s in found.sizes)
+    shares = [each.share for each in heard]
+    assert shares == sorted(shares) and shares[-1] == 1
+    work = Work.of([task(region=None)])
+    assert work.half > Work.of([at_half(at_half(task(region=None)))]).total
 
 
 def test_each_of_several_samples_continues(at):
@@ -134,7 +149,7 @@ def test_its_work_is_counted():
 def test_which_pictures_can_begin_at_half(monkeypatch):
     assert can_begin_at_half(task())
     assert not can_begin_at_half(task(known={"kernel": torch.ones(1, 1, 5, 5)}))
-    monkeypatch.setattr("ipt.solve.halving.SIDE", 90)
+    monkeypatch.setattr("ipt.solve.halving.MOST", 90 * 120)
     assert not can_begin_at_half(task())
 
 

@@ -14,6 +14,7 @@ from ipt.core.solver import Solution
 from ipt.images.outcomes import Progress
 from ipt.operators.blur import Blur
 from ipt.solve import region as regions
+from ipt.solve import task as tasks
 from ipt.solve import tiles
 from ipt.solve.batches import solve_tasks
 from ipt.solve.draws import Batch
@@ -122,7 +123,8 @@ def test_a_tile_in_which_nothing_is_trusted_is_solved_as_it_is(monkeypatch):
 
 
 def test_a_large_picture_has_a_region_by_itself_and_may_be_solved_together(monkeypatch):
-    monkeypatch.setattr(regions, "CHOSEN_SIDE", 60)
+    for module in (regions, tasks):
+        monkeypatch.setattr(module, "CHOSEN_SIDE", 60)
     given = blurred(90, 120)
     found = ipt.restore(given, **QUICK)
     assert found.details.record["region"][2:] == [60, 60]
