@@ -220,16 +220,15 @@ def compressed() -> dict[str, str]:
 def half_size() -> dict[str, str]:
     """Large photographs, by a region and by half their sides first."""
     rows = result("half_size")["rows"]
-    found = {"pictures": str(len(rows)), "half": counted(sum(row["auto"] == row["half"] for row in rows))}
-    for words, chosen in (
-        ("", rows),
-        ("narrow ", [r for r in rows if r["side"] < 25]),
-        ("wide ", [r for r in rows if r["side"] > 40]),
-    ):
-        for name in ("measured", "region", "half", "auto"):
-            found[f"{words}{name} psnr"] = mean(chosen, name, 1)
+    found = {"pictures": str(len(rows))}
+    for words, low, high in (("", 0, 99), ("narrow ", 0, 25), ("middle ", 25, 40), ("wide ", 40, 99)):
+        chosen = [row for row in rows if low < row["side"] < high]
+        for name in ("measured", "region", "auto"):
+            found[f"{words}{name}"] = mean(chosen, name, 1)
+    for name in ("region", "half"):
+        found[f"{name} seconds"] = mean(rows, f"{name} s", 0)
     gains = [row["auto"] - row["region"] for row in rows]
-    return {**found, "best": short(max(gains), 1), "worst": short(min(gains), 1)}
+    return {**found, "best": short(max(gains), 1), "worst": short(-min(gains), 1)}
 
 
 def localized() -> dict[str, str]:

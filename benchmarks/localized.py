@@ -3,7 +3,7 @@
     python benchmarks/localized.py --pictures bsds500/train --indices 0 1 2 3 --out results/localized.json
 
 Pictures of the protocol `photographs` with kernels and cuts of their own, blind, one draw, told a noise of .007; one
-kernel first, then `ipt.sampling.localizing` from there, whatever the evidence says. A row a picture: both results and
+kernel first, then `ipt.sampling.continuing` from there, whatever the evidence says. A row a picture: both results and
 that with the true kernel, registered; the kernels' MNC (of several that of their mean); the evidence; the processor's
 seconds. Rows are written as they are found, and what is there is not solved again.
 """
@@ -11,6 +11,7 @@ seconds. Rows are written as they are found, and what is there is not solved aga
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -51,7 +52,8 @@ def solved(path: Path, index: int) -> dict[str, Any]:
     from ipt.core.observation import Observation
     from ipt.linalg.random import image_seed
     from ipt.operators.shake import Shake
-    from ipt.sampling.localizing import Local
+    from ipt.sampling.continuing import Continued
+    from ipt.sampling.localizing import schedule
     from ipt.solve import metrics
 
     blind, known = (
@@ -83,9 +85,10 @@ def solved(path: Path, index: int) -> dict[str, Any]:
     began, operator = time.process_time(), blind.solver.operator
     goes_on = operator.local(one.assessments[0], one.parameters, (3, SIDE, SIDE)) is not None
     kernel = one.parameters["kernel"]
-    local = Local.of(blind.solver, Shake(2, tuple(kernel.shape[-2:])), Observation.checked(measured, NOISE))
+    solver = dataclasses.replace(blind.solver, schedule=schedule(blind.solver))
+    local = Continued.of(solver, Shake(2, tuple(kernel.shape[-2:])), Observation.checked(measured, NOISE))
     assert local is not None
-    start, trace = {"kernel": kernel / kernel.amax((-2, -1), keepdim=True)}, []
+    start, trace = {"kernel": (kernel / kernel.amax((-2, -1), keepdim=True)).repeat(1, 4, 1, 1)}, []
     for last in local.steps(one.whole, start, image_seed(index, "local"), state.rivals):
         trace.append(last.residual)
     second = row_of(local.solver.solution(local.problem, last, trace), began)

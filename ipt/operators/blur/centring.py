@@ -16,6 +16,8 @@ from ipt.linalg.spectra import frequency_axes
 
 _ROUNDS = 60
 """Iterations of `moved_kernel`."""
+_SETTLED = 0.075
+"""Noise level of the image, in units of 0..1, below which it no longer follows shifts: docs/method.md, Constants."""
 _FLAT = 0.03
 """Frequency f0 in cycles per pixel below which the power of pictures is about constant."""
 
@@ -34,16 +36,21 @@ def off_centre(kernel: Tensor) -> Tensor:
     return torch.where(torch.isfinite(mass), moments / mass, 0)
 
 
-def recentred(kernel: Tensor) -> Tensor:
-    """Each kernel (B, C, h, w) shifted by whole pixels, if its centroid is a pixel or more from the centre pixel.
+def recentred(kernel: Tensor, image_sigma: float = math.inf) -> Tensor:
+    """Each kernel (B, C, h, w) shifted by whole pixels so that its centroid is nearest to the centre pixel.
 
-    A centroid that is nearer may stay: rounded to the nearest pixel, it would jump there and back from step to step,
-    and at low noise levels the image cannot follow. What leaves the window is lost. A kernel that is not finite is not
-    shifted.
+    What leaves the window is lost. A kernel that is not finite is not shifted.
+
+    Args:
+        kernel: (B, C, h, w).
+        image_sigma: noise level of the image, in units of 0..1. At low levels the image cannot follow a shift, so a
+            centroid within a pixel of the centre stays; else it might go there and back from step to step.
     """
-    height, width = kernel.shape[-2:]
+    (height, width), stays = kernel.shape[-2:], 1.0 if image_sigma < _SETTLED else 0.5
+    offsets = off_centre(kernel)
+    shifts = torch.where(offsets.abs() > stays, -offsets.round(), 0)
     made = []
-    for one, (dy, dx) in zip(kernel, (-off_centre(kernel)).trunc().long().tolist(), strict=True):
+    for one, (dy, dx) in zip(kernel, shifts.long().tolist(), strict=True):
         if dy or dx:
             one = F.pad(one, (max(dx, 0), max(-dx, 0), max(dy, 0), max(-dy, 0)))
             one = one[:, max(-dy, 0) :, max(-dx, 0) :][:, :height, :width]

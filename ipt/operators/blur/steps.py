@@ -66,7 +66,7 @@ def solve_kernel(padded: PaddedFrame, measured: Measured, image: Belief, belief:
         belief: belief about the kernel, (B, 1, h, w), or (B / F, 1, h, w) for one that F successive frames share.
     """
     solved = least_squares_kernel(padded, _innovation(padded, measured, image, belief))
-    return peaked(recentred(sparse_kernel(solved, image.sigma))).to(belief.mean)
+    return peaked(recentred(sparse_kernel(solved, image.sigma), image.sigma)).to(belief.mean)
 
 
 @lru_cache(maxsize=1)

@@ -57,7 +57,7 @@ def solve_kernels(tiles: Tiles, measured: Measured, image: Belief, belief: Belie
     believed = _valid(belief.mean.to(measured.values))
     if image.sigma > APART:
         shared = _common_kernel(padded, Innovation.of(padded, measured, image, common(belief)), prior_weight)
-        return peaked(recentred(sparse_kernel(shared, image.sigma))).expand_as(believed).to(belief.mean)
+        return peaked(recentred(sparse_kernel(shared, image.sigma), image.sigma)).expand_as(believed).to(belief.mean)
     differences = believed - believed.mean(1, keepdim=True)
     grid = padded.extend(image.mean.to(measured.values))
     explained = padded.embed(tiles.forward(to_luma_chroma(grid), differences))
@@ -71,7 +71,7 @@ def solve_kernels(tiles: Tiles, measured: Measured, image: Belief, belief: Belie
     twice_the_window = replace(tiles.tile_frame, size=(2 * tiles.sides[0], 2 * tiles.sides[1]))
     power = kernel_spectrum(twice_the_window, believed.mean(1, keepdim=True))
     solved = shared + coupled(found - shared, variance, power, tiles.nodes)
-    return peaked(recentred(sparse_kernel(solved, image.sigma))).to(belief.mean)
+    return peaked(recentred(sparse_kernel(solved, image.sigma), image.sigma)).to(belief.mean)
 
 
 def _kernels_alone(

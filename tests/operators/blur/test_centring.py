@@ -101,3 +101,16 @@ def test_it_blurs_pictures_as_the_moved_one_does():
 def test_a_kernel_that_is_not_moved_stays():
     kernel, shift = moved_line(0.0)
     torch.testing.assert_close(moved_kernel(kernel, shift), kernel)
+
+
+@pytest.mark.parametrize(("offset", "sigma", "stays"), [(0.8, 0.5, False), (0.8, 0.05, True), (1.3, 0.05, False)])
+def test_a_kernel_that_the_image_cannot_follow_stays_within_a_pixel(offset, sigma, stays):
+    kernel = torch.zeros(1, 1, 9, 9)
+    whole = int(offset)
+    kernel[0, 0, 4, 4 + whole : 6 + whole] = torch.tensor([1 + whole - offset, offset - whole])
+    assert float(off_centre(kernel)[0, 1]) == pytest.approx(offset)
+    found = recentred(kernel, sigma)
+    assert torch.equal(found, kernel) == stays
+    assert stays or float(off_centre(found)[0, 1].abs()) <= 0.5
+    # From one step to the next it does not go back.
+    assert torch.equal(recentred(found, 0.05), found)
