@@ -64,7 +64,21 @@ def can_begin_at_half(task: SamplingTask) -> bool:
     solver, image = task.solver, task.solver.operator.image_shape(task.shape)
     if task.known or math.prod(image[1:]) > MOST or framed_shape(solver.operator, image) == image:
         return False
-    return ability(solver.operator, halving.Halvable) is not None and halving.continued(solver) is not None
+    halvable = ability(solver.operator, halving.Halvable)
+    return halvable is not None and halving.continued(solver) is not None and _takes_doubled(task, halvable)
+
+
+def _takes_doubled(task: SamplingTask, halvable: halving.Halvable) -> bool:
+    """Whether operator and priors take parameters at full size that were found at half the sides."""
+    operator, (channels, height, width) = halvable.at_half(), task.shape
+    try:
+        specs = operator.parameters(operator.image_shape((channels, -(-height // 2), -(-width // 2))))
+        found = {name: torch.zeros(1, *spec.shape) for name, spec in specs.items()}
+        continuation = halvable.enlarged(found, task.shape)
+        whole = build_component("operator", continuation.operator, continuation.options)
+    except ValueError:
+        return False
+    return Continued.of(task.solver, whole, task.observation) is not None
 
 
 def at_half(task: SamplingTask) -> SamplingTask:

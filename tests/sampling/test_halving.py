@@ -60,6 +60,11 @@ def test_kernels_are_twice_as_large_and_stay_where_they_are(tiles, given):
     assert operator.parameters(operator.image_shape((3, 100, 120)))["kernel"].shape == (tiles**2, side, side)
 
 
+def test_no_window_becomes_wider_than_the_prior_takes():
+    found = Blur().enlarged({"kernel": torch.ones(1, 4, 96, 40)}, (3, 800, 800))
+    assert found.start["kernel"].shape == (1, 4, 128, 80) and found.options["kernel_size"] == (128, 80)
+
+
 def test_a_given_window_and_margin_are_halved():
     assert Blur(13, margin=9).at_half() == Blur((7, 7), margin=5)
     assert Blur((12, 21)).at_half() == Blur((6, 11))

@@ -15,6 +15,8 @@ from ipt.cli.main import cli
 from ipt.core.errors import IptError
 from ipt.images import files
 from ipt.images.outcomes import Progress
+from ipt.operators.blur import Blur
+from ipt.priors.analytic import GaussianPrior
 from ipt.solve import large, tiles
 from ipt.solve import region as regions
 from ipt.solve import task as tasks
@@ -151,6 +153,21 @@ def test_which_pictures_can_begin_at_half(monkeypatch):
     assert not can_begin_at_half(task(known={"kernel": torch.ones(1, 1, 5, 5)}))
     monkeypatch.setattr("ipt.solve.halving.MOST", 90 * 120)
     assert not can_begin_at_half(task())
+
+
+def test_a_prior_that_takes_no_doubled_kernel_has_no_half():
+    class Narrow(GaussianPrior):
+        def normalization(self, shape):
+            if shape[-1] > 8:
+                raise IptError("up to 8 x 8")
+            return super().normalization(shape)
+
+    def narrow(**given):
+        one = task()
+        return replace(one, solver=replace(one.solver, priors={**one.solver.priors, "kernel": Narrow()}, **given))
+
+    assert not can_begin_at_half(narrow())
+    assert can_begin_at_half(narrow(operator=Blur(8)))
 
 
 @pytest.mark.parametrize(

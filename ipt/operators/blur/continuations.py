@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ipt.operators.blur.centring import doubled
 from ipt.operators.blur.steps import peaked
+from ipt.operators.blur.windows import WIDEST
 from ipt.sampling.continuing import Continuation
 
 
@@ -28,10 +29,10 @@ def at_twice_the_sides(kernel: Tensor, sides: tuple[int, int] | None, margin: in
 
     Args:
         kernel: one for each tile of the smaller picture, (1, tiles * tiles, h, w).
-        sides: (height, width) of the larger kernels; None: twice the smaller ones'.
+        sides: (height, width) of the larger kernels; None: twice the smaller ones', at most `WIDEST`.
         margin: as of `blur`, of the larger picture.
     """
-    sides = sides or (2 * kernel.shape[-2], 2 * kernel.shape[-1])
+    sides = sides or (min(WIDEST, 2 * kernel.shape[-2]), min(WIDEST, 2 * kernel.shape[-1]))
     options: dict[str, object] = {"kernel_size": sides, "margin": margin}
     start = {"kernel": doubled(kernel, sides)}
     if kernel.shape[1] == 1:

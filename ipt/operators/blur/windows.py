@@ -7,6 +7,9 @@ import math
 NARROWEST = 12
 """Least side in pixels of a window for which a smaller image is solved: docs/method.md, Constants."""
 
+WIDEST = 128
+"""Most pixels of the side of a window that is doubled with the picture: the shipped prior of kernels takes no more."""
+
 
 def usual_sides(frame: tuple[int, int], most: int) -> tuple[int, int]:
     """Height and width of the window in a frame (height, width): a quarter of its smaller side, at most `most`."""
