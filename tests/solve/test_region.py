@@ -99,7 +99,7 @@ def test_a_region_leaves_a_picture_sharper_and_the_same_by_command(tmp_path):
         ((0, 0, 40, 0), {}, "is not within"),
         ((0, 0, 40), {}, "whole pixels"),
         ((0, 0, 40.5, 40), {}, "whole pixels"),
-        ("here", {}, "auto, none or"),
+        ("here", {}, "auto, half, none or"),
         ((0, 0, 12, 40), {}, r"12 x 40 px is too small for a kernel of 9 x 9: give region= at least 18 x 18 px"),
         ((0, 0, 40, 40), {"border": "circular"}, "border=unknown"),
         ((0, 0, 40, 40), {"fit": "resize", "prior": {**PRIORS, "image": "faces"}}, "own size"),
