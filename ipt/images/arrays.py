@@ -44,7 +44,9 @@ def from_array(given: np.ndarray | Tensor, name: str = "the picture") -> Picture
     if not np.isfinite(values).all():
         raise IptError(f"{name} has NaN or infinite values; replace them, then try again")
     # Values that are far outside are refused later (`ipt.images.ranges`).
-    if values.dtype.kind == "f" and (-1 <= values.min() < 0 or 1 < values.max() <= 2):
+    if values.dtype.kind == "f" and (
+        values.min() >= -1 and values.max() <= 2 and (values.min() < 0 or values.max() > 1)
+    ):
         warnings.warn(
             f"{name} has values from {values.min():.4g} to {values.max():.4g}, and pictures go from 0 (black) to 1 "
             f"(white); they are taken as they are",

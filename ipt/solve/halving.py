@@ -65,15 +65,15 @@ def can_begin_at_half(task: SamplingTask) -> bool:
     if task.known or math.prod(image[1:]) > MOST or framed_shape(solver.operator, image) == image:
         return False
     halvable = ability(solver.operator, halving.Halvable)
-    return halvable is not None and halving.continued(solver) is not None and _takes_doubled(task, halvable)
+    return halvable is not None and halving.continued(solver) is not None and _can_be_posed(task, halvable)
 
 
-def _takes_doubled(task: SamplingTask, halvable: halving.Halvable) -> bool:
-    """Whether operator and priors take parameters at full size that were found at half the sides."""
-    operator, (channels, height, width) = halvable.at_half(), task.shape
+def _can_be_posed(task: SamplingTask, halvable: halving.Halvable) -> bool:
+    """Whether there is a problem at half the sides, and one at full size with parameters of twice its sizes."""
+    half = _halved(task, halvable)
     try:
-        specs = operator.parameters(operator.image_shape((channels, -(-height // 2), -(-width // 2))))
-        found = {name: torch.zeros(1, *spec.shape) for name, spec in specs.items()}
+        problem = half.solver.problem(half.measurement, half.noise, mask=half.mask, gain=half.gain)
+        found = {name: torch.zeros(1, *spec.shape) for name, spec in problem.specs.items()}
         continuation = halvable.enlarged(found, task.shape)
         whole = build_component("operator", continuation.operator, continuation.options)
     except ValueError:
@@ -85,8 +85,14 @@ def at_half(task: SamplingTask) -> SamplingTask:
     """The task at half the sides, which begins at half of these if it is large itself."""
     halvable = ability(task.solver.operator, halving.Halvable)
     assert halvable is not None
+    half = _halved(task, halvable)
+    return replace(half, half=is_large(half.shape) and can_begin_at_half(half))
+
+
+def _halved(task: SamplingTask, halvable: halving.Halvable) -> SamplingTask:
+    """The task at half the sides, as a usual picture."""
     observation = halved_observation(Observation.checked(task.measurement, 1.0, task.mask))
-    half = replace(
+    return replace(
         task,
         solver=replace(task.solver, operator=halvable.at_half()),
         measurement=observation.measurement,
@@ -95,7 +101,6 @@ def at_half(task: SamplingTask) -> SamplingTask:
         region=None,
         half=False,
     )
-    return replace(half, half=is_large(half.shape) and can_begin_at_half(half))
 
 
 def solve_half(task: SamplingTask, sizer: BatchSizer, progress: Listener | None) -> list[HalfDraw]:

@@ -148,6 +148,14 @@ def test_its_work_is_counted():
     assert at_once(task(region=None)) == 90 * 120
 
 
+def test_a_mask_that_leaves_nothing_at_half_the_sides_has_no_half():
+    mask = torch.zeros(1, 1, 90, 120)
+    mask[..., ::2, ::2] = 1
+    assert not can_begin_at_half(task(mask=mask))
+    mask[..., 1::2, ::2] = 1
+    assert can_begin_at_half(task(mask=mask))
+
+
 def test_which_pictures_can_begin_at_half(monkeypatch):
     assert can_begin_at_half(task())
     assert not can_begin_at_half(task(known={"kernel": torch.ones(1, 1, 5, 5)}))

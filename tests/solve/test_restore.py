@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -262,3 +263,12 @@ def test_mistakes_are_named_by_their_argument(picture, given, words):
 def test_it_is_there_without_torch_being_loaded():
     code = "import sys, ipt; assert 'restore' in dir(ipt) and 'torch' not in sys.modules; ipt.restore, ipt.Restored"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_values_of_another_scale_are_refused_without_a_warning_before():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(IptError, match=r"scale them to 0\.\.1"):
+            ipt.restore(
+                np.linspace(-0.5, 255, 32 * 32).reshape(32, 32), prior={"image": "gaussian", "kernel": "gaussian"}
+            )
