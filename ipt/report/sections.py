@@ -144,7 +144,9 @@ def _description(record: Record) -> str:
     if record.get("region"):
         x, y, across, down = record["region"]
         parts.append(f"parameters found in the {across} \u00d7 {down} px at {x}, {y} first")
-    if record.get("half"):
+    if (scale := record.get("enlarged", 1)) > 1:
+        parts.append(f"solved at 1/{scale} of its sides and enlarged")
+    elif record.get("half"):
         parts.append("solved at half its sides first")
     if record.get("streak"):
         x, y, across, down = record["streak"]

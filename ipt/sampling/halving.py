@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from ipt.core.abilities import CoarseToFine, Framed, ability
-from ipt.core.operator import IMAGE, ParametricOperator
-from ipt.core.problem import Problem
+from ipt.core.operator import ParametricOperator
 from ipt.core.solver import Solver
 from ipt.linalg.resampling import doubled
 from ipt.sampling.continuing import Continuation
@@ -37,12 +36,13 @@ class Halvable(ABC):
         """The operator for a measurement of half the sides."""
 
     @abstractmethod
-    def enlarged(self, parameters: Mapping[str, Tensor], measurement: tuple[int, ...]) -> Continuation:
+    def enlarged(self, parameters: Mapping[str, Tensor], measurement: tuple[int, ...], solved: bool) -> Continuation:
         """The operator for a measurement (C, H, W), and where it begins.
 
         Args:
             parameters: found at half the sides, physical and valid, (1, C, h, w) by name.
             measurement: shape, (C, H, W).
+            solved: whether priors must take the parameters, since the solve continues.
         """
 
 
@@ -56,17 +56,25 @@ def continued(solver: Solver) -> Solver | None:
     return replace(solver, schedule=schedule)
 
 
-def enlarged_image(whole: Tensor, frame: tuple[slice, slice], problem: Problem) -> Tensor:
-    """An image at twice its sides for the problem at full size; beyond it the nearest pixel is repeated.
+def frame_of(operator: ParametricOperator, image: tuple[int, ...]) -> tuple[slice, slice]:
+    """Rows and columns of an image (C, H, W) that were measured."""
+    framed = ability(operator, Framed)
+    return (slice(0, image[-2]), slice(0, image[-1])) if framed is None else framed.frame(image)
+
+
+def enlarged_image(
+    whole: Tensor, frame: tuple[slice, slice], operator: ParametricOperator, measurement: tuple[int, ...]
+) -> Tensor:
+    """An image at twice its sides; beyond it the nearest pixel is repeated.
 
     Args:
         whole: the image with its surroundings, (1, C, H, W) in 0..1.
         frame: its rows and columns that were measured.
-        problem: at full size.
+        operator: at full size.
+        measurement: shape at full size, (C, H, W).
     """
-    shape = problem.normalizations[IMAGE].physical_shape
-    framed = ability(problem.operator, Framed)
-    own = (slice(0, shape[-2]), slice(0, shape[-1])) if framed is None else framed.frame(shape)
+    shape = operator.image_shape(measurement)
+    own = frame_of(operator, shape)
     large = doubled(whole, (2 * whole.shape[-2], 2 * whole.shape[-1]))
     for axis, small, wide in zip((-2, -1), frame, own, strict=True):
         place = torch.arange(shape[axis], device=large.device) - wide.start + 2 * small.start

@@ -68,7 +68,7 @@ def cost_of(tasks: Sequence[SamplingTask]) -> Cost | None:
         seconds, memory = seconds + timed[0] * (work.region + work.half), max(memory, timed[1])
     image_sides = task.solver.operator.image_shape(task.shape)[-2:]
     pixels_per_measured = math.prod(image_sides) / math.prod(task.shape[-2:])
-    kept = _BYTES_PER_VALUE * math.prod(task.shape) if task.from_parameters else 0
+    kept = _BYTES_PER_VALUE * math.prod(task.shape) if task.from_parameters or task.half else 0
     return Cost(
         seconds=seconds * pixels_per_measured,
         memory=memory * at_once(task) * pixels_per_measured + kept,

@@ -1,6 +1,6 @@
 """Large pictures solved at half their sides first, and continued at their own size from there.
 
-task --`at_half`--> solved as a usual picture --> `HalfResult` --`continued`--> `FromHalf`
+task --`at_half`--> solved as a usual picture --> `HalfDraw` --`continued`, or enlarged--> `FromHalf`
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ipt.core.abilities import Framed, ability, framed_shape
+from ipt.core.abilities import ability, framed_shape
 from ipt.core.observation import Observation
 from ipt.core.operator import ParametricOperator, Unknowns
 from ipt.core.solver import Solution
+from ipt.linalg.norms import rms
 from ipt.linalg.random import image_seed
 from ipt.linalg.resampling import halved
 from ipt.plugins.building import build_component
@@ -25,18 +26,24 @@ from ipt.sampling.multiscale import Multiscale
 from ipt.solve.choice import likeliest
 from ipt.solve.draws import Draws, batch_with
 from ipt.solve.joining import join_draws, split_draws
-from ipt.solve.progress import Listener, Stages, step_progress
+from ipt.solve.progress import Listener, Stages, complete_progress, step_progress
 from ipt.solve.sizer import BatchSizer
 from ipt.solve.solved_row import refined_row, solve_row
 from ipt.solve.task import SamplingTask, is_large
 
 MOST = 2_500_000
-"""Most pixels of an image that continues at its own size from half its sides, which bounds the memory."""
+"""Most pixels of an image that continues at its own size, which bounds the memory; a larger one is enlarged."""
 
 
 @dataclass(frozen=True)
 class FromHalf(Solution):
-    """A solution that began at half its measurement's sides."""
+    """A solution that began at half its measurement's sides.
+
+    Attributes:
+        scale: how often its sides are those at which it was solved last: 1, 2, 4, ...
+    """
+
+    scale: int = 1
 
 
 @dataclass(frozen=True)
@@ -60,21 +67,28 @@ class HalfDraw:
 
 
 def can_begin_at_half(task: SamplingTask) -> bool:
-    """Whether a picture can be solved at half its sides first: not too large, with an unknown border and parameters."""
+    """Whether a picture can be solved at half its sides first: with an unknown border and unknown parameters."""
     solver, image = task.solver, task.solver.operator.image_shape(task.shape)
-    if task.known or math.prod(image[1:]) > MOST or framed_shape(solver.operator, image) == image:
+    if task.known or framed_shape(solver.operator, image) == image:
         return False
     halvable = ability(solver.operator, halving.Halvable)
     return halvable is not None and halving.continued(solver) is not None and _can_be_posed(task, halvable)
 
 
+def is_enlarged(task: SamplingTask) -> bool:
+    """Whether a picture that began at half its sides is too large to continue at its own size, and is enlarged."""
+    return math.prod(task.solver.operator.image_shape(task.shape)[1:]) > MOST
+
+
 def _can_be_posed(task: SamplingTask, halvable: halving.Halvable) -> bool:
     """Whether there is a problem at half the sides, and one at full size with parameters of twice its sizes."""
     half = _halved(task, halvable)
+    if is_enlarged(half):
+        return can_begin_at_half(half)
     try:
         problem = half.solver.problem(half.measurement, half.noise, mask=half.mask, gain=half.gain)
         found = {name: torch.zeros(1, *spec.shape) for name, spec in problem.specs.items()}
-        continuation = halvable.enlarged(found, task.shape)
+        continuation = halvable.enlarged(found, task.shape, solved=True)
         whole = build_component("operator", continuation.operator, continuation.options)
     except ValueError:
         return False
@@ -86,7 +100,7 @@ def at_half(task: SamplingTask) -> SamplingTask:
     halvable = ability(task.solver.operator, halving.Halvable)
     assert halvable is not None
     half = _halved(task, halvable)
-    return replace(half, half=is_large(half.shape) and can_begin_at_half(half))
+    return replace(half, half=(is_large(half.shape) or is_enlarged(half)) and can_begin_at_half(half))
 
 
 def _halved(task: SamplingTask, halvable: halving.Halvable) -> SamplingTask:
@@ -120,9 +134,12 @@ def solve_half(task: SamplingTask, sizer: BatchSizer, progress: Listener | None)
     alone, numbers = split_draws(solution), list(range(len(task.seeds)))
     if len(numbers) == 1 and solution.assessments:
         numbers = [likeliest(solution.assessments)]
+    # Calls of the priors are counted for all draws together: the first one has them.
+    none = dict.fromkeys(solution.calls, 0)
+    counted = [replace(alone[number], calls=none if rank else solution.calls) for rank, number in enumerate(numbers)]
     return [
-        HalfDraw(alone[number], draws.row[number].seed, batch_with(batches, number).rivals_of(number))
-        for number in numbers
+        HalfDraw(one, draws.row[number].seed, batch_with(batches, number).rivals_of(number))
+        for one, number in zip(counted, numbers, strict=True)
     ]
 
 
@@ -136,20 +153,24 @@ def continued(task: SamplingTask, draws: Sequence[HalfDraw], progress: Listener 
     """
     stages = Stages(progress)
     found = [_continued(task, draw, stages.next(1 / len(draws))) for draw in draws]
-    return FromHalf(**vars(join_draws(task, found)))
+    joined = join_draws(task, found)
+    return FromHalf(**vars(joined), scale=round(task.shape[-1] / joined.sizes[-1][1]))
 
 
 def _continued(task: SamplingTask, draw: HalfDraw, progress: Listener | None) -> Solution:
-    """One draw continued at full size."""
-    half, solver = draw.solution, halving.continued(task.solver)
+    """One draw continued at full size; enlarged, if that is too large."""
+    half, solver, solved = draw.solution, halving.continued(task.solver), not is_enlarged(task)
     halvable, small = ability(task.solver.operator, halving.Halvable), half.operator
     assert solver is not None and halvable is not None and small is not None
-    continuation = halvable.enlarged(half.parameters, task.shape)
+    continuation = halvable.enlarged(half.parameters, task.shape, solved)
     operator = build_component("operator", continuation.operator, continuation.options)
+    frame = halving.frame_of(small, tuple(half.whole.shape[1:]))
+    image = halving.enlarged_image(half.whole, frame, operator, task.shape)
+    if not solved:
+        return _enlarged(task, half, operator, image, operator.constrain(continuation.start), progress)
     whole = Continued.of(solver, operator, task.observation)
     assert whole is not None
     multiscale, levels, trace = Multiscale(whole.solver), (Level(whole.solver, whole.problem, dict),), []
-    image = halving.enlarged_image(half.whole, _frame(small, half), whole.problem)
     for state in whole.steps(image, continuation.start, image_seed(draw.seed, "half"), draw.rivals):
         trace.append(state.residual)
         if progress is not None:
@@ -165,7 +186,28 @@ def _continued(task: SamplingTask, draw: HalfDraw, progress: Listener | None) ->
     )
 
 
-def _frame(operator: ParametricOperator, solution: Solution) -> tuple[slice, slice]:
-    """Rows and columns of a solution's image that were measured."""
-    framed, shape = ability(operator, Framed), tuple(solution.whole.shape[1:])
-    return (slice(0, shape[-2]), slice(0, shape[-1])) if framed is None else framed.frame(shape)
+def _enlarged(
+    task: SamplingTask,
+    half: Solution,
+    operator: ParametricOperator,
+    whole: Tensor,
+    parameters: Unknowns,
+    progress: Listener | None,
+) -> Solution:
+    """A draw at half the sides as one at full size.
+
+    Args:
+        task: at full size.
+        half: the draw.
+        operator: at full size.
+        whole: the enlarged image with its surroundings, (1, C, H, W).
+        parameters: enlarged, physical and valid, (1, C, h, w) by name.
+        progress: called once.
+    """
+    rows, columns = halving.frame_of(operator, tuple(whole.shape[1:]))
+    residual = rms(task.residual(operator, whole, parameters)[None])
+    image = whole[..., rows, columns]
+    found = replace(half, image=image, whole=whole, parameters=parameters, residual=residual, operator=operator)
+    if progress is not None:
+        progress(complete_progress([task], [found], 0, 0, 1.0))
+    return found

@@ -19,7 +19,7 @@ from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.images.fit import Fitted
 from ipt.linalg.resampling import halved
 from ipt.sampling import regional
-from ipt.solve.halving import MOST, can_begin_at_half
+from ipt.solve.halving import can_begin_at_half
 from ipt.solve.options import AUTO, HALF, NONE
 from ipt.solve.streak import kernel_of
 from ipt.solve.streaks import found_streak
@@ -144,9 +144,8 @@ def _at_half(task: SamplingTask, fitted: Fitted) -> SamplingTask:
     """A task that is solved at half its sides first; IptError where that is not possible."""
     if fitted.side or not can_begin_at_half(task):
         raise IptError(
-            f"region=half is for pictures of at most {MOST / 1e6:g} megapixels at their own size, with "
-            f"guidance=proximal, operator=blur, an unknown kernel and border=unknown, of which half the sides can be "
-            f"solved: leave it out"
+            "region=half is for pictures at their own size, with guidance=proximal, operator=blur, an unknown kernel "
+            "and border=unknown, of which half the sides can be solved: leave it out"
         )
     return replace(task, half=True)
 

@@ -22,6 +22,7 @@ from ipt.images.fit import as_it_came
 from ipt.images.light import encoded
 from ipt.operators.frames import Frames
 from ipt.solve.choice import Chosen, chosen, mean_of
+from ipt.solve.halving import FromHalf
 from ipt.solve.lamps import with_lamps
 from ipt.solve.local import differing_parameters
 from ipt.solve.metrics import against_truth
@@ -126,6 +127,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
         streak,
         places,
         from_region=sampling.region is not None and not sampling.half,
+        scale=solution.scale if isinstance(solution, FromHalf) else 1,
     )
     metrics = _metrics(prepared, picture, parameters, shared)
     several = len(sampling.seeds) > 1

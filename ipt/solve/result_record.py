@@ -58,7 +58,7 @@ def result_record(
     """
     sampling = prepared.sampling
     return {
-        **_input_entries(prepared, isinstance(solution, FromHalf)),
+        **_input_entries(prepared, solution),
         "device": str(sampling.measurement.device),
         "seconds": seconds,
         "calls": dict(solution.calls),
@@ -75,9 +75,9 @@ def result_record(
     }
 
 
-def _input_entries(prepared: PreparedImage, half: bool) -> dict[str, Any]:
-    """What was solved: the file, its values and noise, and the part of it; half: at half its sides first."""
-    task, fitted = prepared.task, prepared.fitted
+def _input_entries(prepared: PreparedImage, solution: Solution) -> dict[str, Any]:
+    """What was solved: the file, its values and noise, and the part of it."""
+    task, fitted, half = prepared.task, prepared.fitted, isinstance(solution, FromHalf)
     return {
         "input": task.name,
         "source": task.frames[0].source,
@@ -91,6 +91,7 @@ def _input_entries(prepared: PreparedImage, half: bool) -> dict[str, Any]:
         "fit": {"choice": task.fit, "window": list(fitted.window), "solved_at": list(fitted.pixels.shape)},
         "region": None if half else _rectangle(prepared.sampling.region),
         "half": half,
+        "enlarged": solution.scale if isinstance(solution, FromHalf) else 1,
         "streak": task.streak,
     }
 

@@ -53,6 +53,7 @@ def verdict(
     streak: Sequence[int] | None = None,
     places: str = "",
     from_region: bool = False,
+    scale: int = 1,
 ) -> Verdict:
     """The judgement of a result.
 
@@ -65,12 +66,14 @@ def verdict(
         streak: (x, y, width, height) of a light that may show the kernel.
         places: which parameters differ from place to place, in words.
         from_region: whether the parameters were found in a region of the picture.
+        scale: how often the picture's sides are those at which it was solved.
     """
     residual = f"the residual is {ratio:.2f} times the noise level"
+    enlarged = f"solved at 1/{scale} of its sides and enlarged" if scale > 1 else ""
     if probability is None:
-        return _by_residual(ratio, noise, residual)
+        return _by_residual(ratio, noise, tuple(filter(None, (residual, enlarged))))
     percent = f"{min(99, max(1, round(100 * probability)))} %"
-    findings = tuple(filter(None, (doubt, residual, places)))
+    findings = tuple(filter(None, (doubt, residual, places, enlarged)))
     if probability >= LIKELY:
         return Verdict(f"likely right ({percent})", findings)
     advice = ["try another seed=, or more draws (effort=)"]
@@ -84,12 +87,12 @@ def verdict(
     return Verdict(f"likely wrong ({percent} that it is right)", findings, tuple(advice))
 
 
-def _by_residual(ratio: float, noise: float, residual: str) -> Verdict:
-    """The judgement by the residual over the noise level; residual: the ratio in words."""
+def _by_residual(ratio: float, noise: float, findings: tuple[str, ...]) -> Verdict:
+    """The judgement by the residual over the noise level; findings: the ratio in words, and others."""
     if ratio > _TOO_LARGE:
         return Verdict(
             "does not fit",
-            (residual,),
+            findings,
             (
                 "the operator or its border (border=) may be wrong",
                 "this draw may have gone astray: try another seed=",
@@ -97,8 +100,8 @@ def _by_residual(ratio: float, noise: float, residual: str) -> Verdict:
             ),
         )
     if ratio < _TOO_SMALL:
-        return Verdict("fits too closely", (residual,), ("a smaller noise= may bring out more",))
-    return Verdict("fits", (residual,))
+        return Verdict("fits too closely", findings, ("a smaller noise= may bring out more",))
+    return Verdict("fits", findings)
 
 
 def is_good(verdict: str) -> bool:

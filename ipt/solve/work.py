@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ipt.sampling import halving, regional
 from ipt.solve.draws import Draws
-from ipt.solve.halving import at_half
+from ipt.solve.halving import at_half, is_enlarged
 from ipt.solve.local import local_steps
 from ipt.solve.task import SamplingTask
 from ipt.solve.tiles import tiling_of
@@ -41,7 +41,7 @@ class Work:
         half = whole = 0
         if first.half:
             half = cls.of([at_half(task) for task in tasks]).total
-            whole = _COST_OF_PLACES * pixels * halving.STEPS
+            whole = 0 if is_enlarged(first) else _COST_OF_PLACES * pixels * halving.STEPS
         region = 0 if first.region is None else Draws([task.of_region() for task in tasks]).work
         if first.from_parameters:
             in_tiles = sum(math.prod(tile.shape[1:]) for tile in tiling_of(first).tasks(first))
@@ -61,7 +61,7 @@ def at_once(task: SamplingTask) -> int:
         return Draws([task]).largest
     parts = []
     if task.half:
-        parts += [math.prod(task.shape[1:]), at_once(at_half(task))]
+        parts += [0 if is_enlarged(task) else math.prod(task.shape[1:]), at_once(at_half(task))]
     if task.from_parameters:
         parts.append(math.prod(tiling_of(task).tasks(task)[0].shape[1:]))
     if task.region is not None:

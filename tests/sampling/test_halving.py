@@ -13,7 +13,6 @@ from ipt.operators.blur import Blur
 from ipt.operators.blur.centring import off_centre
 from ipt.plugins.building import build_component
 from ipt.sampling import halving
-from ipt.sampling.continuing import Continued
 from ipt.sampling.levels import halved_observation
 
 
@@ -26,15 +25,12 @@ def smooth(height: int, width: int) -> torch.Tensor:
 @pytest.mark.parametrize("margins", [(8, 16), (4, 16), (12, 16)])
 def test_an_image_at_twice_its_sides_lies_where_the_measurement_does(height, width, margins):
     small, large = margins
-    solver = ipt.build(operator="blur", prior="gaussian", parameters={"kernel": "gaussian"}).solver
     operator = Blur(9, margin=large)
-    whole = Continued.of(solver, operator, Observation.checked(torch.zeros(1, 3, height, width), 0.01))
-    assert whole is not None
     # A picture that continues beyond the frame, at half its sides.
     scene = smooth(height + 2 * 2 * small, width + 2 * 2 * small)
     half = halved(scene)
     frame = (slice(small, small + -(-height // 2)), slice(small, small + -(-width // 2)))
-    found = halving.enlarged_image(half, frame, whole.problem)
+    found = halving.enlarged_image(half, frame, operator, (3, height, width))
     assert found.shape == (1, 3, height + 2 * large, width + 2 * large)
     rows, columns = operator.frame(tuple(found.shape[1:]))
     true = scene[..., 2 * small : 2 * small + height, 2 * small : 2 * small + width]
@@ -50,7 +46,7 @@ def test_kernels_are_twice_as_large_and_stay_where_they_are(tiles, given):
     kernels = torch.zeros(1, tiles**2, 8, 8)
     kernels[:, :, 3, 4:6] = 0.5
     blur = Blur(given)
-    found = blur.enlarged({"kernel": kernels}, (3, 100, 120))
+    found = blur.enlarged({"kernel": kernels}, (3, 100, 120), solved=True)
     assert found.operator == ("blur" if tiles == 1 else "shake")
     side = given or 16
     assert found.start["kernel"].shape == (1, tiles**2, side, side)
@@ -61,8 +57,11 @@ def test_kernels_are_twice_as_large_and_stay_where_they_are(tiles, given):
 
 
 def test_no_window_becomes_wider_than_the_prior_takes():
-    found = Blur().enlarged({"kernel": torch.ones(1, 4, 96, 40)}, (3, 800, 800))
+    kernels = {"kernel": torch.ones(1, 4, 96, 40)}
+    found = Blur().enlarged(kernels, (3, 800, 800), solved=True)
     assert found.start["kernel"].shape == (1, 4, 128, 80) and found.options["kernel_size"] == (128, 80)
+    found = Blur().enlarged(kernels, (3, 800, 800), solved=False)
+    assert found.start["kernel"].shape == (1, 4, 192, 80) and found.options["kernel_size"] == (192, 80)
 
 
 def test_a_given_window_and_margin_are_halved():

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from click.testing import CliRunner
 
 import ipt
@@ -159,8 +160,44 @@ def test_a_mask_that_leaves_nothing_at_half_the_sides_has_no_half():
 def test_which_pictures_can_begin_at_half(monkeypatch):
     assert can_begin_at_half(task())
     assert not can_begin_at_half(task(known={"kernel": torch.ones(1, 1, 5, 5)}))
-    monkeypatch.setattr("ipt.solve.halving.MOST", 90 * 120)
-    assert not can_begin_at_half(task())
+    # Half the sides are too large as well, and begin at half of these.
+    monkeypatch.setattr("ipt.solve.halving.MOST", 45 * 60)
+    assert can_begin_at_half(task()) and at_half(task()).half
+
+
+@pytest.mark.parametrize("seeds", [(3,), (3, 5)])
+def test_a_picture_that_is_too_large_for_its_own_size_is_enlarged(seeds, monkeypatch):
+    monkeypatch.setattr("ipt.solve.halving.MOST", 70 * 90)
+    heard: list[Progress] = []
+    whole = task(region=None, seeds=seeds)
+    (found,) = solve_tasks([whole], BatchSizer(1), heard.append)
+    (half,) = solve_tasks([at_half(whole)], BatchSizer(1))
+    assert isinstance(found, FromHalf) and found.scale == 2
+    assert found.sizes == half.sizes and found.calls == half.calls
+    doubled = F.interpolate(half.image, scale_factor=2, mode="bicubic").clamp(0, 1)
+    inside = (..., slice(4, -4), slice(4, -4))
+    assert torch.allclose(found.image[inside], doubled[inside], atol=1e-5)
+    assert torch.allclose(found.parameters["kernel"].sum((1, 2, 3)), torch.ones(len(seeds)))
+    residual = whole.observation.residual(found.operator.forward(found.whole, **found.parameters))
+    assert torch.allclose(found.residual, residual.square().mean((1, 2, 3)).sqrt())
+    shares = [each.share for each in heard]
+    assert shares == sorted(shares) and shares[-1] == 1 and heard[-1].done == heard[-1].total
+    assert Work.of([whole]).whole == 0 and at_once(whole) < 90 * 120
+
+
+def test_a_half_that_is_too_large_is_enlarged_too(monkeypatch):
+    monkeypatch.setattr(tasks, "CHOSEN_SIDE", 20)
+    monkeypatch.setattr("ipt.solve.halving.MOST", 31 * 38)
+    (found,) = solve_tasks([task(region=None)], BatchSizer(1))
+    assert isinstance(found, FromHalf) and found.scale == 4
+    assert [size[:2] for size in found.sizes] == [(23, 30)] and found.image.shape == (1, 3, 90, 120)
+
+
+def test_an_enlarged_result_says_so(monkeypatch):
+    monkeypatch.setattr("ipt.solve.halving.MOST", 70 * 90)
+    record = solved(blurred(), region="half").details.record
+    assert record["half"] is True and record["enlarged"] == 2
+    assert "solved at 1/2 of its sides and enlarged" in record["verdict"]
 
 
 def test_a_prior_that_takes_no_doubled_kernel_has_no_half():
@@ -189,7 +226,7 @@ def test_a_prior_that_takes_no_doubled_kernel_has_no_half():
     ids=["dps", "circular", "known", "shake"],
 )
 def test_what_cannot_begin_at_half_is_one_clear_message(given):
-    with pytest.raises(IptError, match="region=half is for pictures of at most"):
+    with pytest.raises(IptError, match="region=half is for pictures at their own size"):
         solved(blurred(), region="half", **given)
 
 

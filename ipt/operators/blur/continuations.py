@@ -24,15 +24,18 @@ def with_tiles(kernel: Tensor, tiles: int, margin: int | None) -> Continuation:
     return Continuation("shake", {"tiles": tiles, "kernel_size": tuple(kernel.shape[-2:]), "margin": margin}, start)
 
 
-def at_twice_the_sides(kernel: Tensor, sides: tuple[int, int] | None, margin: int | None) -> Continuation:
+def at_twice_the_sides(
+    kernel: Tensor, sides: tuple[int, int] | None, margin: int | None, most: int = WIDEST
+) -> Continuation:
     """`blur` or `shake` for a picture of twice the sides, with the same tiles.
 
     Args:
         kernel: one for each tile of the smaller picture, (1, tiles * tiles, h, w).
-        sides: (height, width) of the larger kernels; None: twice the smaller ones', at most `WIDEST`.
+        sides: (height, width) of the larger kernels; None: twice the smaller ones', at most `most`.
         margin: as of `blur`, of the larger picture.
+        most: most pixels of a side.
     """
-    sides = sides or (min(WIDEST, 2 * kernel.shape[-2]), min(WIDEST, 2 * kernel.shape[-1]))
+    sides = sides or (min(most, 2 * kernel.shape[-2]), min(most, 2 * kernel.shape[-1]))
     options: dict[str, object] = {"kernel_size": sides, "margin": margin}
     start = {"kernel": doubled(kernel, sides)}
     if kernel.shape[1] == 1:

@@ -245,9 +245,10 @@ class Blur(
         sides = None if self.kernel_size is None else (-(-height // 2), -(-width // 2))
         return replace(self, kernel_size=sides, margin=None if self.margin is None else -(-self.margin // 2))
 
-    def enlarged(self, parameters: Mapping[str, Tensor], measurement: tuple[int, ...]) -> Continuation:
+    def enlarged(self, parameters: Mapping[str, Tensor], measurement: tuple[int, ...], solved: bool) -> Continuation:
         sides = None if self.kernel_size is None else self.sides((0, 0))
-        return at_twice_the_sides(parameters["kernel"], sides, self.margin)
+        most = windows.WIDEST if solved else min(measurement[1:])
+        return at_twice_the_sides(parameters["kernel"], sides, self.margin, most)
 
     def evidence(
         self,
