@@ -45,6 +45,15 @@ class Halvable(ABC):
             solved: whether priors must take the parameters, since the solve continues.
         """
 
+    @abstractmethod
+    def hides_detail(self, parameters: Mapping[str, Tensor], scale: int) -> bool:
+        """Whether a measurement tells of no finer detail than an image that was solved at a part of its sides has.
+
+        Args:
+            parameters: found, physical and valid, (1, C, h, w) by name.
+            scale: how often the sides to which the parameters belong are those at which the image was solved.
+        """
+
 
 def continued(solver: Solver) -> Solver | None:
     """The solver for full size after half of it; None where the rule cannot begin at a given noise level."""

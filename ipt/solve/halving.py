@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from ipt.core.abilities import ability, framed_shape
 from ipt.core.observation import Observation
-from ipt.core.operator import ParametricOperator, Unknowns
+from ipt.core.operator import IMAGE, ParametricOperator, Unknowns
 from ipt.core.solver import Solution
+from ipt.images.outcomes import Progress
 from ipt.linalg.norms import rms
 from ipt.linalg.random import image_seed
 from ipt.linalg.resampling import halved
@@ -26,7 +28,7 @@ from ipt.sampling.multiscale import Multiscale
 from ipt.solve.choice import likeliest
 from ipt.solve.draws import Draws, batch_with
 from ipt.solve.joining import join_draws, split_draws
-from ipt.solve.progress import Listener, Stages, complete_progress, step_progress
+from ipt.solve.progress import Listener, Stages, step_progress
 from ipt.solve.sizer import BatchSizer
 from ipt.solve.solved_row import refined_row, solve_row
 from ipt.solve.task import SamplingTask, is_large
@@ -143,6 +145,20 @@ def solve_half(task: SamplingTask, sizer: BatchSizer, progress: Listener | None)
     ]
 
 
+def loses_detail(task: SamplingTask, draw: HalfDraw) -> bool:
+    """Whether a draw is enlarged, and its parameters are so fine that the picture could tell of finer detail."""
+    if not is_enlarged(task):
+        return False
+    halvable, solution = ability(task.solver.operator, halving.Halvable), draw.solution
+    assert halvable is not None
+    return not halvable.hides_detail(solution.parameters, _scale(at_half(task), solution))
+
+
+def _scale(task: SamplingTask, solution: Solution) -> int:
+    """How often a task's sides are those at which it was solved last."""
+    return round(task.shape[-1] / solution.sizes[-1][1])
+
+
 def continued(task: SamplingTask, draws: Sequence[HalfDraw], progress: Listener | None) -> FromHalf:
     """The solution of a task that continues from draws at half its sides.
 
@@ -154,7 +170,7 @@ def continued(task: SamplingTask, draws: Sequence[HalfDraw], progress: Listener 
     stages = Stages(progress)
     found = [_continued(task, draw, stages.next(1 / len(draws))) for draw in draws]
     joined = join_draws(task, found)
-    return FromHalf(**vars(joined), scale=round(task.shape[-1] / joined.sizes[-1][1]))
+    return FromHalf(**vars(joined), scale=_scale(task, joined))
 
 
 def _continued(task: SamplingTask, draw: HalfDraw, progress: Listener | None) -> Solution:
@@ -207,7 +223,7 @@ def _enlarged(
     rows, columns = halving.frame_of(operator, tuple(whole.shape[1:]))
     residual = rms(task.residual(operator, whole, parameters)[None])
     image = whole[..., rows, columns]
-    found = replace(half, image=image, whole=whole, parameters=parameters, residual=residual, operator=operator)
     if progress is not None:
-        progress(complete_progress([task], [found], 0, 0, 1.0))
-    return found
+        unknowns = {**{name: value[0].cpu() for name, value in parameters.items()}, IMAGE: image[0].cpu()}
+        progress(Progress(0, 0, float(residual) / task.level, 1.0, lambda: unknowns))
+    return replace(half, image=image, whole=whole, parameters=parameters, residual=residual, operator=operator)

@@ -1,6 +1,6 @@
 """Large pictures: solved from given parameters, from those of a region, or from half their sides.
 
-task --`solve_half`--> surely right?  --yes-----------------------> continued at full size
+task --`solve_half`--> surely right?  --yes-----------------------> continued at full size, or enlarged
 --no--> region --likelier?--> row of tiles --batches--> joined by picture
 """
 
@@ -14,7 +14,7 @@ from itertools import islice
 from ipt.core.solver import Solution
 from ipt.sampling import halving, regional
 from ipt.solve.draws import Batch, Draws, SaveState
-from ipt.solve.halving import HalfDraw, continued, solve_half
+from ipt.solve.halving import HalfDraw, continued, loses_detail, solve_half
 from ipt.solve.parts import Part, Preview
 from ipt.solve.progress import Listener, Stages
 from ipt.solve.row import RegionResult
@@ -22,7 +22,7 @@ from ipt.solve.sizer import BatchSizer
 from ipt.solve.solved_row import solve_row
 from ipt.solve.task import SamplingTask
 from ipt.solve.tiles import tiling_of
-from ipt.solve.verdict import SURE
+from ipt.solve.verdict import LIKELY, SURE
 from ipt.solve.work import Work
 
 
@@ -44,7 +44,7 @@ def solve_large(
     unsure = [
         number
         for number, task in enumerate(tasks)
-        if task.region is not None and _likeliest(halves.get(number, ())) < SURE
+        if task.region is not None and _to_beat(task, halves.get(number, ())) < SURE
     ]
     regions = {}
     if unsure:
@@ -53,7 +53,7 @@ def solve_large(
         regions = dict(zip(unsure, _solve_regions(shown, sizer, listener), strict=True))
     found: dict[int, Solution] = {}
     for number, half in halves.items():
-        if number not in regions or regions[number].probability < _likeliest(half):
+        if number not in regions or regions[number].probability < _to_beat(tasks[number], half):
             share = (1 - stages.share) / (len(tasks) - len(found))
             found[number] = continued(tasks[number], half, stages.next(share))
     left = [number for number in range(len(tasks)) if number not in found]
@@ -64,9 +64,15 @@ def solve_large(
     return [found[number] for number in range(len(tasks))]
 
 
-def _likeliest(draws: Sequence[HalfDraw]) -> float:
-    """The largest probability of the draws at half the sides; 0 without any."""
-    return max((draw.probability for draw in draws), default=0.0)
+def _to_beat(task: SamplingTask, draws: Sequence[HalfDraw]) -> float:
+    """The probability from which a region's result is preferred to that at half the sides; 0 without a half.
+
+    If a picture is enlarged that could have finer detail, a region's result that is likely right is preferred.
+    """
+    likeliest = max(draws, key=lambda draw: draw.probability, default=None)
+    if likeliest is None:
+        return 0.0
+    return min(likeliest.probability, LIKELY if loses_detail(task, likeliest) else 1.0)
 
 
 def _solve_regions(regions: Sequence[SamplingTask], sizer: BatchSizer, progress: Listener | None) -> list[RegionResult]:

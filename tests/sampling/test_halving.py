@@ -11,6 +11,7 @@ from ipt.guidance.dps import DPS
 from ipt.linalg.resampling import halved
 from ipt.operators.blur import Blur
 from ipt.operators.blur.centring import off_centre
+from ipt.operators.blur.continuations import extent
 from ipt.plugins.building import build_component
 from ipt.sampling import halving
 from ipt.sampling.levels import halved_observation
@@ -62,6 +63,14 @@ def test_no_window_becomes_wider_than_the_prior_takes():
     assert found.start["kernel"].shape == (1, 4, 128, 80) and found.options["kernel_size"] == (128, 80)
     found = Blur().enlarged(kernels, (3, 800, 800), solved=False)
     assert found.start["kernel"].shape == (1, 4, 192, 80) and found.options["kernel_size"] == (192, 80)
+
+
+def test_wide_kernels_hide_detail():
+    line = torch.zeros(1, 1, 9, 64)
+    line[..., 4, 10:42] = 1 / 32
+    assert extent(line) == pytest.approx(32, abs=0.1)
+    assert Blur().hides_detail({"kernel": line}, 1) and not Blur().hides_detail({"kernel": line}, 4)
+    assert not Blur().hides_detail({"kernel": line[..., 30:54] / 0.375}, 1)
 
 
 def test_a_given_window_and_margin_are_halved():

@@ -193,6 +193,23 @@ def test_a_half_that_is_too_large_is_enlarged_too(monkeypatch):
     assert [size[:2] for size in found.sizes] == [(23, 30)] and found.image.shape == (1, 3, 90, 120)
 
 
+@pytest.mark.parametrize(
+    ("wide", "half", "region", "way"),
+    [
+        (True, 0.9, 0.8, "half"),
+        (False, 0.9, 0.8, "region"),
+        (False, 0.9, 0.4, "half"),
+        (False, 0.3, 0.4, "region"),
+    ],
+)
+def test_a_narrow_blur_leaves_detail_that_enlarging_loses(wide, half, region, way, at, monkeypatch):
+    monkeypatch.setattr("ipt.solve.halving.MOST", 70 * 90)
+    monkeypatch.setattr(Blur, "hides_detail", lambda blur, parameters, scale: wide)
+    at(half, region)
+    (found,) = solve_tasks([task()], BatchSizer(1))
+    assert isinstance(found, FromHalf) == (way == "half")
+
+
 def test_an_enlarged_result_says_so(monkeypatch):
     monkeypatch.setattr("ipt.solve.halving.MOST", 70 * 90)
     record = solved(blurred(), region="half").details.record

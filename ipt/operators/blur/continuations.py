@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from ipt.operators.blur.centring import doubled
@@ -41,3 +42,13 @@ def at_twice_the_sides(
     if kernel.shape[1] == 1:
         return Continuation("blur", options, start)
     return Continuation("shake", {"tiles": math.isqrt(kernel.shape[1]), **options}, start)
+
+
+def extent(kernel: Tensor) -> float:
+    """The length in pixels of a line that is as wide as a kernel (1, 1, h, w): of the same variance."""
+    mass = kernel[0, 0] / kernel.sum().clamp(min=1e-8)
+    variance = 0.0
+    for profile in (mass.sum(0), mass.sum(1)):
+        place = torch.arange(len(profile)).to(profile)
+        variance += float((profile * (place - (profile * place).sum()).square()).sum())
+    return math.sqrt(12 * variance)

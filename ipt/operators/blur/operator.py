@@ -36,7 +36,7 @@ from ipt.core.operator import ParameterSpec, ParametricOperator, Unknowns
 from ipt.operators.blur import windows
 from ipt.operators.blur.assessment import assessments, compared
 from ipt.operators.blur.centring import doubled, moved, moved_kernel, off_centre, rescaled
-from ipt.operators.blur.continuations import at_twice_the_sides, with_tiles
+from ipt.operators.blur.continuations import at_twice_the_sides, extent, with_tiles
 from ipt.operators.blur.evidence import evidence
 from ipt.operators.blur.locality import LEAST, check_tiles, differs, locality, parts, sparser
 from ipt.operators.blur.measured import SINGLE_KERNEL, Measured, arithmetic
@@ -249,6 +249,9 @@ class Blur(
         sides = None if self.kernel_size is None else self.sides((0, 0))
         most = windows.WIDEST if solved else min(measurement[1:])
         return at_twice_the_sides(parameters["kernel"], sides, self.margin, most)
+
+    def hides_detail(self, parameters: Mapping[str, Tensor], scale: int) -> bool:
+        return extent(parameters["kernel"].mean(1, keepdim=True)) >= windows.WIDE * scale
 
     def evidence(
         self,

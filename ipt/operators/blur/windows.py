@@ -10,6 +10,9 @@ NARROWEST = 12
 WIDEST = 128
 """Most pixels of the side of a window that is doubled with the picture: the shipped prior of kernels takes no more."""
 
+WIDE = 16
+"""Extent in pixels from which a blur hides the detail finer than a pixel: docs/method.md, Large pictures."""
+
 
 def usual_sides(frame: tuple[int, int], most: int) -> tuple[int, int]:
     """Height and width of the window in a frame (height, width): a quarter of its smaller side, at most `most`."""

@@ -17,14 +17,19 @@ References:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ipt.operators.blur.padded_frame import PaddedFrame, fast_length
+
+_TOGETHER = 2**22
+"""Most pixels of the tiles of a picture that are blurred together; more are blurred one by one, which saves memory."""
 
 
 def nodes(count: int, side: int) -> Tensor:
@@ -154,7 +159,22 @@ class Tiles:
 
     def forward(self, grid: Tensor, kernels: Tensor) -> Tensor:
         """The frame (B, C, H, W) of a picture on the grid, blurred by kernels (B, tiles, h, w)."""
-        return self.blend(self.spectrum(grid) * self.transfer(kernels))
+        if self.count**2 * math.prod(self.size) <= _TOGETHER:
+            return self.blend(self.spectrum(grid) * self.transfer(kernels))
+        return self._one_by_one(grid, kernels)
+
+    def _one_by_one(self, grid: Tensor, kernels: Tensor) -> Tensor:
+        """`forward`, tile by tile, which takes less memory."""
+        (height, width), (top, left) = self.shape, self._before
+        window = self.window(grid)
+        places = product(*(index.to(grid.device) for index in self._inputs))
+        frame: Tensor = grid.new_zeros(*grid.shape[:2], *self.padded.frame)
+        for number, ((row, column), (rows, columns)) in enumerate(zip(self._corners, places, strict=True)):
+            spectrum = torch.fft.rfft2(grid.index_select(-2, rows).index_select(-1, columns))
+            spectrum = spectrum * self.transfer(kernels[:, number : number + 1])
+            tile = torch.fft.irfft2(spectrum, s=self.size)[..., top : top + height, left : left + width]
+            frame[..., row : row + height, column : column + width] += tile * window[number]
+        return frame
 
     @property
     def tile_frame(self) -> PaddedFrame:

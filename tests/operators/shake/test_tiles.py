@@ -34,7 +34,9 @@ def test_nodes_are_the_middles_of_equal_cells():
 
 @pytest.mark.parametrize("border", BORDERS)
 @pytest.mark.parametrize("sides", [(3, 5), (4, 6)])
-def test_the_frame_is_the_sum_of_windowed_blurs(border, sides):
+@pytest.mark.parametrize("together", [0, 2**22], ids=["one by one", "together"])
+def test_the_frame_is_the_sum_of_windowed_blurs(border, sides, together, monkeypatch):
+    monkeypatch.setattr("ipt.operators.shake.tiles._TOGETHER", together)
     made, shape = tiles(border, sides, 3)
     image, kernels = random(2, 3, *shape, seed=1), random(2, 9, *sides, seed=2)
     blur = Blur(sides, border)
