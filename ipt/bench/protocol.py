@@ -17,7 +17,7 @@ import yaml
 
 from ipt.bench.yaml_values import mapping, text, texts, whole
 from ipt.core.errors import IptError, Misuse
-from ipt.plugins.scalars import load_yaml
+from ipt.plugins.scalars import load_yaml, yaml_fault
 from ipt.plugins.suggestions import advice
 
 SHIPPED = "shipped"
@@ -194,7 +194,7 @@ def load(spec: str) -> Protocol:
     except OSError as error:
         raise IptError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise IptError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        raise IptError(f"{path} is not YAML: {yaml_fault(error)}") from error
     found = parsed(values, path.stem, str(path))
     place = path.parent / Path(found.pictures).expanduser()
     return found if found.pictures in ("", SHIPPED) else found.changed(pictures=str(place))

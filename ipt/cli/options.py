@@ -17,7 +17,7 @@ from click.core import ParameterSource
 
 from ipt.core.errors import IptError
 from ipt.plugins.run_options import DEFAULT
-from ipt.plugins.scalars import load_yaml
+from ipt.plugins.scalars import load_yaml, yaml_fault
 from ipt.plugins.suggestions import advice
 from ipt.solve.options import PINNED
 
@@ -168,7 +168,7 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: str | None) -
             f"{path} cannot be read ({error.strerror}); give --config a YAML file such as a run's run.yaml"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
+        reason = yaml_fault(error)
         raise IptError(f"{path} is not YAML: {reason}\nA run's run.yaml shows what it should look like.") from error
     if values is None:
         values = {}

@@ -46,6 +46,14 @@ def load_yaml(text: str) -> Any:
     return yaml.load(text, _Loader)
 
 
+def yaml_fault(error: Exception) -> str:
+    """What is wrong in a text that is no YAML, and where: "line 2, column 6: mapping values are not allowed here"."""
+    place, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if place is None or problem is None:
+        return " ".join(str(error).split())
+    return f"line {place.line + 1}, column {place.column + 1}: {problem}"
+
+
 def dump_yaml(value: Any) -> str:
     """Plain dictionaries, lists, text and numbers as YAML that `load_yaml` reads back, in the order given."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)

@@ -25,7 +25,7 @@ from ipt.linalg.covariances import Isotropic
 from ipt.linalg.normalization import Normalization
 from ipt.priors.diffusers_folder import find
 from ipt.priors.pictures import PictureSizes, squares
-from ipt.priors.precision import check_range, checked, computing
+from ipt.priors.precision import check_range, checked, checked_device, computing
 from ipt.priors.weights import read
 
 _CLEAN: Mapping[str, Callable[[Tensor, Tensor, float], Tensor]] = {
@@ -88,7 +88,7 @@ class DiffusersPrior(Prior):
         self._limit = scheduler.config.get("clip_sample_range", 1.0) if scheduler.config.get("clip_sample") else None
         self.name, self.weights_hash = name, weights_hash
         try:
-            self.device = torch.device(device)
+            self.device = checked_device(name, device)
             self.precision = checked(precision, self.device)
             self.network = network.eval().requires_grad_(False).to(self.device)
         except RuntimeError as error:

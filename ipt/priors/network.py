@@ -23,7 +23,7 @@ from ipt.priors.edm import EDMDenoiser
 from ipt.priors.error_curve import ErrorCurve
 from ipt.priors.kernels import centred as to_centre
 from ipt.priors.kernels import without_pedestal
-from ipt.priors.precision import check_range, checked, computing, rounded
+from ipt.priors.precision import check_range, checked, checked_device, computing, rounded
 from ipt.priors.refined import RefinedConfig, RefinedDenoiser
 from ipt.priors.tiled import TiledPrior, extended
 from ipt.priors.unet import UNetConfig
@@ -91,7 +91,7 @@ class NetworkPrior(Prior):
         self.multiple = network.multiple
         self._local = isinstance(network, UNetConfig) and network.local
         try:
-            self.device = torch.device(device)
+            self.device = checked_device(name, device)
             self.precision = checked(precision, self.device)
             self.denoiser = denoiser.eval().requires_grad_(False).to(self.device)
             self.denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -128,7 +128,7 @@ class NetworkPrior(Prior):
             fits = min(shape) > 0 and (self._any_size or not any(side % self.multiple for side in shape))
         if not fits:
             raise IptError(
-                f"{self.name} takes {self._sizes_in_words()}, not {height}x{width}: "
+                f"{self.name} takes {self._sizes_in_words()}, not {width}x{height}: "
                 f"choose fit=resize or fit=tile, or another prior"
             )
         # A kernel is 0 outside its window.
@@ -191,7 +191,7 @@ class NetworkPrior(Prior):
             side = next((side for side in self.sizes if side >= max(height, width)), None)
             if side is None:
                 raise IptError(
-                    f"{self.name} takes up to {self.sizes[-1]}x{self.sizes[-1]}, not {height}x{width}: "
+                    f"{self.name} takes up to {self.sizes[-1]}x{self.sizes[-1]}, not {width}x{height}: "
                     f"choose a smaller size or another prior"
                 )
             return side, side

@@ -56,7 +56,7 @@ class PictureSizes:
             takes = f"heights and widths that are multiples of {self.multiple}"
         if not fits:
             raise IptError(
-                f"{self.name} takes {takes}, not {height}x{width}: choose fit=resize, fit=tile or another prior"
+                f"{self.name} takes {takes}, not {width}x{height}: choose fit=resize, fit=tile or another prior"
             )
         return Normalization((channels, height, width), (channels, height, width), self.scale, self.offset)
 

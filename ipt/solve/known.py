@@ -106,7 +106,8 @@ def _check(name: str, spec: ParameterSpec, each: Tensor, image_shape: tuple[int,
     if each.shape[1] != spec.shape[0] or (is_field and each.shape[1:] != spec.shape):
         stacked = f", or {(frames, *spec.shape)} for the frames" if frames > 1 else ""
         shape = tuple(each.shape[1:])
-        raise IptError(f"the known {name} is of shape {shape}; the operator's is {tuple(spec.shape)}{stacked}")
+        line = f"; give a line as an array (1, {shape[0]})" if shape[1:] == (1, 1) and spec.shape[0] == 1 else ""
+        raise IptError(f"the known {name} is of shape {shape}; the operator's is {tuple(spec.shape)}{stacked}{line}")
     if each.shape[-2] > height or each.shape[-1] > width:
         raise IptError(
             f"the known {name} is {each.shape[-1]} x {each.shape[-2]} px, larger than the picture "

@@ -181,7 +181,7 @@ def test_a_generator_for_each_parameter(picture, tmp_path):
         (["--set", "generator.intensty=[0, 1]"], 2, "did you mean 'intensity'?"),
         (["--set", "generatr.intensity=[0, 1]"], 2, "did you mean 'generator'?"),
         (["--set", "generator.intensity=1.5"], 1, "intensity must be an interval within 0..1, not 1.5"),
-        (["--set", "operator.kernel_size=64"], 1, "a kernel of 64x64 is larger than the picture of 32x40"),
+        (["--set", "operator.kernel_size=64"], 1, "a kernel of 64x64 is larger than the picture of 40x32"),
         (["--noise", "loud"], 2, "a standard deviation above 0"),
         (["--noise", "-1"], 2, "a standard deviation above 0"),
         (["--noise", "2"], 2, "divide it by 255"),

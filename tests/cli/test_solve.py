@@ -402,10 +402,11 @@ def test_a_level_of_clipping_that_cannot_be(picture, tmp_path, level):
         (np.eye(5) * 1j, "complex numbers"),
         (np.zeros((5, 5)), "holds nothing but zeros"),
         (np.full((5, 5), np.inf), "NaN or infinite"),
+        (np.ones(9), "give a line as an array (1, 9)"),
         (np.ones((3, 5, 5)), "of shape (3, 5, 5); the operator's is (1, 5, 5)"),
         (np.ones((40, 40)), "a kernel of 40x40 is larger than the picture of 32x32; give a smaller one"),
     ],
-    ids=["negative", "complex", "zero", "infinite", "three channels", "too large"],
+    ids=["negative", "complex", "zero", "infinite", "one axis", "three channels", "too large"],
 )
 def test_a_kernel_that_is_none(picture, tmp_path, kernel, said):
     np.save(tmp_path / "k.npy", kernel)

@@ -82,7 +82,8 @@ def test_a_variable_of_the_environment_is_named_when_it_is_wrong(picture, tmp_pa
         ("stepps: 3\n", 2, "did you mean 'steps'?"),
         ("steps: ten\n", 2, "give a whole number from 1 up, not 'ten'"),
         ("- steps\n", 1, "does not hold options"),
-        ("steps: [\n", 1, "is not YAML"),
+        ("steps: [\n", 1, "is not YAML: line 2, column 1: expected the node content"),
+        ("steps: 3\nnoise: a: b\n", 1, "is not YAML: line 2, column 9: mapping values are not allowed here"),
         ("known: {kernel: 3}\n", 2, "give text for 'kernel'"),
     ],
 )

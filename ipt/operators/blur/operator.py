@@ -42,6 +42,7 @@ from ipt.operators.blur.locality import LEAST, check_tiles, differs, locality, p
 from ipt.operators.blur.measured import SINGLE_KERNEL, Measured, arithmetic
 from ipt.operators.blur.padded_frame import PaddedFrame
 from ipt.operators.blur.steps import solve_image, solve_kernel
+from ipt.operators.blur.windows import in_words
 from ipt.sampling.comparable import Comparable
 from ipt.sampling.continuing import Continuation
 from ipt.sampling.halving import Halvable
@@ -103,7 +104,7 @@ class Blur(
         sides = self.sides((height, width))
         if sides[0] > height or sides[1] > width:
             raise IptError(
-                f"a kernel of {sides[0]}x{sides[1]} is larger than the picture of {height}x{width}; "
+                f"a kernel of {in_words(sides)} is larger than the picture of {in_words((height, width))}; "
                 f"give a smaller one with operator.kernel_size=N"
             )
         meaning = "point spread function, sums to 1"
@@ -138,18 +139,18 @@ class Blur(
             if self._margin((height - 2 * margin, width - 2 * margin)) == margin:
                 return margin
         raise IptError(
-            f"no frame has an image of {height}x{width} around it: the border is unknown, give image_shape's"
+            f"no frame has an image of {in_words((height, width))} around it: the border is unknown, give image_shape's"
         )
 
     def padded(self, image: Tensor, kernel: Tensor) -> PaddedFrame:
         """The geometry for images (B, C, H, W) and kernels (B, 1, h, w); IptError where the kernel is too large."""
         shape, sides = (image.shape[-2], image.shape[-1]), (kernel.shape[-2], kernel.shape[-1])
         if sides[0] > shape[0] or sides[1] > shape[1]:
-            raise IptError(f"a kernel of {sides[0]}x{sides[1]} is larger than the picture of {shape[0]}x{shape[1]}")
+            raise IptError(f"a kernel of {in_words(sides)} is larger than the picture of {in_words(shape)}")
         margin = self._margin_of(shape)
         if self.border == "unknown" and max(sides) // 2 > margin:
             raise IptError(
-                f"a kernel of {sides[0]}x{sides[1]} reaches further than the {margin} px around the frame: "
+                f"a kernel of {in_words(sides)} reaches further than the {margin} px around the frame: "
                 f"give kernel_size={max(sides)}"
             )
         return PaddedFrame.around(shape, sides, self.border, margin)

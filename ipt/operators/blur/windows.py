@@ -39,3 +39,8 @@ def margin(frame: tuple[int, int], sides: tuple[int, int]) -> int:
             return -(-margin // scale) * scale
         height, width, scale = -(-height // 2), -(-width // 2), 2 * scale
         sides = half_sides(sides, (height, width))
+
+
+def in_words(sides: tuple[int, int]) -> str:
+    """Height and width in pixels as messages say them: width first, as of pictures."""
+    return f"{sides[1]}x{sides[0]}"

@@ -35,6 +35,7 @@ from ipt.operators.blur.centring import moved, moved_kernel, off_centre
 from ipt.operators.blur.locality import MOST_TILES, check_tiles
 from ipt.operators.blur.measured import SINGLE_KERNEL, Measured, arithmetic
 from ipt.operators.blur.operator import Blur, without_whole_pixels
+from ipt.operators.blur.windows import in_words
 from ipt.operators.draws import check_positive
 from ipt.operators.shake.steps import APART, common, solve_image, solve_kernels
 from ipt.operators.shake.tiles import Tiles
@@ -99,7 +100,7 @@ class Shake(
         tiles = max(2, min(MOST_TILES, round(side / _SPACING))) if self.tiles is None else self.tiles
         if side < 4 * tiles:
             raise IptError(
-                f"a picture of {height}x{width} is too small for {tiles}x{tiles} tiles of 4 px and more; "
+                f"a picture of {in_words((height, width))} is too small for {tiles}x{tiles} tiles of 4 px and more; "
                 f"give fewer with operator.tiles=N"
             )
         return tiles

@@ -208,7 +208,7 @@ def test_a_given_kernel_larger_than_the_picture_is_refused(border, sides):
     """A known kernel may be of another size than the operator's, so it is here that it shows; none is cut in
     silence."""
     image, kernel = _random(1, 1, 4, 5), _kernels(1, sides)
-    with pytest.raises(IptError, match=f"{sides[0]}x{sides[1]} is larger than the picture of 4x5"):
+    with pytest.raises(IptError, match=f"{sides[1]}x{sides[0]} is larger than the picture of 5x4"):
         Blur(3, border).forward(image, kernel)
     observation = Observation(image, torch.ones(1, 1, 1, 1).double())
     with pytest.raises(IptError, match="is larger than the picture"):
@@ -221,10 +221,10 @@ def test_a_given_kernel_that_reaches_beyond_an_unknown_surrounding_is_refused(si
     """Nothing comes in on the other side."""
     operator = Blur(size)
     image, kernel = _random(1, 1, *operator.image_shape((1, 12, 13))[1:]), _kernels(1, sides)
-    with pytest.raises(IptError, match=f"{sides[0]}x{sides[1]} .*(reaches further|is larger)"):
+    with pytest.raises(IptError, match=f"{sides[1]}x{sides[0]} .*(reaches further|is larger)"):
         operator.forward(image, kernel)
     observation = Observation(_random(1, 1, 12, 13), torch.ones(1, 1, 1, 1).double())
-    with pytest.raises(IptError, match=f"{sides[0]}x{sides[1]} .*(reaches further|is larger)"):
+    with pytest.raises(IptError, match=f"{sides[1]}x{sides[0]} .*(reaches further|is larger)"):
         operator.image_step(observation, _belief(image), {"kernel": kernel}, {})
 
 
