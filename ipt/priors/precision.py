@@ -32,14 +32,14 @@ def checked(precision: str, device: torch.device | str = "cpu") -> str:
     return "bf16" if _native_bf16(device) else "fp32"
 
 
-def checked_device(name: str, device: str) -> torch.device:
+def checked_device(name: str, device: torch.device | str) -> torch.device:
     """The device for a prior of this name; IptError where there is none that is called so."""
     import torch
 
     try:
         return torch.device(device)
     except RuntimeError:
-        raise IptError(f"{device!r} is no device that {name} could run on: give cpu, cuda or cuda:0") from None
+        raise IptError(f"{str(device)!r} is no device that {name} could run on: give cpu, cuda or cuda:0") from None
 
 
 def _native_bf16(device: torch.device | str) -> bool:
