@@ -231,6 +231,21 @@ def half_size() -> dict[str, str]:
     return {**found, "best": short(max(gains), 1), "worst": short(-min(gains), 1)}
 
 
+def enlarged() -> dict[str, str]:
+    """Photographs of several megapixels, by a region and by the usual way, which may be to enlarge."""
+    rows = result("enlarged")["rows"]
+    found = {"pictures": str(len(rows)), "enlarged": str(sum(row["enlarged"] > 1 for row in rows))}
+    for words, low, high in (("", 0, 999), ("narrow ", 0, 40), ("wide ", 40, 999)):
+        chosen = [row for row in rows if low < row["side"] < high]
+        for name in ("measured", "region", "auto"):
+            found[f"{words}{name}"] = mean(chosen, name, 1)
+    for name in ("region", "auto"):
+        found[f"{name} seconds"] = mean(rows, f"{name} s", 0)
+        found[f"{name} worse"] = str(sum(row[name] < row["measured"] - 0.2 for row in rows))
+    gains = [row["auto"] - row["region"] for row in rows]
+    return {**found, "best": short(max(gains), 1), "worst": short(-min(gains), 1)}
+
+
 def localized() -> dict[str, str]:
     """Training photographs, with one kernel and gone on with several."""
     rows = list(result("localized")["rows"].values())
@@ -365,6 +380,7 @@ GROUPS: dict[str, Callable[[], dict[str, str]]] = {
     "localized": localized,
     "compressed": compressed,
     "half size": half_size,
+    "enlarged": enlarged,
     "examples": examples,
     "fog": fog,
 }
