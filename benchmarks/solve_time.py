@@ -32,7 +32,11 @@ def measured(pictures: Path, index: int, side: int) -> dict[str, object]:
     from ipt.solve.batches import solve_tasks
     from ipt.solve.options import SolveOptions
     from ipt.solve.prepare import ImageTask, prepare
-    from ipt.solve.sizer import BatchSizer
+
+    try:
+        from ipt.solve.sizer import BatchSizer
+    except ImportError:  # Versions before 87cd747 have it beside `solve_tasks`.
+        from ipt.solve.batches import BatchSizer
 
     torch.set_num_threads(1)
     spent, estimate = {"networks": 0.0}, NetworkPrior._estimate

@@ -15,6 +15,7 @@ def conjugate_gradients(
     iterations: int,
     precondition: Callable[[Tensor], Tensor] | None = None,
     tolerance: float = 0.0,
+    inner: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Solve A x = right for each image of a batch, A symmetric and positive definite.
 
@@ -27,6 +28,7 @@ def conjugate_gradients(
         iterations: most iterations.
         precondition: r -> an approximation of A^-1 r.
         tolerance: relative residual, in the preconditioner's norm, at which an image is done.
+        inner: inner product of each image, for which A is symmetric, (B, 1, ...); None: `inner_product`.
 
     Returns:
         The solutions, (B, ...).
@@ -34,26 +36,31 @@ def conjugate_gradients(
     References:
         Hestenes, Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems" (1952).
     """
+    inner = inner or inner_product
     solution, residual = (torch.zeros_like(right), right) if start is None else (start, right - apply(start))
-    direction, energy = torch.zeros_like(right), torch.ones_like(_dot(right, right))
+    direction, energy = torch.zeros_like(right), torch.ones_like(inner(right, right))
     target: Tensor | None = None
     for _ in range(iterations):
         preconditioned = precondition(residual) if precondition else residual
-        next_energy = _dot(residual, preconditioned)
+        next_energy = inner(residual, preconditioned)
         target = tolerance**2 * next_energy if target is None else target
         active = next_energy > target
         if not active.any():
             break
-        direction = preconditioned + next_energy / energy.clamp(min=1e-30) * direction
+        direction = _moved(preconditioned, next_energy / energy.clamp(min=1e-30), direction)
         energy = next_energy
         applied = apply(direction)
-        length = torch.where(active, energy / _dot(direction, applied).clamp(min=1e-30), 0)
-        solution = solution + length * direction
-        residual = residual - length * applied
+        length = torch.where(active, energy / inner(direction, applied).clamp(min=1e-30), 0)
+        solution, residual = _moved(solution, length, direction), _moved(residual, -length, applied)
     return solution
 
 
-def _dot(first: Tensor, second: Tensor) -> Tensor:
+def _moved(place: Tensor, length: Tensor, direction: Tensor) -> Tensor:
+    """Place + length * direction in a single pass; the length is real."""
+    return torch.addcmul(place, length.to(direction.dtype), direction)
+
+
+def inner_product(first: Tensor, second: Tensor) -> Tensor:
     """Inner product of each image, (B, 1, ...); of complex tensors its real part."""
     ndim = first.ndim
     if first.is_complex():

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from ipt.core.solver import Solution
 from ipt.solve import large
 from ipt.solve.draws import Batch, Draws, SaveState
+from ipt.solve.heap import keep_freed_memory
 from ipt.solve.progress import Listener
 from ipt.solve.sizer import BatchSizer
 from ipt.solve.solved_row import refined_row, solve_row
@@ -39,6 +40,7 @@ def solve_tasks(
         IptError: what the solver refuses.
         MemoryError, RuntimeError: not even one draw fits into memory.
     """
+    keep_freed_memory()
     if tasks[0].from_parameters or tasks[0].half:
         return large.solve_large(tasks, sizer, progress, save, begun)
     draws = Draws(tasks, local=True)

@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ipt.linalg.conjugate_gradients import inner_product
 from ipt.linalg.spectra import frequencies
 
 _MODES = {"zero": "constant", "reflect": "reflect", "replicate": "replicate"}
@@ -161,12 +162,16 @@ class PaddedFrame:
         return self.inverse(torch.fft.rfft2(grid) * gain)
 
     def repeated_filter(self, gain: Tensor) -> Callable[[Tensor], Tensor]:
-        """`filtered` by a gain that is used several times, of as many channels as the pictures.
-
-        The gain is made complex once, because each product would convert it again.
-        """
-        factor = gain.to(torch.promote_types(gain.dtype, torch.complex64))
+        """`filtered` by a gain that is used several times, of as many channels as the pictures."""
+        factor = as_factor(gain)
         return lambda grid: self.inverse(torch.fft.rfft2(grid).mul_(factor))
+
+    def inner(self, first: Tensor, second: Tensor) -> Tensor:
+        """Inner product (B, 1, 1, 1) of the pictures with these spectra (B, C, P, Q // 2 + 1), times P Q."""
+        # Most columns of a half spectrum stand for two.
+        once = slice(0, None, self.size[1] // 2) if self.size[1] % 2 == 0 else slice(0, 1)
+        twice = 2 * inner_product(first, second)
+        return twice - inner_product(first[..., once], second[..., once])
 
     def frequencies(self, like: Tensor) -> Tensor:
         """Radial frequency in cycles per pixel, (P, Q // 2 + 1); at the origin half of the lowest one."""
@@ -180,6 +185,11 @@ class PaddedFrame:
         if width % 2 == 0:
             columns[-1] = 1
         return columns
+
+
+def as_factor(gain: Tensor) -> Tensor:
+    """A real gain as a complex factor of several spectra: each product would convert it again."""
+    return gain.to(torch.promote_types(gain.dtype, torch.complex64))
 
 
 def fast_length(length: int) -> int:

@@ -18,9 +18,8 @@ all of the noise is scaled up (`misfit_inflation`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from dataclasses import replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -29,6 +28,7 @@ from ipt.core.abilities import Belief
 from ipt.linalg.conjugate_gradients import conjugate_gradients
 from ipt.linalg.spectra import from_luma_chroma, to_luma_chroma
 from ipt.operators.blur.centring import recentred
+from ipt.operators.blur.masked_system import MaskedSystem
 from ipt.operators.blur.measured import SINGLE, Measured, squared
 from ipt.operators.blur.padded_frame import PaddedFrame
 from ipt.operators.blur.uncertainty import Innovation, error_spectrum, lowered_noise, sum_over_frames
@@ -160,86 +160,23 @@ def solve_image(
         power = squared(picture) / math.prod(padded.size) + error
         noise = measured.noise_variance + power * LOCKED * known.remaining(padded)
     gain = 1 / (squared(transfer) / noise + 1 / error)
-    unexplained = measured.masked(measured.values - padded.inverse(picture * transfer))
+    unexplained = measured.values - padded.inverse(picture * transfer)
     if measured.mask is None:
         change = padded.filtered(unexplained, transfer.conj() / noise * gain)
     else:
-        system = _MaskedSystem(padded, measured, transfer, noise, error, gain)
+        conjugate = transfer.conj().resolve_conj()
+        system = MaskedSystem(
+            padded,
+            measured,
+            lambda spectrum: padded.inverse(spectrum * transfer),
+            lambda grid: torch.fft.rfft2(grid).mul_(conjugate),
+            noise,
+            error,
+            gain,
+        )
         iterations = _IMAGE_ITERATIONS[kernel_belief is None and math.isfinite(belief.sigma)]
         change = system.solve(unexplained, iterations, image_tolerance(belief, kernel_belief))
     return _changed(padded, belief, change, gain)
-
-
-@dataclass(frozen=True)
-class _MaskedSystem:
-    """The image step's normal equations, A' M noise^-1 M A + E^-1, in luminance and chrominance.
-
-    Attributes:
-        padded: geometry of the convolution.
-        measured: the measurement on the grid, with its mask.
-        transfer: spectrum of the kernel.
-        noise: variance of the noise by frequency, or of every frequency, (B, 1 or C, 1, 1).
-        error: E, variance of the image by frequency.
-        gain: inverse of the system without mask, by frequency.
-    """
-
-    padded: PaddedFrame
-    measured: Measured
-    transfer: Tensor
-    noise: Tensor
-    error: Tensor
-    gain: Tensor
-
-    def solve(self, unexplained: Tensor, iterations: int, tolerance: float) -> Tensor:
-        """The change of the image, (B, C, H, W), given measurement - prediction on the grid."""
-        if self.padded.size == self.padded.image:
-            return self._solve_on_grid(unexplained, iterations, tolerance)
-        return self._solve_extended(unexplained, iterations, tolerance)
-
-    @cached_property
-    def _weighted(self) -> Callable[[Tensor], Tensor]:
-        """Division of a picture on the grid by the noise."""
-        weight = 1 / self.noise
-        if self.noise.shape[-1] == 1:
-            return lambda residual: residual * weight
-        return self.padded.repeated_filter(weight)
-
-    def _weighted_spectrum(self, residual: Tensor) -> Tensor:
-        """Spectrum of M noise^-1 r."""
-        spectrum: Tensor = torch.fft.rfft2(self.measured.masked(self._weighted(residual)))
-        return spectrum
-
-    def _solve_on_grid(self, unexplained: Tensor, iterations: int, tolerance: float) -> Tensor:
-        """Where image and grid are one. Conjugate gradients run on spectra: all but the mask is a product there."""
-        # A half spectrum counts its columns once that stand for two; scaled, its inner product is that of the pictures.
-        scale, pull = self.padded.columns(self.gain).sqrt(), 1 / self.error
-        forward, adjoint = self.transfer / scale, self.transfer.conj() * scale
-
-        def apply(change: Tensor) -> Tensor:
-            seen = self.measured.masked(self.padded.inverse(change * forward))
-            return adjoint * self._weighted_spectrum(seen) + change * pull
-
-        def precondition(residual: Tensor) -> Tensor:
-            return residual * self.gain
-
-        right = adjoint * self._weighted_spectrum(unexplained)
-        found = conjugate_gradients(apply, right, None, iterations, precondition, tolerance)
-        return self.padded.inverse(found / scale)
-
-    def _solve_extended(self, unexplained: Tensor, iterations: int, tolerance: float) -> Tensor:
-        """Where the border's rule extends the image over a larger grid."""
-        padded, transfer, pull = self.padded, self.transfer, 1 / self.error
-
-        def apply(change: Tensor) -> Tensor:
-            spectrum = torch.fft.rfft2(padded.extend(change))
-            seen = self.measured.masked(padded.inverse(spectrum * transfer))
-            return padded.fold(padded.inverse(self._weighted_spectrum(seen) * transfer.conj() + spectrum * pull))
-
-        def precondition(residual: Tensor) -> Tensor:
-            return padded.crop(padded.filtered(padded.uncrop(residual), self.gain))
-
-        right = padded.fold(padded.inverse(self._weighted_spectrum(unexplained) * transfer.conj()))
-        return conjugate_gradients(apply, right, None, iterations, precondition, tolerance)
 
 
 def image_tolerance(belief: Belief, kernel_belief: Belief | None) -> float:

@@ -25,14 +25,15 @@ import torch
 from torch import Tensor
 
 from ipt.core.abilities import Belief
-from ipt.linalg.conjugate_gradients import conjugate_gradients
 from ipt.linalg.spectra import from_luma_chroma, to_luma_chroma
 from ipt.operators.blur.centring import recentred
+from ipt.operators.blur.masked_system import MaskedSystem
 from ipt.operators.blur.measured import Measured, squared
 from ipt.operators.blur.padded_frame import PaddedFrame
 from ipt.operators.blur.steps import LOCKED, image_tolerance, least_squares_kernel, peaked, sparse_kernel
 from ipt.operators.blur.uncertainty import Innovation, error_spectrum, kernel_spectrum, lowered_noise
 from ipt.operators.shake.coupling import coupled
+from ipt.operators.shake.filter_flow import filter_flow
 from ipt.operators.shake.tiles import Tiles
 
 APART = 0.075
@@ -60,7 +61,7 @@ def solve_kernels(tiles: Tiles, measured: Measured, image: Belief, belief: Belie
         return peaked(recentred(sparse_kernel(shared, image.sigma), image.sigma)).expand_as(believed).to(belief.mean)
     differences = believed - believed.mean(1, keepdim=True)
     grid = padded.extend(image.mean.to(measured.values))
-    explained = padded.embed(tiles.forward(to_luma_chroma(grid), differences))
+    explained = filter_flow(tiles, differences).forward(torch.fft.rfft2(to_luma_chroma(grid)))
     rest = replace(measured, values=measured.values - explained)
     known = Innovation.of(padded, rest, image, common(belief))
     shared = _common_kernel(padded, known, prior_weight)
@@ -119,34 +120,20 @@ def solve_image(
     """
     padded, kernels = tiles.padded, kernels.to(measured.values)
     mean = to_luma_chroma(belief.mean.to(measured.values))
-    grid, transfer = padded.extend(mean), tiles.transfer(kernels)
-    error, picture = error_spectrum(padded, belief, mean), torch.fft.rfft2(grid)
+    flow = filter_flow(tiles, kernels)
+    error, picture = error_spectrum(padded, belief, mean), torch.fft.rfft2(padded.extend(mean))
     power = torch.stack([squared(padded.transfer(each[:, None])) for each in kernels.unbind(1)]).mean(0)
-    predicted = padded.embed(tiles.blend(tiles.spectrum(grid) * transfer))
+    predicted = flow.forward(picture)
     if kernel_belief is None:
         noise = lowered_noise(padded, measured, predicted, error * power)
     else:
         known = Innovation.of(padded, measured, belief, common(kernel_belief), predicted[:, :1])
         uncertain = LOCKED * known.remaining(padded)
         noise = measured.noise_variance + (squared(picture) / math.prod(padded.size) + error) * uncertain
-    gain, weight, pull = 1 / (power / noise + 1 / error), 1 / noise, 1 / error
-
-    def adjoint(residual: Tensor) -> Tensor:
-        """A' M noise^-1 M r on the grid, for a residual on the grid."""
-        weighted = measured.masked(padded.filtered(measured.masked(residual), weight))
-        return tiles.spectrum_adjoint(tiles.blend_adjoint(padded.observe(weighted)) * transfer.conj())
-
-    def apply(change: Tensor) -> Tensor:
-        extended = padded.extend(change)
-        seen = padded.embed(tiles.blend(tiles.spectrum(extended) * transfer))
-        return padded.fold(adjoint(seen) + padded.filtered(extended, pull))
-
-    def precondition(residual: Tensor) -> Tensor:
-        return padded.crop(padded.filtered(padded.uncrop(residual), gain))
-
-    right = padded.fold(adjoint(measured.values - predicted))
+    gain = 1 / (power / noise + 1 / error)
+    system = MaskedSystem(padded, measured, flow.forward, flow.adjoint, noise, error, gain)
     iterations, tolerance = _IMAGE_ITERATIONS[kernel_belief is None], image_tolerance(belief, kernel_belief)
-    change = conjugate_gradients(apply, right, None, iterations, precondition, tolerance)
+    change = system.solve(measured.values - predicted, iterations, tolerance)
     return (belief.mean + from_luma_chroma(change)).to(belief.mean)
 
 

@@ -74,6 +74,21 @@ class Tiles:
         height, width = (_length(tile, side) for tile, side in zip(self.shape, self.sides, strict=True))
         return height, width
 
+    @property
+    def few(self) -> bool:
+        """Whether transforms of the whole grid are less work than those of all tiles."""
+        on_grid, in_tiles = (self.count + 1) * math.prod(self.padded.size), 4 * self.count * math.prod(self.size)
+        return on_grid <= in_tiles
+
+    @cached_property
+    def grid_windows(self) -> tuple[Tensor, Tensor]:
+        """`windows` on the grid, 0 outside the frame: (count, P) along rows, (count, Q) along columns."""
+        made = []
+        for (first, window), origin, length in zip(self._axes, self.padded.origin, self.padded.size, strict=True):
+            place = origin + first[:, None] + torch.arange(window.shape[1])
+            made.append(window.new_zeros(self.count, length).scatter(1, place, window))
+        return made[0], made[1]
+
     def window(self, like: Tensor) -> Tensor:
         """The window of each tile, (tiles, 1, height, width)."""
         down, across = (axis.to(like) for axis in self.windows)

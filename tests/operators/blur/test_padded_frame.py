@@ -140,3 +140,13 @@ def test_a_filter_that_is_kept_is_the_filter(kind):
     for grid in (grids, 2 * grids):
         assert apply(grid).dtype == kind
         torch.testing.assert_close(apply(grid), padded.filtered(grid, gain))
+
+
+@pytest.mark.parametrize("size", [(6, 8), (5, 7), (4, 2), (3, 1)])
+def test_the_inner_product_of_spectra_is_that_of_the_pictures(size):
+    padded, (first, second) = (
+        PaddedFrame.around(size, (1, 1), "circular"),
+        (_random(2, 3, *size, seed=s) for s in (1, 2)),
+    )
+    found = padded.inner(torch.fft.rfft2(first), torch.fft.rfft2(second))
+    assert torch.allclose(found, size[0] * size[1] * (first * second).sum((1, 2, 3), keepdim=True))
