@@ -41,7 +41,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, f"add a new page to nav in mkdocs.yml, mend what is said:\n{done.stdout}{done.stderr}"
+    assert done.returncode == 0, f"add a new page to nav in mkdocs.yml, fix what is said:\n{done.stdout}{done.stderr}"
     return folder
 
 

@@ -83,7 +83,7 @@ def _print_table(findings: Sequence[Finding]) -> None:
     table(("component", "promise", "result", "seconds", "reason"), rows)
     for each in findings:
         if each.status == "broken":
-            data().print(f"{each.component}, {each.promise}: to mend it, {each.mend}.", soft_wrap=True)
+            data().print(f"{each.component}, {each.promise}: to fix it, {each.fix}.", soft_wrap=True)
 
 
 def _summarised(findings: Sequence[Finding]) -> int:

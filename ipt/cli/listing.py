@@ -165,8 +165,9 @@ def _explain_operator(operator: Mapping[str, Any]) -> None:
         why = "depend on its options" if operator["needs"] else "cannot be had"
         console.print(f"\nIts unknowns {why}: {operator['refusal']}", soft_wrap=True, markup=False)
         return
-    measurement, image = (" x ".join(map(str, operator[name])) for name in ("measurement", "image"))
-    console.print(f"\nUnknown, of a measurement of {measurement} (channels x height x width): an image of {image}, and")
+    measurement, image = (tuple(operator[name]) for name in ("measurement", "image"))
+    shapes = f"a measurement {measurement} (channels, height, width): an image {image}"
+    console.print(f"\nUnknown, of {shapes}, and", soft_wrap=True)
     if operator["unknowns"]:
         columns = ("name", "shape", "unit", "range", "prior", "generator", "meaning")
         table(columns, rows(operator["unknowns"]))

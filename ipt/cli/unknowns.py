@@ -73,7 +73,7 @@ def rows(unknowns: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
     return [
         (
             name,
-            " x ".join(map(str, unknown["shape"])),
+            str(tuple(unknown["shape"])),
             unknown["unit"] or "-",
             "any" if unknown["range"] is None else "{:g} to {:g}".format(*unknown["range"]),
             unknown["prior"] or "(none)",

@@ -118,7 +118,7 @@ def _described(place: Path, name: str) -> str:
 
     found = read(place)
     prior = from_weights(found)
-    sizes = " or ".join(f"{side}x{side}" for side in prior.sizes) or f"multiples of {prior.multiple}"
+    sizes = " or ".join(f"{side} x {side}" for side in prior.sizes) or f"multiples of {prior.multiple}"
     parameters = sum(value.numel() for value in found.state.values())
     channels = "1 channel" if prior.channels == 1 else f"{prior.channels} channels"
     return f"{name}: a network of {parameters:,} parameters for {channels}, {sizes} px; sha256 {found.sha256}"

@@ -45,7 +45,7 @@ class Downscale(ParametricOperator, Linear, ExactSteps):
     def parameters(self, image_shape: tuple[int, ...]) -> dict[str, ParameterSpec]:
         height, width = image_shape[-2:]
         if height % self.factor or width % self.factor:
-            raise IptError(f"a picture of {width}x{height} cannot be downscaled {self.factor} times: crop it")
+            raise IptError(f"a picture of {width} x {height} px cannot be downscaled {self.factor} times: crop it")
         return {}
 
     def image_shape(self, measurement_shape: tuple[int, ...]) -> tuple[int, ...]:

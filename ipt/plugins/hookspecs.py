@@ -160,10 +160,11 @@ def ipt_commands() -> Iterable[Component]:  # type: ignore[empty-body]
     @click.command()
     @click.argument("file", type=click.Path(exists=True))
     def size(file):
-        "Print how many rows and columns FILE has."
+        "Print the width and height of FILE."
         from ipt.images import files
 
-        click.echo(" x ".join(map(str, files.read(file).shape[1:])))
+        _, height, width = files.read(file).shape
+        click.echo(f"{width} x {height} px")
 
     @ipt.hookimpl
     def ipt_commands():

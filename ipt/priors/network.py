@@ -102,7 +102,7 @@ class NetworkPrior(Prior):
         except RuntimeError as error:
             raise IptError(f"cannot run {name} on {device} ({error})") from None
         except (TypeError, ValueError, AttributeError) as error:
-            raise IptError(f"the config of {name} has a wrong value ({error}): mend its config.json") from None
+            raise IptError(f"the config of {name} has a wrong value ({error}): fix its config.json") from None
         if self.scale == 0 or not math.isfinite(self.scale) or not math.isfinite(self.offset):
             raise IptError(f"{name} has scale {self.scale:g} and offset {self.offset:g}: set finite ones, scale not 0")
         self.kind = config.get("kind")
@@ -128,7 +128,7 @@ class NetworkPrior(Prior):
             fits = min(shape) > 0 and (self._any_size or not any(side % self.multiple for side in shape))
         if not fits:
             raise IptError(
-                f"{self.name} takes {self._sizes_in_words()}, not {width}x{height}: "
+                f"{self.name} takes {self._sizes_in_words()}, not {width} x {height} px: "
                 f"choose fit=resize or fit=tile, or another prior"
             )
         # A kernel is 0 outside its window.
@@ -191,7 +191,7 @@ class NetworkPrior(Prior):
             side = next((side for side in self.sizes if side >= max(height, width)), None)
             if side is None:
                 raise IptError(
-                    f"{self.name} takes up to {self.sizes[-1]}x{self.sizes[-1]}, not {width}x{height}: "
+                    f"{self.name} takes up to {self.sizes[-1]} x {self.sizes[-1]} px, not {width} x {height}: "
                     f"choose a smaller size or another prior"
                 )
             return side, side
@@ -199,7 +199,7 @@ class NetworkPrior(Prior):
 
     def _sizes_in_words(self) -> str:
         if self.sizes:
-            return " or ".join(f"{side}x{side}" for side in self.sizes)
+            return " or ".join(f"{side} x {side}" for side in self.sizes)
         return f"heights and widths that are multiples of {self.multiple}"
 
 

@@ -50,13 +50,13 @@ class PictureSizes:
             )
         if self.sizes:
             fits = (height, width) in self.sizes
-            takes = " or ".join(f"{high}x{wide}" for high, wide in self.sizes)
+            takes = " or ".join(f"{wide} x {high}" for high, wide in self.sizes)
         else:
             fits = not (height % self.multiple or width % self.multiple)
             takes = f"heights and widths that are multiples of {self.multiple}"
         if not fits:
             raise IptError(
-                f"{self.name} takes {takes}, not {width}x{height}: choose fit=resize, fit=tile or another prior"
+                f"{self.name} takes {takes}, not {width} x {height} px: choose fit=resize, fit=tile or another prior"
             )
         return Normalization((channels, height, width), (channels, height, width), self.scale, self.offset)
 

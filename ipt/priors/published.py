@@ -162,7 +162,7 @@ def _ledger(path: Path) -> Mapping[str, Any]:
         if not isinstance(found, dict):
             raise ValueError("no table of names and hashes")
     except (OSError, ValueError) as error:
-        raise IptError(f"cannot read the weights' hashes in {path} ({error}): mend or delete it") from None
+        raise IptError(f"cannot read the weights' hashes in {path} ({error}): fix or delete it") from None
     return found
 
 

@@ -5,7 +5,7 @@
         check()
 
 A check is called without arguments. It raises AssertionError where its promise is broken, saying which, what was
-measured and how to mend it, and unittest.SkipTest where it does not apply. Nothing here needs pytest.
+measured and how to fix it, and unittest.SkipTest where it does not apply. Nothing here needs pytest.
 """
 
 from ipt.testing.generators import generator_checks

@@ -106,6 +106,6 @@ PROMISES = (
         "use every seed that is given, up to 63 bits of it; what does not vary needs no generator",
         _distinct,
     ),
-    Promise("picklable", _COMMON["picklable"].says, _COMMON["picklable"].mend, _picklable),
-    Promise("random-state", _COMMON["random-state"].says, _COMMON["random-state"].mend, _random_state, root=True),
+    Promise("picklable", _COMMON["picklable"].says, _COMMON["picklable"].fix, _picklable),
+    Promise("random-state", _COMMON["random-state"].says, _COMMON["random-state"].fix, _random_state, root=True),
 )

@@ -19,12 +19,12 @@ class Shortfall(Exception):
 
     Args:
         found: the measured number and its limit, or what is wrong.
-        mend: the remedy; "": that of the promise.
+        fix: the remedy; "": that of the promise.
     """
 
-    def __init__(self, found: str, mend: str = ""):
+    def __init__(self, found: str, fix: str = ""):
         super().__init__(found)
-        self.mend = mend
+        self.fix = fix
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Promise:
     Attributes:
         name: for lists.
         says: the promise in words.
-        mend: the remedy if it is broken.
+        fix: the remedy if it is broken.
         trial: called with a harness; raises Shortfall if the promise is broken, and SkipTest, with the reason, if it
             does not apply.
         root: whether all others rely on it, so that they are skipped if it is broken.
@@ -43,23 +43,23 @@ class Promise:
 
     name: str
     says: str
-    mend: str
+    fix: str
     trial: Callable[[Any], None]
     root: bool = False
     after: tuple[str, ...] = ()
 
 
 class BrokenPromise(AssertionError):
-    """The message of a broken promise: which one, what was found, and how to mend it.
+    """The message of a broken promise: which one, what was found, and how to fix it.
 
     Attributes:
         found: what was found.
-        mend: how to mend it.
+        fix: how to fix it.
     """
 
-    def __init__(self, component: str, promise: Promise, found: str, mend: str):
-        super().__init__(f"{component} breaks {promise.name!r}: {promise.says}.\n{found}\nTo mend it: {mend}.")
-        self.found, self.mend = found, mend
+    def __init__(self, component: str, promise: Promise, found: str, fix: str):
+        super().__init__(f"{component} breaks {promise.name!r}: {promise.says}.\n{found}\nTo fix it: {fix}.")
+        self.found, self.fix = found, fix
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ class Check:
         try:
             self.promise.trial(self.harness)
         except Shortfall as found:
-            raise BrokenPromise(self.component, self.promise, str(found), found.mend or self.promise.mend) from None
+            raise BrokenPromise(self.component, self.promise, str(found), found.fix or self.promise.fix) from None
         except (SkipTest, MemoryError):
             raise
         except Exception as error:
@@ -93,10 +93,10 @@ def at_most(measured: float, limit: float, what: str) -> None:
         raise Shortfall(f"{what}: {measured:.3g}, at most {limit:.3g} is allowed.")
 
 
-def require(kept: bool, found: str, mend: str = "") -> None:
+def require(kept: bool, found: str, fix: str = "") -> None:
     """Raise Shortfall with what was found, unless the promise is kept."""
     if not kept:
-        raise Shortfall(f"{found}.", mend)
+        raise Shortfall(f"{found}.", fix)
 
 
 def skip(reason: str) -> NoReturn:

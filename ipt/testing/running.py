@@ -42,7 +42,7 @@ class Finding:
         status: "ok", "broken" or "skipped".
         seconds: time of the check.
         reason: what was found of a broken promise, or why it was skipped.
-        mend: the remedy for a broken promise.
+        fix: the remedy for a broken promise.
     """
 
     component: str
@@ -50,7 +50,7 @@ class Finding:
     status: Literal["ok", "broken", "skipped"]
     seconds: float
     reason: str = ""
-    mend: str = ""
+    fix: str = ""
 
 
 def component_findings(
@@ -98,7 +98,7 @@ def _findings(checks: Sequence[Check], component: str) -> Iterator[Finding]:
         promise = check.promise
         before = root or next((name for name in promise.after if name in broken), "")
         if before:
-            yield Finding(component, promise.name, "skipped", 0.0, f"not tried: mend {before!r} first")
+            yield Finding(component, promise.name, "skipped", 0.0, f"not tried: fix {before!r} first")
             continue
         found = finding(check, component)
         if found.status == "broken":
@@ -106,7 +106,7 @@ def _findings(checks: Sequence[Check], component: str) -> Iterator[Finding]:
             broken[promise.name] = found.reason
             root = promise.name if promise.root else ""
             if same:
-                found = replace(found, status="skipped", reason=f"as {same!r}, which is broken", mend="")
+                found = replace(found, status="skipped", reason=f"as {same!r}, which is broken", fix="")
         yield found
 
 
@@ -114,14 +114,14 @@ def finding(check: Check, component: str) -> Finding:
     """Run and time a check."""
     start = time.perf_counter()
     status: Literal["ok", "broken", "skipped"] = "ok"
-    reason = mend = ""
+    reason = fix = ""
     try:
         check()
     except SkipTest as skipped:
         status, reason = "skipped", str(skipped)
     except BrokenPromise as broken:
-        status, reason, mend = "broken", broken.found, broken.mend
-    return Finding(component, check.promise.name, status, time.perf_counter() - start, reason, mend)
+        status, reason, fix = "broken", broken.found, broken.fix
+    return Finding(component, check.promise.name, status, time.perf_counter() - start, reason, fix)
 
 
 def _checks(kind: str, made: Any, shape: Shape, device: str | None, generator: Generator | None) -> list[Check]:

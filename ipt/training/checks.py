@@ -14,9 +14,9 @@ from ipt.training.state import About
 def check_fit(network: NetworkConfig, source: Source) -> None:
     """Raise IptError if the network does not take the examples of the source."""
     if isinstance(network, RefinedConfig) and any(sides != (network.side,) * 2 for sides in source.sides):
-        sizes = " and ".join(f"{width}x{height}" for height, width in source.sides)
+        sizes = " and ".join(f"{width} x {height} px" for height, width in source.sides)
         raise IptError(
-            f"the network refines pictures of {network.side}x{network.side}, the training examples are {sizes}: "
+            f"the network refines pictures of {network.side} x {network.side} px, the training examples are {sizes}: "
             f"give pictures of its size"
         )
     if network.channels != source.channels:
@@ -27,7 +27,7 @@ def check_fit(network: NetworkConfig, source: Source) -> None:
         if height % network.multiple or width % network.multiple:
             raise IptError(
                 f"the network takes sides that are multiples of {network.multiple}, the training examples are "
-                f"{width}x{height}: choose another size, or other network.patch and network.multipliers"
+                f"{width} x {height} px: choose another size, or other network.patch and network.multipliers"
             )
 
 

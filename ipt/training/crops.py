@@ -61,7 +61,9 @@ class CropSource(Source):
             )
         small = [place for place, one in enumerate(photographs) if min(one.shape[:2]) < side]
         if small:
-            raise IptError(f"photograph {small[0]} is smaller than {side}x{side}: leave it out, or take smaller crops")
+            raise IptError(
+                f"photograph {small[0]} is smaller than {side} x {side} px: leave it out, or take smaller crops"
+            )
         if len({one.shape[2] for one in photographs}) > 1:
             raise IptError("some photographs are grey and some in colour: convert them, or choose channels= for all")
         self.side, self.held_out, self.name, self.count = side, held_out, name, len(photographs)
@@ -73,7 +75,7 @@ class CropSource(Source):
 
     def __str__(self) -> str:
         return (
-            f"Crops of {self.side}x{self.side} pixels of {self.count:,} photographs ({self.name}) in {self.channels} "
+            f"Crops of {self.side} x {self.side} px of {self.count:,} photographs ({self.name}) in {self.channels} "
             f"channels, reduced by 1 to 1/2, turned and mirrored at random, one in 12 grey; the first "
             f"{self.held_out:,} photographs held out for validation"
         )

@@ -121,8 +121,8 @@ def _network(network: NetworkConfig) -> str:
         *details, coarsest = network.stages()
         details.append(coarsest)
         side = coarsest.side // 2
-        parts = [f"Of the picture at {side}x{side}: {_network(coarsest.base)}"]
-        parts += [f"Of the detail at {d.side}x{d.side}: {_network(d.detail)}" for d in reversed(details)]
+        parts = [f"Of the picture at {side} x {side} px: {_network(coarsest.base)}"]
+        parts += [f"Of the detail at {d.side} x {d.side} px: {_network(d.detail)}" for d in reversed(details)]
         return f"{len(parts)} networks (`ipt/priors/refined.py`). {'. '.join(parts)}"
     return (
         f"U-Net, channels {network.channels}, width {network.width}, "

@@ -76,7 +76,7 @@ def load(
     digest = hashlib.sha256(json.dumps([stamps, side, channels]).encode()).hexdigest()[:16]
     target = Path(cache) / f"pictures-{digest}.npy"
     if not target.exists():
-        log(f"converting {len(readers):,} pictures of {place} to {side}x{side}")
+        log(f"converting {len(readers):,} pictures of {place} to {side} x {side} px")
         _convert(names, readers, side, channels, target)
         for old in target.parent.glob("pictures-*"):
             if old != target and old.suffix in (".npy", ".partial"):
@@ -114,7 +114,8 @@ def _array(file: Path, size: int | None, channels: int | None) -> np.ndarray:
             f"{file} is {array.dtype} {array.shape}: pictures are uint8 (N, H, W) or (N, H, W, 1 or 3); convert it"
         )
     if size is not None and array.shape[1:3] != (size, size):
-        raise IptError(f"{file} has pictures of {array.shape[1]}x{array.shape[2]}, not {size}x{size}: leave size= out")
+        _, height, width, _ = array.shape
+        raise IptError(f"{file} has pictures of {width} x {height} px, not {size} x {size}: leave size= out")
     if channels not in (None, array.shape[-1]):
         raise IptError(f"{file} has {array.shape[-1]} channels, not {channels}: leave channels= out, or convert it")
     return array
@@ -194,7 +195,7 @@ def _convert(
             return "damaged", str(error)
         height, width = pixels.shape[1:]
         if min(height, width) < side:
-            return "small", f"{names[index]} has {width}x{height} pixels"
+            return "small", f"{names[index]} has {width} x {height} px"
         if channels is None and len(pixels) != found:
             return "mixed", f"{names[index]} is {'grey' if len(pixels) == 1 else 'in colour'}, {names[0]} is not"
         pixels = in_channels(square(pixels, side), found)
@@ -237,8 +238,8 @@ def _summary(faults: Sequence[tuple[str, str]], total: int, side: int) -> str:
     kind = faults[0][0]
     alike = [text for other, text in faults if other == kind]
     advice = {
-        "damaged": "Mend or remove them.",
-        "small": f"They must be at least {side}x{side}: choose a smaller size (size=), or remove them.",
+        "damaged": "Fix or remove them.",
+        "small": f"They must be at least {side} x {side} px: choose a smaller size (size=), or remove them.",
         "mixed": "Choose channels=3 (grey becomes colour) or channels=1 (colour becomes grey).",
     }[kind]
     meaning = {"damaged": "cannot be used", "small": "are too small", "mixed": "differ in their channels"}[kind]

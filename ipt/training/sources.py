@@ -88,7 +88,7 @@ class ArraySource(Source):
     def __str__(self) -> str:
         (height, width), mirrored = self.sides[0], ", mirrored at random" if self.mirror else ""
         return (
-            f"{len(self.pictures):,} pictures of {width}x{height} pixels in {plural(self.channels, 'channel')} "
+            f"{len(self.pictures):,} pictures of {width} x {height} px in {plural(self.channels, 'channel')} "
             f"({self.name}); the first {self.held_out:,} held out for validation{mirrored}"
         )
 

@@ -72,7 +72,7 @@ def test_a_broken_promise_is_exit_code_1_with_the_remedy():
     result = run("generator", "defocus", "--set", "generator.radius=3")
     assert result.exit_code == 1
     assert "distinct" in result.stdout and "The draws of seeds 11 and 7 are the same." in result.stdout
-    assert "generator defocus, distinct: to mend it, use every seed" in result.stdout
+    assert "generator defocus, distinct: to fix it, use every seed" in result.stdout
     assert "5 kept, 1 broken, 0 skipped." in result.stderr
 
 
@@ -81,7 +81,7 @@ def test_a_name_of_several_kinds_is_checked_in_each():
     assert {component for component, _ in found} == {"prior gaussian", "generator gaussian"}
     assert set(found.values()) == {"ok", "skipped"}
     rows = json.loads(run("prior", "gaussian", "--json").stdout)
-    assert set(rows[0]) == {"component", "promise", "status", "seconds", "reason", "mend"}
+    assert set(rows[0]) == {"component", "promise", "status", "seconds", "reason", "fix"}
     assert {row["component"] for row in rows} == {"prior gaussian"}
     assert next(row for row in rows if row["promise"] == "conditional-mean")["reason"].startswith("no samples")
 
@@ -397,7 +397,7 @@ def test_a_fault_is_one_finding_with_its_remedy(name, install):
     result = run(name, "--json")
     (row,) = [each for each in json.loads(result.stdout) if each["status"] == "broken"]
     assert result.exit_code == 1 and row["promise"] == promise
-    assert found in row["reason"] and remedy in row["mend"]
+    assert found in row["reason"] and remedy in row["fix"]
 
 
 def test_a_generator_draws_what_a_prior_describes():

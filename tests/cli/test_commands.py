@@ -167,7 +167,7 @@ def test_the_command_of_the_specification_prints_the_size_of_a_picture(install, 
     install("sizes", textwrap.dedent(inspect.getdoc(hookspecs.ipt_commands).partition("\n\n")[2]))
     files.write(tmp_path / "a.png", torch.rand(3, 8, 12))
     done = run("size", str(tmp_path / "a.png"))
-    assert (done.stdout, done.stderr) == ("8 x 12\n", "")
+    assert (done.stdout, done.stderr) == ("12 x 8 px\n", "")
 
 
 # Broken plugins, as the real command meets them

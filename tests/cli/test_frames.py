@@ -149,7 +149,7 @@ def nothing_written(folder: Path) -> bool:
     ("more", "said"),
     [
         (("--known", "tilt={0}"), "nowhere above"),
-        (("--set", "operator.kernel_size=31"), "a kernel of 31x31 is larger than the picture"),
+        (("--set", "operator.kernel_size=31"), "a kernel of 31 x 31 px is larger than the picture"),
         (("--shard", "1/2"), "leave it out"),
     ],
 )

@@ -174,7 +174,7 @@ def test_a_generator_for_each_parameter(picture, tmp_path):
         (["--operator", "turbulence", "--generator", "motion"], 1, "MotionKernels draws (1, 40, 48) where 'tilt' is"),
         (["--operator", "turbulence", "--set", "tilt.d_over_r0=-3"], 1, "d_over_r0 is a number above 0, not -3"),
         (["--operator", "turbulence", "--set", "tilt.wavelength=550"], 1, "wavelength is in metres"),
-        (["--operator", "turbulence", "--set", "tilt.d_over_r0=500"], 1, "leave a picture of 40x48"),
+        (["--operator", "turbulence", "--set", "tilt.d_over_r0=500"], 1, "leave a picture of 48 x 40 px"),
         (["--generator", "motoin"], 2, "did you mean 'motion'?"),
         (["--generator", "kernle=motion"], 2, "did you mean 'kernel'?"),
         (["--operator", "blurr"], 2, "did you mean 'blur'?"),

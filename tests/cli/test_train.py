@@ -76,7 +76,14 @@ def test_pictures_become_a_prior(pictures, tmp_path):
     config = json.loads((out / "config.json").read_text())
     assert (config["name"], config["sizes"], config["kind"], config["images"]) == ("prior", [16], "image", 64)
     card = (out / "card.md").read_text()
-    for part in ("12 pictures of 16x16", "Noise (CC0).", "64 examples seen", "width 8", "| 0.02 |", "first 1 held out"):
+    for part in (
+        "12 pictures of 16 x 16 px",
+        "Noise (CC0).",
+        "64 examples seen",
+        "width 8",
+        "| 0.02 |",
+        "first 1 held out",
+    ):
         assert part in card
     assert not re.search(r"20\d\d-\d\d", card)
 
@@ -108,7 +115,7 @@ def test_whole_photographs_become_a_prior_of_any_size(pictures, tmp_path):
     done = run("-o", out, "--from", pictures, "--crops", 16, "--images", 32, "--batch", 8, *SMALL, *local)
     assert done.exit_code == 0, done.stderr
     assert json.loads((out / "config.json").read_text())["sizes"] is None
-    assert "Crops of 16x16 pixels of 13 photographs (pictures) in 3 channels" in (out / "card.md").read_text()
+    assert "Crops of 16 x 16 px of 13 photographs (pictures) in 3 channels" in (out / "card.md").read_text()
     assert load(out).denoise(torch.zeros(1, 3, 24, 40), 1.0).shape == (1, 3, 24, 40)
 
 
@@ -241,7 +248,7 @@ def test_ctrl_c_saves_and_says_how_to_continue(tmp_path):
         (("--generator", "motion", "--set", "generator.speed=3"), 1, "refuses its options"),
         (("--generator", "motion", "--rate", "-1"), 2, "training.rate is a number above 0"),
         (("--generator", "motion", "--device", "tpu9"), 1, "no device 'tpu9'"),
-        (("--generator", "motion", "--size", "9"), 1, "multiples of 8, the training examples are 9x9"),
+        (("--generator", "motion", "--size", "9"), 1, "multiples of 8, the training examples are 9 x 9 px"),
         (("--generator", "motion", "--channels", "3"), 1, "draws 1 channel, not 3"),
         (("--from", "missing"), 1, "missing does not exist"),
         (("--from", "."), 1, "holds no pictures"),

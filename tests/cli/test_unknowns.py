@@ -73,15 +73,15 @@ def test_the_unknowns_of_an_operator(install):
     }
     assert list(found["abilities"]) == ["Linear"]
     text = show("sonar")
-    assert re.search(r"^speed +1 x 1 x 1 +m/s +1400 to 1600 +gaussian:mean=1500.* of sound$", text, re.MULTILINE)
-    assert re.search(r"^gain +3 x 1 x 1 +- +any +GaussianPrior +\(none\)", text, re.MULTILINE)
+    assert re.search(r"^speed +\(1, 1, 1\) +m/s +1400 to 1600 +gaussian:mean=1500.* of sound$", text, re.MULTILINE)
+    assert re.search(r"^gain +\(3, 1, 1\) +- +any +GaussianPrior +\(none\)", text, re.MULTILINE)
 
 
 def test_the_abilities_of_a_built_in():
     found = json.loads(show("blur", "--json"))
     assert found["image"] == [3, 320, 320] and found["unknowns"]["kernel"]["shape"] == [1, 64, 64]
     assert {"Linear", "ExactSteps", "Framed", "Coarsenable"} <= set(found["abilities"])
-    assert re.search("an image of 3 x 512 x 512, and\nnothing else", show("downscale"))
+    assert re.search(r"an image \(3, 512, 512\), and\nnothing else", show("downscale"))
 
 
 def test_an_operator_that_needs_options_says_which(install):

@@ -53,7 +53,7 @@ def test_parameters_keep_their_names_unless_they_clash():
 def test_shapes_go_through_the_chain():
     assert TWICE.image_shape((3, 8, 6)) == (3, 16, 12)
     # The second kernel must fit in the smaller picture, not in the first.
-    with pytest.raises(IptError, match="a kernel of 5x5 is larger than the picture of 4x4"):
+    with pytest.raises(IptError, match="a kernel of 5 x 5 px is larger than the picture of 4 x 4 px"):
         TWICE.parameters((3, 8, 8))
     assert list(compose(Downscale(3), Blur(5)).parameters((1, 27, 27))) == ["kernel"]
     with pytest.raises(IptError, match="cannot be downscaled"):

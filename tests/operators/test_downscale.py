@@ -58,7 +58,7 @@ def test_the_variance_may_be_one_number_an_image():
 
 
 def test_what_it_does_not_take():
-    with pytest.raises(IptError, match="a picture of 8x9 cannot be downscaled 2 times"):
+    with pytest.raises(IptError, match="a picture of 8 x 9 px cannot be downscaled 2 times"):
         Downscale(2).parameters((3, 9, 8))
     with pytest.raises(IptError, match="factor is a whole number from 1 up, not 0"):
         Downscale(0)

@@ -53,7 +53,11 @@ def test_the_estimate_stays_within_pictures():
 def test_sizes_and_channels():
     chart = DeepinvDenoiser(gaussian).normalization((3, 7, 9))
     assert (chart.shape, chart.scale, chart.offset) == ((3, 7, 9), 0.5, 0.5)
-    for options, told in (({"channels": 3}, "3 channels"), ({"sizes": [8]}, "8x8"), ({"multiple": 4}, "multiples of")):
+    for options, told in (
+        ({"channels": 3}, "3 channels"),
+        ({"sizes": [8]}, "8 x 8"),
+        ({"multiple": 4}, "multiples of"),
+    ):
         with pytest.raises(IptError, match=told):
             DeepinvDenoiser(gaussian, **{"channels": 1, **options}).normalization((1, 6, 6))
     assert DeepinvDenoiser(gaussian, sizes=8).normalization((3, 8, 8)).physical_shape == (3, 8, 8)

@@ -180,7 +180,7 @@ def test_sizes(saved):
     prior = load(folder)
     chart = prior.normalization((3, 16, 16))
     assert (chart.shape, chart.scale, chart.offset) == ((3, 16, 16), 0.5, 0.5)
-    for shape, told in {(3, 32, 32): "16x16", (1, 16, 16): "3 channels"}.items():
+    for shape, told in {(3, 32, 32): "16 x 16", (1, 16, 16): "3 channels"}.items():
         with pytest.raises(IptError, match=told):
             prior.normalization(shape)
     assert load(folder, sizes=(16, 32)).normalization((3, 32, 32)).shape == (3, 32, 32)

@@ -109,7 +109,7 @@ def test_options_override_the_config(checkpoint):
     prior = load(checkpoint(FIELD)[0], scale=4.0, offset=1.0, sizes=[16], head_channels=32, schedule="linear")
     chart = prior.normalization((2, 16, 16))
     assert (chart.scale, chart.offset) == (4.0, 1.0)
-    with pytest.raises(IptError, match="16x16"):
+    with pytest.raises(IptError, match="16 x 16"):
         prior.normalization((2, 32, 32))
 
 

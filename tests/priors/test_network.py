@@ -37,17 +37,17 @@ def test_a_kernel_is_the_centre_of_a_canvas(folder, sizes, quantity, canvas):
 
 
 def test_a_kernel_larger_than_every_canvas(folder):
-    with pytest.raises(IptError, match="weights1 takes up to 32x32, not 8x33"):
+    with pytest.raises(IptError, match="weights1 takes up to 32 x 32 px, not 8 x 33"):
         load(folder(sizes=[16, 32])).normalization((1, 33, 8))
 
 
 @pytest.mark.parametrize(
     ("sizes", "shape", "words"),
     [
-        ([64], (3, 48, 48), "64x64, not 48x48"),
-        ([64, 128], (3, 64, 128), "64x64 or 128x128, not 128x64"),
-        (None, (3, 18, 16), "multiples of 4, not 16x18"),
-        (None, (3, 0, 16), "not 16x0"),
+        ([64], (3, 48, 48), "64 x 64, not 48 x 48 px"),
+        ([64, 128], (3, 64, 128), "64 x 64 or 128 x 128, not 128 x 64 px"),
+        (None, (3, 18, 16), "multiples of 4, not 16 x 18 px"),
+        (None, (3, 0, 16), "not 16 x 0 px"),
     ],
 )
 def test_pictures_of_other_sizes_are_refused_with_the_choices(folder, sizes, shape, words):
@@ -80,7 +80,7 @@ def test_a_local_network_takes_every_size(local, size):
     if down < size[0] and across < size[1]:
         mirrored = torch.nn.functional.pad(noisy, (0, across, 0, down), mode="reflect")
         assert torch.allclose(clean, local.denoise(mirrored, 0.3)[..., : size[0], : size[1]], atol=1e-6)
-    with pytest.raises(IptError, match="not 16x0"):
+    with pytest.raises(IptError, match="not 16 x 0 px"):
         local.normalization((3, 0, 16))
 
 

@@ -15,8 +15,8 @@ def test_the_chart_is_of_the_quantity_as_it_is():
     ("sizes", "shape", "told"),
     [
         (PictureSizes("net", 1), (3, 8, 8), "net takes 1 channel, and this has 3"),
-        (PictureSizes("net", 3, squares([8, 16])), (3, 16, 8), "net takes 8x8 or 16x16, not 8x16"),
-        (PictureSizes("net", 3, multiple=4), (3, 8, 6), "multiples of 4, not 6x8"),
+        (PictureSizes("net", 3, squares([8, 16])), (3, 16, 8), "net takes 8 x 8 or 16 x 16, not 8 x 16 px"),
+        (PictureSizes("net", 3, multiple=4), (3, 8, 6), "multiples of 4, not 6 x 8 px"),
     ],
 )
 def test_what_it_does_not_take(sizes, shape, told):

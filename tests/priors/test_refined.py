@@ -159,7 +159,7 @@ def test_weights_come_back_as_a_prior_of_two_sizes(denoiser, tmp_path):
     torch.testing.assert_close(prior.denoise(noisy, 0.3), denoiser(noisy, torch.full((2,), 0.3)))
     for side in (8, 16):
         assert prior.normalization((3, side, side)).shape == (3, side, side)
-    with pytest.raises(IptError, match="takes 8x8 or 16x16, not 12x12"):
+    with pytest.raises(IptError, match="takes 8 x 8 or 16 x 16, not 12 x 12 px"):
         prior.normalization((3, 12, 12))
 
 

@@ -71,7 +71,7 @@ def test_the_kernel_prior_knows_wide_kernels(side):
         left = prior.denoise(clean + 0.15 * noise, 0.15) - clean
         shares.append(float(left.square().sum() / (clean + 1).square().sum()))
     assert shares[0] < 0.1 and shares[1] < 1.5 * shares[0]
-    with pytest.raises(IptError, match="takes up to 128x128, not 130x130"):
+    with pytest.raises(IptError, match="takes up to 128 x 128 px, not 130 x 130"):
         prior.normalization((1, 130, 130))
 
 
@@ -108,7 +108,7 @@ def test_faces256_denoises_a_face(sigma, gain):
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
     error = (prior.denoise(clean + sigma * noise, sigma) - clean).square().mean().sqrt()
     assert 20 * math.log10(sigma / error) > gain
-    with pytest.raises(IptError, match="takes 64x64 or 128x128 or 256x256, not 96x96"):
+    with pytest.raises(IptError, match="takes 64 x 64 or 128 x 128 or 256 x 256, not 96 x 96 px"):
         prior.normalization((3, 96, 96))
 
 

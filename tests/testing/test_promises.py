@@ -24,7 +24,7 @@ def check_of(trial) -> Check:
 def test_a_failure_names_the_promise_the_measurement_and_the_remedy():
     with pytest.raises(AssertionError) as caught:
         check_of(lambda bench: at_most(0.5, 0.01, "hardness"))()
-    said = "Pillow breaks 'soft': it is soft.\nhardness: 0.5, at most 0.01 is allowed.\nTo mend it: soften it."
+    said = "Pillow breaks 'soft': it is soft.\nhardness: 0.5, at most 0.01 is allowed.\nTo fix it: soften it."
     assert str(caught.value) == said
 
 

@@ -49,5 +49,5 @@ def test_network_and_examples_must_fit(tmp_path):
     options = TrainingOptions(**OPTIONS)
     with pytest.raises(IptError, match="3 channels, the training examples 1"):
         Trainer(UNetConfig(3, width=8), ArraySource(gratings(), 4), options, tmp_path)
-    with pytest.raises(IptError, match="multiples of 4, the training examples are 10x10"):
+    with pytest.raises(IptError, match="multiples of 4, the training examples are 10 x 10 px"):
         Trainer(NETWORK, ArraySource(gratings(8, 10), 4), options, tmp_path)

@@ -53,7 +53,7 @@ def test_a_state_that_does_not_tell_of_its_examples_is_told(make_trainer, tmp_pa
     assert "Not recorded." in (tmp_path / "out" / "card.md").read_text()
     assert config(tmp_path / "out")["sizes"] is None
     export(tmp_path / "out", source=ArraySource(gratings(), 4, name="stripes"))
-    assert "24 pictures of 8x8 pixels in 1 channel (stripes)" in (tmp_path / "out" / "card.md").read_text()
+    assert "24 pictures of 8 x 8 px in 1 channel (stripes)" in (tmp_path / "out" / "card.md").read_text()
     assert config(tmp_path / "out")["sizes"] == [8]
 
 

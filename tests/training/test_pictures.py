@@ -43,7 +43,7 @@ def test_the_array_is_made_once_and_again_when_the_folder_changes(folder, tmp_pa
         return load(folder, tmp_path / "out", 16, log=said.append)
 
     again(), again()
-    assert said == [f"converting 3 pictures of {folder} to 16x16"]
+    assert said == [f"converting 3 pictures of {folder} to 16 x 16 px"]
     Image.new("RGB", (20, 20), (9, 9, 9)).save(folder / "d.png")
     assert len(again()) == 4 and len(said) == 2
     # The same name and size, another content.
@@ -90,7 +90,7 @@ def test_an_array_is_taken_as_it_is(tmp_path):
     np.save(tmp_path / "grey.npy", np.zeros((5, 8, 12), np.uint8))
     assert load(tmp_path / "grey.npy", tmp_path / "out").shape == (5, 8, 12, 1)
     assert not (tmp_path / "out").exists()
-    for options, message in (({"size": 8}, "8x12, not 8x8"), ({"channels": 3}, "has 1 channels, not 3")):
+    for options, message in (({"size": 8}, "12 x 8 px, not 8 x 8: leave"), ({"channels": 3}, "has 1 channels, not 3")):
         with pytest.raises(IptError, match=message):
             load(tmp_path / "grey.npy", tmp_path / "out", **options)
     np.save(tmp_path / "float.npy", np.zeros((5, 8, 8, 3)))
@@ -156,7 +156,7 @@ def test_what_a_training_reads_is_what_a_solve_reads(tmp_path):
         ),
         (
             lambda folder: Image.new("RGB", (40, 12)).save(folder / "e.png"),
-            "e.png has 40x12 pixels.\nThey must be at least 16x16",
+            "e.png has 40 x 12 px.\nThey must be at least 16 x 16 px",
         ),
         (lambda folder: Image.new("CMYK", (40, 40)).save(folder / "e.jpg"), "e.jpg cannot be used: .* CMYK"),
     ],

@@ -85,7 +85,13 @@ def test_what_is_written_serves_both_sizes(base, tmp_path):
     config = json.loads((tmp_path / "fine" / "config.json").read_text())
     assert config["sizes"] == [8, 16] and config["base"]["images"] == 32 and config["kind"] == "image"
     card = (tmp_path / "fine" / "card.md").read_text()
-    for told in ("Finer stripes (CC0).", "> Stripes (CC0).", "at 8x8: U-Net", "detail at 16x16: U-Net", "Refines the"):
+    for told in (
+        "Finer stripes (CC0).",
+        "> Stripes (CC0).",
+        "at 8 x 8 px: U-Net",
+        "detail at 16 x 16 px: U-Net",
+        "Refines the",
+    ):
         assert told in card
 
 
@@ -129,7 +135,7 @@ def test_a_training_can_begin_with_refined_weights(base, tmp_path):
 
 @pytest.mark.parametrize(
     ("side", "message"),
-    [(12, "multiple of 8, not 12"), (24, "refines pictures of 16x16, the training examples are 24x24")],
+    [(12, "multiple of 8, not 12"), (24, "refines pictures of 16 x 16 px, the training examples are 24 x 24 px")],
 )
 def test_pictures_of_another_side(base, tmp_path, side, message):
     trainer_of(job(tmp_path, "fine", refine=str(base))).run()
@@ -155,7 +161,13 @@ def test_what_is_refined_is_refined_in_turn(base, tmp_path):
         torch.testing.assert_close(prior.denoise(noisy, 0.4), fine.denoise(noisy, 0.4))
         assert uncertainty(prior, 0.7, side) == pytest.approx(uncertainty(fine, 0.7, side))
     card = (tmp_path / "finer" / "card.md").read_text()
-    for told in ("3 networks", "at 8x8: U-Net", "detail at 16x16: U-Net", "detail at 32x32: U-Net", "Still finer"):
+    for told in (
+        "3 networks",
+        "at 8 x 8 px: U-Net",
+        "detail at 16 x 16 px: U-Net",
+        "detail at 32 x 32 px: U-Net",
+        "Still finer",
+    ):
         assert told in card
     again = trainer_of(job(tmp_path, "finer", 32, network={}))
     assert again.finished and again.network == trainer.network

@@ -81,7 +81,7 @@ def test_an_array_trains_the_same_from_a_file(described, tmp_path):
     assert state["images"] == 32
     assert json.loads(state["source"])["held_out"] == 4
     assert state["examples"] == (
-        "24 pictures of 8x8 pixels in 1 channel (pictures.npy); the first 4 held out for validation"
+        "24 pictures of 8 x 8 px in 1 channel (pictures.npy); the first 4 held out for validation"
     )
 
 

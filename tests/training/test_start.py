@@ -126,7 +126,8 @@ def test_a_state_is_a_start_too_with_its_average(first, make_trainer, tmp_path):
     average = {name.removeprefix("network."): value for name, value in kept["average"].items()}
     assert same(state(started.model), average) and same(state(started.average), average)
     assert begun.origin.images == started.images == 32
-    assert begun.origin.data.startswith("24 pictures of 8x8") and begun.origin.training.startswith("32 examples seen")
+    assert begun.origin.data.startswith("24 pictures of 8 x 8 px")
+    assert begun.origin.training.startswith("32 examples seen")
 
 
 def test_another_start_than_before_is_refused_even_as_a_change(first, make_trainer, tmp_path):

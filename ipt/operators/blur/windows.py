@@ -43,4 +43,4 @@ def margin(frame: tuple[int, int], sides: tuple[int, int]) -> int:
 
 def in_words(sides: tuple[int, int]) -> str:
     """Height and width in pixels as messages say them: width first, as of pictures."""
-    return f"{sides[1]}x{sides[0]}"
+    return f"{sides[1]} x {sides[0]} px"

@@ -100,7 +100,7 @@ class Shake(
         tiles = max(2, min(MOST_TILES, round(side / _SPACING))) if self.tiles is None else self.tiles
         if side < 4 * tiles:
             raise IptError(
-                f"a picture of {in_words((height, width))} is too small for {tiles}x{tiles} tiles of 4 px and more; "
+                f"a picture of {in_words((height, width))} is too small for {tiles} x {tiles} tiles of 4 px and more; "
                 f"give fewer with operator.tiles=N"
             )
         return tiles

@@ -109,7 +109,7 @@ class AtmosphericKernels(Generator):
         total = kernel.sum((-2, -1), keepdim=True)
         if float(total.min()) < 0.5:
             raise IptError(
-                f"less than half of the light falls within a kernel of {width}x{height}: give a larger one with "
+                f"less than half of the light falls within a kernel of {width} x {height} px: give a larger one with "
                 f"operator.kernel_size=N, a smaller d_over_r0, or a larger pixel"
             )
         return F.pad(kernel / total, (width - sides[1], 0, height - sides[0], 0))[:, None].float()

@@ -172,7 +172,7 @@ class TiltKolmogorov(Generator, FieldSource, Sequential):
         frame, field = _frame(shape), self.field
         if field.strength > min(frame):
             raise IptError(
-                f"tilts of {field.strength:.3g} pixels (root mean square) leave a picture of {frame[0]}x{frame[1]}: "
+                f"tilts of {field.strength:.3g} px (root mean square) leave a picture of {frame[1]} x {frame[0]} px: "
                 f"lower d_over_r0, or check aperture, wavelength (metres) and pixel (microradians)"
             )
         return draw_kolmogorov(field, seeds, frame)

@@ -188,7 +188,7 @@ def test_an_unknown_border_is_refused():
 def test_a_kernel_larger_than_the_picture_is_refused(size, border):
     """The picture is what was measured, however large the image behind it."""
     operator = Blur(size, border)
-    with pytest.raises(ValueError, match=r"is larger than the picture of 8x8; .*kernel_size"):
+    with pytest.raises(ValueError, match=r"is larger than the picture of 8 x 8 px; .*kernel_size"):
         operator.parameters(operator.image_shape((3, 8, 8)))
 
 
@@ -208,7 +208,7 @@ def test_a_given_kernel_larger_than_the_picture_is_refused(border, sides):
     """A known kernel may be of another size than the operator's, so it is here that it shows; none is cut in
     silence."""
     image, kernel = _random(1, 1, 4, 5), _kernels(1, sides)
-    with pytest.raises(IptError, match=f"{sides[1]}x{sides[0]} is larger than the picture of 5x4"):
+    with pytest.raises(IptError, match=f"{sides[1]} x {sides[0]} px is larger than the picture of 5 x 4 px"):
         Blur(3, border).forward(image, kernel)
     observation = Observation(image, torch.ones(1, 1, 1, 1).double())
     with pytest.raises(IptError, match="is larger than the picture"):
@@ -221,10 +221,10 @@ def test_a_given_kernel_that_reaches_beyond_an_unknown_surrounding_is_refused(si
     """Nothing comes in on the other side."""
     operator = Blur(size)
     image, kernel = _random(1, 1, *operator.image_shape((1, 12, 13))[1:]), _kernels(1, sides)
-    with pytest.raises(IptError, match=f"{sides[1]}x{sides[0]} .*(reaches further|is larger)"):
+    with pytest.raises(IptError, match=f"{sides[1]} x {sides[0]} px .*(reaches further|is larger)"):
         operator.forward(image, kernel)
     observation = Observation(_random(1, 1, 12, 13), torch.ones(1, 1, 1, 1).double())
-    with pytest.raises(IptError, match=f"{sides[1]}x{sides[0]} .*(reaches further|is larger)"):
+    with pytest.raises(IptError, match=f"{sides[1]} x {sides[0]} px .*(reaches further|is larger)"):
         operator.image_step(observation, _belief(image), {"kernel": kernel}, {})
 
 
@@ -279,7 +279,7 @@ def test_an_image_around_no_frame_is_refused():
     left = [side for side in range(1, 130) if side not in taken]
     assert left
     for side in left:
-        with pytest.raises(IptError, match=f"no frame has an image of {side}x{side} around it.*image_shape"):
+        with pytest.raises(IptError, match=f"no frame has an image of {side} x {side} px around it.*image_shape"):
             operator.frame((1, side, side))
 
 

@@ -168,7 +168,7 @@ def test_tiles_are_few(tiles):
 
 
 def test_a_picture_has_room_for_its_tiles():
-    with pytest.raises(IptError, match="too small for 8x8 tiles"):
+    with pytest.raises(IptError, match="too small for 8 x 8 tiles"):
         Shake(8, (3, 3), "circular").parameters((1, 24, 24))
 
 

@@ -115,11 +115,11 @@ def test_options_that_mean_nothing_are_refused(options, said):
 
 
 def test_what_does_not_fit_the_picture_is_refused():
-    with pytest.raises(IptError, match="larger than the picture of 8x8"):
+    with pytest.raises(IptError, match="larger than the picture of 8 x 8 px"):
         Turbulence(9).parameters(Turbulence(9).image_shape((3, 8, 8)))
-    with pytest.raises(IptError, match="larger than the picture of 4x4"):
+    with pytest.raises(IptError, match="larger than the picture of 4 x 4 px"):
         Turbulence(3).forward(torch.zeros(1, 1, 4, 4), kernel=torch.ones(1, 1, 5, 5) / 25, tilt=torch.zeros(1, 2, 4, 4))
-    with pytest.raises(IptError, match="5x5 reaches further than the 1 px"):
+    with pytest.raises(IptError, match="5 x 5 px reaches further than the 1 px"):
         Turbulence(3).forward(torch.zeros(1, 1, 8, 8), kernel=torch.ones(1, 1, 5, 5) / 25, tilt=torch.zeros(1, 2, 8, 8))
     with pytest.raises(IptError, match=r"a tilt is \(1, 2, 6, 6\).*this one is \(1, 2, 6, 5\)"):
         Turbulence(3).forward(torch.zeros(1, 1, 6, 6), kernel=torch.ones(1, 1, 3, 3) / 9, tilt=torch.zeros(1, 2, 6, 5))

@@ -132,7 +132,7 @@ def test_unphysical_values_are_refused(make, said):
 
 
 def test_tilts_that_leave_the_picture_are_refused():
-    with pytest.raises(IptError, match="leave a picture of 16x16: lower d_over_r0"):
+    with pytest.raises(IptError, match="leave a picture of 16 x 16 px: lower d_over_r0"):
         TiltKolmogorov(1000.0).sample([0], (2, 16, 16))
 
 
