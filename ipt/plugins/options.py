@@ -12,6 +12,7 @@ from typing import Any
 from ipt.plugins.scalars import scalar
 
 _NAMED = re.compile(r"[A-Za-z_][\w.]*\s*=")
+_SUFFIX = re.compile(r"\.[A-Za-z]\w*$")
 _NOT_TEXT = frozenset({"int", "float", "bool", "tuple", "list", "dict", "Sequence", "Mapping", "Any"})
 
 
@@ -86,9 +87,9 @@ def value_for(option: Option | None, value: Any) -> Any:
     return scalar(value)
 
 
-def takes_numbers(option: Option) -> bool:
-    """Whether an option takes only numbers, and no text."""
-    return bool(_words(option)) and _words(option) <= {"int", "float", "bool", "Tensor", "None"}
+def is_file(option: Option, text: str) -> bool:
+    """Whether a text names a file, for an option that takes a path: one that exists, or a name like "a=b.npz"."""
+    return bool(_words(option) & {"PathLike", "Path"}) and (bool(_SUFFIX.search(text)) or os.path.exists(text))
 
 
 def _words(option: Option) -> set[str]:

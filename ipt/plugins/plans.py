@@ -12,7 +12,7 @@ from ipt.core.errors import IptError, Lacking, Misuse
 from ipt.plugins.component import KINDS
 from ipt.plugins.faults import one_line, place
 from ipt.plugins.hookspecs import outdated
-from ipt.plugins.options import Option, Signature, grouped, named_values, signature_of, takes_numbers, value_for
+from ipt.plugins.options import Option, Signature, grouped, is_file, named_values, signature_of, value_for
 from ipt.plugins.registry import Entry, Registry
 from ipt.plugins.scalars import scalar
 from ipt.plugins.suggestions import advice
@@ -211,8 +211,9 @@ class Planner:
         if not signature.options:
             raise Misuse(f"{who} takes no argument, but was given {argument!r}; write its name alone")
         first, several = signature.options[0], named_values(argument)
+        has_it = bool(several) and next(iter(several)).partition(".")[0] in signature.names()
         # "a=b.npz" may also be the name of a file, for the first option.
-        if several and (takes_numbers(first) or next(iter(several)).partition(".")[0] in signature.names()):
+        if several and (has_it or not (signature.open or is_file(first, argument))):
             return several
         return {first.name: argument}
 

@@ -92,7 +92,9 @@ class DiffusersPrior(Prior):
             self.precision = checked(precision, self.device)
             self.network = network.eval().requires_grad_(False).to(self.device)
         except RuntimeError as error:
-            raise IptError(f"cannot run {name} on {device} ({error})") from None
+            raise IptError(
+                f"cannot run {name} on {device} ({error}): give cpu, cuda or another device of torch"
+            ) from None
 
     def normalization(self, shape: tuple[int, ...]) -> Normalization:
         return self._sizes.normalization(shape)

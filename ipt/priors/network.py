@@ -100,7 +100,9 @@ class NetworkPrior(Prior):
             self.scale, self.offset = float(config.get("scale", 0.5)), float(config.get("offset", 0.5))
             self.sizes = tuple(sorted(int(side) for side in config.get("sizes") or ()))
         except RuntimeError as error:
-            raise IptError(f"cannot run {name} on {device} ({error})") from None
+            raise IptError(
+                f"cannot run {name} on {device} ({error}): give cpu, cuda or another device of torch"
+            ) from None
         except (TypeError, ValueError, AttributeError) as error:
             raise IptError(f"the config of {name} has a wrong value ({error}): fix its config.json") from None
         if self.scale == 0 or not math.isfinite(self.scale) or not math.isfinite(self.offset):

@@ -56,8 +56,28 @@ def test_several_options_in_a_name(planner, tmp_path, monkeypatch):
     assert planner.plan("operator", "blur:kernel_size=9,border=zero", {}, "operator").build() == Blur(9, "zero")
     samples = planner.plan("prior", "empirical:generator=motion,generator.extent=5", {}, "prior")
     assert names(samples) == ["empirical", "motion"] and samples.options["generator"].options == {"extent": 5}
-    # A file may be called so.
+    # A file may be called so, also without a suffix.
+    (tmp_path / "a=1").touch()
+    monkeypatch.chdir(tmp_path)
+    assert planner.plan("prior", "empirical:a=1", {}, "prior").options == {"samples": "a=1"}
     assert planner.plan("prior", "empirical:a=1.npz", {}, "prior").options == {"samples": "a=1.npz"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("prior", "natural:foo=1"),
+        ("prior", "ffhq:foo=1"),
+        ("prior", "hf:foo=cuda"),
+        ("operator", "blur:foo=1"),
+        ("operator", "blur:foo=1,border=zero"),
+        ("guidance", "regularized:foo=1"),
+        ("generator", "motion:foo=[5,9]"),
+    ],
+)
+def test_an_option_in_a_name_that_is_none_is_met_with_those_that_are(planner, kind, spec):
+    with pytest.raises(Misuse, match=rf"{kind} '{spec.partition(':')[0]}' has no option 'foo' .*; options: \w+"):
+        planner.plan(kind, spec, {}, kind)
 
 
 def test_a_path_is_a_network(planner, tmp_path):

@@ -158,7 +158,7 @@ def test_a_network_beyond_the_range_of_fp16_says_so(folder):
 
 
 def test_a_device_that_is_not_there(folder):
-    with pytest.raises(IptError, match=r"'nonsense' is no device that .* could run on: give cpu, cuda"):
+    with pytest.raises(IptError, match=r"cannot run .* on nonsense .*: give cpu, cuda or another"):
         load(folder(), device="nonsense")
 
 
