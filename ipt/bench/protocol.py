@@ -194,7 +194,7 @@ def load(spec: str) -> Protocol:
     except OSError as error:
         raise IptError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise IptError(f"{path} is not YAML: {yaml_fault(error)}") from error
+        raise IptError(f"{path} is not YAML: {yaml_fault(error)}; correct it there") from error
     found = parsed(values, path.stem, str(path))
     place = path.parent / Path(found.pictures).expanduser()
     return found if found.pictures in ("", SHIPPED) else found.changed(pictures=str(place))

@@ -168,8 +168,7 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: str | None) -
             f"{path} cannot be read ({error.strerror}); give --config a YAML file such as a run's run.yaml"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = yaml_fault(error)
-        raise IptError(f"{path} is not YAML: {reason}\nA run's run.yaml shows what it should look like.") from error
+        raise IptError(f"{path} is not YAML: {yaml_fault(error)}; correct it there") from error
     if values is None:
         values = {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):

@@ -46,12 +46,19 @@ def load_yaml(text: str) -> Any:
     return yaml.load(text, _Loader)
 
 
-def yaml_fault(error: Exception) -> str:
-    """What is wrong in a text that is no YAML, and where: "line 2, column 6: mapping values are not allowed here"."""
-    place, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    if place is None or problem is None:
+def yaml_fault(error: yaml.YAMLError | UnicodeDecodeError) -> str:
+    """What is wrong with a text that is no YAML, and where, in one line."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start + 1} is not UTF-8"
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"character {error.position + 1}: {error.reason}"
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
         return " ".join(str(error).split())
-    return f"line {place.line + 1}, column {place.column + 1}: {problem}"
+    around = getattr(error, "context_mark", None)
+    begun = f" (in what begins in line {around.line + 1})" if around and around.line != mark.line else ""
+    problem = " ".join(str(getattr(error, "problem", None) or "it cannot be read").split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}{begun}"
 
 
 def dump_yaml(value: Any) -> str:

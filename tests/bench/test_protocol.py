@@ -111,7 +111,7 @@ def test_files(tmp_path):
     path.write_text(yaml.safe_dump(VALUES))
     assert load(str(path)).name == "mine"
     path.write_text("a: [")
-    with pytest.raises(IptError, match="is not YAML"):
+    with pytest.raises(IptError, match=r"mine\.yaml is not YAML: line 1, column 5: .*; correct it there$"):
         load(str(path))
     with pytest.raises(IptError, match="no YAML file, 'smal'; did you mean 'small'"):
         load("smal")
