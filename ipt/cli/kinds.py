@@ -21,6 +21,7 @@ from ipt.plugins.scalars import scalar
 from ipt.solve.options import AUTO, HALF
 
 _NOISE = "auto, or a standard deviation above 0 (of pictures in 0..1), or poisson:PEAK, or a .npy file of deviations"
+_ADDED = "a standard deviation from 0 up (of pictures in 0..1), or poisson:PEAK, or a .npy file of deviations"
 
 
 def text(value: Any) -> str:
@@ -73,21 +74,25 @@ def number(value: Any) -> float:
 
 def noise(value: Any) -> NoiseOption:
     """The noise of a measurement: a standard deviation above 0, Poisson noise or the file of a map; "auto" is None."""
-    found = simulated_noise(value)
-    return found if found is None or found != 0 else _refuse(_NOISE, value)
+    if value == AUTO:
+        return None
+    found = _noise(value, _NOISE)
+    return found if found != 0 else _refuse(_NOISE, value)
 
 
 def simulated_noise(value: Any) -> NoiseOption:
-    """Noise to add: as `noise`, and 0 for none."""
-    if value == AUTO:
-        return None
+    """Noise to add: as `noise`, with 0 for none, and without "auto", since there is nothing to estimate."""
+    return _noise(value, _ADDED)
+
+
+def _noise(value: Any, wanted: str) -> NoiseOption:
     if isinstance(value, str):
         head, _, argument = value.partition(":")
         if head == "poisson":
             return _poisson(argument, value)
         if Path(value).suffix.lower() in ARRAY_SUFFIXES:
             return path(value)
-    return _number(value, _NOISE)
+    return _number(value, wanted)
 
 
 def _poisson(argument: str, typed: str) -> Poisson:

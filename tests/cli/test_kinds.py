@@ -58,6 +58,8 @@ def test_what_is_read(read, typed, found):
         (kinds.noise, "poisson:read=.01", "poisson:PEAK"),
         (kinds.noise, "poisson:loud", "a number from 0 up as peak"),
         (kinds.noise, "nan", "give auto, or a standard deviation"),
+        (kinds.simulated_noise, "auto", "give a standard deviation from 0 up (of pictures in 0..1), or poisson:PEAK"),
+        (kinds.simulated_noise, "-1", "give a standard deviation from 0 up"),
         (kinds.seconds, "-1", "a number of seconds from 0 up"),
         (kinds.clipped, "0", "a value above 0 and at most 1"),
         (kinds.region, "3,4,50", "X,Y,WIDTH,HEIGHT"),
