@@ -19,6 +19,7 @@ from ipt.plugins.registry import Entry
 from ipt.plugins.scalars import load_yaml
 from ipt.plugins.suggestions import advice
 
+_GIVE = "give the folder of `ipt solve`, or a picture's json in it"
 _PAIRS = ("prior", "generator", "known", "set")
 
 
@@ -44,7 +45,7 @@ def _entries(word: str) -> Iterator[Entry]:
     elif place.is_dir():
         for options in _by_prior(_read(place / "run.yaml"), place):
             yield from _used(options, place)
-    elif place.suffix == ".json" and place.exists():
+    elif place.exists():
         yield from _used(_options(_read(place)), place)
     else:
         names = [entry.name for kind in KINDS for entry in registry.of_kind(kind)]
@@ -59,7 +60,8 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError):
         found = None
     if not isinstance(found, dict):
-        raise IptError(f"{path} is not the record of a run; give the folder of `ipt solve`, or a picture's json in it")
+        trouble = "is not the record of a run" if path.exists() else "does not exist, so this is no folder of a run"
+        raise IptError(f"{path} {trouble}; {_GIVE}")
     return found
 
 
@@ -92,7 +94,7 @@ def _by_prior(options: dict[str, Any], place: Path) -> list[dict[str, Any]]:
 def _used(options: Mapping[str, Any], place: Path) -> Iterator[Entry]:
     """The components that a run with these options used."""
     if not isinstance(options.get("operator"), str):
-        raise IptError(f"{place} is not the record of a run; give the folder of `ipt solve`, or a picture's json in it")
+        raise IptError(f"{place} is not the record of a run; {_GIVE}")
     if "generator" in options:
         planner = Planner(discover())
         yield from planner.named("operator", options["operator"])

@@ -81,7 +81,8 @@ def read_status(out: Path) -> Status:
     """The status of the folder's run in `out`; IptError if it has no logs."""
     logs = {path: events for path in sorted(out.glob(f"{FOLDER}/*.jsonl")) if (events := _events(path))}
     if not logs:
-        raise IptError(f"{out} has no logs of a folder's run; one with out={out} would write them")
+        trouble = "has no logs of a run (log/*.jsonl)" if out.is_dir() else "is no folder"
+        raise IptError(f"{out} {trouble}; give the folder OUT of `ipt solve FOLDER -o OUT`")
     ended = sorted(_ended(logs.values()), key=lambda event: event["time"])
     last = {event["name"]: event for event in ended}
     shards: list[ShardStatus] = []

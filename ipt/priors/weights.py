@@ -48,6 +48,7 @@ from ipt.priors.download import replace_file, sha256
 CONFIG = "config.json"
 TENSORS = "diffusion_pytorch_model.safetensors"
 TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
+_GIVE = "give a folder that `ipt train` wrote, or a file of weights"
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,16 @@ def read(path: str | os.PathLike[str]) -> Weights:
     if source.is_dir():
         for name in (CONFIG, TENSORS):
             if not (source / name).is_file():
-                raise IptError(f"{source} is no folder of weights: it has no {name}; give one that has, or a file")
+                raise IptError(f"{source} is no folder of weights, since it has no {name}; {_GIVE}")
         source = source / TENSORS
     if not source.is_file():
-        raise IptError(f"no weights at {source}: give the path of a folder or a file")
+        raise IptError(f"there are no weights at {source}; {_GIVE}")
     if source.suffix == ".safetensors":
         state, config = _read_safetensors(source), _read_config(source.with_name(CONFIG))
     elif source.suffix in TORCH_SUFFIXES:
         state, config = _unwrapped(_read_torch(source), source)
     else:
-        raise IptError(f"{source} is neither .safetensors nor {' '.join(TORCH_SUFFIXES)}: give weights that are")
+        raise IptError(f"{source} is no file of weights, which end in .safetensors {' '.join(TORCH_SUFFIXES)}; {_GIVE}")
     odd = [name for name, value in state.items() if not isinstance(value, Tensor)]
     if odd or not state:
         first = ", ".join(str(name) for name in list(state)[:3])

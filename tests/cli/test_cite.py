@@ -98,7 +98,9 @@ def test_a_run_of_simulate_cites_its_operators_and_generators(workplace):
         ("nowhere", 2, "there is no component, folder or record called 'nowhere'"),
         ("fases", 2, "did you mean 'faces'?"),
         ("nowhere/a.json", 2, "there is no component, folder or record called"),
-        ("empty", 1, "run.yaml is not the record of a run; give the folder of `ipt solve`"),
+        ("empty", 1, "empty/run.yaml does not exist, so this is no folder of a run; give the folder of `ipt solve`"),
+        ("torn", 1, "torn/run.yaml is not the record of a run; give the folder of `ipt solve`"),
+        ("photo.png", 1, "photo.png is not the record of a run; give the folder of `ipt solve`"),
         ("other.json", 1, "other.json is not the record of a run"),
         ("list.json", 1, "list.json is not the record of a run"),
         ("torn.json", 1, "torn.json is not the record of a run"),
@@ -106,6 +108,9 @@ def test_a_run_of_simulate_cites_its_operators_and_generators(workplace):
 )
 def test_what_is_no_run(word, code, said, workplace):
     (workplace / "empty").mkdir()
+    (workplace / "torn").mkdir()
+    (workplace / "torn" / "run.yaml").write_text("operator: [blur\n")
+    (workplace / "photo.png").write_bytes(b"\x89PNG\r\n")
     (workplace / "other.json").write_text(json.dumps({"a": 1}))
     (workplace / "list.json").write_text("[1]")
     (workplace / "torn.json").write_text('{"a": ')

@@ -66,7 +66,11 @@ def test_watching_ends_when_nothing_is_missing(out, monkeypatch, as_json):
 
 def test_no_run_and_no_torch(out, tmp_path_factory):
     nothing = run("status", tmp_path_factory.mktemp("nothing"))
-    assert nothing.exit_code == 1 and "no logs of a folder's run" in nothing.stderr and nothing.stdout == ""
+    assert nothing.exit_code == 1 and nothing.stdout == ""
+    assert "has no logs of a run (log/*.jsonl); give the folder OUT of `ipt solve FOLDER -o OUT`" in nothing.stderr
+    for word in (out / "run.yaml", out / "nowhere"):
+        nothing = run("status", word)
+        assert nothing.exit_code == 1 and f"{word} is no folder; give the folder OUT" in nothing.stderr
     probe = (
         "import sys\nfrom click.testing import CliRunner\nfrom ipt.cli.main import cli\n"
         f"assert CliRunner().invoke(cli, ['status', {str(out)!r}]).exit_code == 0\n"

@@ -137,7 +137,12 @@ def test_a_web_page_saved_as_weights(tmp_path):
 
 
 def test_what_is_not_there(folder, tmp_path):
-    refused(tmp_path / "nowhere", "no weights at", "nowhere")
+    refused(
+        tmp_path / "nowhere",
+        "there are no weights at",
+        "nowhere",
+        "give a folder that `ipt train` wrote, or a file of weights",
+    )
     refused(tmp_path, "has no config.json")
     target = folder()
     (target / TENSORS).unlink()
