@@ -53,7 +53,7 @@ class Problem:
             used[IMAGE] = aware.within(framed.frame)
         normalizations = {name: _normalization(name, prior, shapes[name]) for name, prior in used.items()}
         checked = {name: _known(name, value, specs[name], observation.measurement) for name, value in given.items()}
-        _check_valid(checked, operator, specs)
+        check_valid(checked, operator, specs)
         return cls(observation, operator, used, normalizations, specs, checked)
 
     def assess(self, image: Tensor, parameters: Mapping[str, Tensor], rivals: Known = None) -> list[Assessment]:
@@ -100,7 +100,7 @@ def _normalization(name: str, prior: Prior, shape: tuple[int, ...]) -> Normaliza
         raise (error if isinstance(error, IptError) else refused) from error
 
 
-def _check_valid(known: Unknowns, operator: ParametricOperator, specs: Mapping[str, ParameterSpec]) -> None:
+def check_valid(known: Unknowns, operator: ParametricOperator, specs: Mapping[str, ParameterSpec]) -> None:
     """IptError where the operator's constraint turns a known parameter into something else."""
     try:
         valid = operator.constrain(known) if known else {}

@@ -30,7 +30,7 @@ from ipt.images.exposures import read_exposures
 from ipt.images.files import Picture
 from ipt.images.measurements import measured, read_levels
 from ipt.images.outcomes import Outcome, ProgressListener
-from ipt.images.parameters import parameter_file, read_parameter
+from ipt.images.parameters import parameter_file
 from ipt.images.records import file_hash, identity, weight_hashes
 from ipt.linalg.random import image_seed
 from ipt.plugins.faults import located
@@ -39,6 +39,7 @@ from ipt.solve.batches import solve_tasks
 from ipt.solve.cost import LARGE, cost_of
 from ipt.solve.devices import choose_device
 from ipt.solve.example import Example
+from ipt.solve.known import read_known
 from ipt.solve.masks import read_mask
 from ipt.solve.options import SolveOptions
 from ipt.solve.outputs import read_record, write_failure, write_result
@@ -107,9 +108,9 @@ class Pipeline:
         Raises:
             IptError: a component, file or device that the options name does not exist or cannot be used.
         """
-        known = {name: read_parameter(path) for name, path in options.known.items()}
         device = choose_device(options.device)
-        solvers = Solvers(options, known, device)
+        solvers = Solvers(options, options.known, device)
+        known = read_known(options.known, solvers.usual.operator)
         priors = dict(solvers.solver_for("", shape).priors)
         parameters = (*(name for name in priors if name != IMAGE), *known)
         if IMAGE not in options.prior:

@@ -62,8 +62,8 @@ class RefinedConfig:
             raise IptError("refining needs the base's errors by noise level, all above 0: validate it first")
         if isinstance(self.base, RefinedConfig) and self.side != 2 * self.base.side:
             raise IptError(
-                f"the base refines pictures of {self.base.side} x {self.base.side} px: what is refined in turn has sides "
-                f"of {2 * self.base.side}, not {self.side}"
+                f"the base refines pictures of {self.base.side} x {self.base.side} px: what is refined in turn has "
+                f"sides of {2 * self.base.side}, not {self.side}"
             )
 
     @property

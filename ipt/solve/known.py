@@ -1,8 +1,10 @@
-"""Known parameters: scaled with the picture, checked against the operator's `ParameterSpec`s, and batched."""
+"""Known parameters: read, scaled with the picture, checked against the operator's `ParameterSpec`s, and batched."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,11 +12,70 @@ from torch import Tensor
 from ipt.core.abilities import Framed, Resizable, ability, framed_shape
 from ipt.core.errors import IptError, Misuse
 from ipt.core.operator import ParameterSpec, ParametricOperator
+from ipt.core.problem import check_valid
 from ipt.images.fit import Fitted
+from ipt.images.parameters import read_parameter
+from ipt.operators.compose import nominal_parameters
 from ipt.plugins.suggestions import advice
 
 _LEAST_TILT = 1e-3
 """Pixels. A displacement field that nowhere exceeds it is taken to be in another unit."""
+
+
+def read_known(files: Mapping[str, Path], operator: ParametricOperator) -> dict[str, Tensor]:
+    """The known parameters of files by name, (C, H, W), or (frames, C, H, W).
+
+    Raises:
+        IptError: a file cannot be read, or `check_values` refuses what it holds.
+    """
+    found = {name: read_parameter(file) for name, file in files.items()}
+    check_values(found, files, operator)
+    return found
+
+
+def check_values(known: Mapping[str, Tensor], sources: Mapping[str, object], operator: ParametricOperator) -> None:
+    """Check what does not depend on the picture.
+
+    Args:
+        known: by name, (C, H, W), or (frames, C, H, W).
+        sources: the files that they were read from, by name, for messages; arrays are called by the parameter's name.
+        operator: of a single frame.
+
+    Raises:
+        IptError: values along one axis for a parameter of two, or values below 0 where the parameter has none.
+    """
+    try:
+        specs = nominal_parameters(operator) if known else {}
+    except IptError:
+        # An operator that takes no example is met by the picture.
+        return
+    for name, value in known.items():
+        if (spec := specs.get(name)) is None:
+            continue
+        source = sources.get(name)
+        where = str(source) if isinstance(source, str | os.PathLike) else f"the known {name}"
+        what = f"{name} ({spec.meaning})"
+        if value.ndim == 3 and min(spec.shape[1:]) > 1 and value.shape[1:] == (1, 1) and len(value) > spec.shape[0]:
+            raise IptError(
+                f"{where} holds {len(value)} values along one axis, and the {what} has two, (height, width); "
+                f"save a row as values[None, :], a column as values[:, None]"
+            )
+        if bool((value < 0).any()) and value.shape[-3] == spec.shape[0]:
+            _check_signs(name, value if value.ndim == 4 else value[None], operator, specs, f"{where} is no {what}")
+
+
+def _check_signs(
+    name: str, value: Tensor, operator: ParametricOperator, specs: Mapping[str, ParameterSpec], what: str
+) -> None:
+    """IptError where the operator's constraint turns values below 0 into something else."""
+    try:
+        check_valid({name: value}, operator, specs)
+    except IptError:
+        below = int((value < 0).sum())
+        raise IptError(
+            f"{what}: {below} of its {value.numel()} values are below 0, the least {float(value.min()):.3g}; "
+            f"give values from 0 up"
+        ) from None
 
 
 def checked(
@@ -106,8 +167,9 @@ def _check(name: str, spec: ParameterSpec, each: Tensor, image_shape: tuple[int,
     if each.shape[1] != spec.shape[0] or (is_field and each.shape[1:] != spec.shape):
         stacked = f", or {(frames, *spec.shape)} for the frames" if frames > 1 else ""
         shape = tuple(each.shape[1:])
-        line = f"; give a line as an array (1, {shape[0]})" if shape[1:] == (1, 1) and spec.shape[0] == 1 else ""
-        raise IptError(f"the known {name} is of shape {shape}; the operator's is {tuple(spec.shape)}{stacked}{line}")
+        raise IptError(
+            f"the known {name} is of shape {shape}; give one of the operator's, {tuple(spec.shape)}{stacked}"
+        )
     if each.shape[-2] > height or each.shape[-1] > width:
         raise IptError(
             f"the known {name} is {each.shape[-1]} x {each.shape[-2]} px, larger than the picture "

@@ -35,6 +35,7 @@ from ipt.solve.given import (
     parameter_of,
     values_like,
 )
+from ipt.solve.known import check_values
 from ipt.solve.options import AUTO, SolveOptions
 from ipt.solve.outputs import read_record, write_result
 from ipt.solve.picture import solve_picture
@@ -199,6 +200,7 @@ def restore(
     if name is None:
         name = options.input[0].name if options.input else "image"
     solvers = Solvers(options, parameters, options.device)
+    check_values(parameters, known or {}, solvers.usual.operator)
     read, given = exposures_of(picture, frames, measured(solvers.usual.operator) is not None)
     first, single = read[0], len(read) == 1
     size = (first.shape[1], first.shape[2])

@@ -246,7 +246,7 @@ def settings(**values):
         (settings(schedule__sigma_max=-3), "schedule cannot be set so: a Karras schedule needs"),
         (settings(operator__kernelsize=3), "operator 'blur' has no option 'kernelsize'.*did you mean 'kernel_size'"),
         (settings(operator__border="round"), "operator.border is one of .*, not 'round'"),
-        (settings(operator__kernel_size=5000), "a kernel of 5000x5000 is larger than the picture"),
+        (settings(operator__kernel_size=5000), "a kernel of 5000 x 5000 px is larger than the picture"),
         (settings(gidance__scale=3), r"nothing is set by gidance\.\*; did you mean 'guidance'"),
         (settings(scale=3), r"nothing is set by scale\.\*"),
         (settings(guidance="dps"), "has no option ''"),

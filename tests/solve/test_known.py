@@ -36,8 +36,8 @@ def test_what_frames_share_is_one_for_all():
 @pytest.mark.parametrize(
     ("name", "value", "frames", "said"),
     [
-        ("tilt", TILT[:, :15], 1, r"of shape \(2, 15, 20\); the operator's is \(2, 16, 20\)$"),
-        ("tilt", TILT[:, :, :9].expand(3, 2, 16, 9), 3, r"is \(2, 16, 20\), or \(3, 2, 16, 20\) for the frames"),
+        ("tilt", TILT[:, :15], 1, r"of shape \(2, 15, 20\); give one of the operator's, \(2, 16, 20\)$"),
+        ("tilt", TILT[:, :, :9].expand(3, 2, 16, 9), 3, r", \(2, 16, 20\), or \(3, 2, 16, 20\) for the frames"),
         ("tilt", TILT.expand(4, 2, 16, 20), 3, "of 4 frames, and the input has 3"),
         ("tilt", TILT.expand(4, 2, 16, 20), 1, "of 4 frames, and the input is one picture"),
         ("tilt", TILT * 1e-5, 1, "nowhere above 7e-06 px; give it in pixels"),

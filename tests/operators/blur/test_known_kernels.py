@@ -78,7 +78,7 @@ def test_the_library_solves_with_a_kernel_of_any_size(side):
         (line(5) * torch.tensor([1, -1, 1, -1, 1]), "no valid one"),
         (line(5).expand(1, 3, 5, 5), r"is \(1, 3, 5, 5\), the operator's is \(1, 1, 5, 5\)"),
         (line(5)[0], r"is \(1, 5, 5\), the operator's"),
-        (torch.ones(1, 1, 25, 25), "a kernel of 25x25 is larger than the picture of 24x24"),
+        (torch.ones(1, 1, 25, 25), "a kernel of 25 x 25 px is larger than the picture of 24 x 24 px"),
     ],
 )
 def test_what_is_no_kernel_is_refused(kernel, says):
