@@ -38,7 +38,8 @@ def judgement(record: Mapping[str, Any]) -> Judgement | None:
     if not colon:
         return None
     advice = [str(each) for each in record.get("advice") or ()]
-    findings = [each for each in rest.split("; ") if each not in advice]
+    # Records of earlier versions have no findings of their own.
+    findings = [str(each) for each in record.get("findings") or rest.split("; ") if each not in advice]
     kind = "good" if headline == "fits" or headline.startswith("likely right") else "bad"
     headline = headline[:1].upper() + headline[1:]
     return Judgement(kind, headline, [_sentence(each) for each in findings], [_sentence(each) for each in advice])

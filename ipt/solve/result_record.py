@@ -103,6 +103,7 @@ def _judgement_entries(
     seeds = (*sampling.seeds, *sampling.reserve)
     return {
         "verdict": str(judgement.verdict),
+        "findings": list(judgement.verdict.findings),
         "advice": list(judgement.verdict.advice),
         "probability": chosen.probability,
         "share": judgement.share,

@@ -28,7 +28,7 @@ _NEGLIGIBLE = 1e-3
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judgement of a result; as text it is a sentence.
+    """A judgement of a result; as text the headline and a reason, and a sentence for each further one and each advice.
 
     Attributes:
         headline: two or three words, "fits" or "likely right" for a good result.
@@ -41,7 +41,15 @@ class Verdict:
     advice: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.headline}: {'; '.join((*self.findings, *self.advice))}"
+        first, *others = (*self.findings, *self.advice)
+        if not others:
+            return f"{self.headline}: {first}"
+        return f"{self.headline}: {first}. {' '.join(map(sentence, others))}"
+
+
+def sentence(text: str) -> str:
+    """A finding or advice with a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def verdict(
@@ -83,7 +91,7 @@ def verdict(
     if from_region:
         advice.append("a wide blur may be found in a picture of half the size: reduce this one and solve that")
     if share < 1:
-        advice.append("it is mixed with the input, so that nothing is ruined; doubtful=show shows it as it is")
+        advice.append("the result is mixed with the input, so that nothing is ruined: doubtful=show shows it as it is")
     return Verdict(f"likely wrong ({percent} that it is right)", findings, tuple(advice))
 
 

@@ -116,6 +116,15 @@ def judged(probability: float, verdict: str, **more: Any) -> ImageResult:
     return solved(verdict=verdict, probability=probability, draws=draws, shown=[1], **more)
 
 
+def test_a_verdict_of_several_sentences_is_shown_finding_by_finding(tmp_path: Path) -> None:
+    wrong = "likely wrong (30 % that it is right): rings; the residual is large. Try another seed=."
+    # A record of this version has its findings; "; " may stand within one.
+    parts = {"findings": ["rings; of two lights", "the residual is large"], "advice": ["try another seed="]}
+    write_result(tmp_path, "a", judged(0.3, wrong, **parts))
+    text = page_of(tmp_path).text
+    assert "Rings; of two lights. The residual is large." in text and "Try another --seed." in text
+
+
 def test_what_needs_attention_comes_first_with_what_to_do(tmp_path: Path) -> None:
     bad = "likely wrong (20 % that it is right): the kernel was not found; try another seed=, or noise=.1"
     write_result(tmp_path, "a", judged(0.9, "likely right (90 %): the residual is small"))

@@ -85,7 +85,7 @@ def test_where_kernels_differ_each_part_has_one(differing):
     found = ipt.restore(photograph(), **GIVEN, progress=heard.append)
     assert found.parameters["kernel"].shape == (4, 24, 24)
     assert found.parameters["kernel"].sum((1, 2)) == pytest.approx(1, abs=1e-4)
-    assert "the kernel differs from place to place: there is one for each of 2 x 2 parts" in found.verdict
+    assert "The kernel differs from place to place: there is one for each of 2 x 2 parts" in found.verdict
     # The residual is that of all kernels.
     record = found.details.record
     assert record["residual_inside"] == pytest.approx(float(np.sqrt(np.square(found.residual).mean())), rel=1e-4)

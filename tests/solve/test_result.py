@@ -44,6 +44,7 @@ def test_several_draws_come_to_their_mean():
     torch.testing.assert_close(result.spread, torch.full((3, 16, 20), LEVEL * 2**0.5))
     record = result.record
     assert record["residual_inside"] == pytest.approx(2 * LEVEL) and record["verdict"].startswith("does not fit")
+    assert record["findings"] == ["the residual is 2.00 times the noise level"]
     assert (record["input"], record["noise_from"], record["seconds"], record["trusted"]) == ("a.png", "given", 1.5, 1.0)
     assert len(record["seeds"]) == 2 and record["seed"] == record["seeds"][0] and record["calls"]["image"] == 4
     assert record["solved_sizes"] == [[16, 20, 4]] and result.mask is None and result.frames == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ipt.cli.errors import with_options
 from ipt.solve.verdict import border_margin, interior_rms, is_good, verdict
 
 
@@ -20,7 +21,7 @@ def test_verdicts():
     [
         (0.5, "likely right (50 %)"),
         (0.999, "likely right (99 %)"),
-        (0.2, "likely wrong (20 % that it is right): rings; "),
+        (0.2, "likely wrong (20 % that it is right): rings. The residual is 9.00 times the noise level. Try "),
     ],
 )
 def test_a_probability_speaks_before_the_residual(probability, words):
@@ -28,6 +29,19 @@ def test_a_probability_speaks_before_the_residual(probability, words):
     assert found.startswith(words) and "9.00 times" in found and "rings" in found
     assert is_good(found) == (probability >= 0.5) == ("effort=" not in found)
     assert is_good(str(verdict(1.0, 0.01))) and not is_good(str(verdict(9.0, 0.01)))
+
+
+def test_a_verdict_is_a_line_or_short_sentences():
+    assert str(verdict(1.0, 0.01)) == "fits: the residual is 1.00 times the noise level"
+    assert str(verdict(2.0, 0.05)) == (
+        "does not fit: the residual is 2.00 times the noise level. The operator or its border (border=) may be wrong. "
+        "This draw may have gone astray: try another seed=. There may be more than noise: try noise=0.1."
+    )
+    everything = verdict(2.0, 0.05, 0.1, "rings", 0.4, (1, 2, 3, 4), "the kernel differs", from_region=True)
+    found = str(everything)
+    assert ";" not in found and all(len(one) < 120 for one in found.split(". "))
+    # Capitals would hide an argument, which the command line shows as its option.
+    assert with_options(found).count("--") == found.count("=") and "=" not in with_options(found)
 
 
 def test_a_region_whose_kernel_was_not_found_advises_a_smaller_picture():

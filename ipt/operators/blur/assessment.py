@@ -115,7 +115,7 @@ def _doubt(evidence: Mapping[str, float], right: float) -> str:
         )
     if evidence["ringing"] > 0.6:
         return "the picture repeats itself as ringing does, so the kernel was not found"
-    return "the kernel was not found; if it may be wider than its window, give a larger operator.kernel_size"
+    return "the kernel was not found. If it may be wider than its window, give a larger operator.kernel_size"
 
 
 @cache
