@@ -32,6 +32,7 @@ from ipt.plugins.discovery import discover
 from ipt.priors import shipped
 from ipt.priors.analytic import GaussianPrior
 from ipt.sampling.multiscale import Multiscale
+from ipt.solve.outputs import roles
 from ipt.solve.restore import Restored
 
 ROOT = Path(__file__).parents[1]
@@ -131,8 +132,12 @@ def test_a_solve_with_the_shipped_priors_leaves_the_files_of_its_page(workplace,
     (arguments,) = commands(block(README, "bash", "solve command"))
     run(*arguments, "--samples", "2")
     section = PHOTO.read_text(encoding="utf-8").partition("## What comes out")[2].partition("\n## ")[0]
-    promised = re.findall(r"`(astronaut\.[^`]+|report\.html|run\.yaml)`", section)
-    assert {path.name for path in (workplace / "out").iterdir()} == set(promised)
+    promised = set(re.findall(r"`(astronaut\.[^`]+|report\.html|run\.yaml|log/)`", section))
+    # What a mask, several exposures, a folder or a failure leave.
+    of_others = {f"astronaut.{name}" for name in ("mask.png", "mean.png", "median.png", "failed.json")} | {"log/"}
+    assert {path.name for path in (workplace / "out").iterdir()} == promised - of_others and of_others <= promised
+    every = roles(["kernel"], samples=2, frames=True, reference=True)
+    assert every <= {name.split(".")[1] for name in promised if name.startswith("astronaut.")}
     kernel = np.load(workplace / "out" / "astronaut.kernel.npy")
     assert kernel.dtype == np.float32 and len(kernel.shape) == 3 and len(kernel) == 1
     assert kernel.sum() == pytest.approx(1, abs=1e-4)
@@ -189,7 +194,9 @@ def test_the_plugin_in_ten_lines(workplace, analytic, install):
     listed, shown, _ = [run(*arguments) for arguments in commands(block(PLUGIN, "bash", "plugin commands"))]
     assert re.search(r"ipt-veil +0\.1 +loaded", listed.output)
     assert "a grey veil of unknown strength" in shown.output
-    assert {"hazy.png", "hazy.veil.npy", "report.html"} <= {path.name for path in (workplace / "out").iterdir()}
+    assert {"astronaut.png", "astronaut.veil.npy", "report.html"} <= {
+        path.name for path in (workplace / "out").iterdir()
+    }
 
 
 @pytest.fixture(params=KINDS)

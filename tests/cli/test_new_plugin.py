@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import site
 import subprocess
 import sys
@@ -100,6 +101,24 @@ def test_those_of_every_kind_keep_their_promises_and_are_built(workplace, monkey
         env={**os.environ, "PYTHONPATH": paths},
     )
     assert done.returncode == 0 and "passed" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_commands_of_its_readme_run_in_its_folder(kind, workplace, monkeypatch, install):
+    """From what was just made, with no file that the reader would have to bring."""
+    assert run(f"own-{kind}", "--kind", kind).exit_code == 0
+    monkeypatch.chdir(f"own-{kind}")
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    source, module = Path(f"own_{kind}", "__init__.py").read_text(), f"own_{kind}_hooks"
+    install(f"own-{kind}", source, module=module, entry=module)
+    monkeypatch.setenv("IPT_STEPS", "2")
+    monkeypatch.setenv("IPT_EFFORT", "1")
+    blocks = re.findall(r"```bash\n(.*?)```", Path("README.md").read_text(), re.DOTALL)
+    commands = [shlex.split(line)[1:] for line in "".join(blocks).splitlines() if line.startswith("ipt ")]
+    assert {"show", "solve"} <= {command[0] for command in commands}
+    for command in commands:
+        done = CliRunner().invoke(cli, command)
+        assert done.exit_code == 0, f"ipt {' '.join(command)}: {done.output}"
 
 
 def test_the_operator_is_a_blind_problem_that_can_be_solved(workplace, monkeypatch):
