@@ -46,6 +46,11 @@ class DPS(GuidanceRule):
     def __post_init__(self) -> None:
         if self.size not in SIZES:
             raise IptError(f"size is one of {', '.join(SIZES)}, not {self.size!r}")
+        for scale in self.scale.values() if isinstance(self.scale, Mapping) else [self.scale]:
+            try:
+                float(scale)
+            except (TypeError, ValueError):
+                raise IptError(f"scale is a number, or one for each unknown, not {scale!r}") from None
 
     @property
     def needs_gradients(self) -> bool:

@@ -87,6 +87,14 @@ def value_for(option: Option | None, value: Any) -> Any:
     return scalar(value)
 
 
+def plain_values(option: Option) -> str:
+    """What an option takes, in words, if that is only numbers, or only true and false; else ""."""
+    words = _words(option) - {"None", "Optional"}
+    if words == {"bool"}:
+        return "true or false"
+    return "a number" if words and words <= {"int", "float", "Tensor"} else ""
+
+
 def is_file(option: Option, text: str) -> bool:
     """Whether a text names a file, for an option that takes a path: one that exists, or a name like "a=b.npz"."""
     return bool(_words(option) & {"PathLike", "Path"}) and (bool(_SUFFIX.search(text)) or os.path.exists(text))

@@ -12,7 +12,7 @@ from ipt.core.errors import IptError, Lacking, Misuse
 from ipt.plugins.component import KINDS
 from ipt.plugins.faults import one_line, place
 from ipt.plugins.hookspecs import outdated
-from ipt.plugins.options import Option, Signature, grouped, is_file, named_values, signature_of, value_for
+from ipt.plugins.options import Option, Signature, grouped, is_file, named_values, plain_values, signature_of, value_for
 from ipt.plugins.registry import Entry, Registry
 from ipt.plugins.scalars import scalar
 from ipt.plugins.suggestions import advice
@@ -239,7 +239,11 @@ class Planner:
             return {name: scalar(value) for name, value in deeper.items()}
         if deeper:
             raise IptError(f"{key} is set both as a whole and in part ({key}.{next(iter(deeper))}); drop one")
-        return value_for(option, group[""])
+        value = value_for(option, group[""])
+        takes = plain_values(option) if option else ""
+        if (takes and isinstance(value, str)) or (takes == "true or false" and not isinstance(value, bool | None)):
+            raise Misuse(f"{key} is {takes}, not {value!r}")
+        return value
 
 
 def _shares(

@@ -23,6 +23,7 @@ from ipt.core.prior import Prior
 from ipt.extras import chosen
 from ipt.linalg.normalization import Normalization
 from ipt.priors.pictures import PictureSizes, squares
+from ipt.priors.precision import checked_device
 from ipt.priors.weights import read
 
 
@@ -53,7 +54,7 @@ class DeepinvDenoiser(Prior):
         weights_hash: str = "",
     ):
         self._sizes = PictureSizes(name, channels, squares(sizes), multiple)
-        self.device, self.name, self.weights_hash = torch.device(device), name, weights_hash
+        self.device, self.name, self.weights_hash = checked_device(name, device), name, weights_hash
         self.denoiser = denoiser
         if isinstance(denoiser, nn.Module):
             self.denoiser = denoiser.eval().requires_grad_(False).to(self.device)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, first_line
 from ipt.core.prior import Posterior, Prior
 from ipt.extras import imported
 from ipt.linalg.covariances import Isotropic
@@ -87,14 +87,12 @@ class DiffusersPrior(Prior):
         self._learned_variance = scheduler.config.get("variance_type") == "learned_range"
         self._limit = scheduler.config.get("clip_sample_range", 1.0) if scheduler.config.get("clip_sample") else None
         self.name, self.weights_hash = name, weights_hash
+        self.device = checked_device(name, device)
+        self.precision = checked(precision, self.device)
         try:
-            self.device = checked_device(name, device)
-            self.precision = checked(precision, self.device)
             self.network = network.eval().requires_grad_(False).to(self.device)
         except RuntimeError as error:
-            raise IptError(
-                f"cannot run {name} on {device} ({error}): give cpu, cuda or another device of torch"
-            ) from None
+            raise IptError(f"cannot run {name} on {device} ({first_line(error)}): give another device") from None
 
     def normalization(self, shape: tuple[int, ...]) -> Normalization:
         return self._sizes.normalization(shape)

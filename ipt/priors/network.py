@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from ipt.core.errors import IptError, plural
+from ipt.core.errors import IptError, first_line, plural
 from ipt.core.prior import Posterior, Prior
 from ipt.linalg.covariances import Isotropic
 from ipt.linalg.normalization import Normalization
@@ -90,9 +90,9 @@ class NetworkPrior(Prior):
         self.channels = network.channels
         self.multiple = network.multiple
         self._local = isinstance(network, UNetConfig) and network.local
+        self.device = checked_device(name, device)
+        self.precision = checked(precision, self.device)
         try:
-            self.device = checked_device(name, device)
-            self.precision = checked(precision, self.device)
             self.denoiser = denoiser.eval().requires_grad_(False).to(self.device)
             self.denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             rounded(self.denoiser, self.precision, self.device)
@@ -100,9 +100,7 @@ class NetworkPrior(Prior):
             self.scale, self.offset = float(config.get("scale", 0.5)), float(config.get("offset", 0.5))
             self.sizes = tuple(sorted(int(side) for side in config.get("sizes") or ()))
         except RuntimeError as error:
-            raise IptError(
-                f"cannot run {name} on {device} ({error}): give cpu, cuda or another device of torch"
-            ) from None
+            raise IptError(f"cannot run {name} on {device} ({first_line(error)}): give another device") from None
         except (TypeError, ValueError, AttributeError) as error:
             raise IptError(f"the config of {name} has a wrong value ({error}): fix its config.json") from None
         if self.scale == 0 or not math.isfinite(self.scale) or not math.isfinite(self.offset):

@@ -186,3 +186,9 @@ def test_a_residual_of_zero_moves_nothing():
 def test_an_unknown_size_is_refused():
     with pytest.raises(IptError, match="sqrt-abar"):
         DPS(size="sqrt")
+
+
+@pytest.mark.parametrize("scale", ["big", {"kernel": "big"}, None])
+def test_a_scale_that_is_no_number(scale):
+    with pytest.raises(IptError, match="scale is a number, or one for each unknown, not "):
+        DPS(scale)

@@ -80,6 +80,21 @@ def test_an_option_in_a_name_that_is_none_is_met_with_those_that_are(planner, ki
         planner.plan(kind, spec, {}, kind)
 
 
+@pytest.mark.parametrize(
+    ("kind", "spec", "said"),
+    [
+        ("guidance", "proximal:clip=perhaps", "guidance.clip is true or false, not 'perhaps'"),
+        ("guidance", "proximal:clip=1", "guidance.clip is true or false, not 1"),
+        ("guidance", "proximal:zeta=much", "guidance.zeta is a number, not 'much'"),
+        ("prior", "gaussian:mean=lots", "prior.mean is a number, not 'lots'"),
+        ("operator", "downscale:some", "operator.factor is a number, not 'some'"),
+    ],
+)
+def test_a_word_where_a_number_or_a_switch_is_wanted(planner, kind, spec, said):
+    with pytest.raises(Misuse, match=said):
+        planner.plan(kind, spec, {}, kind)
+
+
 def test_a_path_is_a_network(planner, tmp_path):
     plan = planner.plan("prior", str(tmp_path), {}, "prior")
     assert names(plan) == ["network"] and plan.options["path"] == str(tmp_path)

@@ -158,8 +158,15 @@ def test_a_network_beyond_the_range_of_fp16_says_so(folder):
 
 
 def test_a_device_that_is_not_there(folder):
-    with pytest.raises(IptError, match=r"cannot run .* on nonsense .*: give cpu, cuda or another"):
+    with pytest.raises(
+        IptError, match=r"^'nonsense' is no device that weights\d* could run on: give cpu, cuda or cuda:0$"
+    ):
         load(folder(), device="nonsense")
+
+
+def test_a_precision_that_is_none_is_not_the_configs_fault(folder):
+    with pytest.raises(IptError, match=r"^precision is auto, fp32, bf16 or fp16, not 'fp8'$"):
+        load(folder(), precision="fp8")
 
 
 def test_the_variance_is_the_validation_error(folder, uncertainty):
