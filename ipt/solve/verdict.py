@@ -77,7 +77,7 @@ def verdict(
         scale: how often the picture's sides are those at which it was solved.
     """
     residual = f"the residual is {ratio:.2f} times the noise level"
-    enlarged = f"solved at 1/{scale} of its sides and enlarged" if scale > 1 else ""
+    enlarged = f"the picture was solved at 1/{scale} of its sides and enlarged" if scale > 1 else ""
     if probability is None:
         return _by_residual(ratio, noise, tuple(filter(None, (residual, enlarged))))
     percent = f"{min(99, max(1, round(100 * probability)))} %"

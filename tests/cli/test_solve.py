@@ -405,6 +405,7 @@ def test_a_level_of_clipping_that_cannot_be(picture, tmp_path, level):
         (np.eye(5) * 1j, "complex numbers"),
         (np.zeros((5, 5)), "holds nothing but zeros"),
         (np.full((5, 5), np.inf), "NaN or infinite"),
+        (np.ones(9), "k.npy holds 9 values along one axis"),
         (np.ones((3, 5, 5)), "of shape (3, 5, 5); give one of the operator's, (1, 5, 5)"),
         (np.ones((40, 40)), "a kernel of 40 x 40 px is larger than the picture of 32 x 32 px; give a smaller one"),
     ],
