@@ -80,7 +80,8 @@ def main() -> None:
     paths, rows = files.inputs(options.pictures), []
     for index in range(options.start, len(paths) if options.stop is None else options.stop):
         measured, truth = photograph(paths[index], index)
-        row = {"side": SIDES[index % len(SIDES)], "rotation": ROTATIONS[index % 4], "measured": psnr(measured, truth)}
+        row = {"picture": paths[index].stem, "side": SIDES[index % len(SIDES)], "rotation": ROTATIONS[index % 4]}
+        row["measured"] = psnr(measured, truth)
         for way, region in (("region", textured(measured, None, CHOSEN_SIDE)), ("auto", "auto")):
             began = time.process_time()
             result = ipt.restore(measured, prior="natural", region=region, doubtful="show", name=str(index))
@@ -88,7 +89,7 @@ def main() -> None:
             row[f"{way} s"] = round(time.process_time() - began, 1)
         row["enlarged"] = result.details.record["enlarged"]
         rows.append(row)
-        print(index, paths[index].name, row, flush=True)
+        print(index, row, flush=True)
         options.out.write_text(json.dumps({"pictures": str(options.pictures), "rows": rows}, indent=1) + "\n")
 
 

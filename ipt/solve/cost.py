@@ -25,7 +25,7 @@ LARGE = 2**18
 _SIDE, _STEPS = 128, 3
 """Side of the crop in pixels, and steps that are timed."""
 _BYTES_PER_VALUE = 32
-"""Bytes that a picture solved in tiles keeps for each of its values until the tiles are joined."""
+"""Bytes kept for each value of a picture that is solved in tiles, or begins at half its sides, until its end."""
 _SCRATCH = 2.3
 """Memory of a process over that of its tensors: transforms and convolutions need scratch memory (measured on CPUs)."""
 

@@ -151,7 +151,7 @@ def loses_detail(task: SamplingTask, draw: HalfDraw) -> bool:
         return False
     halvable, solution = ability(task.solver.operator, halving.Halvable), draw.solution
     assert halvable is not None
-    return not halvable.hides_detail(solution.parameters, _scale(at_half(task), solution))
+    return not halvable.hides_detail(solution.parameters, _scale(task, solution) // 2)
 
 
 def _scale(task: SamplingTask, solution: Solution) -> int:

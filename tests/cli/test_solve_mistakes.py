@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from click.testing import CliRunner, Result
 from PIL import Image
 
@@ -123,24 +124,59 @@ def test_inputs_that_cannot_be(tmp_path, saved):
     assert "holds no pictures" in said(tmp_path / "empty")
 
 
-def test_a_known_kernel_that_cannot_be(picture, tmp_path):
-    def said(values: np.ndarray) -> str:
-        np.save(tmp_path / "k.npy", values, allow_pickle=True)
-        known = f"kernel={tmp_path / 'k.npy'}"
-        result = run("solve", picture, "-o", tmp_path / "out", "--prior", "gaussian", "--steps", 2, "--known", known)
-        assert result.exit_code == 1, result.stderr
-        return result.stderr
-
-    assert "larger than the picture" in said(np.ones((3, 40)))
-    assert "NaN" in said(np.full((3, 3), np.nan))
-    assert "nothing but zeros" in said(np.zeros((3, 3)))
-    assert "k.npy holds 3 values along one axis, and the kernel (point spread function, sums to 1)" in said(np.ones(3))
-    assert "k.npy is no kernel" in said(-np.ones((3, 3)))
-    assert "not a .npy file of numbers" in said(np.array([{"a": 1}], dtype=object))
-
-
 def test_weights_that_are_no_weights(picture, tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"\0" * 100)
     priors = ("--prior", tmp_path / "w.safetensors", "--prior", "kernel=box")
     result = run("solve", picture, "-o", tmp_path / "out", *priors)
     assert result.exit_code == 1 and "w.safetensors" in result.stderr and len(result.stderr.splitlines()) <= 2
+
+
+@pytest.mark.parametrize("level", ["1.5", "0", "yes", "-1"])
+def test_a_level_of_clipping_that_cannot_be(picture, tmp_path, level):
+    result = run("solve", picture, "-o", tmp_path / "out", *QUICK, f"--clipped={level}")
+    assert result.exit_code == 2 and "auto, none, or a value above 0 and at most 1" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("kernel", "said"),
+    [
+        (
+            -np.eye(5) / 5,
+            "k.npy is no kernel (point spread function, sums to 1): 5 of its 25 values are below 0, the least -0.2",
+        ),
+        (np.eye(5) * 1j, "complex numbers"),
+        (np.zeros((5, 5)), "holds nothing but zeros"),
+        (np.full((5, 5), np.inf), "NaN or infinite"),
+        (np.full((5, 5), np.nan), "NaN or infinite"),
+        (np.array([{"a": 1}], dtype=object), "not a .npy file of numbers"),
+        (np.ones(9), "k.npy holds 9 values along one axis"),
+        (np.ones((3, 5, 5)), "of shape (3, 5, 5); give one of the operator's, (1, 5, 5)"),
+        (np.ones((40, 40)), "a kernel of 40 x 40 px is larger than the picture of 32 x 32 px; give a smaller one"),
+    ],
+    ids=["negative", "complex", "zero", "infinite", "NaN", "no numbers", "one axis", "three channels", "too large"],
+)
+def test_a_kernel_that_is_none(picture, tmp_path, kernel, said):
+    np.save(tmp_path / "k.npy", kernel, allow_pickle=True)
+    known = ("--prior", "gaussian", "--steps", 2, "--known")
+    result = run("solve", picture, "-o", tmp_path / "out", *known, f"kernel={tmp_path / 'k.npy'}")
+    assert result.exit_code == 1 and said in result.stderr, result.stderr
+    assert len(result.stderr.strip().splitlines()) <= 2
+
+
+@pytest.mark.parametrize(("value", "said"), [(0, "dark all over"), (255, "light all over")])
+def test_a_mask_of_nothing_or_of_everything(picture, tmp_path, value, said):
+    Image.new("L", (32, 32), value).save(tmp_path / "mask.png")
+    result = run("solve", picture, "-o", tmp_path / "out", *QUICK, "--mask", tmp_path / "mask.png")
+    assert result.exit_code == 1 and said in result.stderr
+
+
+def test_floats_of_another_range(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.linspace(-0.5, 0.6, 1024, dtype=np.float32).reshape(32, 32))
+    result = run("solve", tmp_path / "a.tif", "-o", tmp_path / "out", *QUICK)
+    assert result.exit_code == 1 and "scale them to 0..1, as by (x + 0.5) / 1.1" in result.stderr
+
+
+def test_a_mask_of_another_size(picture, tmp_path):
+    Image.new("L", (16, 16), 255).save(tmp_path / "mask.png")
+    result = run("solve", picture, "-o", tmp_path / "out", *QUICK, "--mask", tmp_path / "mask.png")
+    assert result.exit_code == 1 and "16 x 16 px and the picture 32 x 32" in result.stderr

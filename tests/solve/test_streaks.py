@@ -107,4 +107,4 @@ def test_strips_of_a_large_picture_show_what_is_in_them(monkeypatch):
 
 def test_advice_on_a_streak_is_for_what_is_likely_wrong():
     assert "streak" not in str(verdict(1.0, 0.01, 0.9, streak=(1, 2, 30, 40)))
-    assert "try streak=1,2,30,40;" in str(verdict(1.0, 0.01, 0.2, streak=(1, 2, 30, 40)))
+    assert "try streak=1,2,30,40." in str(verdict(1.0, 0.01, 0.2, streak=(1, 2, 30, 40)))

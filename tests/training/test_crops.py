@@ -75,7 +75,7 @@ def test_grey_photographs_give_grey_crops():
     ("photographs", "held_out", "message"),
     [
         ([ramp(40, 40)], 1, "at least one is for validation and one to train on"),
-        ([ramp(40, 40), ramp(40, 15)], 1, "photograph 1 is smaller than 16x16"),
+        ([ramp(40, 40), ramp(40, 15)], 1, "photograph 1 is smaller than 16 x 16 px"),
         ([ramp(40, 40), ramp(40, 40, 1)], 1, "some photographs are grey and some in colour"),
     ],
 )

@@ -76,7 +76,11 @@ class Tiles:
 
     @property
     def few(self) -> bool:
-        """Whether transforms of the whole grid are less work than those of all tiles."""
+        """Whether transforms of the whole grid are less work than those of all tiles.
+
+        The grid has a transform over rows for each tile and one over columns for each column of tiles, each half as
+        much as one over both; a tile has two over both (`ipt.operators.shake.filter_flow`). Here over count / 2.
+        """
         on_grid, in_tiles = (self.count + 1) * math.prod(self.padded.size), 4 * self.count * math.prod(self.size)
         return on_grid <= in_tiles
 
