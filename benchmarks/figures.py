@@ -217,6 +217,16 @@ def compressed() -> dict[str, str]:
     return {**found, "best": short(max(gains), 1), "worst": short(round(min(gains), 1) + 0.0, 1)}
 
 
+def photographs_search() -> dict[str, str]:
+    """The protocol `photographs`, blind, by 1dba783 and with twice the steps in the smallest picture."""
+    found = {}
+    for run, name in (("before", "photographs_search_before"), ("now", "photographs_search")):
+        rows = result(name)["rows"]
+        found[run], found["pictures"] = mean(rows, "new", 1), str(len(rows))
+        found[f"{run} right"] = str(sum(row["new"] > row["known"] - 10 * np.log10(2) for row in rows))
+    return found
+
+
 def half_size() -> dict[str, str]:
     """Large photographs, by a region and by half their sides first."""
     rows = result("half_size")["rows"]
@@ -381,6 +391,7 @@ GROUPS: dict[str, Callable[[], dict[str, str]]] = {
     "localized": localized,
     "compressed": compressed,
     "half size": half_size,
+    "photographs search": photographs_search,
     "enlarged": enlarged,
     "examples": examples,
     "fog": fog,

@@ -38,6 +38,8 @@ from ipt.sampling.transitions import Renoise
 _RESTARTS = (1.0, 0.5)
 """Noise levels, normalized, at which a solve continues after the first doubling of the image, and after later ones
 (docs/method.md, "Constants")."""
+_SEARCH_NOISE = 2 / 3
+"""Factor of the parameters' noise level in the smallest of several images (docs/method.md, "Constants")."""
 _LEAST_SPREAD = 0.08
 """Noise level, normalized, below which the image is the mean and not a draw, which would leave grain in the result."""
 
@@ -56,6 +58,7 @@ class Proximal(GuidanceRule, CoarseToFine, Refining):
         spread: variance with which the image is drawn, as a share of its posterior variance, 0..1; 0: it is the mean.
             It applies where parameters are unknown, the operator can draw, and a smaller image was solved for before.
         spread_from_start: apply `spread` also where no smaller image was solved for before.
+        noise_factor: factor of each `noise_ratio`, above 0, where `parameter_noise` is None.
     """
 
     zeta: float = 1.0
@@ -64,12 +67,15 @@ class Proximal(GuidanceRule, CoarseToFine, Refining):
     coarse_to_fine: bool = True
     spread: float = 0.6
     spread_from_start: bool = False
+    noise_factor: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.zeta <= 1:
             raise IptError(f"guidance.zeta is within 0..1, not {self.zeta}")
         if not 0 <= self.spread <= 1:
             raise IptError(f"guidance.spread is within 0..1, not {self.spread}")
+        if self.noise_factor <= 0:
+            raise IptError(f"guidance.noise_factor is above 0, not {self.noise_factor}")
         if self.parameter_noise is not None and not 0 < self.parameter_noise <= 1:
             raise IptError(f"guidance.parameter_noise is above 0 and at most 1, not {self.parameter_noise}")
 
@@ -78,13 +84,16 @@ class Proximal(GuidanceRule, CoarseToFine, Refining):
         return False
 
     def noise_ratio(self, name: str, spec: ParameterSpec) -> float:
-        return spec.noise_ratio if self.parameter_noise is None else self.parameter_noise
+        return self.noise_factor * spec.noise_ratio if self.parameter_noise is None else self.parameter_noise
 
     def restart(self, doubling: int) -> float | None:
         return _RESTARTS[min(doubling, len(_RESTARTS)) - 1] if self.coarse_to_fine else None
 
     def _draws(self, step: Step) -> bool:
         return self.spread_from_start and self.spread > 0 and step.sigma > _LEAST_SPREAD
+
+    def searching(self) -> GuidanceRule:
+        return replace(self, noise_factor=_SEARCH_NOISE)
 
     def refined(self) -> GuidanceRule:
         return replace(self, spread_from_start=True)

@@ -72,6 +72,10 @@ class Regularized(GuidanceRule, CoarseToFine, Refining, Wrapper):
         rule = ability(self.rule, Refining)
         return self if rule is None else replace(self, rule=rule.refined())
 
+    def searching(self) -> GuidanceRule:
+        rule = ability(self.rule, Refining)
+        return self if rule is None else replace(self, rule=rule.searching())
+
     def schedule(self, steps: int | None = None) -> Schedule:
         return self.rule.schedule(steps)
 

@@ -101,11 +101,12 @@ def scheduled(levels: Sequence[Level], draws: int) -> tuple[Level, ...]:
     solver = levels[-1].solver
     schedule = solver.schedule or solver.rule.schedule()
     rule, refining = ability(solver.rule, CoarseToFine), ability(solver.rule, Refining)
-    refined = solver.rule if refining is None else refining.refined()
     starts = [rule.restart(doubling) if rule is not None and doubling else None for doubling in range(len(levels))]
     found = []
     for doubling, (level, part) in enumerate(zip(levels, cascade(schedule, starts), strict=True)):
-        own_rule = solver.rule if starts[doubling] is None else refined
+        own_rule = solver.rule
+        if refining is not None and len(levels) > 1:
+            own_rule = refining.searching() if starts[doubling] is None else refining.refined()
         own_draws = max(1, draws >> doubling) if doubling + 1 < len(levels) else 1
         own_solver = replace(level.solver, rule=own_rule, schedule=part)
         found.append(replace(level, solver=own_solver, problem=level.problem.repeated(own_draws), draws=own_draws))

@@ -123,10 +123,27 @@ class Tail(Schedule):
         return levels
 
 
+@dataclass(frozen=True)
+class Doubled(Schedule):
+    """Another schedule with a further level between any two successive ones, their geometric mean.
+
+    Attributes:
+        schedule: the other schedule.
+    """
+
+    schedule: Schedule
+
+    def sigmas(self) -> Tensor:
+        levels = self.schedule.sigmas()
+        between = (levels[:-1] * levels[1:]).sqrt()
+        return torch.stack([levels[:-1], between], 1).flatten()
+
+
 def cascade(schedule: Schedule, starts: Sequence[float | None]) -> list[Schedule]:
     """The parts of a schedule for several image sizes, each of which begins with the result of the one before.
 
-    A size ends at a level far below that of the next size's start, because lower levels would be lost in its noise.
+    A size ends at a level far below that of the next size's start, because lower levels would be lost in its noise. The
+    smallest of several, where the parameters are looked for and a step takes little time, has twice the steps.
 
     Args:
         schedule: the whole schedule.
@@ -138,8 +155,8 @@ def cascade(schedule: Schedule, starts: Sequence[float | None]) -> list[Schedule
     parts: list[Schedule] = []
     for start, next_start in pairwise([*starts, None]):
         end = 0.0 if next_start is None else _LEFT * next_start
-        if start or end:
-            parts.append(Tail(schedule, math.inf if start is None else start, end=end))
+        if start:
+            parts.append(Tail(schedule, start, end=end))
         else:
-            parts.append(schedule)
+            parts.append(Tail(Doubled(schedule), math.inf, end=end) if end else schedule)
     return parts

@@ -121,9 +121,10 @@ def test_the_image_is_its_mean_at_the_smallest_size_at_the_end_and_where_all_is_
 
 def test_the_parameters_level_is_what_their_specification_says_unless_given():
     spec = ParameterSpec((1, 1, 1), "a factor", noise_ratio=0.5)
-    assert (
-        Proximal().noise_ratio("gain", spec) == 0.5 and Proximal(parameter_noise=0.2).noise_ratio("gain", spec) == 0.2
-    )
+    assert Proximal().noise_ratio("gain", spec) == 0.5
+    assert Proximal().searching().noise_ratio("gain", spec) == pytest.approx(1 / 3)
+    for rule in (Proximal(parameter_noise=0.2), Proximal(parameter_noise=0.2).searching()):
+        assert rule.noise_ratio("gain", spec) == 0.2
 
 
 def test_where_it_goes_on_after_a_doubling():
@@ -132,7 +133,15 @@ def test_where_it_goes_on_after_a_doubling():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"zeta": 1.5}, {"zeta": -0.1}, {"spread": 1.1}, {"parameter_noise": 0}, {"parameter_noise": 1.5}]
+    "wrong",
+    [
+        {"zeta": 1.5},
+        {"zeta": -0.1},
+        {"spread": 1.1},
+        {"parameter_noise": 0},
+        {"noise_factor": 0},
+        {"parameter_noise": 1.5},
+    ],
 )
 def test_shares_outside_0_and_1_are_refused(wrong):
     with pytest.raises(IptError, match=f"guidance.{next(iter(wrong))} is"):

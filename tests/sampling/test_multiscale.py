@@ -22,7 +22,7 @@ from ipt.operators.blur import Blur
 from ipt.priors.analytic import BoxPrior, GaussianPrior
 from ipt.priors.grey import Grey
 from ipt.sampling.multiscale import Multiscale, draw_seed
-from ipt.sampling.schedules import Karras
+from ipt.sampling.schedules import Doubled, Karras
 from ipt.sampling.transitions import Renoise
 
 
@@ -87,6 +87,8 @@ class Following(GuidanceRule, CoarseToFine):
 
 
 LEVELS = [4.0, 3.0625, 2.125, 1.1875, 0.25]
+SMALLEST = Doubled(Following().schedule()).sigmas().tolist()[:-1]
+"""Levels of the smallest of several sizes, twice as many but for one."""
 MEASUREMENT = torch.rand(2, 1, 16, 18, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
@@ -101,13 +103,13 @@ def sizes(made):
 
 
 def test_from_the_smallest_size_to_the_pictures_own():
-    small = [((4, 5), level) for level in LEVELS]
+    small = [((4, 5), round(level, 4)) for level in SMALLEST]
     made = solver(Following((2.2, 0.5)))
     assert sizes(made) == [
         *small, *(((8, 9), level) for level in LEVELS[2:]), ((16, 18), 0.25),
     ]  # fmt: skip
     solution = made.solve(MEASUREMENT)
-    assert solution.sizes == [(4, 5, 5), (8, 9, 3), (16, 18, 1)] and len(solution.trace) == 9
+    assert solution.sizes == [(4, 5, 9), (8, 9, 3), (16, 18, 1)] and len(solution.trace) == 13
 
 
 @pytest.mark.parametrize(
@@ -142,16 +144,16 @@ def test_what_is_known_needs_no_smaller_picture():
 
 
 def test_a_level_below_the_schedule_leaves_one_step():
-    assert sizes(solver(Following((0.01,)), Lift(8)))[5:] == [((16, 18), 0.25)]
+    assert sizes(solver(Following((0.01,)), Lift(8)))[len(SMALLEST) :] == [((16, 18), 0.25)]
 
 
 def test_the_larger_picture_begins_with_what_the_smaller_one_found():
     made = solver(Following((0.5,)), Lift(8))
     states = list(made.steps(made.problem(MEASUREMENT)))
-    small = states[4]
+    small = states[len(SMALLEST) - 1]
     assert small.noisy["image"].shape[-2:] == (8, 9) and small.sigma == 0 and not small.finished
     image, lift = (0.5 + 0.5 * small.noisy[name] for name in ("image", "lift"))
-    begun = {name: made.solver.priors[name].asked[5][2] for name in ("image", "lift")}
+    begun = {name: made.solver.priors[name].asked[len(SMALLEST)][2] for name in ("image", "lift")}
     # Noise of level .25 about what was found: over a whole picture, its mean and deviation say so.
     off = begun["image"] - (2 * doubled(image, (16, 18)) - 1)
     assert off.std() == pytest.approx(0.25, rel=0.15) and abs(off.mean()) < 0.05
@@ -177,17 +179,17 @@ def test_the_smaller_problem_keeps_the_level_of_noise():
 
 def test_steps_and_calls_are_counted_over_all_sizes():
     states = list(solver().steps(solver().problem(MEASUREMENT)))
-    assert [state.index for state in states] == list(range(1, 8)) and {state.total for state in states} == {7}
-    assert states[-1].finished and states[-1].calls == {"image": 7, "lift": 7}
+    assert [state.index for state in states] == list(range(1, 12)) and {state.total for state in states} == {11}
+    assert states[-1].finished and states[-1].calls == {"image": 11, "lift": 11}
 
 
 @pytest.mark.parametrize("draws", [1, 4])
-@pytest.mark.parametrize("stop", range(1, 7))
+@pytest.mark.parametrize("stop", range(1, 11))
 def test_resumed_anywhere_the_bits_are_the_same(stop, draws):
     made = solver(draws=draws)
     states = list(made.steps(made.problem(MEASUREMENT), seeds=[3, 4]))
     resumed = list(made.steps(made.problem(MEASUREMENT), seeds=[3, 4], resume=states[stop - 1]))
-    assert len(resumed) == 7 - stop
+    assert len(resumed) == 11 - stop
     for one, other in zip(states[stop:], resumed, strict=True):
         assert (one.index, one.sigma, dict(one.calls)) == (other.index, other.sigma, dict(other.calls))
         for name in ("image", "lift"):
@@ -207,9 +209,9 @@ def test_several_draws_at_small_sizes_and_one_at_the_last():
     assert [level.draws for level in problem] == [4, 2, 1]
     assert [len(level.problem.observation) for level in problem] == [8, 4, 2]
     states = list(made.steps(problem))
-    assert [len(state.noisy["image"]) for state in states] == [8] * 5 + [4] * 3 + [2]
+    assert [len(state.noisy["image"]) for state in states] == [8] * 9 + [4] * 3 + [2]
     assert {tuple(state.residual.shape) for state in states} == {(2,)}
-    small = states[4]
+    small = states[len(SMALLEST) - 1]
     each = problem[0].problem.residual(small.clean).flatten(1).square().mean(1).sqrt()
     torch.testing.assert_close(small.residual, each.reshape(2, 4).amin(1))
 
@@ -236,17 +238,18 @@ def test_the_draw_that_the_prior_leaves_alone_goes_on():
     made = solver(Drawing((0.5,)), Lift(8), draws=4, image=image)
     problem = made.problem(MEASUREMENT)
     states = list(made.steps(problem, seeds=[3, 4]))
-    means = states[4].clean["image"].mean((1, 2, 3)).reshape(2, 4)
+    small = states[len(SMALLEST) - 1].clean["image"]
+    means = small.mean((1, 2, 3)).reshape(2, 4)
     best = means.argmax(1)
     begun = image.asked[-1][2].mean((1, 2, 3))
-    found = (2 * doubled(0.5 + 0.5 * states[4].clean["image"], (16, 18)) - 1).mean((1, 2, 3)).reshape(2, 4)
+    found = (2 * doubled(0.5 + 0.5 * small, (16, 18)) - 1).mean((1, 2, 3)).reshape(2, 4)
     chosen = found[torch.arange(2), best]
     # Noise of level .25 over 288 pixels moves a mean by .015.
     assert (begun - chosen).abs().max() < 0.06
     # The first draw is that of a solve without competition.
     one = solver(Drawing((0.5,)), Lift(8), draws=1)
     alone = list(one.steps(one.problem(MEASUREMENT), seeds=[3, 4]))
-    torch.testing.assert_close(alone[4].clean["image"], states[4].clean["image"][::4])
+    torch.testing.assert_close(alone[len(SMALLEST) - 1].clean["image"], small[::4])
 
 
 def test_the_seeds_of_draws_differ_and_the_first_is_the_images_own():
@@ -341,4 +344,6 @@ def test_finer_sizes_draw_the_image_and_the_smallest_takes_its_mean(blurred):
     wrapped = replace(made.solver, rule=Regularized(Proximal()))
     for solver, rules in ((made.solver, lambda rule: rule), (wrapped, lambda rule: rule.rule)):
         levels = replace(made, solver=solver).problem(measurement, 0.05, mask=mask)
-        assert [rules(level.solver.rule).spread_from_start for level in levels] == [False, True]
+        smallest, larger = (rules(level.solver.rule) for level in levels)
+        assert not smallest.spread_from_start and larger.spread_from_start
+        assert smallest.noise_factor < larger.noise_factor == 1

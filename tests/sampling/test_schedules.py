@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ipt.sampling.schedules import VP, Karras, Tail, cascade
+from ipt.sampling.schedules import VP, Doubled, Karras, Tail, cascade
 
 
 def _abar(schedule):
@@ -113,7 +113,15 @@ def test_smaller_pictures_end_at_a_tenth_of_the_noise_that_follows():
     schedule = Karras(60, 10.0, 0.03)
     whole = schedule.sigmas().tolist()
     smallest, middle, last = (part.sigmas().tolist() for part in cascade(schedule, [None, 1.0, 0.5]))
-    assert smallest == [*(level for level in whole if level >= 0.1), 0]
+    finer = Doubled(schedule).sigmas().tolist()
+    assert smallest == [*(level for level in finer if level >= 0.1), 0]
     assert middle == [*(level for level in whole if 0.05 <= level <= 1), 0]
     assert last == [level for level in whole if level <= 0.5]
     assert cascade(schedule, [None]) == [schedule]
+
+
+def test_a_doubled_schedule_has_geometric_means_between_its_levels():
+    levels = Karras(3, 8.0, 0.5, 1.0).sigmas().tolist()
+    found = Doubled(Karras(3, 8.0, 0.5, 1.0)).sigmas().tolist()
+    assert found[::2] == levels[:-1] and found[1::2] == pytest.approx([34**0.5, (4.25 * 0.5) ** 0.5, 0])
+    assert Doubled(Karras(1, 8.0, 0.5)).sigmas().tolist() == pytest.approx([8, 0])

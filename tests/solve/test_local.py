@@ -127,11 +127,12 @@ def test_draws_have_places_in_all_or_in_none(monkeypatch):
     monkeypatch.setattr("ipt.operators.blur.operator.differs", lambda *_: next(asked))
     monkeypatch.setattr("ipt.operators.blur.operator.sparser", lambda *_: True)
     found = ipt.restore(photograph(), **{**GIVEN, "effort": 1}, samples=2)
-    first, second = (draw.parameters["kernel"] for draw in found.draws)
-    assert first.shape == second.shape == (4, 24, 24)
-    assert np.ptp(first, 0).max() > 1e-4
-    assert np.ptp(second, 0).max() == 0
-    assert second.sum((1, 2)) == pytest.approx(1, abs=1e-4)
+    kernels = [draw.parameters["kernel"] for draw in found.draws]
+    # The likelier one is refined, whichever that is.
+    same, differ = sorted(kernels, key=lambda each: np.ptp(each, 0).max())
+    assert same.shape == differ.shape == (4, 24, 24)
+    assert np.ptp(same, 0).max() == 0 and np.ptp(differ, 0).max() > 1e-4
+    assert same.sum((1, 2)) == pytest.approx(1, abs=1e-4)
 
 
 def test_a_solve_that_was_stopped_comes_to_the_same(differing):

@@ -171,15 +171,15 @@ def test_what_is_believed_can_be_seen_on_the_way_and_an_exception_ends_the_solve
     def heard(step: Progress) -> None:
         shares.append(step.share)
         seen.append(step.estimate())
-        if step.done == 8:
+        if step.done == 12:
             raise Enough
 
     given = {"prior": {"image": "gaussian", "kernel": "gaussian"}, "steps": 6, "effort": 1, "noise": 0.02}
     with pytest.raises(Enough):
         ipt.restore(photograph(96), progress=heard, **given)
-    # Five of six steps at half the size, with four draws each, and three at full size.
-    assert [tuple(one["image"].shape) for one in seen] == [(3, 48, 48)] * 5 + [(3, 96, 96)] * 3
-    assert shares == sorted(shares) and shares[4] < 0.7 and shares[-1] == 1
+    # Nine steps at half the size, with four draws each, and three at full size.
+    assert [tuple(one["image"].shape) for one in seen] == [(3, 48, 48)] * 9 + [(3, 96, 96)] * 3
+    assert shares == sorted(shares) and shares[8] < 0.9 and shares[-1] == 1
     assert float(seen[-1]["kernel"].sum()) == pytest.approx(1, abs=1e-4)
     assert not torch.equal(seen[-1]["image"], seen[-2]["image"])
 
