@@ -223,7 +223,7 @@ def photographs_search() -> dict[str, str]:
     for run, name in (("before", "photographs_search_before"), ("now", "photographs_search")):
         rows = result(name)["rows"]
         found[run], found["pictures"] = mean(rows, "new", 1), str(len(rows))
-        found[f"{run} right"] = str(sum(row["new"] > row["known"] - 10 * np.log10(2) for row in rows))
+        found[f"{run} right"] = str(sum(row["new"] > row["known"] - solved_photographs.TWICE for row in rows))
     return found
 
 

@@ -105,8 +105,10 @@ def scheduled(levels: Sequence[Level], draws: int) -> tuple[Level, ...]:
     found = []
     for doubling, (level, part) in enumerate(zip(levels, cascade(schedule, starts), strict=True)):
         own_rule = solver.rule
-        if refining is not None and len(levels) > 1:
-            own_rule = refining.searching() if starts[doubling] is None else refining.refined()
+        if refining is not None and starts[doubling] is not None:
+            own_rule = refining.refined()
+        elif refining is not None and doubling == 0 and len(levels) > 1:
+            own_rule = refining.searching()
         own_draws = max(1, draws >> doubling) if doubling + 1 < len(levels) else 1
         own_solver = replace(level.solver, rule=own_rule, schedule=part)
         found.append(replace(level, solver=own_solver, problem=level.problem.repeated(own_draws), draws=own_draws))

@@ -135,6 +135,7 @@ class Doubled(Schedule):
 
     def sigmas(self) -> Tensor:
         levels = self.schedule.sigmas()
+        # The last one is 0, and so is its mean with the level before, which ends this schedule too.
         between = (levels[:-1] * levels[1:]).sqrt()
         return torch.stack([levels[:-1], between], 1).flatten()
 
@@ -143,7 +144,7 @@ def cascade(schedule: Schedule, starts: Sequence[float | None]) -> list[Schedule
     """The parts of a schedule for several image sizes, each of which begins with the result of the one before.
 
     A size ends at a level far below that of the next size's start, because lower levels would be lost in its noise. The
-    smallest of several, where the parameters are looked for and a step takes little time, has twice the steps.
+    smallest of several, where the parameters are looked for and a step takes little time, has twice as many levels.
 
     Args:
         schedule: the whole schedule.
@@ -153,10 +154,8 @@ def cascade(schedule: Schedule, starts: Sequence[float | None]) -> list[Schedule
         A schedule for each size.
     """
     parts: list[Schedule] = []
-    for start, next_start in pairwise([*starts, None]):
+    for number, (start, next_start) in enumerate(pairwise([*starts, None])):
+        own = Doubled(schedule) if number == 0 and len(starts) > 1 else schedule
         end = 0.0 if next_start is None else _LEFT * next_start
-        if start:
-            parts.append(Tail(schedule, start, end=end))
-        else:
-            parts.append(Tail(Doubled(schedule), math.inf, end=end) if end else schedule)
+        parts.append(Tail(own, math.inf if start is None else start, end=end) if start or end else own)
     return parts

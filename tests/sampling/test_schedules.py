@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -118,6 +120,13 @@ def test_smaller_pictures_end_at_a_tenth_of_the_noise_that_follows():
     assert middle == [*(level for level in whole if 0.05 <= level <= 1), 0]
     assert last == [level for level in whole if level <= 0.5]
     assert cascade(schedule, [None]) == [schedule]
+
+
+def test_only_the_smallest_of_several_sizes_has_twice_the_levels():
+    schedule = Karras(60, 10.0, 0.03)
+    smallest, anew, last = cascade(schedule, [None, None, 0.5])
+    assert smallest == Doubled(schedule)
+    assert anew == Tail(schedule, math.inf, end=0.05) and last == Tail(schedule, 0.5)
 
 
 def test_a_doubled_schedule_has_geometric_means_between_its_levels():
