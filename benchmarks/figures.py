@@ -217,13 +217,17 @@ def compressed() -> dict[str, str]:
     return {**found, "best": short(max(gains), 1), "worst": short(round(min(gains), 1) + 0.0, 1)}
 
 
-def photographs_search() -> dict[str, str]:
-    """The protocol `photographs`, blind, by 1dba783 and with twice the steps in the smallest picture."""
+def search() -> dict[str, str]:
+    """Whole blind solves by 1dba783 (e848a43 solves alike) and with twice the steps in the smallest picture."""
     found = {}
-    for run, name in (("before", "photographs_search_before"), ("now", "photographs_search")):
-        rows = result(name)["rows"]
-        found[run], found["pictures"] = mean(rows, "new", 1), str(len(rows))
-        found[f"{run} right"] = str(sum(row["new"] > row["known"] - solved_photographs.TWICE for row in rows))
+    for words, name, column in (("", "photographs_search", "new"), ("grey ", "grey_shakes", "blind")):
+        for run, file in (("before", f"{name}_before"), ("now", name)):
+            rows = result(file)["rows"]
+            found[f"{words}{run}"], found[f"{words}pictures"] = mean(rows, column, 1), str(len(rows))
+            right = [row[column] > row["known"] - solved_photographs.TWICE for row in rows]
+            found[f"{words}{run} right"] = str(sum(right))
+    pairs = zip(result("grey_shakes")["rows"], result("grey_shakes_before")["rows"], strict=True)
+    found["grey median"] = short(float(np.median([now["blind"] - before["blind"] for now, before in pairs])), 1)
     return found
 
 
@@ -391,7 +395,7 @@ GROUPS: dict[str, Callable[[], dict[str, str]]] = {
     "localized": localized,
     "compressed": compressed,
     "half size": half_size,
-    "photographs search": photographs_search,
+    "search": search,
     "enlarged": enlarged,
     "examples": examples,
     "fog": fog,
