@@ -6,10 +6,10 @@ Both are least squares on what was measured. The uncertainty of the *other* unkn
     kernel step:  noise  sigma_n^2 + E (|K0|^2 + V)
     image step:   noise  sigma_n^2 + (|X0|^2 + E) V',   V' the variance of the kernel's spectrum after the kernel step
 
-X0 and K0 are the beliefs' means; E, V and V' are in `ipt.operators.blur.uncertainty`. M is the frame, and within it the
-mask of what was measured; what lies outside M is solved for with the rest. Without M both systems are diagonal in the
-Fourier basis (the kernel's up to its window), and that solution is the preconditioner of the conjugate gradients that
-solve them with M.
+X0 and K0 are the beliefs' means, and d(u) is s(u) times noise that is alike everywhere. E, V, V' and s are in
+`ipt.operators.blur.uncertainty`. M is the frame, and within it the mask of what was measured; what lies outside M is
+solved for with the rest. Without M both systems are diagonal in the Fourier basis (the kernel's up to its window and
+s), and that solution is the preconditioner of the conjugate gradients that solve them with M.
 
 Where the measurement is further from the prediction than all of this noise explains, the beliefs are too certain, and
 all of the noise is scaled up (`misfit_inflation`).
@@ -78,10 +78,11 @@ def _innovation(padded: PaddedFrame, measured: Measured, image: Belief, belief: 
 def least_squares_kernel(padded: PaddedFrame, known: Innovation) -> Tensor:
     """The least squares kernel, (K, 1, h, w): entries of either sign, sum about 1.
 
-    It minimises ||M (y - k * x)||^2 weighted by `known.weight`, plus the distance from the prior kernel weighted by
-    1 / `known.kernel_variance`.
+    It minimises ||M (y - k * x)||^2 weighted by `known.weight`, plus ||(k - prior kernel) / s||^2 weighted by
+    1 / `known.kernel_variance`; s is `known.deviation`. It is solved for (k - prior kernel) / s.
     """
     sides, measured = (known.prior_kernel.shape[-2], known.prior_kernel.shape[-1]), known.measured
+    deviation = known.deviation
     frames = len(measured.values) // len(known.prior_kernel)
     prior_precision = known.entries / known.kernel_variance
     # The image's mean says nothing about a kernel of sum 1, and would dominate the system.
@@ -90,33 +91,40 @@ def least_squares_kernel(padded: PaddedFrame, known: Innovation) -> Tensor:
     share = measured.count / math.prod(padded.size)
     if isinstance(share, Tensor):
         share = sum_over_frames(share, frames) / frames
-    precision = known.power * share + prior_precision
-    unmasked, unmasked_inverse = padded.within(precision, sides), padded.within(1 / precision, sides)
+    pull = padded.within(prior_precision, sides)
+    data, unmasked_inverse = (
+        padded.within(spectrum, sides)
+        for spectrum in (known.power * share, 1 / (known.power * share + prior_precision))
+    )
+
+    def unmasked(change: Tensor) -> Tensor:
+        return deviation * data(deviation * change) + pull(change)
 
     def correlated(spectrum: Tensor) -> Tensor:
-        """The window of the image's correlation with a weighted residual that has this spectrum, (K, 1, h, w)."""
-        return padded.window(sum_over_frames((picture.conj() * spectrum).sum(1, keepdim=True), frames), sides)
+        """Correlation of the image with a weighted residual that has this spectrum, times s, (K, 1, h, w)."""
+        product = sum_over_frames((picture.conj() * spectrum).sum(1, keepdim=True), frames)
+        return deviation * padded.window(product, sides)
 
     unexplained = measured.masked(measured.values - padded.inverse(known.picture * known.prior_transfer))
     if measured.mask is None:
         right = correlated(known.weight * torch.fft.rfft2(unexplained))
         change = conjugate_gradients(unmasked, right, None, _KERNEL_ITERATIONS, unmasked_inverse)
-        return known.prior_kernel + change
+        return known.prior_kernel + deviation * change
 
-    pull, weighted = padded.within(prior_precision.expand_as(precision), sides), padded.repeated_filter(known.weight)
+    weighted = padded.repeated_filter(known.weight)
 
     def adjoint(residual: Tensor) -> Tensor:
         return correlated(torch.fft.rfft2(measured.masked(weighted(residual))))
 
     def apply(change: Tensor) -> Tensor:
-        transfer = padded.transfer(change).repeat_interleave(frames, 0)
+        transfer = padded.transfer(deviation * change).repeat_interleave(frames, 0)
         return adjoint(measured.masked(padded.inverse(picture * transfer))) + pull(change)
 
     def precondition(residual: Tensor) -> Tensor:
         return conjugate_gradients(unmasked, residual, None, _INNER_ITERATIONS, unmasked_inverse)
 
     change = conjugate_gradients(apply, adjoint(unexplained), None, _MASKED_KERNEL_ITERATIONS, precondition)
-    return known.prior_kernel + change
+    return known.prior_kernel + deviation * change
 
 
 def sparse_kernel(kernel: Tensor, level: float) -> Tensor:

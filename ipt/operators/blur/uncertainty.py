@@ -4,9 +4,7 @@ The uncertainty of the one counts as noise in the step of the other (`ipt.operat
 
     image   E(f), the Wiener error of the usual picture (`ipt.linalg.spectra`): it falls with frequency, and colour
             channels share most of it, so that a flat weight would be wrong.
-    kernel  V(f): a denoised kernel's variance, at most the variance of kernels themselves. A path of mean radius r has
-            |K|^2 of about 1 / (1 + 3 pi f r) times the pixel's aperture, sinc^4. At frequency 0 it is 0, because
-            kernels sum to 1 and are centred.
+    kernel  V(f), and s(u), the entries that may be wrong (`ipt.operators.blur.kernel_error`).
 """
 
 from __future__ import annotations
@@ -22,14 +20,13 @@ from torch import Tensor
 
 from ipt.core.abilities import Belief
 from ipt.linalg.spectra import picture_error, to_luma_chroma
+from ipt.operators.blur.kernel_error import error_deviation, error_variance, radius
 from ipt.operators.blur.measured import Measured, squared
 from ipt.operators.blur.padded_frame import PaddedFrame
 
-KERNEL_NOISE = 2.0
-"""Variance of a denoised kernel by frequency, over that of the noise through which it was seen. This and the constants
-below: docs/method.md, Constants."""
 USUAL = 1.4
-"""Ratio of the measured to the expected variance up to which the beliefs are not doubted."""
+"""Ratio of the measured to the expected variance up to which the beliefs are not doubted. This and the constants below:
+docs/method.md, Constants."""
 LEAST_NOISE = 0.0012
 """Smallest standard deviation of the noise, in units of 0..1: rounding to 8 bits, 1 / 255 / sqrt(12)."""
 _PINNED = 2
@@ -52,10 +49,11 @@ class Innovation:
         prior_kernel: the kernel's mean, valid, (K, 1, h, w), one for every B / K successive images.
         prior_transfer: spectrum of the kernel's mean, one for every image, (B, 1, P, Q // 2 + 1).
         kernel_variance: V, variance of the kernel's spectrum, (K, 1, P, Q // 2 + 1).
+        deviation: s, how far each entry of the kernel may be wrong, 0..1, (K, 1, h, w).
         weight: 1 / noise of the kernel step, (B, C, P, Q // 2 + 1).
         power: weighted power of the images, which is the precision of the data about the kernel,
             (K, 1, P, Q // 2 + 1).
-        entries: number of the kernel's entries, h w.
+        entries: number of the kernel's entries that may be wrong, the sum of s^2, (K, 1, 1, 1).
         measured: the measurement, its pixels weighted by how well what they see is known.
     """
 
@@ -63,9 +61,10 @@ class Innovation:
     prior_kernel: Tensor
     prior_transfer: Tensor
     kernel_variance: Tensor
+    deviation: Tensor
     weight: Tensor
     power: Tensor
-    entries: int
+    entries: Tensor
     measured: Measured
 
     @classmethod
@@ -97,7 +96,9 @@ class Innovation:
         total = positive.sum((-3, -2, -1), keepdim=True).clamp(min=1e-8)
         prior = positive / total
         transfer = padded.transfer(prior)
-        variance = _kernel_variance(padded, prior, squared(transfer), total, belief.sigma)
+        deviation = error_deviation(prior, belief.sigma)
+        entries = deviation.square().sum((-3, -2, -1), keepdim=True)
+        variance = error_variance(padded, prior, squared(transfer), entries, belief.sigma / total)
         power = (squared(transfer) + variance).repeat_interleave(frames, 0)
         each_prior, each_transfer, each_variance = (
             one.repeat_interleave(frames, 0) for one in (prior, transfer, variance)
@@ -112,7 +113,7 @@ class Innovation:
         precision = weight * squared(picture)
         precision[..., 0, 0] = 0
         precision = sum_over_frames(precision.sum(1, keepdim=True), frames)
-        return cls(picture, prior, each_transfer, variance, weight, precision, prior[0].numel(), measured)
+        return cls(picture, prior, each_transfer, variance, deviation, weight, precision, entries, measured)
 
     def remaining(self, padded: PaddedFrame) -> Tensor:
         """V': variance of the kernel's spectrum after the kernel step, (K, 1, P, Q // 2 + 1).
@@ -126,24 +127,6 @@ class Innovation:
 def sum_over_frames(values: Tensor, frames: int) -> Tensor:
     """Sums over the successive frames of each image, (B F, ...) -> (B, ...)."""
     return values if frames == 1 else values.reshape(-1, frames, *values.shape[1:]).sum(1)
-
-
-def _kernel_variance(padded: PaddedFrame, kernel: Tensor, power: Tensor, total: Tensor, sigma: float) -> Tensor:
-    """V(f) of a denoised kernel, (K, 1, P, Q // 2 + 1).
-
-    Args:
-        padded: geometry of the convolution.
-        kernel: the kernel's mean, valid, (K, 1, h, w).
-        power: |K|^2 of the mean.
-        total: sum of the kernel's entries before it was made valid, (K, 1, 1, 1).
-        sigma: noise level through which it was seen then; infinite: not at all.
-    """
-    limit = torch.minimum((1 - power).clamp(min=0).square(), kernel_spectrum(padded, kernel)).clamp(min=1e-7)
-    if math.isinf(sigma):
-        return limit
-    height, width = kernel.shape[-2:]
-    noise = KERNEL_NOISE * height * width * (sigma / total).square()
-    return limit * noise / (limit + noise)
 
 
 def discounted(padded: PaddedFrame, measured: Measured, kernel: Tensor, weight: Tensor) -> Measured:
@@ -161,7 +144,7 @@ def discounted(padded: PaddedFrame, measured: Measured, kernel: Tensor, weight: 
     if measured.mask is None:
         return measured
     unseen = padded.inverse(_unmeasured(padded, measured.mask) * padded.transfer(kernel)).clamp(0, 1)
-    change = DISCOUNT * picture_change(padded, measured.values, _radius(kernel))
+    change = DISCOUNT * picture_change(padded, measured.values, radius(kernel))
     columns = padded.columns(weight)
     usual = ((1 / weight[:, :1]) * columns).sum((-2, -1), keepdim=True) / (columns.sum() * weight.shape[-2])
     extra = unseen.square() * change
@@ -284,17 +267,3 @@ def _smoothed(padded: PaddedFrame, power: Tensor, sides: tuple[int, ...]) -> Ten
     down, across = tapers
     smoothed: Tensor = torch.fft.rfft2(padded.inverse(power) * (down[:, None] * across)).real
     return smoothed.clamp(min=0)
-
-
-def kernel_spectrum(padded: PaddedFrame, prior: Tensor) -> Tensor:
-    """About E|K|^2 for kernels as wide as this mean, (K, 1, P, Q // 2 + 1)."""
-    frequency = padded.frequencies(prior)
-    return torch.sinc(frequency) ** 4 / (1 + 3 * math.pi * frequency * _radius(prior))
-
-
-def _radius(kernel: Tensor) -> Tensor:
-    """Root mean square distance in pixels of a kernel's light from its centre pixel, (B, 1, 1, 1)."""
-    height, width = kernel.shape[-2:]
-    rows = (torch.arange(height).to(kernel) - height // 2)[:, None]
-    columns = (torch.arange(width).to(kernel) - width // 2)[None]
-    return (kernel * (rows.square() + columns.square())).sum((-3, -2, -1), keepdim=True).clamp(min=0.05).sqrt()

@@ -27,11 +27,12 @@ from torch import Tensor
 from ipt.core.abilities import Belief
 from ipt.linalg.spectra import from_luma_chroma, to_luma_chroma
 from ipt.operators.blur.centring import recentred
+from ipt.operators.blur.kernel_error import kernel_spectrum
 from ipt.operators.blur.masked_system import MaskedSystem
 from ipt.operators.blur.measured import Measured, squared
 from ipt.operators.blur.padded_frame import PaddedFrame
 from ipt.operators.blur.steps import LOCKED, image_tolerance, least_squares_kernel, peaked, sparse_kernel
-from ipt.operators.blur.uncertainty import Innovation, error_spectrum, kernel_spectrum, lowered_noise
+from ipt.operators.blur.uncertainty import Innovation, error_spectrum, lowered_noise
 from ipt.operators.shake.coupling import coupled
 from ipt.operators.shake.filter_flow import filter_flow
 from ipt.operators.shake.tiles import Tiles

@@ -78,6 +78,24 @@ def _circulant(spectrum):
     return torch.fft.ifft2(torch.fft.fft2(basis) * spectrum).real.reshape(pixels, pixels).T.contiguous()
 
 
+def _deviation(prior, level):
+    """s, (h, w): how far each entry may be wrong, by the largest entries around it, averaged over 3x3, 0 outside."""
+    if math.isinf(level):
+        return torch.ones_like(prior)
+    height, width = prior.shape
+
+    def largest(row, column):
+        if not (0 <= row < height and 0 <= column < width):
+            return 0.0
+        return prior[max(0, row - 3) : row + 4, max(0, column - 3) : column + 4].max().item() / prior.max().item()
+
+    near = torch.zeros_like(prior)
+    for row, column in itertools.product(range(height), range(width)):
+        around = itertools.product(range(row - 1, row + 2), range(column - 1, column + 2))
+        near[row, column] = sum(largest(*place) for place in around) / 9
+    return (0.1 + 0.9 * near / (near + level**2)).sqrt()
+
+
 def _uncertain(prior, shape, level, total):
     """V(f) before the kernel step, |K0|^2."""
     height, width = prior.shape
@@ -89,7 +107,7 @@ def _uncertain(prior, shape, level, total):
     limit = torch.minimum((1 - transfer).clamp(min=0) ** 2, usual).clamp(min=1e-7)
     if math.isinf(level):
         return limit, transfer
-    seen = 2.0 * height * width * (level / total) ** 2
+    seen = _deviation(prior, level).square().sum() * (level / total) ** 2
     return limit * seen / (limit + seen), transfer
 
 
@@ -344,13 +362,15 @@ def _unexplained(world, measured, picture, prior, inside):
 
 def _kernel_system(world, measured, image, belief):
     """The kernel's mean (h w,), and matrix and right side of the change of it that minimises
-    ||M (y - k * x)||^2 weight + ||k - mean||^2 h w / V, the picture's mean telling nothing."""
+    ||M (y - k * x)||^2 weight + ||(k - mean) / s||^2 (sum of s^2) / V, the picture's mean telling nothing."""
     picture, prior, variance, weight, inside = _innovation(world, measured, image, belief)
     rest = _unexplained(world, measured, picture, prior, world.inside)
     units = torch.eye(prior.numel(), dtype=torch.float64).reshape(-1, *prior.shape)
     spectra_of = torch.stack([world.transfer(unit) for unit in units])
     window = torch.fft.ifft2(spectra_of).real.flatten(1).T
-    matrix = window.T @ _circulant(prior.numel() / variance) @ window
+    deviation = _deviation(prior, belief.sigma)
+    matrix = window.T @ _circulant(deviation.square().sum() / variance) @ window
+    matrix = matrix / deviation.flatten()[:, None] / deviation.flatten()
     right = torch.zeros(prior.numel(), dtype=torch.float64)
     told = picture.clone()
     told[:, 0, 0] = 0
@@ -441,7 +461,7 @@ def test_the_image_step_counts_what_is_uncertain_in_the_kernel_as_noise(
     ]
     taper = torch.from_numpy(tapers[0][:, None] * tapers[1])
     smooth = torch.fft.fft2(torch.fft.ifft2(power) * taper).real.clamp(min=0)
-    entries = sides[0] * sides[1]
+    entries = _deviation(prior[0, 0], level).square().sum()
     remaining = entries / (smooth + entries / variance)
     error = _error(channels, world.size, 0.3)
     noise = NOISE**2 + (picture.abs() ** 2 / picture[0].numel() + error) * 10.0 * remaining
