@@ -217,18 +217,29 @@ def compressed() -> dict[str, str]:
     return {**found, "best": short(max(gains), 1), "worst": short(round(min(gains), 1) + 0.0, 1)}
 
 
-def search() -> dict[str, str]:
-    """Whole blind solves by 1dba783 (e848a43 solves alike) and with twice the steps in the smallest picture."""
+def _kept_apart(before: str, now: str, grey_before: str, grey_now: str) -> dict[str, str]:
+    """Whole blind solves of validation pictures before and after a change: the protocol's, and grey ones."""
     found = {}
-    for words, name, column in (("", "photographs_search", "new"), ("grey ", "grey_shakes", "blind")):
-        for run, file in (("before", f"{name}_before"), ("now", name)):
-            rows = result(file)["rows"]
+    for words, column, files in (("", "new", (before, now)), ("grey ", "blind", (grey_before, grey_now))):
+        runs = [result(file)["rows"] for file in files]
+        for run, rows in zip(("before", "now"), runs, strict=True):
             found[f"{words}{run}"], found[f"{words}pictures"] = mean(rows, column, 1), str(len(rows))
             right = [row[column] > row["known"] - solved_photographs.TWICE for row in rows]
             found[f"{words}{run} right"] = str(sum(right))
-    pairs = zip(result("grey_shakes")["rows"], result("grey_shakes_before")["rows"], strict=True)
-    found["grey median"] = short(float(np.median([now["blind"] - before["blind"] for now, before in pairs])), 1)
+        gains = [now[column] - before[column] for before, now in zip(*runs, strict=True)]
+        found[f"{words}median"] = short(float(np.median(gains)), 1)
+        found[f"{words}best"], found[f"{words}worst"] = short(max(gains), 1), short(-min(gains), 1)
     return found
+
+
+def search() -> dict[str, str]:
+    """By 1dba783 (e848a43 solves alike) and with twice the steps in the smallest picture, 7f52f7b."""
+    return _kept_apart("photographs_search_before", "photographs_search", "grey_shakes_before", "grey_shakes")
+
+
+def path() -> dict[str, str]:
+    """By 7f52f7b, and with kernels held to what their denoiser knows to be 0."""
+    return _kept_apart("photographs_search", "photographs_path", "grey_shakes", "grey_path")
 
 
 def half_size() -> dict[str, str]:
@@ -396,6 +407,7 @@ GROUPS: dict[str, Callable[[], dict[str, str]]] = {
     "compressed": compressed,
     "half size": half_size,
     "search": search,
+    "path": path,
     "enlarged": enlarged,
     "examples": examples,
     "fog": fog,

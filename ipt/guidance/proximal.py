@@ -65,7 +65,7 @@ class Proximal(GuidanceRule, CoarseToFine, Refining):
     parameter_noise: float | None = None
     clip: bool = True
     coarse_to_fine: bool = True
-    spread: float = 0.3
+    spread: float = 0.6
     spread_from_start: bool = False
     noise_factor: float = 1.0
 
