@@ -6,7 +6,8 @@ which the kernel was seen is left only near the path:
     s(u)^2 = p(u) / (p(u) + sigma^2),
 
 where p(u) is the largest entry within `_REACH` pixels, as a share of the peak: an entry cannot be wrong by much more
-than the light that may be there. The kernel's error is s times white noise.
+than the light that may be there. The kernel's error is s times white noise. In a narrow window, in which the kernel of
+the smallest picture is looked for, the path itself may be elsewhere, and s is the same everywhere.
 
 V(f) is that error's variance by frequency, at most the variance of kernels themselves. A path of mean radius r has
 |K|^2 of about 1 / (1 + 3 pi f r) times the pixel's aperture, sinc^4. At frequency 0 it is 0, because kernels sum to 1
@@ -27,11 +28,17 @@ _REACH = 3
 """Distance in pixels by which the path of a denoised kernel may be off. This and the constant below: docs/method.md,
 Constants."""
 _LEAST = 0.1
-"""Least s^2, so that light which a kernel lacks can be found anywhere."""
+"""Least s^2 in a wide window, so that light which a kernel lacks can be found anywhere."""
+
+
+_NARROW = 24
+"""Sides in pixels below which a window is narrow."""
+_LOST = 2.0
+"""s^2 in a narrow window."""
 
 
 def error_deviation(kernel: Tensor, sigma: float) -> Tensor:
-    """How wrong each entry of denoised kernels may be: s, `_LEAST` ** .5 to 1, (K, 1, h, w).
+    """How wrong each entry of denoised kernels may be: s, (K, 1, h, w).
 
     Args:
         kernel: the kernels' means, non-negative, (K, 1, h, w).
@@ -39,6 +46,8 @@ def error_deviation(kernel: Tensor, sigma: float) -> Tensor:
     """
     if math.isinf(sigma):
         return torch.ones_like(kernel)
+    if max(kernel.shape[-2:]) < _NARROW:
+        return torch.full_like(kernel, math.sqrt(_LOST))
     share = kernel / kernel.amax((-2, -1), keepdim=True).clamp(min=1e-8)
     near = F.avg_pool2d(F.max_pool2d(share, 2 * _REACH + 1, 1, _REACH), 3, 1, 1)
     return (_LEAST + (1 - _LEAST) * near / (near + sigma * sigma)).sqrt()

@@ -51,8 +51,13 @@ def test_a_kernel_that_was_not_seen_may_be_wrong_anywhere():
     assert (error_deviation(line(), math.inf) == 1).all()
 
 
+def test_in_a_narrow_window_it_may_be_wrong_anywhere_and_by_more():
+    narrow = error_deviation(line()[..., 4:27, 4:27], 0.03)
+    torch.testing.assert_close(narrow, torch.full_like(narrow, math.sqrt(2)))
+
+
 def test_a_kernel_of_zeros_is_finite():
-    assert torch.isfinite(error_deviation(torch.zeros(1, 1, 8, 9), 0.1)).all()
+    assert torch.isfinite(error_deviation(torch.zeros(1, 1, 8, 29), 0.1)).all()
 
 
 def test_the_variance_is_that_of_the_entries_and_no_more_than_kernels_have():

@@ -15,7 +15,7 @@ from ipt.core.abilities import Belief
 from ipt.core.observation import Observation
 from ipt.linalg import spectra
 from ipt.linalg.covariances import Isotropic
-from ipt.operators.blur import Blur
+from ipt.operators.blur import Blur, kernel_error
 from ipt.operators.blur import steps as blur_steps
 from ipt.operators.blur.measured import Measured
 from ipt.operators.blur.uncertainty import USUAL, Innovation
@@ -83,6 +83,8 @@ def _deviation(prior, level):
     if math.isinf(level):
         return torch.ones_like(prior)
     height, width = prior.shape
+    if max(height, width) < kernel_error._NARROW:
+        return torch.full_like(prior, math.sqrt(2))
 
     def largest(row, column):
         if not (0 <= row < height and 0 <= column < width):
@@ -392,10 +394,12 @@ def _photograph(world, channels, kernel, wrong=0.01):
     ("channels", "kernel_level", "sides"),
     [(1, 0.05, (3, 3)), (3, 0.05, (1, 5)), (1, math.inf, (1, 3)), (2, math.inf, (3, 1)), (2, 0.05, (3, 2))],
 )
+@pytest.mark.parametrize("narrow", [False, True])
 @pytest.mark.parametrize("holes", [False, True])
 @pytest.mark.parametrize("border", ["circular", "zero", "reflect", "unknown"])
-def test_the_kernel_step_solves_its_normal_equations(border, holes, sides, kernel_level, channels, monkeypatch):
+def test_the_kernel_step_solves_its_normal_equations(border, holes, narrow, sides, kernel_level, channels, monkeypatch):
     """No entry near zero, and a fine level, so that none drops."""
+    monkeypatch.setattr(kernel_error, "_NARROW", 24 if narrow else 0)
     world = _world(border, (9, 10), sides, holes)
     kernel = 1 + 0.3 * _random(1, 1, *sides)
     kernel = kernel / kernel.sum()
