@@ -29,6 +29,6 @@ def draws(prior: Prior, shape: tuple[int, ...], device: str | torch.device = "cp
     sigmas = Karras(_CALLS, sigma_max=20.0).sigmas().tolist()
     noisy: Tensor = sigmas[0] * normal((BATCH, *shape), "draws").to(device)
     for sigma, following in pairwise(sigmas):
-        clean = prior.denoise(noisy, sigma)
+        clean = prior.denoise(noisy.clone(), sigma)
         noisy = clean + following / sigma * (noisy - clean)
     return noisy.double().cpu()

@@ -51,6 +51,10 @@ class Harness(ABC):
     def answers(self, component: Any, arguments: Arrays) -> dict[str, Tensor]:
         """The results of all of a component's methods, by name, (B, ...) each."""
 
+    def unusual_call(self) -> None:
+        """A call with values that lie outside their usual ranges; Shortfall if it changes them."""
+        return
+
     @cached_property
     def usual(self) -> dict[str, Tensor]:
         """The component's answers to `arguments`."""
@@ -91,6 +95,7 @@ def inputs(harness: Harness) -> None:
     arguments = harness.arguments()
     with untouched(arguments):
         harness.answers(harness.component, arguments)
+    harness.unusual_call()
 
 
 def dtype(harness: Harness) -> None:
@@ -141,7 +146,8 @@ COMMON = (
     Promise(
         "inputs",
         "no argument is changed: neither a tensor nor a mapping",
-        "write x = x + ... instead of x += ... and copy a mapping before changing it: dict(parameters)",
+        "write x = x + ... instead of x += ... and x.clamp(...) instead of x.clamp_(...), and copy a mapping before "
+        "changing it: dict(parameters)",
         inputs,
         root=True,
     ),

@@ -88,14 +88,20 @@ def cast(arrays: Arrays, dtype: torch.dtype, device: str) -> dict[str, dict[str,
 @contextmanager
 def untouched(arrays: Arrays) -> Iterator[None]:
     """Shortfall if the block changes a mapping or a tensor in it."""
-    before = {group: {name: (x, x.detach().clone()) for name, x in some.items()} for group, some in arrays.items()}
+    before = {
+        group: {name: (x, x.detach().clone(), x._version) for name, x in some.items()} for group, some in arrays.items()
+    }
     yield
     for group, some in arrays.items():
         same_names = list(some) == list(before[group])
         require(same_names, f"The mapping of {group} had {_names(before[group])} and has {_names(some)} afterwards")
-        for name, (tensor, values) in before[group].items():
+        for name, (tensor, values, version) in before[group].items():
             kept = some[name] is tensor and torch.equal(tensor.detach(), values)
             require(kept, f"{name} of {group} is not what it was: off by up to {difference(some[name], values):.3g}")
+            # Torch refuses to differentiate through a tensor that was written to, whatever its values are.
+            require(
+                tensor._version == version, f"{name} of {group} was written to in place, with the values that it had"
+            )
 
 
 @contextmanager

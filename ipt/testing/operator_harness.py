@@ -19,7 +19,7 @@ from ipt.plugins.building import build_component
 from ipt.plugins.usual import usual_prior
 from ipt.testing.draws import draws
 from ipt.testing.harness import Harness, first_taken
-from ipt.testing.measures import BATCH, Arrays, normal, picture, rms, uniform
+from ipt.testing.measures import BATCH, Arrays, normal, picture, rms, uniform, untouched
 
 SHAPES = ((3, 16, 24), (1, 16, 24), (2, 16, 24), (3, 32, 48), (1, 32, 48), (3, 64, 64), (1, 64, 64), (3, 256, 256))
 """Shapes of images that are tried in this order if none is given; the first one that the operator takes is used."""
@@ -68,7 +68,7 @@ class OperatorHarness(Harness):
     @torch.no_grad()
     def arguments(self) -> Arrays:
         image, valid = self.point[IMAGE], {name: self.point[name] for name in self.specs}
-        clear = self.component.forward(image, **valid)
+        clear = predicted(self.component, self.point)
         measurement = clear + NOISE * normal(tuple(clear.shape), "measurement")
         return {
             "images": {IMAGE: image.clone(), "measurement": measurement},
@@ -77,6 +77,13 @@ class OperatorHarness(Harness):
             "loose": {name: value.clone() for name, value in self.loose.items()},
             "deviations": {"noise": torch.full((BATCH, 1, 1, 1), NOISE, dtype=torch.float64)},
         }
+
+    @torch.no_grad()
+    def unusual_call(self) -> None:
+        values = {name: 2 * value - 0.7 * scale_of(value) for name, value in self.point.items()}
+        # Whether `forward` can take such values is not the question here.
+        with untouched({"forward": values}), contextlib.suppress(Exception):
+            self.component.forward(**values)
 
     @torch.no_grad()
     def answers(self, component: ParametricOperator, arguments: Arrays) -> dict[str, Tensor]:

@@ -75,9 +75,17 @@ class PriorHarness(Harness):
         # A faulty denoiser may draw equal values; noise is added, so that other checks find its faults.
         sigma = DECADES[-1]
         noisy = sigma * normal(tuple(drawn[:1].shape), "noise of draws").to(self.home)
-        centre, least = drawn.mean(), 0.5 * uncertainty(self.component.posterior(noisy, sigma))
+        centre, least = drawn.mean(), 0.5 * uncertainty(self.posterior(noisy, sigma))
         narrow = (drawn - centre).abs().amax() < least
         return centre + least * normal(tuple(drawn.shape), "spread") if narrow else drawn
+
+    def denoised(self, noisy: Tensor, sigma: float) -> Tensor:
+        """`denoise` of a copy: changing its argument breaks only the promise `inputs`."""
+        return self.component.denoise(noisy.clone(), sigma)
+
+    def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
+        """`posterior` of a copy."""
+        return self.component.posterior(noisy.clone(), sigma)
 
     def noisy(self, sigma: float) -> Tensor:
         noise = normal(tuple(self.clean.shape), f"noise {sigma:g}")

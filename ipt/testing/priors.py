@@ -66,8 +66,8 @@ def _shapes(harness: PriorHarness) -> None:
     noisy = harness.noisy(sigma)[:BATCH]
     with torch.no_grad():
         answers = {
-            "denoise": harness.component.denoise(noisy, sigma),
-            "posterior": harness.component.posterior(noisy, sigma).mean,
+            "denoise": harness.denoised(noisy, sigma),
+            "posterior": harness.posterior(noisy, sigma).mean,
         }
     for name, answer in answers.items():
         require(answer.shape == noisy.shape, f"{name} gives {tuple(answer.shape)} for {tuple(noisy.shape)}")
@@ -85,7 +85,7 @@ def _derivatives(harness: PriorHarness) -> None:
     sigma = 0.5
     noisy = harness.noisy(sigma)[:BATCH]
     # Networks compute in single precision, so that short steps are useless, and calls are slow, so that they are few.
-    error = derivative_error(lambda value: harness.component.denoise(value, sigma), noisy, (1e-4, 1e-3, 1e-2), 1)
+    error = derivative_error(lambda value: harness.denoised(value, sigma), noisy, (1e-4, 1e-3, 1e-2), 1)
     at_most(error, 0.02, f"derivative of denoise at sigma {sigma:g}, its difference from finite differences")
 
 
@@ -93,17 +93,17 @@ def _derivatives(harness: PriorHarness) -> None:
 def _finite(harness: PriorHarness) -> None:
     for sigma in DECADES:
         noisy = harness.noisy(sigma)[:BATCH].float()
-        finite({f"denoise at sigma {sigma:g}": harness.component.denoise(noisy, sigma)})
+        finite({f"denoise at sigma {sigma:g}": harness.denoised(noisy, sigma)})
 
 
 @torch.no_grad()
 def _identity(harness: PriorHarness) -> None:
     for sigma in (1e-2, 1e-3):
         noisy = harness.noisy(sigma)
-        posterior = harness.component.posterior(noisy, sigma)
+        posterior = harness.posterior(noisy, sigma)
         # The exact denoiser moves a noisy variable by sigma at most, in the mean square (Tweedie's formula).
         limit = 2 * max(sigma, uncertainty(posterior))
-        moved = rms(harness.component.denoise(noisy, sigma) - noisy)
+        moved = rms(harness.denoised(noisy, sigma) - noisy)
         at_most(moved, limit, f"root mean square of denoise(noisy, sigma) - noisy at sigma {sigma:g}")
 
 
@@ -121,7 +121,7 @@ def _conditional_mean(harness: PriorHarness) -> None:
     require(len(harness.samples) >= 32, f"{len(harness.samples)} samples are too few to tell")
     for sigma in (0.1, 0.5, 2.0):
         noisy = harness.noisy(sigma)
-        estimate = harness.component.denoise(noisy, sigma).double()
+        estimate = harness.denoised(noisy, sigma).double()
         error = harness.clean.to(estimate) - estimate
         probes = {"1": torch.ones_like(estimate), "the noisy variable": noisy.double(), "the estimate": estimate}
         for name, probe in probes.items():
@@ -141,7 +141,7 @@ def _forgets(harness: PriorHarness) -> None:
     sigma = DECADES[-1]
     noisy = harness.noisy(sigma)[:BATCH]
     step = 0.1 * sigma * normal(tuple(noisy.shape), "step").sign().to(noisy)
-    change = harness.component.denoise(noisy + step, sigma) - harness.component.denoise(noisy - step, sigma)
+    change = harness.denoised(noisy + step, sigma) - harness.denoised(noisy - step, sigma)
     slope = float((change.double() * step).mean() / (2 * step.square().mean()))
     what = f"deviation of clean given noisy at sigma {sigma:g}, as denoise follows noisy (sigma^2 times its derivative)"
     at_most(sigma * math.sqrt(abs(slope)), LARGEST, what)
@@ -152,7 +152,7 @@ def _variance(harness: PriorHarness) -> None:
     before = 0.0
     for index in range(11):
         sigma = 10 ** (index / 2 - 3)
-        value = uncertainty(harness.component.posterior(harness.noisy(sigma)[:1], sigma))
+        value = uncertainty(harness.posterior(harness.noisy(sigma)[:1], sigma))
         good = math.isfinite(value) and value > 0
         require(good, f"the variance at sigma {sigma:.3g} is {value**2}, not a finite number above 0")
         at_most(before / value, 1.01, f"standard deviation just below sigma {sigma:.3g}, over that at it")
@@ -163,7 +163,7 @@ def _variance(harness: PriorHarness) -> None:
 def _covariance(harness: PriorHarness) -> None:
     for sigma in LEVELS:
         noisy = harness.noisy(sigma)[:BATCH]
-        posterior = harness.component.posterior(noisy, sigma)
+        posterior = harness.posterior(noisy, sigma)
         for which, covariance in (("covariance", posterior.covariance), ("prior", posterior.prior_covariance)):
             if covariance is not None:
                 _one_covariance(covariance, noisy, f"of the {which} at sigma {sigma:g}")

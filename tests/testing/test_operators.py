@@ -107,6 +107,33 @@ class ChangesTheTensor(Plain):
         return {"gain": parameters["gain"].clamp_(0.05, 0.5)}
 
 
+class DarkensARow(Plain):
+    def forward(self, image, gain):
+        image[:, :, 0] = 0
+        return gain * image
+
+
+class ClampsTheImage(Plain):
+    """Through `.data`, which torch does not notice."""
+
+    def forward(self, image, gain):
+        image.data.clamp_(0, 1)
+        return gain * image
+
+
+class ClampsTheGain(Plain):
+    """To the range in which it is already."""
+
+    def forward(self, image, gain):
+        return gain.clamp_(min=0.05) * image
+
+
+class ClampsTheGainsData(Plain):
+    def forward(self, image, gain):
+        gain.data.clamp_(min=0.05)
+        return gain * image
+
+
 class AlwaysDouble(Plain):
     def forward(self, image, gain):
         return (gain * image).double()
@@ -327,6 +354,10 @@ FAULTS = {
     StepOverTheBatch: {"batch", "mask"},
     ChangesTheMapping: {"inputs"},
     ChangesTheTensor: {"inputs"},
+    DarkensARow: {"inputs"},
+    ClampsTheImage: {"inputs", "linear"},
+    ClampsTheGain: {"inputs"},
+    ClampsTheGainsData: {"inputs"},
     AlwaysDouble: {"dtype"},
     AlwaysOnTheCPU: {"device"},
     Ignores: {"used"},
@@ -362,6 +393,21 @@ FAULTS = {
 @pytest.mark.parametrize("operator", FAULTS, ids=lambda operator: operator.__name__)
 def test_a_planted_fault_breaks_its_promise_alone(operator, broken):
     assert broken(operator_checks(operator(), device="meta")) == FAULTS[operator]
+
+
+SAID = {
+    DarkensARow: ("inputs", "image of images is not what it was"),
+    ClampsTheImage: ("inputs", "image of forward is not what it was"),
+    ClampsTheGain: ("inputs", "gain of parameters was written to in place, with the values that it had."),
+    ClampsTheGainsData: ("inputs", "gain of forward is not what it was"),
+}
+"""The only finding about a fault: its promise, and the beginning of its reason."""
+
+
+@pytest.mark.parametrize("operator", SAID, ids=lambda operator: operator.__name__)
+def test_a_planted_fault_is_one_finding(operator, found):
+    (finding,) = found(operator_checks(operator()))
+    assert finding.promise == SAID[operator][0] and finding.reason.startswith(SAID[operator][1])
 
 
 def test_every_promise_has_a_planted_fault():

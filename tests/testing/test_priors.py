@@ -94,6 +94,12 @@ class ChangesTheNoisy(Normal):
         return found
 
 
+class AddsToTheNoisy(Normal):
+    def denoise(self, noisy, sigma):
+        noisy += 0.8
+        return super().denoise(noisy, sigma)
+
+
 class AlwaysDouble(Normal):
     def denoise(self, noisy, sigma):
         return super().denoise(noisy, sigma).double()
@@ -191,6 +197,7 @@ FAULTS = {
     Cropped: {"shapes", "conditional-mean", "identity"},
     MeanOfTheBatch: {"batch"},
     ChangesTheNoisy: {"inputs"},
+    AddsToTheNoisy: {"inputs", "identity", "conditional-mean"},
     AlwaysDouble: {"dtype"},
     AlwaysOnTheCPU: {"device"},
     HoldsALambda: {"picklable"},
@@ -211,6 +218,17 @@ FAULTS = {
 @pytest.mark.parametrize("prior", FAULTS, ids=lambda prior: prior.__name__)
 def test_a_planted_fault_breaks_its_promise_alone(prior, broken):
     assert broken(prior_checks(prior(), samples=SAMPLES, device="meta")) == FAULTS[prior]
+
+
+SAID = {AddsToTheNoisy: ("inputs", "0.1 of noisy is not what it was: off by up to ")}
+"""The only finding about a fault: its promise, and the beginning of its reason."""
+
+
+@pytest.mark.parametrize("samples", [SAMPLES, None], ids=["samples", "its own draws"])
+@pytest.mark.parametrize("prior", SAID, ids=lambda prior: prior.__name__)
+def test_a_planted_fault_is_one_finding(prior, samples, found):
+    (finding,) = found(prior_checks(prior(), samples=samples))
+    assert finding.promise == SAID[prior][0] and finding.reason.startswith(SAID[prior][1])
 
 
 def test_every_promise_has_a_planted_fault():
