@@ -14,6 +14,7 @@ from ipt.testing.draws import draws
 from ipt.testing.harness import Harness, first_taken
 from ipt.testing.measures import Arrays, normal, uneven
 from ipt.testing.promises import skip
+from ipt.testing.returned import posterior_of, real
 
 SHAPES = (
     (3, 16, 24),
@@ -81,11 +82,11 @@ class PriorHarness(Harness):
 
     def denoised(self, noisy: Tensor, sigma: float) -> Tensor:
         """`denoise` of a copy: changing its argument breaks only the promise `inputs`."""
-        return self.component.denoise(noisy.clone(), sigma)
+        return real(self.component.denoise(noisy.clone(), sigma), "denoise")
 
     def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
         """`posterior` of a copy."""
-        return self.component.posterior(noisy.clone(), sigma)
+        return posterior_of(self.component.posterior(noisy.clone(), sigma))
 
     def noisy(self, sigma: float) -> Tensor:
         noise = normal(tuple(self.clean.shape), f"noise {sigma:g}")

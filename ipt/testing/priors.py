@@ -14,6 +14,7 @@ from ipt.testing.harness import ALONE, COMMON
 from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, rms, uniform
 from ipt.testing.prior_harness import DECADES, LEVELS, PriorHarness, uncertainty
 from ipt.testing.promises import Check, Promise, at_most, require, skip
+from ipt.testing.returned import fitting
 
 MISFIT = 0.05
 """Largest correlation of a denoising error with a function of the noisy variable, which is 0 for the exact denoiser; it
@@ -65,12 +66,14 @@ def _shapes(harness: PriorHarness) -> None:
     sigma = LEVELS[-1]
     noisy = harness.noisy(sigma)[:BATCH]
     with torch.no_grad():
-        answers = {
-            "denoise": harness.denoised(noisy, sigma),
-            "posterior": harness.posterior(noisy, sigma).mean,
-        }
+        denoised, posterior = harness.denoised(noisy, sigma), harness.posterior(noisy, sigma)
+    answers = {"denoise": denoised, "posterior": posterior.mean}
     for name, answer in answers.items():
         require(answer.shape == noisy.shape, f"{name} gives {tuple(answer.shape)} for {tuple(noisy.shape)}")
+    with torch.no_grad():
+        fitting(posterior.covariance, noisy, "covariance")
+        if posterior.prior_covariance is not None:
+            fitting(posterior.prior_covariance, noisy, "prior_covariance")
     # Values that are not finite break the promise `finite`, and not this one.
     if torch.isfinite(answers["denoise"]).all():
         gap = difference(answers["posterior"], answers["denoise"])

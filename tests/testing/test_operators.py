@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ipt.core.abilities import Coarsenable, Coarser, ExactSteps, Linear
+from ipt.core.abilities import Coarsenable, Coarser, ExactSteps, Linear, MeasurementSpec, PhysicalUnits
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.operators.blur import BORDERS, Blur
 from ipt.operators.blur.kernels import MixedKernels
@@ -132,6 +132,51 @@ class ClampsTheGainsData(Plain):
     def forward(self, image, gain):
         gain.data.clamp_(min=0.05)
         return gain * image
+
+
+class ReturnsAnArray(Plain):
+    def forward(self, image, gain):
+        return np.multiply(image.numpy(), gain.numpy())
+
+
+class ReturnsNothing(Plain):
+    def forward(self, image, gain):
+        gain * image
+
+
+class ReturnsComplexNumbers(Plain):
+    def forward(self, image, gain):
+        return torch.fft.fft2(gain * image)
+
+
+class DeclaredComplex(ReturnsComplexNumbers, PhysicalUnits):
+    def measured(self):
+        return MeasurementSpec("spectrum", is_complex=True)
+
+
+class ReturnsIntegers(Plain):
+    def forward(self, image, gain):
+        return (255 * gain * image).long()
+
+
+class ConstrainReturnsATensor(Plain):
+    def constrain(self, parameters):
+        return parameters["gain"]
+
+
+class ConstrainReturnsNothing(Plain):
+    def constrain(self, parameters):
+        parameters["gain"].clamp(0.05, 2)
+
+
+class ConstrainReturnsAnArray(Plain):
+    def constrain(self, parameters):
+        return {"gain": np.clip(parameters["gain"].numpy(), 0.05, 2)}
+
+
+class ThroughNumpy(Plain):
+    def forward(self, image, gain):
+        return torch.from_numpy(gain.numpy() * image.numpy())
 
 
 class AlwaysDouble(Plain):
@@ -400,14 +445,25 @@ SAID = {
     ClampsTheImage: ("inputs", "image of forward is not what it was"),
     ClampsTheGain: ("inputs", "gain of parameters was written to in place, with the values that it had."),
     ClampsTheGainsData: ("inputs", "gain of forward is not what it was"),
+    ReturnsAnArray: ("shapes", "forward returned a numpy.ndarray, not a tensor.", "with torch throughout"),
+    ReturnsNothing: ("shapes", "forward returned None, not a tensor.", "return the tensor"),
+    ReturnsComplexNumbers: ("shapes", "forward returned complex numbers (torch.complex128)", "is_complex=True"),
+    DeclaredComplex: ("shapes", "forward returned complex numbers (torch.complex128)", "torch.cat((found.real"),
+    ReturnsIntegers: ("shapes", "forward returned torch.int64, not floating-point numbers.", "argument.dtype"),
+    ConstrainReturnsATensor: ("shapes", "constrain returned a Tensor, not a mapping.", "return a dictionary"),
+    ConstrainReturnsNothing: ("shapes", "constrain returned None, not a mapping.", "return a dictionary"),
+    ConstrainReturnsAnArray: ("shapes", "constrain gain returned a numpy.ndarray, not a tensor.", "with torch"),
+    ThroughNumpy: ("derivatives", "It takes a tensor to numpy (", "numpy has no derivatives"),
 }
-"""The only finding about a fault: its promise, and the beginning of its reason."""
+"""The only finding about a fault: its promise, the beginning of its reason, and words of its remedy."""
 
 
 @pytest.mark.parametrize("operator", SAID, ids=lambda operator: operator.__name__)
 def test_a_planted_fault_is_one_finding(operator, found):
     (finding,) = found(operator_checks(operator()))
-    assert finding.promise == SAID[operator][0] and finding.reason.startswith(SAID[operator][1])
+    promise, reason, *remedy = SAID[operator]
+    assert finding.promise == promise and finding.reason.startswith(reason)
+    assert all(words in finding.fix for words in remedy)
 
 
 def test_every_promise_has_a_planted_fault():

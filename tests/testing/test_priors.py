@@ -100,6 +100,42 @@ class AddsToTheNoisy(Normal):
         return super().denoise(noisy, sigma)
 
 
+class ReturnsAnArray(Normal):
+    def denoise(self, noisy, sigma):
+        return super().denoise(noisy, sigma).numpy()
+
+
+class ReturnsNothing(Normal):
+    def denoise(self, noisy, sigma):
+        super().denoise(noisy, sigma)
+
+
+class ReturnsComplexNumbers(Normal):
+    def denoise(self, noisy, sigma):
+        return super().denoise(noisy, sigma) + 0j
+
+
+class PosteriorIsAMean(Normal):
+    def posterior(self, noisy, sigma):
+        return self.denoise(noisy, sigma)
+
+
+class CovarianceIsANumber(Normal):
+    def posterior(self, noisy, sigma):
+        return Posterior(self.denoise(noisy, sigma), self.uncertainty(sigma))
+
+
+class VarianceIsANumber(Normal):
+    def posterior(self, noisy, sigma):
+        return Posterior(self.denoise(noisy, sigma), Isotropic(self.uncertainty(sigma)))
+
+
+class CovarianceOfAnotherShape(Normal):
+    def posterior(self, noisy, sigma):
+        variance = torch.full((*noisy.shape[:3], noisy.shape[3] + 1), self.uncertainty(sigma) ** 2).to(noisy)
+        return Posterior(self.denoise(noisy, sigma), Isotropic(variance))
+
+
 class AlwaysDouble(Normal):
     def denoise(self, noisy, sigma):
         return super().denoise(noisy, sigma).double()
@@ -220,15 +256,26 @@ def test_a_planted_fault_breaks_its_promise_alone(prior, broken):
     assert broken(prior_checks(prior(), samples=SAMPLES, device="meta")) == FAULTS[prior]
 
 
-SAID = {AddsToTheNoisy: ("inputs", "0.1 of noisy is not what it was: off by up to ")}
-"""The only finding about a fault: its promise, and the beginning of its reason."""
+SAID = {
+    AddsToTheNoisy: ("inputs", "0.1 of noisy is not what it was: off by up to "),
+    ReturnsAnArray: ("shapes", "denoise returned a numpy.ndarray, not a tensor.", "with torch throughout"),
+    ReturnsNothing: ("shapes", "denoise returned None, not a tensor.", "return the tensor"),
+    ReturnsComplexNumbers: ("shapes", "denoise returned complex numbers (torch.complex128)", "return real"),
+    PosteriorIsAMean: ("shapes", "posterior returned a Tensor, not an ipt.Posterior.", "ipt.Posterior(mean"),
+    CovarianceIsANumber: ("shapes", "The covariance of posterior is a float, not a Covariance.", "Isotropic.like"),
+    VarianceIsANumber: ("shapes", "The variance of posterior's covariance is a float, not", "broadcasts"),
+    CovarianceOfAnotherShape: ("shapes", "The variance of posterior's covariance is (3, ", "broadcasts"),
+}
+"""The only finding about a fault: its promise, the beginning of its reason, and words of its remedy."""
 
 
 @pytest.mark.parametrize("samples", [SAMPLES, None], ids=["samples", "its own draws"])
 @pytest.mark.parametrize("prior", SAID, ids=lambda prior: prior.__name__)
 def test_a_planted_fault_is_one_finding(prior, samples, found):
     (finding,) = found(prior_checks(prior(), samples=samples))
-    assert finding.promise == SAID[prior][0] and finding.reason.startswith(SAID[prior][1])
+    promise, reason, *remedy = SAID[prior]
+    assert finding.promise == promise and finding.reason.startswith(reason)
+    assert all(words in finding.fix for words in remedy)
 
 
 def test_every_promise_has_a_planted_fault():
