@@ -57,8 +57,11 @@ def difference(first: Tensor, second: Tensor) -> float:
     require(first.shape == second.shape, f"Shapes {tuple(first.shape)} and {tuple(second.shape)}")
     if not first.numel():
         return 0.0
-    gap = float((first.detach().double() - second.detach().double()).abs().max())
-    return gap / max(float(second.detach().double().abs().max()), 1e-12) if gap else gap
+    one, other = first.detach().double(), second.detach().double()
+    # The same NaN twice is no difference; `finite` reports it.
+    alike = (one == other) | (one.isnan() & other.isnan())
+    gap = float((one - other).abs().masked_fill(alike, 0).max())
+    return gap / max(float(other.abs().masked_fill(~other.isfinite(), 0).max()), 1e-12) if gap else gap
 
 
 def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor], limit: float, what: str) -> None:
@@ -133,7 +136,11 @@ def _states() -> dict[str, Any]:
 
 
 def derivative_error(
-    function: Callable[[Tensor], Tensor], point: Tensor, lengths: Sequence[float] = _LENGTHS, directions: int = 3
+    function: Callable[[Tensor], Tensor],
+    point: Tensor,
+    lengths: Sequence[float] = _LENGTHS,
+    directions: int = 3,
+    what: str = "It",
 ) -> float:
     """The relative error of autograd's derivative of a function (B, ...) -> (B, ...) against central differences.
 
@@ -146,6 +153,7 @@ def derivative_error(
         point: where, (B, ...).
         lengths: step lengths, as shares of the point's root mean square.
         directions: number of random directions.
+        what: the function's name, for a message.
 
     Raises:
         Shortfall: the function is constant near the point, but has another value at another point.
@@ -167,7 +175,7 @@ def derivative_error(
         gap = difference(function(point.roll(1, 0)), function(point))
     if gap:
         raise Shortfall(
-            f"It is constant about a point (derivative 0), but {gap:.3g} of its largest value away at another: "
+            f"{what} is constant about a point (derivative 0), but {gap:.3g} of its largest value away at another: "
             f"something is rounded or compared."
         )
     return 0.0

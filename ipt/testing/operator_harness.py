@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,6 +83,13 @@ class OperatorHarness(Harness):
             "loose": {name: value.clone() for name, value in self.loose.items()},
             "deviations": {"noise": torch.full((BATCH, 1, 1, 1), NOISE, dtype=torch.float64)},
         }
+
+    @cached_property
+    def untried(self) -> bytes | None:
+        try:
+            return pickle.dumps(self.component)
+        except Exception:
+            return None
 
     @torch.no_grad()
     def unusual_call(self) -> None:

@@ -68,11 +68,19 @@ class PriorHarness(Harness):
         return self.component.normalization(self.shape)
 
     @cached_property
+    def drawn(self) -> Tensor:
+        """Draws by its own denoiser, (BATCH, *normalization.shape), float64."""
+        return draws(self.component, self.normalization.shape, self.home)
+
+    @cached_property
     def clean(self) -> Tensor:
         """Typical values of the normalised variable, (N, *normalization.shape), float64."""
         if self.samples is not None:
             return self.normalization.normalized(self.samples.double())
-        drawn = draws(self.component, self.normalization.shape, self.home)
+        drawn = self.drawn
+        if not torch.isfinite(drawn).all():
+            # The check `finite` says at which noise level; the values serve the others.
+            return 0.5 * normal(tuple(drawn.shape), "no draws")
         # A faulty denoiser may draw equal values; noise is added, so that other checks find its faults.
         sigma = DECADES[-1]
         noisy = sigma * normal(tuple(drawn[:1].shape), "noise of draws").to(self.home)

@@ -76,6 +76,7 @@ def _shapes(harness: PriorHarness) -> None:
             fitting(posterior.prior_covariance, noisy, "prior_covariance")
     # Values that are not finite break the promise `finite`, and not this one.
     if torch.isfinite(answers["denoise"]).all():
+        finite({"the posterior's mean": answers["posterior"]})
         gap = difference(answers["posterior"], answers["denoise"])
         at_most(gap, ALONE, "the posterior's mean, its difference from denoise")
     # Whatever raises an exception shows here.
@@ -94,9 +95,11 @@ def _derivatives(harness: PriorHarness) -> None:
 
 @torch.no_grad()
 def _finite(harness: PriorHarness) -> None:
-    for sigma in DECADES:
+    for sigma in sorted({*DECADES, *LEVELS, 0.5, 2.0}):
         noisy = harness.noisy(sigma)[:BATCH].float()
         finite({f"denoise at sigma {sigma:g}": harness.denoised(noisy, sigma)})
+    if harness.samples is None:
+        finite({"a draw by its own denoiser, from sigma 20 down,": harness.drawn})
 
 
 @torch.no_grad()
@@ -155,7 +158,10 @@ def _variance(harness: PriorHarness) -> None:
     before = 0.0
     for index in range(11):
         sigma = 10 ** (index / 2 - 3)
-        value = uncertainty(harness.posterior(harness.noisy(sigma)[:1], sigma))
+        posterior = harness.posterior(harness.noisy(sigma)[:1], sigma)
+        negative = int((posterior.covariance.variance < 0).sum())
+        require(not negative, f"the variance at sigma {sigma:.3g} has {negative} entries below 0")
+        value = uncertainty(posterior)
         good = math.isfinite(value) and value > 0
         require(good, f"the variance at sigma {sigma:.3g} is {value**2}, not a finite number above 0")
         at_most(before / value, 1.01, f"standard deviation just below sigma {sigma:.3g}, over that at it")
@@ -226,11 +232,18 @@ PROMISES = (
         _derivatives,
     ),
     Promise(
+        "variance",
+        "the posterior's variance is finite and above 0 over five decades of sigma, and does not fall as sigma grows",
+        "give the mean squared error of denoise, as Isotropic.like(noisy, deviation); the default will do",
+        _variance,
+    ),
+    Promise(
         "identity",
         "as sigma falls, `denoise` becomes the identity, or the variance says how far from it it stays",
         "weigh the noisy variable by about 1 - sigma^2 / variance where sigma is small; look for sigma used where its "
         "square belongs, or let the posterior's variance be no less than the error that stays",
         _identity,
+        after=("variance",),
     ),
     Promise(
         "conditional-mean",
@@ -240,12 +253,6 @@ PROMISES = (
         "sigma is a standard deviation, in normalised units",
         _conditional_mean,
         after=("identity",),
-    ),
-    Promise(
-        "variance",
-        "the posterior's variance is finite and above 0 over five decades of sigma, and does not fall as sigma grows",
-        "give the mean squared error of denoise, as Isotropic.like(noisy, deviation); the default will do",
-        _variance,
     ),
     Promise(
         "covariance",

@@ -179,6 +179,60 @@ class ThroughNumpy(Plain):
         return torch.from_numpy(gain.numpy() * image.numpy())
 
 
+class InfiniteAtAnEnd(ParametricOperator):
+    def parameters(self, image_shape):
+        return {"gain": ParameterSpec((image_shape[0], 1, 1), "brightness of a channel", range=(0, 1))}
+
+    def forward(self, image, gain):
+        return gain.log() + image
+
+
+class NotANumberAtTheTop(InfiniteAtAnEnd):
+    def forward(self, image, gain):
+        return (0.999999 - gain).sqrt() + image
+
+
+class StepIsNotANumber(Gain):
+    def image_step(self, observation, image, parameters, beliefs):
+        return super().image_step(observation, image, parameters, beliefs) * float("nan")
+
+
+class Rounds(InfiniteAtAnEnd):
+    def forward(self, image, gain):
+        return gain.round() * image
+
+
+class RoundsInConstrain(Rounds):
+    def constrain(self, parameters):
+        return {"gain": parameters["gain"].round()}
+
+    def forward(self, image, gain):
+        return gain * image
+
+
+class OddAndComplex(Plain, PhysicalUnits):
+    def measured(self):
+        return MeasurementSpec("spectrum", is_complex=True)
+
+
+class KeepsTheFirstImage(Plain):
+    first = None
+
+    def forward(self, image, gain):
+        if self.first is None:
+            self.first = image
+        return gain * (image + self.first)
+
+
+class KeepsTheFirstGain(Plain):
+    first = None
+
+    def forward(self, image, gain):
+        if self.first is None:
+            self.first = gain.detach()
+        return gain * image * self.first.mean()
+
+
 class AlwaysDouble(Plain):
     def forward(self, image, gain):
         return (gain * image).double()
@@ -454,6 +508,15 @@ SAID = {
     ConstrainReturnsNothing: ("shapes", "constrain returned None, not a mapping.", "return a dictionary"),
     ConstrainReturnsAnArray: ("shapes", "constrain gain returned a numpy.ndarray, not a tensor.", "with torch"),
     ThroughNumpy: ("derivatives", "It takes a tensor to numpy (", "numpy has no derivatives"),
+    InfiniteAtAnEnd: ("constrain-finite", "forward has ", "clip parameters to the range"),
+    NotANumberAtTheTop: ("constrain-finite", "forward has ", "clip parameters to the range"),
+    StepIsNotANumber: ("image-step", "image_step has 3456 of 3456 entries that are NaN or infinite."),
+    Rounds: ("derivatives", "forward in gain is constant about a point"),
+    RoundsInConstrain: ("derivatives", "constrain in gain"),
+    DetachedInConstrain: ("derivatives", "derivative of constrain in gain, its difference"),
+    OddAndComplex: ("shapes", "forward gives 3 channels, an odd number", "torch.cat"),
+    KeepsTheFirstImage: ("random-state", "forward: difference between a used component", "an attribute"),
+    KeepsTheFirstGain: ("random-state", "forward: difference between a used component", "an attribute"),
 }
 """The only finding about a fault: its promise, the beginning of its reason, and words of its remedy."""
 

@@ -136,6 +136,26 @@ class CovarianceOfAnotherShape(Normal):
         return Posterior(self.denoise(noisy, sigma), Isotropic(variance))
 
 
+class NotANumberAt(Normal):
+    def __init__(self, low, high):
+        self.low, self.high = low, high
+
+    def denoise(self, noisy, sigma):
+        return super().denoise(noisy, sigma) * (float("nan") if self.low < sigma < self.high else 1)
+
+
+class NegativeVariance(Normal):
+    def posterior(self, noisy, sigma):
+        return Posterior(
+            self.denoise(noisy, sigma), Isotropic(-Isotropic.like(noisy, self.uncertainty(sigma)).variance)
+        )
+
+
+class MeanIsNotANumber(Normal):
+    def posterior(self, noisy, sigma):
+        return replace(super().posterior(noisy, sigma), mean=noisy * float("nan"))
+
+
 class AlwaysDouble(Normal):
     def denoise(self, noisy, sigma):
         return super().denoise(noisy, sigma).double()
@@ -257,6 +277,8 @@ def test_a_planted_fault_breaks_its_promise_alone(prior, broken):
 
 
 SAID = {
+    NegativeVariance: ("variance", "the variance at sigma 0.001 has 1 entries below 0."),
+    MeanIsNotANumber: ("shapes", "the posterior's mean has "),
     AddsToTheNoisy: ("inputs", "0.1 of noisy is not what it was: off by up to "),
     ReturnsAnArray: ("shapes", "denoise returned a numpy.ndarray, not a tensor.", "with torch throughout"),
     ReturnsNothing: ("shapes", "denoise returned None, not a tensor.", "return the tensor"),
@@ -276,6 +298,18 @@ def test_a_planted_fault_is_one_finding(prior, samples, found):
     promise, reason, *remedy = SAID[prior]
     assert finding.promise == promise and finding.reason.startswith(reason)
     assert all(words in finding.fix for words in remedy)
+
+
+@pytest.mark.parametrize("samples", [SAMPLES, None], ids=["samples", "its own draws"])
+@pytest.mark.parametrize("sigma", [0.001, 0.1, 0.5, 2, 5, 100])
+def test_a_denoiser_that_is_not_a_number_at_a_noise_level_is_one_finding(sigma, samples, found):
+    (finding,) = found(prior_checks(NotANumberAt(0.9 * sigma, 1.1 * sigma), samples=samples))
+    assert finding.promise == "finite" and f"denoise at sigma {sigma:g} has" in finding.reason
+
+
+def test_a_draw_that_is_not_a_number_is_one_finding(found):
+    (finding,) = found(prior_checks(NotANumberAt(15, 25)))
+    assert finding.promise == "finite" and finding.reason.startswith("a draw by its own denoiser")
 
 
 def test_every_promise_has_a_planted_fault():
