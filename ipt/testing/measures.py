@@ -92,7 +92,8 @@ def cast(arrays: Arrays, dtype: torch.dtype, device: str) -> dict[str, dict[str,
 def untouched(arrays: Arrays) -> Iterator[None]:
     """Shortfall if the block changes a mapping or a tensor in it."""
     before = {
-        group: {name: (x, x.detach().clone(), x._version) for name, x in some.items()} for group, some in arrays.items()
+        group: {name: (x, x.detach().clone(), _version(x)) for name, x in some.items()}
+        for group, some in arrays.items()
     }
     yield
     for group, some in arrays.items():
@@ -103,7 +104,7 @@ def untouched(arrays: Arrays) -> Iterator[None]:
             require(kept, f"{name} of {group} is not what it was: off by up to {difference(some[name], values):.3g}")
             # Torch refuses to differentiate through a tensor that was written to, whatever its values are.
             require(
-                tensor._version == version, f"{name} of {group} was written to in place, with the values that it had"
+                _version(tensor) == version, f"{name} of {group} was written to in place, with the values that it had"
             )
 
 
@@ -219,6 +220,11 @@ def _slope(function: Callable[[Tensor], Tensor], point: Tensor, number: int, len
         differences=differences,
         rounding=float(torch.finfo(value.dtype).eps * weight.norm() * value.detach().norm()),
     )
+
+
+def _version(tensor: Tensor) -> int | None:
+    """How often a tensor was written to; None: torch does not count it (`torch.inference_mode`)."""
+    return None if tensor.is_inference() else tensor._version
 
 
 def _names(mapping: Mapping[str, object]) -> str:

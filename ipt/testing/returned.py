@@ -12,6 +12,7 @@ from ipt.linalg.covariances import Covariance
 from ipt.testing.promises import Shortfall, require
 
 _TORCH = "compute with torch throughout, and return the tensor"
+_NOTHING = "return the result at the end of each way through it"
 _COMPLEX = "return real numbers: torch.cat((found.real, found.imag), 1), or found.abs() if that is meant"
 _MEASURED = (
     "return real numbers: torch.cat((found.real, found.imag), 1), and declare them by "
@@ -29,7 +30,8 @@ def real(value: object, what: str) -> Tensor:
         what: the method, and the name of the value if it returns several.
     """
     if not isinstance(value, Tensor):
-        raise Shortfall(f"{what} returned {_kind(value)}, not a tensor.", _TORCH)
+        fix = _NOTHING if value is None else _TORCH
+        raise Shortfall(f"{what} returned {_kind(value)}, not a tensor.", fix)
     if value.is_complex():
         fix = _MEASURED if what == "forward" else _COMPLEX
         raise Shortfall(f"{what} returned complex numbers ({value.dtype}), not real ones.", fix)
@@ -41,7 +43,8 @@ def real(value: object, what: str) -> Tensor:
 def real_by_name(values: object, method: str) -> dict[str, Tensor]:
     """The values, if they are a mapping of names to real tensors."""
     if not isinstance(values, Mapping):
-        raise Shortfall(f"{method} returned {_kind(values)}, not a mapping.", 'return a dictionary: {"name": tensor}')
+        fix = 'return a dictionary, {"name": tensor}, at the end of each way through it'
+        raise Shortfall(f"{method} returned {_kind(values)}, not a mapping.", fix)
     return {name: real(value, f"{method} {name}") for name, value in values.items()}
 
 

@@ -500,7 +500,7 @@ SAID = {
     ClampsTheGain: ("inputs", "gain of parameters was written to in place, with the values that it had."),
     ClampsTheGainsData: ("inputs", "gain of forward is not what it was"),
     ReturnsAnArray: ("shapes", "forward returned a numpy.ndarray, not a tensor.", "with torch throughout"),
-    ReturnsNothing: ("shapes", "forward returned None, not a tensor.", "return the tensor"),
+    ReturnsNothing: ("shapes", "forward returned None, not a tensor.", "return the result"),
     ReturnsComplexNumbers: ("shapes", "forward returned complex numbers (torch.complex128)", "is_complex=True"),
     DeclaredComplex: ("shapes", "forward returned complex numbers (torch.complex128)", "torch.cat((found.real"),
     ReturnsIntegers: ("shapes", "forward returned torch.int64, not floating-point numbers.", "argument.dtype"),

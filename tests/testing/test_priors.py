@@ -277,11 +277,11 @@ def test_a_planted_fault_breaks_its_promise_alone(prior, broken):
 
 
 SAID = {
-    NegativeVariance: ("variance", "the variance at sigma 0.001 has 1 entries below 0."),
+    NegativeVariance: ("variance", "the variance at sigma 0.001 is -1e-06, below 0."),
     MeanIsNotANumber: ("shapes", "the posterior's mean has "),
     AddsToTheNoisy: ("inputs", "0.1 of noisy is not what it was: off by up to "),
     ReturnsAnArray: ("shapes", "denoise returned a numpy.ndarray, not a tensor.", "with torch throughout"),
-    ReturnsNothing: ("shapes", "denoise returned None, not a tensor.", "return the tensor"),
+    ReturnsNothing: ("shapes", "denoise returned None, not a tensor.", "return the result"),
     ReturnsComplexNumbers: ("shapes", "denoise returned complex numbers (torch.complex128)", "return real"),
     PosteriorIsAMean: ("shapes", "posterior returned a Tensor, not an ipt.Posterior.", "ipt.Posterior(mean"),
     CovarianceIsANumber: ("shapes", "The covariance of posterior is a float, not a Covariance.", "Isotropic.like"),
