@@ -10,6 +10,8 @@ from torch import Tensor
 from ipt.core.prior import Prior
 from ipt.sampling.schedules import Karras
 from ipt.testing.measures import BATCH, normal
+from ipt.testing.promises import require
+from ipt.testing.returned import real
 
 _CALLS = 8
 
@@ -29,6 +31,8 @@ def draws(prior: Prior, shape: tuple[int, ...], device: str | torch.device = "cp
     sigmas = Karras(_CALLS, sigma_max=20.0).sigmas().tolist()
     noisy: Tensor = sigmas[0] * normal((BATCH, *shape), "draws").to(device)
     for sigma, following in pairwise(sigmas):
-        clean = prior.denoise(noisy, sigma)
+        clean = real(prior.denoise(noisy.clone(), sigma), "denoise")
+        kept = clean.shape == noisy.shape
+        require(kept, f"denoise gives {tuple(clean.shape)} for {tuple(noisy.shape)}")
         noisy = clean + following / sigma * (noisy - clean)
     return noisy.double().cpu()

@@ -51,6 +51,15 @@ class Harness(ABC):
     def answers(self, component: Any, arguments: Arrays) -> dict[str, Tensor]:
         """The results of all of a component's methods, by name, (B, ...) each."""
 
+    def unusual_call(self) -> None:
+        """A call with values that lie outside their usual ranges; Shortfall if it changes them."""
+        return
+
+    @cached_property
+    def untried(self) -> bytes | None:
+        """The component pickled before it was called, for `random-state`; None: not compared."""
+        return None
+
     @cached_property
     def usual(self) -> dict[str, Tensor]:
         """The component's answers to `arguments`."""
@@ -58,6 +67,7 @@ class Harness(ABC):
 
     def checks(self, promises: tuple[Promise, ...]) -> list[Check]:
         """A check of the component for each promise."""
+        _ = self.untried
         return [Check(promise, self, type(self.component).__name__) for promise in promises]
 
 
@@ -91,6 +101,7 @@ def inputs(harness: Harness) -> None:
     arguments = harness.arguments()
     with untouched(arguments):
         harness.answers(harness.component, arguments)
+    harness.unusual_call()
 
 
 def dtype(harness: Harness) -> None:
@@ -128,6 +139,26 @@ def random_state(harness: Harness) -> None:
     with global_generators_untouched():
         again = harness.answers(harness.component, arguments)
     same(again, harness.usual, 1e-6, "between two calls with the same arguments")
+    _keeps_nothing(harness, arguments)
+
+
+def _keeps_nothing(harness: Harness, arguments: Arrays) -> None:
+    """Shortfall if the answers depend on the arguments of earlier calls."""
+    if harness.untried is None:
+        return
+    try:
+        same(harness.answers(pickle.loads(harness.untried), arguments), harness.usual, 1e-6, "")
+    except Exception:
+        return  # The check `picklable` finds this.
+    rolled = {group: {name: x.roll(1, 0) for name, x in some.items()} for group, some in arguments.items()}
+    # An image alone shows a number that was taken of the first batch, which the same images in another order share.
+    for others in (rolled, rows(arguments, 1)):
+        fresh = harness.answers(pickle.loads(harness.untried), others)
+        try:
+            same(harness.answers(harness.component, others), fresh, 1e-6, "between a used component and a new one")
+        except Shortfall as found:
+            fix = "keep nothing of a call in an attribute; compute it from the arguments of each call"
+            raise Shortfall(str(found), fix) from None
 
 
 COMMON = (
@@ -141,8 +172,16 @@ COMMON = (
     Promise(
         "inputs",
         "no argument is changed: neither a tensor nor a mapping",
-        "write x = x + ... instead of x += ... and copy a mapping before changing it: dict(parameters)",
+        "write x = x + ... instead of x += ... and x.clamp(...) instead of x.clamp_(...), and copy a mapping before "
+        "changing it: dict(parameters)",
         inputs,
+        root=True,
+    ),
+    Promise(
+        "random-state",
+        "the global random generators are neither used nor seeded, and the same call gives the same answer",
+        "draw from a torch.Generator of your own: torch.Generator().manual_seed(seed), as ipt.linalg.random does",
+        random_state,
         root=True,
     ),
     Promise(
@@ -163,13 +202,6 @@ COMMON = (
         "it can be pickled, and its copy answers the same, so that runs can be spread over processes",
         "define classes and functions at the top of a module, keep no lambda, open file or generator in an attribute",
         picklable,
-    ),
-    Promise(
-        "random-state",
-        "the global random generators are neither used nor seeded, and the same call gives the same answer",
-        "draw from a torch.Generator of your own: torch.Generator().manual_seed(seed), as ipt.linalg.random does",
-        random_state,
-        root=True,
     ),
 )
 """The promises of operators, priors and guidance rules. (Generators take seeds instead of tensors.)"""

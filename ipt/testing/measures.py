@@ -57,8 +57,11 @@ def difference(first: Tensor, second: Tensor) -> float:
     require(first.shape == second.shape, f"Shapes {tuple(first.shape)} and {tuple(second.shape)}")
     if not first.numel():
         return 0.0
-    gap = float((first.detach().double() - second.detach().double()).abs().max())
-    return gap / max(float(second.detach().double().abs().max()), 1e-12) if gap else gap
+    one, other = first.detach().double(), second.detach().double()
+    # The same NaN twice is no difference; `finite` reports it.
+    alike = (one == other) | (one.isnan() & other.isnan())
+    gap = float((one - other).abs().masked_fill(alike, 0).max())
+    return gap / max(float(other.abs().masked_fill(~other.isfinite(), 0).max()), 1e-12) if gap else gap
 
 
 def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor], limit: float, what: str) -> None:
@@ -88,14 +91,21 @@ def cast(arrays: Arrays, dtype: torch.dtype, device: str) -> dict[str, dict[str,
 @contextmanager
 def untouched(arrays: Arrays) -> Iterator[None]:
     """Shortfall if the block changes a mapping or a tensor in it."""
-    before = {group: {name: (x, x.detach().clone()) for name, x in some.items()} for group, some in arrays.items()}
+    before = {
+        group: {name: (x, x.detach().clone(), _version(x)) for name, x in some.items()}
+        for group, some in arrays.items()
+    }
     yield
     for group, some in arrays.items():
         same_names = list(some) == list(before[group])
         require(same_names, f"The mapping of {group} had {_names(before[group])} and has {_names(some)} afterwards")
-        for name, (tensor, values) in before[group].items():
+        for name, (tensor, values, version) in before[group].items():
             kept = some[name] is tensor and torch.equal(tensor.detach(), values)
             require(kept, f"{name} of {group} is not what it was: off by up to {difference(some[name], values):.3g}")
+            # Torch refuses to differentiate through a tensor that was written to, whatever its values are.
+            require(
+                _version(tensor) == version, f"{name} of {group} was written to in place, with the values that it had"
+            )
 
 
 @contextmanager
@@ -127,7 +137,11 @@ def _states() -> dict[str, Any]:
 
 
 def derivative_error(
-    function: Callable[[Tensor], Tensor], point: Tensor, lengths: Sequence[float] = _LENGTHS, directions: int = 3
+    function: Callable[[Tensor], Tensor],
+    point: Tensor,
+    lengths: Sequence[float] = _LENGTHS,
+    directions: int = 3,
+    what: str = "It",
 ) -> float:
     """The relative error of autograd's derivative of a function (B, ...) -> (B, ...) against central differences.
 
@@ -140,6 +154,7 @@ def derivative_error(
         point: where, (B, ...).
         lengths: step lengths, as shares of the point's root mean square.
         directions: number of random directions.
+        what: the function's name, for a message.
 
     Raises:
         Shortfall: the function is constant near the point, but has another value at another point.
@@ -161,7 +176,7 @@ def derivative_error(
         gap = difference(function(point.roll(1, 0)), function(point))
     if gap:
         raise Shortfall(
-            f"It is constant about a point (derivative 0), but {gap:.3g} of its largest value away at another: "
+            f"{what} is constant about a point (derivative 0), but {gap:.3g} of its largest value away at another: "
             f"something is rounded or compared."
         )
     return 0.0
@@ -205,6 +220,11 @@ def _slope(function: Callable[[Tensor], Tensor], point: Tensor, number: int, len
         differences=differences,
         rounding=float(torch.finfo(value.dtype).eps * weight.norm() * value.detach().norm()),
     )
+
+
+def _version(tensor: Tensor) -> int | None:
+    """How often a tensor was written to; None: torch does not count it (`torch.inference_mode`)."""
+    return None if tensor.is_inference() else tensor._version
 
 
 def _names(mapping: Mapping[str, object]) -> str:

@@ -14,7 +14,7 @@ from ipt.core.observation import Observation
 from ipt.core.operator import IMAGE, Generator, Unknowns
 from ipt.linalg.norms import norm, rms
 from ipt.linalg.resampling import doubled, halved
-from ipt.testing.measures import BATCH, normal, picture, same, uniform
+from ipt.testing.measures import BATCH, finite, normal, picture, same, uniform
 from ipt.testing.operator_harness import OperatorHarness, believed, predicted, scale_of
 from ipt.testing.promises import at_most, require, skip
 
@@ -41,6 +41,7 @@ def image_step(harness: OperatorHarness) -> None:
     found = None if exact is None else exact.image_step(observation, belief, valid, {})
     if found is None:
         skip("it has no image_step of its own (`ipt.ExactSteps`)")
+    finite({"image_step": found})
     require(found.shape == belief.mean.shape, f"image_step gives {tuple(found.shape)} for {tuple(belief.mean.shape)}")
 
     def objective(image: Tensor) -> Tensor:
@@ -97,6 +98,7 @@ def _one_parameter_step(
     require(found is not None, f"parameter_step returns None where {named} is unknown, but not where all are")
     assert found is not None
     require(found.keys() == beliefs.keys(), f"parameter_step gives {list(found)} for {list(beliefs)}")
+    finite({f"parameter_step {name}": value for name, value in found.items()})
     for name, belief in beliefs.items():
         shapes = tuple(found[name].shape), tuple(belief.mean.shape)
         require(shapes[0] == shapes[1], f"parameter_step gives {name} {shapes[0]} for {shapes[1]}")

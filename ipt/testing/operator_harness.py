@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,14 +13,15 @@ from torch import Tensor
 
 from ipt.core.abilities import Belief, ExactSteps, ability
 from ipt.core.observation import Observation
-from ipt.core.operator import IMAGE, Generator, ParameterSpec, ParametricOperator, Unknowns, constrained
+from ipt.core.operator import IMAGE, Generator, ParameterSpec, ParametricOperator, Unknowns
 from ipt.core.prior import Prior, Replicated
 from ipt.linalg.covariances import Isotropic
 from ipt.plugins.building import build_component
 from ipt.plugins.usual import usual_prior
 from ipt.testing.draws import draws
 from ipt.testing.harness import Harness, first_taken
-from ipt.testing.measures import BATCH, Arrays, normal, picture, rms, uniform
+from ipt.testing.measures import BATCH, Arrays, normal, picture, rms, uniform, untouched
+from ipt.testing.returned import real, real_by_name
 
 SHAPES = ((3, 16, 24), (1, 16, 24), (2, 16, 24), (3, 32, 48), (1, 32, 48), (3, 64, 64), (1, 64, 64), (3, 256, 256))
 """Shapes of images that are tried in this order if none is given; the first one that the operator takes is used."""
@@ -63,12 +65,16 @@ class OperatorHarness(Harness):
 
     def valid(self, loose: Mapping[str, Tensor]) -> Unknowns:
         """The parameters after `constrain`, which gets copies."""
-        return constrained(self.component, self.specs, {name: value.clone() for name, value in loose.items()})
+        found = self.component.constrain({name: value.clone() for name, value in loose.items()})
+        # As `ipt.core.operator.constrained` clips, after a look at what `constrain` returned.
+        ranges = {name: spec.range for name, spec in self.specs.items() if spec.range is not None}
+        values = real_by_name(found, "constrain").items()
+        return {name: value.clamp(*ranges[name]) if name in ranges else value for name, value in values}
 
     @torch.no_grad()
     def arguments(self) -> Arrays:
         image, valid = self.point[IMAGE], {name: self.point[name] for name in self.specs}
-        clear = self.component.forward(image, **valid)
+        clear = predicted(self.component, self.point)
         measurement = clear + NOISE * normal(tuple(clear.shape), "measurement")
         return {
             "images": {IMAGE: image.clone(), "measurement": measurement},
@@ -77,6 +83,20 @@ class OperatorHarness(Harness):
             "loose": {name: value.clone() for name, value in self.loose.items()},
             "deviations": {"noise": torch.full((BATCH, 1, 1, 1), NOISE, dtype=torch.float64)},
         }
+
+    @cached_property
+    def untried(self) -> bytes | None:
+        try:
+            return pickle.dumps(self.component)
+        except Exception:
+            return None
+
+    @torch.no_grad()
+    def unusual_call(self) -> None:
+        values = {name: 2 * value - 0.7 * scale_of(value) for name, value in self.point.items()}
+        # Whether `forward` can take such values is not the question here.
+        with untouched({"forward": values}), contextlib.suppress(Exception):
+            self.component.forward(**values)
 
     @torch.no_grad()
     def answers(self, component: ParametricOperator, arguments: Arrays) -> dict[str, Tensor]:
@@ -90,11 +110,13 @@ class OperatorHarness(Harness):
         if exact is None:
             return found
         step = exact.parameter_step(observation, seen, beliefs, {}) if beliefs else None
-        found |= {f"parameter_step {name}": value for name, value in (step or {}).items()}
+        if step is not None:
+            steps = real_by_name(step, "parameter_step")
+            found |= {f"parameter_step {name}": value for name, value in steps.items()}
         for called, what in (("image_step", {}), ("image_step with beliefs", beliefs)):
             moved = exact.image_step(observation, seen, valid, what)
             if moved is not None:
-                found[called] = moved
+                found[called] = real(moved, called)
         return found
 
 
@@ -128,4 +150,4 @@ def believed(mean: Tensor, deviation: float) -> Belief:
 
 def predicted(operator: ParametricOperator, point: Mapping[str, Tensor]) -> Tensor:
     """`forward` of copies of image and parameters: changing its arguments breaks only the promise `inputs`."""
-    return operator.forward(**{name: value.clone() for name, value in point.items()})
+    return real(operator.forward(**{name: value.clone() for name, value in point.items()}), "forward")

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from ipt.core.abilities import Linear, ability
+from ipt.core.abilities import Linear, PhysicalUnits, ability
+from ipt.core.errors import plural
 from ipt.core.operator import IMAGE, Generator, ParameterSpec, ParametricOperator, Unknowns
 from ipt.plugins.usual import usual_prior
 from ipt.testing import operator_abilities
@@ -16,7 +17,7 @@ from ipt.testing.harness import COMMON
 from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, same, uniform
 from ipt.testing.operator_abilities import EXACT
 from ipt.testing.operator_harness import OperatorHarness, made_prior, predicted, scale_of
-from ipt.testing.promises import Check, Promise, at_most, require, skip
+from ipt.testing.promises import Check, Promise, Shortfall, at_most, require, skip
 
 
 def operator_checks(
@@ -63,12 +64,19 @@ def _shapes(harness: OperatorHarness) -> None:
     require(
         measured.ndim == 4 and len(measured) == BATCH, f"forward gives {found}, not (batch, channels, height, width)"
     )
+    units = ability(operator, PhysicalUnits)
+    halves = units is None or not units.measured().is_complex or measured.shape[1] % 2 == 0
+    channels = plural(measured.shape[1], "channel")
+    odd = f"forward gives {channels}, an odd number, and MeasurementSpec.is_complex is declared"
+    remedy = "return real and imaginary parts, torch.cat((found.real, found.imag), 1), or do not declare is_complex"
+    require(halves, odd, remedy)
     back = operator.image_shape(tuple(measured.shape[1:]))
     require(
         tuple(back) == harness.shape,
         f"image_shape{tuple(measured.shape[1:])} is {tuple(back)}, the image's {harness.shape}",
     )
     finite({"forward": measured})
+    finite({f"constrain {name}": value for name, value in valid.items()})
     # Whatever raises an exception shows here.
     harness.answers(operator, harness.arguments())
 
@@ -100,23 +108,35 @@ def _derivatives(harness: OperatorHarness) -> None:
     def after_constrain(name: str, rest: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
         return lambda value: predicted(operator, {IMAGE: point[IMAGE], **harness.valid({**rest, name: value})})
 
+    def alone(name: str, rest: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
+        return lambda value: harness.valid({**rest, name: value})[name]
+
+    def right(name: str, rest: Mapping[str, Tensor], value: Tensor, where: str) -> None:
+        try:
+            _right(after_constrain(name, rest), value, f"forward in {name}{where}")
+        except Shortfall:
+            # The fault lies in `constrain` if that shows it alone.
+            _right(alone(name, rest), value, f"constrain in {name}{where}")
+            raise
+
     continuous = [name for name, spec in harness.specs.items() if not spec.discrete]
     for name in [IMAGE, *continuous]:
-        error = derivative_error(measured(name, point), point[name])
-        at_most(error, 1e-4, f"derivative of forward in {name}, its difference from finite differences")
+        _right(measured(name, point), point[name], f"forward in {name}")
     # With noise on the values: at exact zeros, as of kernels, `constrain` may have a kink.
     loose = _wild(harness)["values with noise"]
     for name in continuous:
-        error = derivative_error(after_constrain(name, loose), loose[name])
-        at_most(error, 1e-4, f"derivative of forward after constrain in {name}, its difference from finite differences")
+        right(name, loose, loose[name], "")
         ends = harness.specs[name].range
         if ends is not None and all(map(math.isfinite, ends)):
             # Inside its range nothing is clipped, so that a derivative of 0 shows that a value is rounded.
             inside = ends[0] + (ends[1] - ends[0]) * uniform(tuple(loose[name].shape), f"{name} in its range")
-            error = derivative_error(after_constrain(name, {**loose, name: inside}), inside)
-            at_most(
-                error, 1e-4, f"derivative of forward in {name}, in its range, its difference from finite differences"
-            )
+            right(name, {**loose, name: inside}, inside, ", in its range")
+
+
+def _right(function: Callable[[Tensor], Tensor], point: Tensor, what: str) -> None:
+    """Shortfall unless the derivative of a function agrees with finite differences."""
+    error = derivative_error(function, point, what=what)
+    at_most(error, 1e-4, f"derivative of {what}, its difference from finite differences")
 
 
 def _linear(harness: OperatorHarness) -> None:
@@ -158,11 +178,20 @@ def _constrain_finite(harness: OperatorHarness) -> None:
 
 
 def _wild(harness: OperatorHarness) -> dict[str, Unknowns]:
-    """Parameters like a network's early estimates: typical values with noise, large noise, zeros, negative values."""
+    """Parameters like a network's early estimates: noise, zeros, negative values; and the ends of their ranges."""
     loose = harness.loose
     size = {name: scale_of(value) for name, value in loose.items()}
     noise = {name: normal(tuple(value.shape), f"wild {name}") for name, value in loose.items()}
+    ends = {
+        name: spec.range for name, spec in harness.specs.items() if spec.range and all(map(math.isfinite, spec.range))
+    }
+    at_ends = {
+        f"the {which} value of {name}": {**loose, name: torch.full_like(loose[name], ends[name][index])}
+        for name in ends
+        for index, which in enumerate(("lowest", "highest"))
+    }
     return {
+        **at_ends,
         "values with noise": {name: value + size[name] * noise[name] for name, value in loose.items()},
         "large noise": {name: 5 * size[name] * noise[name] for name in loose},
         "zeros": {name: torch.zeros_like(value) for name, value in loose.items()},
@@ -193,12 +222,19 @@ PROMISES = (
     ),
     *COMMON,
     Promise(
+        "constrain-finite",
+        "`constrain` makes something finite and usable of anything, zeros and negative values included",
+        "keep divisors away from 0 (clamp(min=...)) and clip parameters to the range in which forward is finite",
+        _constrain_finite,
+    ),
+    Promise(
         "derivatives",
         "`forward` is differentiable in the image and in every parameter that is not `discrete`, and so is `constrain`",
         "compute in torch operations that have derivatives: no .item(), .detach(), round or numpy on the way, and a "
         "test of your own for a backward of your own; say of a parameter that goes in steps that it does "
         "(ParameterSpec.discrete)",
         _derivatives,
+        after=("constrain-finite",),
     ),
     Promise(
         "linear",
@@ -206,12 +242,6 @@ PROMISES = (
         "take out what clips, normalises or adds to the image, or do not declare it linear",
         _linear,
         after=("derivatives",),
-    ),
-    Promise(
-        "constrain-finite",
-        "`constrain` makes something finite and usable of anything, zeros and negative values included",
-        "keep divisors away from 0 (clamp(min=...)) and clip parameters to the range in which forward is finite",
-        _constrain_finite,
     ),
     Promise(
         "constrain-idempotent",

@@ -14,6 +14,7 @@ from ipt.testing.draws import draws
 from ipt.testing.harness import Harness, first_taken
 from ipt.testing.measures import Arrays, normal, uneven
 from ipt.testing.promises import skip
+from ipt.testing.returned import posterior_of, real
 
 SHAPES = (
     (3, 16, 24),
@@ -67,17 +68,33 @@ class PriorHarness(Harness):
         return self.component.normalization(self.shape)
 
     @cached_property
+    def drawn(self) -> Tensor:
+        """Draws by its own denoiser, (BATCH, *normalization.shape), float64."""
+        return draws(self.component, self.normalization.shape, self.home)
+
+    @cached_property
     def clean(self) -> Tensor:
         """Typical values of the normalised variable, (N, *normalization.shape), float64."""
         if self.samples is not None:
             return self.normalization.normalized(self.samples.double())
-        drawn = draws(self.component, self.normalization.shape, self.home)
+        drawn = self.drawn
+        if not torch.isfinite(drawn).all():
+            # The check `finite` says at which noise level; the values serve the others.
+            return 0.5 * normal(tuple(drawn.shape), "no draws")
         # A faulty denoiser may draw equal values; noise is added, so that other checks find its faults.
         sigma = DECADES[-1]
         noisy = sigma * normal(tuple(drawn[:1].shape), "noise of draws").to(self.home)
-        centre, least = drawn.mean(), 0.5 * uncertainty(self.component.posterior(noisy, sigma))
+        centre, least = drawn.mean(), 0.5 * uncertainty(self.posterior(noisy, sigma))
         narrow = (drawn - centre).abs().amax() < least
         return centre + least * normal(tuple(drawn.shape), "spread") if narrow else drawn
+
+    def denoised(self, noisy: Tensor, sigma: float) -> Tensor:
+        """`denoise` of a copy: changing its argument breaks only the promise `inputs`."""
+        return real(self.component.denoise(noisy.clone(), sigma), "denoise")
+
+    def posterior(self, noisy: Tensor, sigma: float) -> Posterior:
+        """`posterior` of a copy."""
+        return posterior_of(self.component.posterior(noisy.clone(), sigma))
 
     def noisy(self, sigma: float) -> Tensor:
         noise = normal(tuple(self.clean.shape), f"noise {sigma:g}")

@@ -14,6 +14,7 @@ from ipt.testing.harness import ALONE, COMMON
 from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, rms, uniform
 from ipt.testing.prior_harness import DECADES, LEVELS, PriorHarness, uncertainty
 from ipt.testing.promises import Check, Promise, at_most, require, skip
+from ipt.testing.returned import fitting
 
 MISFIT = 0.05
 """Largest correlation of a denoising error with a function of the noisy variable, which is 0 for the exact denoiser; it
@@ -65,14 +66,17 @@ def _shapes(harness: PriorHarness) -> None:
     sigma = LEVELS[-1]
     noisy = harness.noisy(sigma)[:BATCH]
     with torch.no_grad():
-        answers = {
-            "denoise": harness.component.denoise(noisy, sigma),
-            "posterior": harness.component.posterior(noisy, sigma).mean,
-        }
+        denoised, posterior = harness.denoised(noisy, sigma), harness.posterior(noisy, sigma)
+    answers = {"denoise": denoised, "posterior": posterior.mean}
     for name, answer in answers.items():
         require(answer.shape == noisy.shape, f"{name} gives {tuple(answer.shape)} for {tuple(noisy.shape)}")
+    with torch.no_grad():
+        fitting(posterior.covariance, noisy, "covariance")
+        if posterior.prior_covariance is not None:
+            fitting(posterior.prior_covariance, noisy, "prior_covariance")
     # Values that are not finite break the promise `finite`, and not this one.
     if torch.isfinite(answers["denoise"]).all():
+        finite({"the posterior's mean": answers["posterior"]})
         gap = difference(answers["posterior"], answers["denoise"])
         at_most(gap, ALONE, "the posterior's mean, its difference from denoise")
     # Whatever raises an exception shows here.
@@ -85,25 +89,27 @@ def _derivatives(harness: PriorHarness) -> None:
     sigma = 0.5
     noisy = harness.noisy(sigma)[:BATCH]
     # Networks compute in single precision, so that short steps are useless, and calls are slow, so that they are few.
-    error = derivative_error(lambda value: harness.component.denoise(value, sigma), noisy, (1e-4, 1e-3, 1e-2), 1)
+    error = derivative_error(lambda value: harness.denoised(value, sigma), noisy, (1e-4, 1e-3, 1e-2), 1)
     at_most(error, 0.02, f"derivative of denoise at sigma {sigma:g}, its difference from finite differences")
 
 
 @torch.no_grad()
 def _finite(harness: PriorHarness) -> None:
-    for sigma in DECADES:
+    for sigma in sorted({*DECADES, *LEVELS, 0.5, 2.0}):
         noisy = harness.noisy(sigma)[:BATCH].float()
-        finite({f"denoise at sigma {sigma:g}": harness.component.denoise(noisy, sigma)})
+        finite({f"denoise at sigma {sigma:g}": harness.denoised(noisy, sigma)})
+    if harness.samples is None:
+        finite({"a draw by its own denoiser, from sigma 20 down,": harness.drawn})
 
 
 @torch.no_grad()
 def _identity(harness: PriorHarness) -> None:
     for sigma in (1e-2, 1e-3):
         noisy = harness.noisy(sigma)
-        posterior = harness.component.posterior(noisy, sigma)
+        posterior = harness.posterior(noisy, sigma)
         # The exact denoiser moves a noisy variable by sigma at most, in the mean square (Tweedie's formula).
         limit = 2 * max(sigma, uncertainty(posterior))
-        moved = rms(harness.component.denoise(noisy, sigma) - noisy)
+        moved = rms(harness.denoised(noisy, sigma) - noisy)
         at_most(moved, limit, f"root mean square of denoise(noisy, sigma) - noisy at sigma {sigma:g}")
 
 
@@ -121,7 +127,7 @@ def _conditional_mean(harness: PriorHarness) -> None:
     require(len(harness.samples) >= 32, f"{len(harness.samples)} samples are too few to tell")
     for sigma in (0.1, 0.5, 2.0):
         noisy = harness.noisy(sigma)
-        estimate = harness.component.denoise(noisy, sigma).double()
+        estimate = harness.denoised(noisy, sigma).double()
         error = harness.clean.to(estimate) - estimate
         probes = {"1": torch.ones_like(estimate), "the noisy variable": noisy.double(), "the estimate": estimate}
         for name, probe in probes.items():
@@ -141,7 +147,7 @@ def _forgets(harness: PriorHarness) -> None:
     sigma = DECADES[-1]
     noisy = harness.noisy(sigma)[:BATCH]
     step = 0.1 * sigma * normal(tuple(noisy.shape), "step").sign().to(noisy)
-    change = harness.component.denoise(noisy + step, sigma) - harness.component.denoise(noisy - step, sigma)
+    change = harness.denoised(noisy + step, sigma) - harness.denoised(noisy - step, sigma)
     slope = float((change.double() * step).mean() / (2 * step.square().mean()))
     what = f"deviation of clean given noisy at sigma {sigma:g}, as denoise follows noisy (sigma^2 times its derivative)"
     at_most(sigma * math.sqrt(abs(slope)), LARGEST, what)
@@ -152,7 +158,10 @@ def _variance(harness: PriorHarness) -> None:
     before = 0.0
     for index in range(11):
         sigma = 10 ** (index / 2 - 3)
-        value = uncertainty(harness.component.posterior(harness.noisy(sigma)[:1], sigma))
+        posterior = harness.posterior(harness.noisy(sigma)[:1], sigma)
+        lowest = float(posterior.covariance.variance.min())
+        require(not lowest < 0, f"the variance at sigma {sigma:.3g} is {lowest:.3g}, below 0")
+        value = uncertainty(posterior)
         good = math.isfinite(value) and value > 0
         require(good, f"the variance at sigma {sigma:.3g} is {value**2}, not a finite number above 0")
         at_most(before / value, 1.01, f"standard deviation just below sigma {sigma:.3g}, over that at it")
@@ -163,7 +172,7 @@ def _variance(harness: PriorHarness) -> None:
 def _covariance(harness: PriorHarness) -> None:
     for sigma in LEVELS:
         noisy = harness.noisy(sigma)[:BATCH]
-        posterior = harness.component.posterior(noisy, sigma)
+        posterior = harness.posterior(noisy, sigma)
         for which, covariance in (("covariance", posterior.covariance), ("prior", posterior.prior_covariance)):
             if covariance is not None:
                 _one_covariance(covariance, noisy, f"of the {which} at sigma {sigma:g}")
@@ -223,11 +232,18 @@ PROMISES = (
         _derivatives,
     ),
     Promise(
+        "variance",
+        "the posterior's variance is finite and above 0 over five decades of sigma, and does not fall as sigma grows",
+        "give the mean squared error of denoise, as Isotropic.like(noisy, deviation); the default will do",
+        _variance,
+    ),
+    Promise(
         "identity",
         "as sigma falls, `denoise` becomes the identity, or the variance says how far from it it stays",
         "weigh the noisy variable by about 1 - sigma^2 / variance where sigma is small; look for sigma used where its "
         "square belongs, or let the posterior's variance be no less than the error that stays",
         _identity,
+        after=("variance",),
     ),
     Promise(
         "conditional-mean",
@@ -237,12 +253,6 @@ PROMISES = (
         "sigma is a standard deviation, in normalised units",
         _conditional_mean,
         after=("identity",),
-    ),
-    Promise(
-        "variance",
-        "the posterior's variance is finite and above 0 over five decades of sigma, and does not fall as sigma grows",
-        "give the mean squared error of denoise, as Isotropic.like(noisy, deviation); the default will do",
-        _variance,
     ),
     Promise(
         "covariance",

@@ -8,10 +8,13 @@ from typing import Any, NoReturn
 from unittest import SkipTest
 
 from ipt.core.errors import IptError
-from ipt.plugins.faults import located
+from ipt.plugins.faults import located, place
 
 RAISED = "correct what the message says; `ipt.testing` calls it as a solve does"
 """The remedy for an unexpected exception, in place of the promise's own."""
+
+TORCH = "compute with torch throughout: numpy has no derivatives, and .detach() would lose them"
+"""The remedy where a tensor that is differentiated is taken to numpy."""
 
 
 class Shortfall(Exception):
@@ -83,6 +86,10 @@ class Check:
         except (SkipTest, MemoryError):
             raise
         except Exception as error:
+            if "Can't call numpy()" in str(error):
+                # Torch advises .detach(), which would lose the derivative without a word.
+                reason = f"It takes a tensor to numpy{place(error)}."
+                raise BrokenPromise(self.component, self.promise, reason, TORCH) from error
             message = str(error) if isinstance(error, IptError) else located(error)
             raise BrokenPromise(self.component, self.promise, f"It raised: {message}", RAISED) from error
 

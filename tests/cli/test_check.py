@@ -377,7 +377,7 @@ CAUSES = {
     "rounds": ("derivatives", "derivative of forward", "or numpy on the way"),
     "batch": ("batch", "alone and in a batch", "never over the batch"),
     "steps": ("shapes", "IndexError", "correct what the message says"),
-    "undeclared": ("derivatives", "derivative of forward", "ParameterSpec.discrete"),
+    "undeclared": ("derivatives", "derivative of constrain in gain", "ParameterSpec.discrete"),
     "detached": ("derivatives", "derivative of denoise", "differentiable = False"),
     "crossed": ("shapes", "must match the size of tensor", "correct what the message says"),
     "divides": ("constrain-finite", "NaN or infinite", "keep divisors away from 0"),

@@ -8,6 +8,7 @@ from unittest import SkipTest
 import pytest
 
 from ipt.testing import Check
+from ipt.testing.running import Finding, _findings
 
 
 def _broken(checks: Iterable[Check]) -> set[str]:
@@ -20,6 +21,16 @@ def _broken(checks: Iterable[Check]) -> set[str]:
         except SkipTest:
             pass
     return names
+
+
+def _found(checks: Iterable[Check]) -> list[Finding]:
+    return [finding for finding in _findings(list(checks), "it") if finding.status == "broken"]
+
+
+@pytest.fixture(scope="session")
+def found() -> Callable[[Iterable[Check]], list[Finding]]:
+    """The findings of `ipt check`, broken promises alone."""
+    return _found
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,22 @@ def test_arguments_that_are_changed_or_replaced_show():
         arguments["images"]["more"] = torch.ones(1)
 
 
+def test_a_tensor_that_is_overwritten_with_its_own_values_shows():
+    arguments = {"images": {"image": torch.ones(2)}}
+    with pytest.raises(Shortfall, match="image of images was written to in place"), measures.untouched(arguments):
+        arguments["images"]["image"].clamp_(0, 1)
+    with torch.inference_mode():
+        uncounted = {"images": {"image": torch.ones(2)}}
+    with measures.untouched(uncounted):
+        pass
+
+
+def test_the_same_nan_twice_is_no_difference():
+    values = torch.tensor([1.0, torch.nan, torch.inf])
+    assert measures.difference(values, values) == 0
+    assert not measures.difference(values, torch.ones(3)) <= 1e9
+
+
 @pytest.mark.parametrize(
     ("act", "name"),
     [

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ipt.core.abilities import Coarsenable, Coarser, ExactSteps, Linear
+from ipt.core.abilities import Coarsenable, Coarser, ExactSteps, Linear, MeasurementSpec, PhysicalUnits
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.operators.blur import BORDERS, Blur
 from ipt.operators.blur.kernels import MixedKernels
@@ -105,6 +105,132 @@ class ChangesTheMapping(Plain):
 class ChangesTheTensor(Plain):
     def constrain(self, parameters):
         return {"gain": parameters["gain"].clamp_(0.05, 0.5)}
+
+
+class DarkensARow(Plain):
+    def forward(self, image, gain):
+        image[:, :, 0] = 0
+        return gain * image
+
+
+class ClampsTheImage(Plain):
+    """Through `.data`, which torch does not notice."""
+
+    def forward(self, image, gain):
+        image.data.clamp_(0, 1)
+        return gain * image
+
+
+class ClampsTheGain(Plain):
+    """To the range in which it is already."""
+
+    def forward(self, image, gain):
+        return gain.clamp_(min=0.05) * image
+
+
+class ClampsTheGainsData(Plain):
+    def forward(self, image, gain):
+        gain.data.clamp_(min=0.05)
+        return gain * image
+
+
+class ReturnsAnArray(Plain):
+    def forward(self, image, gain):
+        return np.multiply(image.numpy(), gain.numpy())
+
+
+class ReturnsNothing(Plain):
+    def forward(self, image, gain):
+        gain * image
+
+
+class ReturnsComplexNumbers(Plain):
+    def forward(self, image, gain):
+        return torch.fft.fft2(gain * image)
+
+
+class DeclaredComplex(ReturnsComplexNumbers, PhysicalUnits):
+    def measured(self):
+        return MeasurementSpec("spectrum", is_complex=True)
+
+
+class ReturnsIntegers(Plain):
+    def forward(self, image, gain):
+        return (255 * gain * image).long()
+
+
+class ConstrainReturnsATensor(Plain):
+    def constrain(self, parameters):
+        return parameters["gain"]
+
+
+class ConstrainReturnsNothing(Plain):
+    def constrain(self, parameters):
+        parameters["gain"].clamp(0.05, 2)
+
+
+class ConstrainReturnsAnArray(Plain):
+    def constrain(self, parameters):
+        return {"gain": np.clip(parameters["gain"].numpy(), 0.05, 2)}
+
+
+class ThroughNumpy(Plain):
+    def forward(self, image, gain):
+        return torch.from_numpy(gain.numpy() * image.numpy())
+
+
+class InfiniteAtAnEnd(ParametricOperator):
+    def parameters(self, image_shape):
+        return {"gain": ParameterSpec((image_shape[0], 1, 1), "brightness of a channel", range=(0, 1))}
+
+    def forward(self, image, gain):
+        return gain.log() + image
+
+
+class NotANumberAtTheTop(InfiniteAtAnEnd):
+    def forward(self, image, gain):
+        return (0.999999 - gain).sqrt() + image
+
+
+class StepIsNotANumber(Gain):
+    def image_step(self, observation, image, parameters, beliefs):
+        return super().image_step(observation, image, parameters, beliefs) * float("nan")
+
+
+class Rounds(InfiniteAtAnEnd):
+    def forward(self, image, gain):
+        return gain.round() * image
+
+
+class RoundsInConstrain(Rounds):
+    def constrain(self, parameters):
+        return {"gain": parameters["gain"].round()}
+
+    def forward(self, image, gain):
+        return gain * image
+
+
+class OddAndComplex(Plain, PhysicalUnits):
+    def measured(self):
+        return MeasurementSpec("spectrum", is_complex=True)
+
+
+class KeepsTheFirstImage(Plain):
+    first = None
+
+    def forward(self, image, gain):
+        if self.first is None:
+            self.first = image
+        return gain * (image + self.first)
+
+
+class KeepsTheFirstGain(Plain):
+    first = None
+
+    def forward(self, image, gain):
+        if self.first is None:
+            self.first = gain.detach()
+        return gain * image * self.first.mean()
 
 
 class AlwaysDouble(Plain):
@@ -327,6 +453,10 @@ FAULTS = {
     StepOverTheBatch: {"batch", "mask"},
     ChangesTheMapping: {"inputs"},
     ChangesTheTensor: {"inputs"},
+    DarkensARow: {"inputs"},
+    ClampsTheImage: {"inputs", "linear"},
+    ClampsTheGain: {"inputs"},
+    ClampsTheGainsData: {"inputs"},
     AlwaysDouble: {"dtype"},
     AlwaysOnTheCPU: {"device"},
     Ignores: {"used"},
@@ -362,6 +492,41 @@ FAULTS = {
 @pytest.mark.parametrize("operator", FAULTS, ids=lambda operator: operator.__name__)
 def test_a_planted_fault_breaks_its_promise_alone(operator, broken):
     assert broken(operator_checks(operator(), device="meta")) == FAULTS[operator]
+
+
+SAID = {
+    DarkensARow: ("inputs", "image of images is not what it was"),
+    ClampsTheImage: ("inputs", "image of forward is not what it was"),
+    ClampsTheGain: ("inputs", "gain of parameters was written to in place, with the values that it had."),
+    ClampsTheGainsData: ("inputs", "gain of forward is not what it was"),
+    ReturnsAnArray: ("shapes", "forward returned a numpy.ndarray, not a tensor.", "with torch throughout"),
+    ReturnsNothing: ("shapes", "forward returned None, not a tensor.", "return the result"),
+    ReturnsComplexNumbers: ("shapes", "forward returned complex numbers (torch.complex128)", "is_complex=True"),
+    DeclaredComplex: ("shapes", "forward returned complex numbers (torch.complex128)", "torch.cat((found.real"),
+    ReturnsIntegers: ("shapes", "forward returned torch.int64, not floating-point numbers.", "argument.dtype"),
+    ConstrainReturnsATensor: ("shapes", "constrain returned a Tensor, not a mapping.", "return a dictionary"),
+    ConstrainReturnsNothing: ("shapes", "constrain returned None, not a mapping.", "return a dictionary"),
+    ConstrainReturnsAnArray: ("shapes", "constrain gain returned a numpy.ndarray, not a tensor.", "with torch"),
+    ThroughNumpy: ("derivatives", "It takes a tensor to numpy (", "numpy has no derivatives"),
+    InfiniteAtAnEnd: ("constrain-finite", "forward has ", "clip parameters to the range"),
+    NotANumberAtTheTop: ("constrain-finite", "forward has ", "clip parameters to the range"),
+    StepIsNotANumber: ("image-step", "image_step has 3456 of 3456 entries that are NaN or infinite."),
+    Rounds: ("derivatives", "forward in gain is constant about a point"),
+    RoundsInConstrain: ("derivatives", "constrain in gain"),
+    DetachedInConstrain: ("derivatives", "derivative of constrain in gain, its difference"),
+    OddAndComplex: ("shapes", "forward gives 3 channels, an odd number", "torch.cat"),
+    KeepsTheFirstImage: ("random-state", "forward: difference between a used component", "an attribute"),
+    KeepsTheFirstGain: ("random-state", "forward: difference between a used component", "an attribute"),
+}
+"""The only finding about a fault: its promise, the beginning of its reason, and words of its remedy."""
+
+
+@pytest.mark.parametrize("operator", SAID, ids=lambda operator: operator.__name__)
+def test_a_planted_fault_is_one_finding(operator, found):
+    (finding,) = found(operator_checks(operator()))
+    promise, reason, *remedy = SAID[operator]
+    assert finding.promise == promise and finding.reason.startswith(reason)
+    assert all(words in finding.fix for words in remedy)
 
 
 def test_every_promise_has_a_planted_fault():

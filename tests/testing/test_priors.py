@@ -94,6 +94,68 @@ class ChangesTheNoisy(Normal):
         return found
 
 
+class AddsToTheNoisy(Normal):
+    def denoise(self, noisy, sigma):
+        noisy += 0.8
+        return super().denoise(noisy, sigma)
+
+
+class ReturnsAnArray(Normal):
+    def denoise(self, noisy, sigma):
+        return super().denoise(noisy, sigma).numpy()
+
+
+class ReturnsNothing(Normal):
+    def denoise(self, noisy, sigma):
+        super().denoise(noisy, sigma)
+
+
+class ReturnsComplexNumbers(Normal):
+    def denoise(self, noisy, sigma):
+        return super().denoise(noisy, sigma) + 0j
+
+
+class PosteriorIsAMean(Normal):
+    def posterior(self, noisy, sigma):
+        return self.denoise(noisy, sigma)
+
+
+class CovarianceIsANumber(Normal):
+    def posterior(self, noisy, sigma):
+        return Posterior(self.denoise(noisy, sigma), self.uncertainty(sigma))
+
+
+class VarianceIsANumber(Normal):
+    def posterior(self, noisy, sigma):
+        return Posterior(self.denoise(noisy, sigma), Isotropic(self.uncertainty(sigma)))
+
+
+class CovarianceOfAnotherShape(Normal):
+    def posterior(self, noisy, sigma):
+        variance = torch.full((*noisy.shape[:3], noisy.shape[3] + 1), self.uncertainty(sigma) ** 2).to(noisy)
+        return Posterior(self.denoise(noisy, sigma), Isotropic(variance))
+
+
+class NotANumberAt(Normal):
+    def __init__(self, low, high):
+        self.low, self.high = low, high
+
+    def denoise(self, noisy, sigma):
+        return super().denoise(noisy, sigma) * (float("nan") if self.low < sigma < self.high else 1)
+
+
+class NegativeVariance(Normal):
+    def posterior(self, noisy, sigma):
+        return Posterior(
+            self.denoise(noisy, sigma), Isotropic(-Isotropic.like(noisy, self.uncertainty(sigma)).variance)
+        )
+
+
+class MeanIsNotANumber(Normal):
+    def posterior(self, noisy, sigma):
+        return replace(super().posterior(noisy, sigma), mean=noisy * float("nan"))
+
+
 class AlwaysDouble(Normal):
     def denoise(self, noisy, sigma):
         return super().denoise(noisy, sigma).double()
@@ -191,6 +253,7 @@ FAULTS = {
     Cropped: {"shapes", "conditional-mean", "identity"},
     MeanOfTheBatch: {"batch"},
     ChangesTheNoisy: {"inputs"},
+    AddsToTheNoisy: {"inputs", "identity", "conditional-mean"},
     AlwaysDouble: {"dtype"},
     AlwaysOnTheCPU: {"device"},
     HoldsALambda: {"picklable"},
@@ -211,6 +274,42 @@ FAULTS = {
 @pytest.mark.parametrize("prior", FAULTS, ids=lambda prior: prior.__name__)
 def test_a_planted_fault_breaks_its_promise_alone(prior, broken):
     assert broken(prior_checks(prior(), samples=SAMPLES, device="meta")) == FAULTS[prior]
+
+
+SAID = {
+    NegativeVariance: ("variance", "the variance at sigma 0.001 is -1e-06, below 0."),
+    MeanIsNotANumber: ("shapes", "the posterior's mean has "),
+    AddsToTheNoisy: ("inputs", "0.1 of noisy is not what it was: off by up to "),
+    ReturnsAnArray: ("shapes", "denoise returned a numpy.ndarray, not a tensor.", "with torch throughout"),
+    ReturnsNothing: ("shapes", "denoise returned None, not a tensor.", "return the result"),
+    ReturnsComplexNumbers: ("shapes", "denoise returned complex numbers (torch.complex128)", "return real"),
+    PosteriorIsAMean: ("shapes", "posterior returned a Tensor, not an ipt.Posterior.", "ipt.Posterior(mean"),
+    CovarianceIsANumber: ("shapes", "The covariance of posterior is a float, not a Covariance.", "Isotropic.like"),
+    VarianceIsANumber: ("shapes", "The variance of posterior's covariance is a float, not", "broadcasts"),
+    CovarianceOfAnotherShape: ("shapes", "The variance of posterior's covariance is (3, ", "broadcasts"),
+}
+"""The only finding about a fault: its promise, the beginning of its reason, and words of its remedy."""
+
+
+@pytest.mark.parametrize("samples", [SAMPLES, None], ids=["samples", "its own draws"])
+@pytest.mark.parametrize("prior", SAID, ids=lambda prior: prior.__name__)
+def test_a_planted_fault_is_one_finding(prior, samples, found):
+    (finding,) = found(prior_checks(prior(), samples=samples))
+    promise, reason, *remedy = SAID[prior]
+    assert finding.promise == promise and finding.reason.startswith(reason)
+    assert all(words in finding.fix for words in remedy)
+
+
+@pytest.mark.parametrize("samples", [SAMPLES, None], ids=["samples", "its own draws"])
+@pytest.mark.parametrize("sigma", [0.001, 0.1, 0.5, 2, 5, 100])
+def test_a_denoiser_that_is_not_a_number_at_a_noise_level_is_one_finding(sigma, samples, found):
+    (finding,) = found(prior_checks(NotANumberAt(0.9 * sigma, 1.1 * sigma), samples=samples))
+    assert finding.promise == "finite" and f"denoise at sigma {sigma:g} has" in finding.reason
+
+
+def test_a_draw_that_is_not_a_number_is_one_finding(found):
+    (finding,) = found(prior_checks(NotANumberAt(15, 25)))
+    assert finding.promise == "finite" and finding.reason.startswith("a draw by its own denoiser")
 
 
 def test_every_promise_has_a_planted_fault():
