@@ -217,29 +217,30 @@ def compressed() -> dict[str, str]:
     return {**found, "best": short(max(gains), 1), "worst": short(round(min(gains), 1) + 0.0, 1)}
 
 
-def _kept_apart(before: str, now: str, grey_before: str, grey_now: str) -> dict[str, str]:
-    """Whole blind solves of validation pictures before and after a change: the protocol's, and grey ones."""
+def _kept_apart(**runs: tuple[str, str, str]) -> dict[str, str]:
+    """Blind solves of validation pictures before and after a change; runs: column and files of results, by words."""
     found = {}
-    for words, column, files in (("", "new", (before, now)), ("grey ", "blind", (grey_before, grey_now))):
-        runs = [result(file)["rows"] for file in files]
-        for run, rows in zip(("before", "now"), runs, strict=True):
-            found[f"{words}{run}"], found[f"{words}pictures"] = mean(rows, column, 1), str(len(rows))
+    for words, (column, before, now) in runs.items():
+        start, both = words and f"{words} ", [result(file)["rows"] for file in (before, now)]
+        for run, rows in zip(("before", "now"), both, strict=True):
+            found[f"{start}{run}"], found[f"{start}pictures"] = mean(rows, column, 1), str(len(rows))
             right = [row[column] > row["known"] - solved_photographs.TWICE for row in rows]
-            found[f"{words}{run} right"] = str(sum(right))
-        gains = [now[column] - before[column] for before, now in zip(*runs, strict=True)]
-        found[f"{words}median"] = short(float(np.median(gains)), 1)
-        found[f"{words}best"], found[f"{words}worst"] = short(max(gains), 1), short(-min(gains), 1)
+            found[f"{start}{run} right"] = str(sum(right))
+        gains = [now[column] - before[column] for before, now in zip(*both, strict=True)]
+        found[f"{start}median"] = short(float(np.median(gains)), 1)
+        found[f"{start}best"], found[f"{start}worst"] = short(max(gains), 1), short(-min(gains), 1)
     return found
 
 
 def search() -> dict[str, str]:
     """By 1dba783 (e848a43 solves alike) and with twice the steps in the smallest picture, 7f52f7b."""
-    return _kept_apart("photographs_search_before", "photographs_search", "grey_shakes_before", "grey_shakes")
+    protocol = ("new", "photographs_search_before", "photographs_search")
+    return _kept_apart(**{"": protocol, "grey": ("blind", "grey_shakes_before", "grey_shakes")})
 
 
 def path() -> dict[str, str]:
     """By 7f52f7b, and with kernels held to what their denoiser knows to be 0."""
-    return _kept_apart("photographs_search", "photographs_path", "grey_shakes", "grey_path")
+    return _kept_apart(**{"": ("new", "photographs_search", "photographs_path")})
 
 
 def half_size() -> dict[str, str]:

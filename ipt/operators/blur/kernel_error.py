@@ -6,8 +6,11 @@ which the kernel was seen is left only near the path:
     s(u)^2 = p(u) / (p(u) + sigma^2),
 
 where p(u) is the largest entry within `_REACH` pixels, as a share of the peak: an entry cannot be wrong by much more
-than the light that may be there. The kernel's error is s times white noise. In a narrow window, in which the kernel of
-the smallest picture is looked for, the path itself may be elsewhere, and s is the same everywhere.
+than the light that may be there. The kernel's error is s times white noise of level sigma.
+
+In a narrow window, in which the kernel of the smallest picture is looked for, the path itself may be elsewhere. There,
+and for colour pictures, which gain nothing by it (docs/method.md, Constants), s is 1 and the noise has `_DOUBT` times
+the variance.
 
 V(f) is that error's variance by frequency, at most the variance of kernels themselves. A path of mean radius r has
 |K|^2 of about 1 / (1 + 3 pi f r) times the pixel's aperture, sinc^4. At frequency 0 it is 0, because kernels sum to 1
@@ -28,29 +31,28 @@ _REACH = 3
 """Distance in pixels by which the path of a denoised kernel may be off. This and the constant below: docs/method.md,
 Constants."""
 _LEAST = 0.1
-"""Least s^2 in a wide window, so that light which a kernel lacks can be found anywhere."""
+"""Least s^2, so that light which a kernel lacks can be found anywhere."""
 
 
 _NARROW = 24
 """Sides in pixels below which a window is narrow."""
-_LOST = 2.0
-"""s^2 in a narrow window."""
+_DOUBT = 2.0
+"""Variance of a denoised kernel where s is 1, over that of the noise through which it was seen."""
 
 
-def error_deviation(kernel: Tensor, sigma: float) -> Tensor:
-    """How wrong each entry of denoised kernels may be: s, (K, 1, h, w).
+def denoised_error(kernel: Tensor, sigma: float, path: bool) -> tuple[Tensor, float]:
+    """How wrong each entry of denoised kernels may be: s, (K, 1, h, w), and the level of the noise that it is times.
 
     Args:
         kernel: the kernels' means, non-negative, (K, 1, h, w).
         sigma: noise level through which they were seen, of kernels with a peak of 1; infinite: not at all.
+        path: whether s follows the kernel's path where its window is wide enough; otherwise it is 1.
     """
-    if math.isinf(sigma):
-        return torch.ones_like(kernel)
-    if max(kernel.shape[-2:]) < _NARROW:
-        return torch.full_like(kernel, math.sqrt(_LOST))
+    if not path or max(kernel.shape[-2:]) < _NARROW or math.isinf(sigma):
+        return torch.ones_like(kernel), math.sqrt(_DOUBT) * sigma
     share = kernel / kernel.amax((-2, -1), keepdim=True).clamp(min=1e-8)
     near = F.avg_pool2d(F.max_pool2d(share, 2 * _REACH + 1, 1, _REACH), 3, 1, 1)
-    return (_LEAST + (1 - _LEAST) * near / (near + sigma * sigma)).sqrt()
+    return (_LEAST + (1 - _LEAST) * near / (near + sigma * sigma)).sqrt(), sigma
 
 
 def error_variance(padded: PaddedFrame, kernel: Tensor, power: Tensor, entries: Tensor, sigma: Tensor) -> Tensor:
@@ -61,7 +63,7 @@ def error_variance(padded: PaddedFrame, kernel: Tensor, power: Tensor, entries: 
         kernel: the kernels' means, valid, (K, 1, h, w).
         power: |K|^2 of the means.
         entries: number of entries that may be wrong, the sum of s^2, (K, 1, 1, 1).
-        sigma: noise level through which they were seen, of kernels of sum 1, (K, 1, 1, 1); infinite: not at all.
+        sigma: level of the noise in the entries, of kernels of sum 1, (K, 1, 1, 1); infinite: not seen at all.
     """
     limit = torch.minimum((1 - power).clamp(min=0).square(), kernel_spectrum(padded, kernel)).clamp(min=1e-7)
     return 1 / (1 / limit + 1 / (entries * sigma.square()))

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ipt.core.abilities import Belief
 from ipt.linalg.spectra import picture_error, to_luma_chroma
-from ipt.operators.blur.kernel_error import error_deviation, error_variance, radius
+from ipt.operators.blur.kernel_error import denoised_error, error_variance, radius
 from ipt.operators.blur.measured import Measured, squared
 from ipt.operators.blur.padded_frame import PaddedFrame
 
@@ -76,6 +76,7 @@ class Innovation:
         belief: Belief,
         predicted: Tensor | None = None,
         discount: bool = True,
+        path: bool = True,
     ) -> Innovation:
         """The innovation of beliefs about the image and the kernel.
 
@@ -88,6 +89,7 @@ class Innovation:
             belief: belief about the kernel, of mean (K, 1, h, w).
             predicted: luminance of the prediction on the grid, (B, 1, P, Q); None: by this one kernel.
             discount: whether to lower the weight of pixels that see unmeasured parts of the image (`discounted`).
+            path: whether the kernel is the path of a camera, 0 in most entries.
         """
         frames = len(measured.values) // len(belief.mean)
         mean = to_luma_chroma(padded.extend(image.mean.to(measured.values)))
@@ -96,9 +98,9 @@ class Innovation:
         total = positive.sum((-3, -2, -1), keepdim=True).clamp(min=1e-8)
         prior = positive / total
         transfer = padded.transfer(prior)
-        deviation = error_deviation(prior, belief.sigma)
+        deviation, level = denoised_error(prior, belief.sigma, path and picture.shape[1] == 1)
         entries = deviation.square().sum((-3, -2, -1), keepdim=True)
-        variance = error_variance(padded, prior, squared(transfer), entries, belief.sigma / total)
+        variance = error_variance(padded, prior, squared(transfer), entries, level / total)
         power = (squared(transfer) + variance).repeat_interleave(frames, 0)
         each_prior, each_transfer, each_variance = (
             one.repeat_interleave(frames, 0) for one in (prior, transfer, variance)

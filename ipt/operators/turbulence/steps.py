@@ -213,7 +213,7 @@ def _kernel_noise(
     """Variance by frequency, (B F, C, P, Q // 2 + 1), of what the kernels' uncertainty adds to the measurement."""
     padded, frames = optics.padded, len(observation) // len(belief.mean)
     warped = replace(belief, mean=optics.warped(belief.mean.repeat_interleave(frames, 0)))
-    known = Innovation.of(padded, Measured.on(padded, observation, error.dtype), warped, kernel_belief)
+    known = Innovation.of(padded, Measured.on(padded, observation, error.dtype), warped, kernel_belief, path=False)
     power = squared(known.picture) / (padded.size[0] * padded.size[1]) + error
     # The error of a kernel that frames share does not average out over them.
     sharing = len(power) // len(kernel_belief.mean)

@@ -11,13 +11,19 @@ from ipt.core.abilities import Belief
 from ipt.core.observation import Observation
 from ipt.linalg.covariances import Isotropic
 from ipt.operators.blur import Blur, uncertainty
-from ipt.operators.blur.kernel_error import error_deviation, error_variance
+from ipt.operators.blur.kernel_error import denoised_error, error_variance
 
 SIDE = 31
 
 
 def normal(*shape, seed):
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def error_deviation(kernel, sigma):
+    found, level = denoised_error(kernel, sigma, True)
+    assert level == sigma
+    return found
 
 
 def line():
@@ -47,13 +53,13 @@ def test_it_does_not_depend_on_the_kernels_scale_or_place(sigma):
     torch.testing.assert_close(both[1:], error_deviation(kernel, sigma).transpose(-1, -2))
 
 
-def test_a_kernel_that_was_not_seen_may_be_wrong_anywhere():
-    assert (error_deviation(line(), math.inf) == 1).all()
-
-
-def test_in_a_narrow_window_it_may_be_wrong_anywhere_and_by_more():
-    narrow = error_deviation(line()[..., 4:27, 4:27], 0.03)
-    torch.testing.assert_close(narrow, torch.full_like(narrow, math.sqrt(2)))
+@pytest.mark.parametrize(
+    ("kernel", "sigma", "path"),
+    [(line(), math.inf, True), (line(), 0.03, False), (line()[..., 4:27, 4:27], 0.03, True)],
+)
+def test_not_seen_or_no_path_or_in_a_narrow_window_it_may_be_wrong_anywhere(kernel, sigma, path):
+    found, level = denoised_error(kernel, sigma, path)
+    assert (found == 1).all() and level == math.sqrt(2) * sigma
 
 
 def test_a_kernel_of_zeros_is_finite():
@@ -74,7 +80,7 @@ def test_the_variance_is_that_of_the_entries_and_no_more_than_kernels_have():
 def found(sigma, monkeypatch, everywhere):
     """Root mean square error, of the peak, of the kernel step's answer to a noisy belief and the true picture."""
     if everywhere:
-        monkeypatch.setattr(uncertainty, "error_deviation", lambda kernel, _: torch.ones_like(kernel))
+        monkeypatch.setattr(uncertainty, "denoised_error", lambda kernel, sigma, _: (torch.ones_like(kernel), sigma))
     kernel, operator = line(), Blur(SIDE, "circular")
     padded = operator.padded(torch.zeros(1, 1, 96, 96).double(), kernel)
     white = torch.fft.rfft2(normal(1, 1, 96, 96, seed=3))

@@ -78,13 +78,11 @@ def _circulant(spectrum):
     return torch.fft.ifft2(torch.fft.fft2(basis) * spectrum).real.reshape(pixels, pixels).T.contiguous()
 
 
-def _deviation(prior, level):
-    """s, (h, w): how far each entry may be wrong, by the largest entries around it, averaged over 3x3, 0 outside."""
-    if math.isinf(level):
-        return torch.ones_like(prior)
+def _deviation(prior, level, channels):
+    """s, (h, w), by the largest entries around each, averaged over 3x3, 0 outside; and the level that it is times."""
     height, width = prior.shape
-    if max(height, width) < kernel_error._NARROW:
-        return torch.full_like(prior, math.sqrt(2))
+    if math.isinf(level) or channels > 1 or max(height, width) < kernel_error._NARROW:
+        return torch.ones_like(prior), math.sqrt(2) * level
 
     def largest(row, column):
         if not (0 <= row < height and 0 <= column < width):
@@ -95,10 +93,10 @@ def _deviation(prior, level):
     for row, column in itertools.product(range(height), range(width)):
         around = itertools.product(range(row - 1, row + 2), range(column - 1, column + 2))
         near[row, column] = sum(largest(*place) for place in around) / 9
-    return (0.1 + 0.9 * near / (near + level**2)).sqrt()
+    return (0.1 + 0.9 * near / (near + level**2)).sqrt(), level
 
 
-def _uncertain(prior, shape, level, total):
+def _uncertain(prior, shape, level, total, channels):
     """V(f) before the kernel step, |K0|^2."""
     height, width = prior.shape
     transfer = torch.fft.fft2(_shifted(prior, shape)).abs().square()
@@ -109,7 +107,8 @@ def _uncertain(prior, shape, level, total):
     limit = torch.minimum((1 - transfer).clamp(min=0) ** 2, usual).clamp(min=1e-7)
     if math.isinf(level):
         return limit, transfer
-    seen = _deviation(prior, level).square().sum() * (level / total) ** 2
+    deviation, level = _deviation(prior, level, channels)
+    seen = deviation.square().sum() * (level / total) ** 2
     return limit * seen / (limit + seen), transfer
 
 
@@ -347,7 +346,7 @@ def _innovation(world, measured, image, belief):
     channel, and what pixels count."""
     total = belief.mean.sum().item()
     prior = belief.mean[0, 0] / total
-    variance, seen = _uncertain(prior, world.size, belief.sigma, total)
+    variance, seen = _uncertain(prior, world.size, belief.sigma, total, len(image.mean[0]))
     picture = torch.fft.fft2(world.extended(image.mean[0]))
     error = _error(len(picture), world.size, image.sigma)
     weight = 1 / (NOISE**2 + error * (seen + variance))
@@ -370,7 +369,7 @@ def _kernel_system(world, measured, image, belief):
     units = torch.eye(prior.numel(), dtype=torch.float64).reshape(-1, *prior.shape)
     spectra_of = torch.stack([world.transfer(unit) for unit in units])
     window = torch.fft.ifft2(spectra_of).real.flatten(1).T
-    deviation = _deviation(prior, belief.sigma)
+    deviation, _ = _deviation(prior, belief.sigma, len(picture))
     matrix = window.T @ _circulant(deviation.square().sum() / variance) @ window
     matrix = matrix / deviation.flatten()[:, None] / deviation.flatten()
     right = torch.zeros(prior.numel(), dtype=torch.float64)
@@ -465,7 +464,7 @@ def test_the_image_step_counts_what_is_uncertain_in_the_kernel_as_noise(
     ]
     taper = torch.from_numpy(tapers[0][:, None] * tapers[1])
     smooth = torch.fft.fft2(torch.fft.ifft2(power) * taper).real.clamp(min=0)
-    entries = _deviation(prior[0, 0], level).square().sum()
+    entries = _deviation(prior[0, 0], level, channels)[0].square().sum()
     remaining = entries / (smooth + entries / variance)
     error = _error(channels, world.size, 0.3)
     noise = NOISE**2 + (picture.abs() ** 2 / picture[0].numel() + error) * 10.0 * remaining
