@@ -239,8 +239,9 @@ def search() -> dict[str, str]:
 
 
 def path() -> dict[str, str]:
-    """By 7f52f7b, and with kernels held to what their denoiser knows to be 0."""
-    return _kept_apart(**{"": ("new", "photographs_search", "photographs_path")})
+    """By 7f52f7b, and with kernels held to what their denoiser knows to be 0: those of colour pictures too, and grey."""
+    protocol = ("new", "photographs_search", "photographs_path")
+    return _kept_apart(**{"": protocol, "grey": ("blind", "grey_shakes", "grey_path")})
 
 
 def half_size() -> dict[str, str]:
