@@ -239,7 +239,7 @@ def search() -> dict[str, str]:
 
 
 def path() -> dict[str, str]:
-    """By 7f52f7b, and with kernels held to what their denoiser knows to be 0, those of colour pictures too."""
+    """By 7f52f7b and with kernels held to their path (of colour pictures too: 8bd5b93; of grey ones: 10c3b7a)."""
     protocol = ("new", "photographs_search", "photographs_path")
     return _kept_apart(**{"": protocol, "grey": ("blind", "grey_shakes", "grey_path")})
 

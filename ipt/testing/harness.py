@@ -67,6 +67,7 @@ class Harness(ABC):
 
     def checks(self, promises: tuple[Promise, ...]) -> list[Check]:
         """A check of the component for each promise."""
+        # Before anything is called.
         _ = self.untried
         return [Check(promise, self, type(self.component).__name__) for promise in promises]
 

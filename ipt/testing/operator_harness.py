@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ipt.core.abilities import Belief, ExactSteps, ability
 from ipt.core.observation import Observation
-from ipt.core.operator import IMAGE, Generator, ParameterSpec, ParametricOperator, Unknowns
+from ipt.core.operator import IMAGE, Generator, ParameterSpec, ParametricOperator, Unknowns, constrained
 from ipt.core.prior import Prior, Replicated
 from ipt.linalg.covariances import Isotropic
 from ipt.plugins.building import build_component
@@ -65,11 +65,8 @@ class OperatorHarness(Harness):
 
     def valid(self, loose: Mapping[str, Tensor]) -> Unknowns:
         """The parameters after `constrain`, which gets copies."""
-        found = self.component.constrain({name: value.clone() for name, value in loose.items()})
-        # As `ipt.core.operator.constrained` clips, after a look at what `constrain` returned.
-        ranges = {name: spec.range for name, spec in self.specs.items() if spec.range is not None}
-        values = real_by_name(found, "constrain").items()
-        return {name: value.clamp(*ranges[name]) if name in ranges else value for name, value in values}
+        real_by_name(self.component.constrain({name: value.clone() for name, value in loose.items()}), "constrain")
+        return constrained(self.component, self.specs, {name: value.clone() for name, value in loose.items()})
 
     @torch.no_grad()
     def arguments(self) -> Arrays:

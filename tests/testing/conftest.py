@@ -33,6 +33,19 @@ def found() -> Callable[[Iterable[Check]], list[Finding]]:
     return _found
 
 
+def _is_the_only_finding(said: tuple[str, ...], checks: Iterable[Check]) -> None:
+    (finding,) = _found(checks)
+    promise, reason, *remedy = said
+    assert finding.promise == promise and finding.reason.startswith(reason)
+    assert all(words in finding.fix for words in remedy)
+
+
+@pytest.fixture(scope="session")
+def is_the_only_finding() -> Callable[[tuple[str, ...], Iterable[Check]], None]:
+    """Asserts the only finding of `ipt check`: its promise, the beginning of its reason, and words of its remedy."""
+    return _is_the_only_finding
+
+
 @pytest.fixture(scope="session")
 def broken() -> Callable[[Iterable[Check]], set[str]]:
     """The names of the promises that are broken."""

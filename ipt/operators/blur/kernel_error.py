@@ -3,10 +3,10 @@
 Most entries of a kernel are 0, and a denoiser knows that of those far from the path of the light. So the noise through
 which the kernel was seen is left only near the path:
 
-    s(u)^2 = p(u) / (p(u) + sigma^2),
+    s(u)^2 = _LEAST + (1 - _LEAST) p(u) / (p(u) + sigma^2),
 
-where p(u) is the largest entry within `_REACH` pixels, as a share of the peak: an entry cannot be wrong by much more
-than the light that may be there. The kernel's error is s times white noise of level sigma.
+where p(u) is the largest entry within `_REACH` pixels, smoothed over 3x3, as a share of the peak: an entry cannot be
+wrong by much more than the light that may be there. The kernel's error is s times white noise of level sigma.
 
 In a narrow window, in which the kernel of the smallest picture is looked for, the path itself may be elsewhere. There,
 and for colour pictures, which gain nothing by it (docs/method.md, Constants), s is 1 and the noise has `_DOUBT` times
@@ -28,12 +28,10 @@ from torch import Tensor
 from ipt.operators.blur.padded_frame import PaddedFrame
 
 _REACH = 3
-"""Distance in pixels by which the path of a denoised kernel may be off. This and the constant below: docs/method.md,
+"""Distance in pixels by which the path of a denoised kernel may be off. This and the constants below: docs/method.md,
 Constants."""
 _LEAST = 0.1
 """Least s^2, so that light which a kernel lacks can be found anywhere."""
-
-
 _NARROW = 24
 """Sides in pixels below which a window is narrow."""
 _DOUBT = 2.0
@@ -41,12 +39,16 @@ _DOUBT = 2.0
 
 
 def denoised_error(kernel: Tensor, sigma: float, path: bool) -> tuple[Tensor, float]:
-    """How wrong each entry of denoised kernels may be: s, (K, 1, h, w), and the level of the noise that it is times.
+    """How wrong each entry of denoised kernels may be.
 
     Args:
         kernel: the kernels' means, non-negative, (K, 1, h, w).
         sigma: noise level through which they were seen, of kernels with a peak of 1; infinite: not at all.
         path: whether s follows the kernel's path where its window is wide enough; otherwise it is 1.
+
+    Returns:
+        s, above 0 and at most 1, (K, 1, h, w); and the level of the white noise that is multiplied by it, of kernels
+        with a peak of 1.
     """
     if not path or max(kernel.shape[-2:]) < _NARROW or math.isinf(sigma):
         return torch.ones_like(kernel), math.sqrt(_DOUBT) * sigma

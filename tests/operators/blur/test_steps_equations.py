@@ -446,10 +446,11 @@ def test_the_kernel_step_lowers_its_objective(border, holes, sides, level, recta
 @pytest.mark.parametrize(("channels", "level"), [(1, 0.2), (3, 0.2), (2, math.inf), (1, math.inf)])
 @pytest.mark.parametrize("holes", [False, True])
 @pytest.mark.parametrize("border", ["circular", "reflect", "unknown"])
-@pytest.mark.parametrize("sides", [(3, 4), (5, 5)])
+@pytest.mark.parametrize(("sides", "narrow"), [((3, 4), True), ((5, 5), False)])
 def test_the_image_step_counts_what_is_uncertain_in_the_kernel_as_noise(
-    sides, border, holes, channels, level, monkeypatch
+    sides, narrow, border, holes, channels, level, monkeypatch
 ):
+    monkeypatch.setattr(kernel_error, "_NARROW", 24 if narrow else 0)
     world, kernel, prior = _world(border, (9, 8), sides, holes), _kernels(1, sides), _kernels(1, sides, seed=2)
     measured, _ = _photograph(world, channels, kernel)
     belief = gaussian(_random(1, channels, *world.image, seed=7), _ones(1, 0.01), 0.3)

@@ -12,7 +12,7 @@ from ipt.core.observation import Observation
 from ipt.core.solver import Solver
 from ipt.linalg import chunks
 from ipt.linalg.covariances import Isotropic
-from ipt.operators.blur import Blur
+from ipt.operators.blur import Blur, kernel_error
 from ipt.operators.blur import steps as blur_steps
 from ipt.operators.blur.uncertainty import error_spectrum
 from ipt.operators.frames import Frames
@@ -138,6 +138,19 @@ def test_what_was_not_measured_has_no_influence(order, border):
             torch.testing.assert_close(found, one, rtol=0, atol=1e-12 if wrong == 0 else 1e-10)
     for one, found in zip(expected, steps(measured + 0.05 * mask), strict=True):
         assert (found - one).abs().max() > 1e-4
+
+
+def test_a_kernel_of_turbulence_is_no_path(monkeypatch):
+    """It is 0 nowhere, so that it may be wrong anywhere, of grey pictures too."""
+    operator, image = Turbulence(5, "circular"), smooth(1, 1, 16, 18, seed=1) / 4 + 0.5
+    tilt = smooth(1, 2, 16, 18, seed=4)
+    observation = observed(operator.forward(image, kernel(), tilt) + 0.05, constant(0.0001, 1))
+    belief, beliefs = gaussian(image, constant(0.01, 1), 0.1), {"kernel": gaussian(kernel(), constant(0.01, 1), 0.1)}
+    found = []
+    for narrow in (0, 24):
+        monkeypatch.setattr(kernel_error, "_NARROW", narrow)
+        found.append(operator.image_step(observation, belief, {"kernel": kernel(), "tilt": tilt}, beliefs))
+    assert torch.equal(*found) and (found[0] - image).abs().max() > 1e-4
 
 
 def test_equal_frames_are_one_frame_of_less_noise():
