@@ -17,6 +17,9 @@ from ipt.core.errors import IptError
 from ipt.core.operator import ParametricOperator
 from ipt.images.files import MINIMUM_SIDE
 
+_MOST_CHANNELS = 4
+"""Channels of a measurement for each of the image that are tried, such as real and imaginary parts."""
+
 
 def image_of(clean: Tensor, operator: ParametricOperator, cut: bool) -> Tensor:
     """The image behind the measurement of a picture (C, H, W), with its surroundings, (1, C, H, W)."""
@@ -41,9 +44,9 @@ def inset(windows: Iterable[slice], by: int) -> tuple[slice, slice]:
 
 def _middle(clean: Tensor, operator: ParametricOperator) -> Tensor:
     """The largest part in the middle of a picture (C, H, W) that is the image of some measurement."""
-    framed, channels, sides = ability(operator, Framed), clean.shape[0], clean.shape[1:]
-    _, *measured = measured_shape(operator, tuple(clean.shape))
-    shape = operator.image_shape((channels, *measured))
+    framed, sides = ability(operator, Framed), clean.shape[1:]
+    count, *measured = measured_shape(operator, tuple(clean.shape))
+    shape = operator.image_shape((count, *measured))
     assert framed is not None
     for _ in range(min(measured) - 1):
         if all(within <= side for within, side in zip(shape[-2:], sides, strict=True)):
@@ -52,15 +55,25 @@ def _middle(clean: Tensor, operator: ParametricOperator) -> Tensor:
             inset(framed.frame(shape), 0)
             return clean[:, rows, columns]
         measured = [side - 1 for side in measured]
-        shape = operator.image_shape((channels, *measured))
+        shape = operator.image_shape((count, *measured))
     raise _nothing_left()
 
 
 def measured_shape(operator: ParametricOperator, clean_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape (C, h, w) of the measurement of a picture (C, H, W), smaller where the operator changes sizes."""
+    """The shape (c, h, w) of the measurement of a picture (C, H, W), which may have other channels and sides."""
     channels, *sides = clean_shape
-    usual = framed_shape(operator, operator.image_shape(clean_shape))
-    return (channels, *(side**2 // frame for side, frame in zip(sides, usual[1:], strict=True)))
+    counts = (channels, *range(1, _MOST_CHANNELS * channels + 1))
+    measured = next((count for count in counts if _image_channels(operator, (count, *sides)) == channels), channels)
+    usual = framed_shape(operator, operator.image_shape((measured, *sides)))
+    return (measured, *(side**2 // frame for side, frame in zip(sides, usual[1:], strict=True)))
+
+
+def _image_channels(operator: ParametricOperator, measurement_shape: tuple[int, ...]) -> int:
+    """Channels of the image behind a measurement (c, h, w); 0 if the operator refuses it."""
+    try:
+        return operator.image_shape(measurement_shape)[0]
+    except ValueError:
+        return 0
 
 
 def _surrounded(clean: Tensor, operator: ParametricOperator) -> Tensor:

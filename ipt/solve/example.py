@@ -6,7 +6,6 @@ The face is that of the astronaut Eileen Collins, photographed by NASA (public d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +14,13 @@ import torch.nn.functional as F
 from skimage import data
 from torch import Tensor
 
-from ipt.core.abilities import Framed, Resizable, ability, framed_shape
+from ipt.core.abilities import Framed, MeasurementSpec, Resizable, ability, framed_shape
 from ipt.core.errors import IptError
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.core.prior import Prior
 from ipt.images.files import Picture
 from ipt.images.fit import accepted_side
-from ipt.images.measurements import measured, own_noise
+from ipt.images.measurements import from_numbers, measured, own_noise
 from ipt.images.noise import Poisson, plain
 from ipt.priors.surrounded import Surrounded
 from ipt.simulate.framing import measured_shape
@@ -87,8 +86,9 @@ def example(
 ) -> Example:
     """Degrade the face by an operator, with parameters from its generators, and add noise.
 
-    The face has the largest size up to 256 px that the prior takes, or 128 px if the prior takes any size. It is kept
-    at 16 bits. Camera motions extend over a tenth to a fifth of it.
+    The face has the largest size up to 256 px that the prior takes, or 128 px if the prior takes any size. It is grey
+    if the prior or the operator does not take colour. It is kept at 16 bits. Camera motions extend over a tenth to a
+    fifth of it.
 
     Args:
         prior: of the image.
@@ -98,7 +98,7 @@ def example(
         known: known parameters, as in `ipt.solve.prepare.ImageTask`.
 
     Raises:
-        IptError: the prior takes no colour pictures, or none of a size that the operator can measure; a parameter is
+        IptError: the prior takes neither colour nor grey pictures, or none that the operator takes; a parameter is
             neither known nor has a generator.
     """
     given = dict(known or {})
@@ -128,9 +128,8 @@ def example(
         own = {name: value[min(number, len(value) - 1)][None] for name, value in by_frame.items()}
         simulated.append(simulate(image, operator, generators, noise, frame_seed, cut, known=own, scene=seed))
     parameters = {name: torch.stack([one.parameters[name] for one in simulated]) for name in specs}
-    measurements = [one.measurement.clamp(0, 1) if spec is None else one.measurement for one in simulated]
     return Example(
-        exposures=tuple(Picture(one, depth=16, source="example") for one in measurements),
+        exposures=tuple(_exposure(one.measurement, spec) for one in simulated),
         truth=Truth(
             Picture(simulated[0].clean, depth=16, source="example"),
             {name: value if frames > 1 else value[0] for name, value in parameters.items()},
@@ -141,25 +140,46 @@ def example(
 
 
 def _size(prior: Prior, operator: ParametricOperator) -> tuple[int, tuple[int, ...]]:
-    """The side of the face, and the shape (3, H, W) of the image around it that the operator measures."""
-    side = accepted_side(prior, 3, _USUAL) if _takes(prior, _ODD) else accepted_side(prior, 3, _LARGEST)
-    if side is None:
-        raise IptError("the example is a colour picture, which this prior does not take; give an INPUT that it does")
-    for smaller in range(side, 7, -1):
-        if not _takes(prior, smaller):
-            continue
-        with suppress(ValueError):
-            shape = operator.image_shape(measured_shape(operator, (3, smaller, smaller)))
-            if framed_shape(operator, shape) == (3, smaller, smaller):
-                return smaller, shape
+    """The side of the face, and the shape (3 or 1, H, W) of the image around it that the operator measures."""
+    refusal = ""
+    for channels in (3, 1):
+        largest = _largest(prior, channels, _USUAL if _takes(prior, channels, _ODD) else _LARGEST)
+        for side in range(largest, 7, -1):
+            if not _takes(prior, channels, side):
+                continue
+            frame = (channels, side, side)
+            try:
+                shape = operator.image_shape(measured_shape(operator, frame))
+                operator.parameters(shape)
+            except ValueError as error:
+                refusal = refusal or f"a picture of {frame} is refused ({error})"
+                continue
+            if framed_shape(operator, shape) == frame:
+                return side, shape
+            refusal = refusal or f"its image has the shape {tuple(shape)}, where the picture has {frame}"
+    if not refusal:
+        raise IptError(
+            "the example is a picture in colour or grey, which this prior does not take; give an INPUT that it does"
+        )
     raise IptError(
-        f"the example is at most {side} x {side} px with this prior, which takes none of a size that the operator "
-        f"measures; give an INPUT"
+        f"the operator takes no example of a size that this prior takes: {refusal}\nGive an INPUT, or another prior="
     )
 
 
-def _takes(prior: Prior, side: int) -> bool:
-    return accepted_side(prior, 3, side, largest=0) == side
+def _exposure(measurement: Tensor, spec: MeasurementSpec | None) -> Picture:
+    """A measurement, (C, H, W): a picture, or numbers as if read from a file if the operator has physical units."""
+    if spec is not None:
+        return from_numbers(measurement, "the example")
+    return Picture(measurement.clamp(0, 1), depth=16, source="example")
+
+
+def _largest(prior: Prior, channels: int, at_most: int) -> int:
+    """The side that is tried first; 0 if the prior takes none. A prior of colour takes grey pictures, too."""
+    return max(accepted_side(prior, each, at_most) or 0 for each in {channels, 3})
+
+
+def _takes(prior: Prior, channels: int, side: int) -> bool:
+    return any(accepted_side(prior, each, side, largest=0) == side for each in {channels, 3})
 
 
 def _generator_settings(names: Mapping[str, str], specs: Mapping[str, ParameterSpec], side: int) -> dict[str, object]:
@@ -186,6 +206,12 @@ def _image(operator: ParametricOperator, side: int, shape: tuple[int, ...]) -> t
     ]
     margin = max(around)
     if not margin or margin * _SIDE > _TOP * side:
-        return face(side), False
+        return _in_channels(face(side), shape[0]), False
     top, bottom, left, right = (margin - one for one in around)
-    return face(side, margin)[:, top : side + 2 * margin - bottom, left : side + 2 * margin - right], True
+    wide = face(side, margin)[:, top : side + 2 * margin - bottom, left : side + 2 * margin - right]
+    return _in_channels(wide, shape[0]), True
+
+
+def _in_channels(picture: Tensor, channels: int) -> Tensor:
+    """The picture (3, H, W) in colour, or in grey for 1 channel."""
+    return picture if channels == len(picture) else picture.mean(0, keepdim=True)

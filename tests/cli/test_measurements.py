@@ -89,6 +89,13 @@ def test_complex_ones_in_units_go_in_and_out_and_equal_the_library(place):
     np.testing.assert_allclose(again.picture, found.image[0].numpy(), atol=1e-5)
 
 
+def test_the_example_of_the_page_is_solved_without_an_input(place):
+    words = run("solve", "-o", "out", "--operator", "kspace", *QUICK).output
+    assert "degraded here by kspace" in words and "with noise 0.5" in words
+    assert np.load("out/astronaut.measurement.npy").dtype == np.complex64
+    assert np.load("out/astronaut.npy").shape == (3, 128, 128)
+
+
 def test_counts_of_a_line_have_the_operators_own_noise(place):
     line = 0.5 + 0.3 * np.sin(np.linspace(0, 9, 120))
     np.save("line.npy", line.astype(np.float32))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 
+from ipt.core.abilities import MeasurementSpec, PhysicalUnits
 from ipt.core.errors import IptError
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.operators.blur import Blur
@@ -24,6 +27,71 @@ class Gain(ParametricOperator):
 
     def forward(self, image, gain):
         return gain * image
+
+
+class Spectrum(ParametricOperator, PhysicalUnits):
+    """Real and imaginary parts: twice the channels of the image."""
+
+    def measured(self):
+        return MeasurementSpec("spectrum", is_complex=True, noise=0.5)
+
+    def image_shape(self, measurement_shape):
+        return measurement_shape[0] // 2, *measurement_shape[1:]
+
+    def parameters(self, image_shape):
+        return {}
+
+    def forward(self, image):
+        found = torch.fft.fft2(image, norm="ortho")
+        return torch.cat([found.real, found.imag], 1)
+
+
+@dataclass
+class Bands(ParametricOperator):
+    """Pictures of a number of channels alone, seen as their mean."""
+
+    count: int
+
+    def image_shape(self, measurement_shape):
+        return self.count, *measurement_shape[1:]
+
+    def parameters(self, image_shape):
+        return {}
+
+    def forward(self, image):
+        return image.mean(1, keepdim=True)
+
+
+class GreyOnly(GaussianPrior):
+    def normalization(self, shape):
+        if shape != (1, 48, 48):
+            raise ValueError("it takes (1, 48, 48)")
+        return super().normalization(shape)
+
+
+class Refusing(Spectrum):
+    def parameters(self, image_shape):
+        raise ValueError("no more than 4 px")
+
+
+@pytest.mark.parametrize(
+    ("operator", "image", "measured"),
+    [
+        (Spectrum(), (3, 128, 128), (6, 128, 128)),
+        (Bands(1), (1, 128, 128), (1, 128, 128)),
+        (Bands(3), (3, 128, 128), (1, 128, 128)),
+        (compose(Blur(), Spectrum()), (3, 128, 128), (6, 128, 128)),
+    ],
+)
+def test_the_measurement_may_have_other_channels(operator, image, measured):
+    found = example(GaussianPrior(), operator, 0)
+    assert found.truth.picture.shape == image and found.exposures[0].shape == measured
+    assert not isinstance(operator, Spectrum) or found.noise == 0.5
+
+
+def test_a_prior_of_grey_pictures_gets_the_face_in_grey():
+    found = example(GreyOnly(), Blur(border="circular"), 0)
+    assert torch.equal(found.truth.picture.pixels, face(48).mean(0, keepdim=True))
 
 
 def residual_level(found, operator):
@@ -152,8 +220,14 @@ def test_what_it_is_in_a_sentence():
 @pytest.mark.parametrize(
     ("prior", "operator", "said"),
     [
-        (GaussianPrior(mean=torch.zeros(2, 32, 32)), Blur(), "colour"),
-        (GaussianPrior(mean=torch.zeros(3, 32, 32)), Downscale(3), "none of a size that the operator measures"),
+        (GaussianPrior(mean=torch.zeros(2, 32, 32)), Blur(), "in colour or grey, which this prior does not take"),
+        (
+            GaussianPrior(mean=torch.zeros(3, 32, 32)),
+            Downscale(3),
+            r"a picture of \(3, 32, 32\) is refused \(a picture of 30 x 30 px|its image has the shape \(3, 30, 30\)",
+        ),
+        (GaussianPrior(), Bands(5), r"its image has the shape \(5, 128, 128\), where the picture has \(3, 128, 128\)"),
+        (GaussianPrior(), Refusing(), r"a picture of \(3, 128, 128\) is refused \(no more than 4 px\)"),
         (
             GaussianPrior(),
             Gain(),
