@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ipt.core.abilities import MeasurementSpec
 from ipt.core.errors import IptError
+from ipt.core.guidance import GuidanceRule
 from ipt.core.solver import Solution
 from ipt.images.files import Picture
 from ipt.images.fit import as_it_came
@@ -29,6 +30,7 @@ from ipt.solve.metrics import against_truth
 from ipt.solve.options import MIX
 from ipt.solve.prepare import PreparedImage
 from ipt.solve.region import Region, suggested_streak
+from ipt.solve.remedies import remedies_of, smaller_steps
 from ipt.solve.result_record import Judgement, result_record
 from ipt.solve.streaks import likeness
 from ipt.solve.verdict import LIKELY, residual_rms, verdict
@@ -105,7 +107,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
     operator = sampling.operator_of(solution)
     solution = with_lamps(prepared, solution)
     shown, streak = _compared_with_streaks(prepared, chosen(sampling, solution))
-    _check_finite(shown.whole, shown.parameters)
+    _check_finite(shown.whole, shown.parameters, sampling.solver.rule)
     residual = sampling.residual(operator, shown.whole, shown.parameters).cpu()
     trusted = None if sampling.mask is None else sampling.mask[0].cpu().expand_as(residual)
     parameters = {name: value[0].cpu() for name, value in shown.parameters.items()}
@@ -120,7 +122,7 @@ def image_result(prepared: PreparedImage, solution: Solution, seconds: float) ->
     places = differing_parameters(sampling.solver.operator, operator, parameters)
     words = verdict(
         inside / prepared.noise,
-        prepared.noise,
+        remedies_of(prepared),
         shown.probability,
         shown.doubt,
         share,
@@ -225,8 +227,10 @@ def _metrics(
     return against_truth(picture.pixels, prepared.reference.pixels, others, unknown, truth.parameters, frames)
 
 
-def _check_finite(image: Tensor, parameters: Mapping[str, Tensor]) -> None:
+def _check_finite(image: Tensor, parameters: Mapping[str, Tensor], rule: GuidanceRule) -> None:
     """Raise an IptError where an image or its parameters are not finite, or the image is far outside of 0..1."""
     finite = all(torch.isfinite(value).all() for value in (image, *parameters.values()))
     if not finite or image.abs().max() > _DIVERGED:
-        raise IptError("the solve diverged; try a smaller guidance.scale, another noise= or another seed=")
+        scale = smaller_steps(rule)
+        steps = f"a smaller {scale}, " if scale else ""
+        raise IptError(f"the solve diverged; try {steps}another noise= or another seed=")

@@ -22,8 +22,29 @@ SURE = 0.6
 """Probability from which a single draw needs no second one for comparison, and half the sides no region."""
 _TOO_LARGE, _TOO_SMALL = 1.5, 0.5
 """Residuals, as multiples of the noise level, that do not fit: docs/method.md, "Constants"."""
+_UNEXPLAINED = 3.0
+"""Residual, as a multiple of the noise level, from which a larger noise level would only hide a wrong model."""
 _NEGLIGIBLE = 1e-3
 """Share of a kernel's largest entry below which an entry does not count for its reach."""
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """The options that advice about a result may name.
+
+    Attributes:
+        noise: the assumed noise as `noise=` takes it; None: it is not one number.
+        border: whether the operator has an option `border`.
+        unknown: names of the parameters that were solved for.
+        known: names of the known parameters.
+        effort: whether further draws are made within `effort=`; else their number is `samples=`.
+    """
+
+    noise: float | None = None
+    border: bool = False
+    unknown: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    effort: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,7 +75,7 @@ def sentence(text: str) -> str:
 
 def verdict(
     ratio: float,
-    noise: float,
+    remedies: Remedies,
     probability: float | None = None,
     doubt: str = "",
     share: float = 1.0,
@@ -67,7 +88,7 @@ def verdict(
 
     Args:
         ratio: root mean square of the residual, over the noise level.
-        noise: standard deviation of the noise, in 0..1.
+        remedies: what advice can name.
         probability: that the parameters are right, where the operator can tell; None: judge by the residual.
         doubt: what seems to be wrong, in words.
         share: of the result in the picture that is written; the rest is the input.
@@ -79,12 +100,12 @@ def verdict(
     residual = f"the residual is {ratio:.2f} times the noise level"
     enlarged = f"the picture was solved at 1/{scale} of its sides and enlarged" if scale > 1 else ""
     if probability is None:
-        return _by_residual(ratio, noise, tuple(filter(None, (residual, enlarged))))
+        return _by_residual(ratio, remedies, tuple(filter(None, (residual, enlarged))))
     percent = f"{min(99, max(1, round(100 * probability)))} %"
     findings = tuple(filter(None, (doubt, residual, places, enlarged)))
     if probability >= LIKELY:
         return Verdict(f"likely right ({percent})", findings)
-    advice = ["try another seed=, or more draws (effort=)"]
+    advice = [f"try another seed=, or more draws ({'effort' if remedies.effort else 'samples'}=)"]
     if streak is not None:
         place = ",".join(map(str, streak))
         advice.insert(0, f"a streak of light may show the kernel: try streak={place}")
@@ -95,21 +116,42 @@ def verdict(
     return Verdict(f"likely wrong ({percent} that it is right)", findings, tuple(advice))
 
 
-def _by_residual(ratio: float, noise: float, findings: tuple[str, ...]) -> Verdict:
+def _by_residual(ratio: float, remedies: Remedies, findings: tuple[str, ...]) -> Verdict:
     """The judgement by the residual over the noise level; findings: the ratio in words, and others."""
+    if ratio > _UNEXPLAINED:
+        unexplained = "that is more than noise: the model does not explain the measurement"
+        return Verdict("does not fit", (*findings, unexplained), _about_model(remedies))
     if ratio > _TOO_LARGE:
-        return Verdict(
-            "does not fit",
-            findings,
-            (
-                "the operator or its border (border=) may be wrong",
-                "this draw may have gone astray: try another seed=",
-                f"there may be more than noise: try noise={ratio * noise:.2g}",
-            ),
-        )
+        noise = "" if remedies.noise is None else f"{ratio * remedies.noise:.2g}"
+        more = f"there may be more noise: try {f'noise={noise}' if noise else 'another noise='}"
+        return Verdict("does not fit", findings, (*_about_model(remedies), more))
     if ratio < _TOO_SMALL:
         return Verdict("fits too closely", findings, ("a smaller noise= may bring out more",))
+    if remedies.unknown:
+        # Other parameters may explain the measurement as well.
+        findings = (*findings, f"that does not show that {joined(remedies.unknown)} {_is(remedies.unknown)} right")
     return Verdict("fits", findings)
+
+
+def _about_model(remedies: Remedies) -> tuple[str, ...]:
+    """Advice where the model may be wrong."""
+    known, unknown = joined(remedies.known), joined(remedies.unknown)
+    each = (
+        "the operator or its border (border=) may be wrong" if remedies.border else "the operator= may be wrong",
+        f"the known {known} may be wrong (known=)" if known else "",
+        f"the prior of {unknown} may be wrong (prior=)" if unknown else "",
+        "this draw may have gone astray: try another seed=",
+    )
+    return tuple(filter(None, each))
+
+
+def joined(names: Sequence[str]) -> str:
+    """Names as in a sentence: "gain", "gain and phase", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def is_good(verdict: str) -> bool:

@@ -83,5 +83,5 @@ def test_what_is_likely_wrong_is_mixed_with_the_input(probability, doubtful, sha
 def test_a_solve_that_diverged_has_no_result(wrong):
     ready = prepared()
     found = solution(ready.sampling.measurement)
-    with pytest.raises(IptError, match=r"the solve diverged; try a smaller guidance\.scale"):
+    with pytest.raises(IptError, match=r"the solve diverged; try another noise= or another seed="):
         image_result(ready, replace(found, image=found.image * wrong, whole=found.whole * wrong), 0.0)

@@ -10,7 +10,7 @@ import ipt
 from ipt.operators.blur.kernels import ShakeKernels
 from ipt.solve.streak import kernel_of
 from ipt.solve.streaks import found_streak, likeness
-from ipt.solve.verdict import verdict
+from ipt.solve.verdict import Remedies, verdict
 
 WINDOW = (32, 32)
 PLACES = ((12, 14), (16, 90), (70, 20), (74, 104))
@@ -106,5 +106,5 @@ def test_strips_of_a_large_picture_show_what_is_in_them(monkeypatch):
 
 
 def test_advice_on_a_streak_is_for_what_is_likely_wrong():
-    assert "streak" not in str(verdict(1.0, 0.01, 0.9, streak=(1, 2, 30, 40)))
-    assert "try streak=1,2,30,40." in str(verdict(1.0, 0.01, 0.2, streak=(1, 2, 30, 40)))
+    assert "streak" not in str(verdict(1.0, Remedies(), 0.9, streak=(1, 2, 30, 40)))
+    assert "try streak=1,2,30,40." in str(verdict(1.0, Remedies(), 0.2, streak=(1, 2, 30, 40)))
