@@ -52,7 +52,7 @@ def simulate_frames(
     # Parameters that change smoothly from frame to frame are drawn for all frames at once.
     sequences: list[Unknowns] = [{} for _ in range(frames)]
     for name, generator in generators.items():
-        if frames > 1 and isinstance(generator, Sequential):
+        if frames > 1 and isinstance(generator, Sequential) and not specs[name].shared:
             whole = generator.sequence(parameter_seed(seed, name), frames, specs[name].shape)
             if whole is not None:
                 for known, value in zip(sequences, whole, strict=False):

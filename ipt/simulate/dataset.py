@@ -8,7 +8,7 @@
 
 A measurement that is no picture (`ipt.PhysicalUnits`, or other channels than 1 and 3) is OUT/a.npy, unscaled; so is a
 clean picture of other channels, OUT/truth/a.npy. With several exposures the measurement is a folder, OUT/a/01.png ...,
-and each parameter is (frames, C, H, W).
+and each parameter is (frames, C, H, W), or (C, H, W) if the frames share it (`ipt.ParameterSpec.shared`).
 
 `ipt solve OUT -o RESULTS --reference OUT/truth` compares results with the truth; `ipt solve OUT/a --frames` takes the
 exposures of one scene.
@@ -248,15 +248,16 @@ class _Dataset:
         record: Mapping[str, Any],
     ) -> None:
         """Write all files of one measurement, or none. The measurement comes last: where it exists, the truth does."""
-        several = len(made) > 1
         with undone_on_error() as written:
             truth = made[0].clean
             is_picture = measurements.fits_picture(truth) and not measurements.holds_array(clean)
             picture = written(self.truth / f"{stem}{'.png' if is_picture else '.npy'}")
             self._save(picture, clean.with_pixels(truth))
+            specs = nominal_parameters(self.operator)
             for name in made[0].parameters:
-                values = [one.parameters[name] for one in made]
-                write_parameter(written(parameter_file(picture, name)), torch.stack(values) if several else values[0])
+                values = [one.parameters[name] for one in (made[:1] if specs[name].shared else made)]
+                stored = torch.stack(values) if len(values) > 1 else values[0]
+                write_parameter(written(parameter_file(picture, name)), stored)
                 shown = [drawn for value in values if (drawn := parameter_picture(value, truth)) is not None]
                 if shown:
                     sheet = sheet_of_frames(shown) if len(shown) > 1 else shown[0]

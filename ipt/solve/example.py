@@ -120,19 +120,24 @@ def example(
         name: value if specs[name].shared else value.reshape(frames, -1, *value.shape[2:])
         for name, value in values.items()
     }
-    spec = measured(operator)
-    operator_noise = own_noise(spec)
+    units = measured(operator)
+    operator_noise = own_noise(units)
     noise = NOISE if operator_noise is None else operator_noise
     simulated = []
     for number, frame_seed in enumerate(exposure_seeds(seed, frames)):
         own = {name: value[min(number, len(value) - 1)][None] for name, value in by_frame.items()}
         simulated.append(simulate(image, operator, generators, noise, frame_seed, cut, known=own, scene=seed))
-    parameters = {name: torch.stack([one.parameters[name] for one in simulated]) for name in specs}
+    parameters = {
+        name: simulated[0].parameters[name]
+        if spec.shared or frames == 1
+        else torch.stack([one.parameters[name] for one in simulated])
+        for name, spec in specs.items()
+    }
     return Example(
-        exposures=tuple(_exposure(one.measurement, spec) for one in simulated),
+        exposures=tuple(_exposure(one.measurement, units) for one in simulated),
         truth=Truth(
             Picture(simulated[0].clean, depth=16, source="example"),
-            {name: value if frames > 1 else value[0] for name, value in parameters.items()},
+            parameters,
         ),
         origins={name: names.get(name, GIVEN) for name in specs},
         noise=noise,

@@ -125,7 +125,7 @@ def against_truth(
         clean: the true picture, (C, H, W).
         others: other pictures to compare with it, by name: "input" becomes "psnr_input". Skipped at another size.
         parameters: of the result, by name; (frames * C, H, W) of several frames.
-        true_parameters: by name, those that are known; (frames, C, H, W) of several frames.
+        true_parameters: by name, those that are known; (frames, C, H, W) of several frames, or (C, H, W) of all.
         frames: number of exposures; a parameter's numbers are means over them.
 
     Returns:
@@ -151,7 +151,7 @@ def _parameter_numbers(values: Tensor, true: Tensor, sides: Sequence[int]) -> di
 
     sides: of the picture.
     """
-    each = true if true.ndim == 4 else true[None]
+    each = true if true.ndim == 4 else true[None].expand(len(values), *true.shape)
     if len(each) != len(values):
         return {}
     numbers = [_frame_numbers(value, one, sides) for value, one in zip(values, each, strict=True)]

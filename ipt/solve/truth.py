@@ -23,7 +23,8 @@ class Truth:
 
     Attributes:
         picture: the clean picture.
-        parameters: true parameters by name, in physical units, (C, H, W), or (F, C, H, W) of several frames.
+        parameters: true parameters by name, in physical units, (C, H, W), or (F, C, H, W) of several frames that do not
+            share them.
     """
 
     picture: Picture

@@ -102,7 +102,8 @@ def residual_level(found, operator):
     levels = []
     for number, measured in enumerate(found.exposures):
         several = len(found.exposures) > 1
-        own = {name: value[number] if several else value for name, value in found.truth.parameters.items()}
+        true = found.truth.parameters.items()
+        own = {name: value[number] if several and value.ndim == 4 else value for name, value in true}
         sharp = operator.forward(found.truth.picture.pixels[None], **{name: one[None] for name, one in own.items()})[0]
         assert measured.pixels.shape == sharp.shape
         inside = (measured.pixels > 0) & (measured.pixels < 1)
@@ -165,7 +166,7 @@ def test_turbulence_is_drawn_by_its_own_generators_for_every_exposure_anew():
     assert found.origins == {"kernel": "atmosphere", "tilt": "tilt-kolmogorov"}
     assert len(found.exposures) == 3 and found.truth.parameters["tilt"].shape == (3, 2, 128, 128)
     tilts, kernels = found.truth.parameters["tilt"], found.truth.parameters["kernel"]
-    assert (tilts[0] - tilts[1]).abs().max() > 0.1 and torch.equal(kernels[0], kernels[1])
+    assert (tilts[0] - tilts[1]).abs().max() > 0.1 and kernels.ndim == 3
     assert residual_level(found, operator) == [pytest.approx(NOISE, rel=0.05)] * 3
     (single,) = example(GaussianPrior(), operator, 0).exposures
     assert not torch.equal(single.pixels, found.exposures[0].pixels)
