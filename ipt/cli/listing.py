@@ -158,7 +158,7 @@ def _explain(entry: Entry, signature: Signature, found: Documentation) -> None:
 
 def _explain_operator(operator: Mapping[str, Any]) -> None:
     """Print an operator's unknowns and abilities."""
-    from ipt.cli.unknowns import rows
+    from ipt.cli.unknowns import table_of
 
     console = data()
     if "refusal" in operator:
@@ -169,8 +169,8 @@ def _explain_operator(operator: Mapping[str, Any]) -> None:
     shapes = f"a measurement {measurement} (channels, height, width): an image {image}"
     console.print(f"\nUnknown, of {shapes}, and", soft_wrap=True)
     if operator["unknowns"]:
-        columns = ("name", "shape", "unit", "range", "prior", "generator", "meaning")
-        table(columns, rows(operator["unknowns"]))
+        columns, *rows = table_of(operator["unknowns"])
+        table(columns, rows)
     else:
         console.print("nothing else.")
     if operator["abilities"]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from ipt.core.errors import IptError, Lacking
+from ipt.core.operator import ParameterSpec
 from ipt.plugins.building import build_component
 from ipt.plugins.faults import located
 
@@ -14,9 +16,10 @@ def described(name: str) -> dict[str, Any]:
     """Describe an operator with its default options, for an example size.
 
     Returns:
-        "measurement" and "image": shapes (C, H, W). "unknowns": by name, with shape, meaning, unit, range, prior and
-        generator. "abilities": by name, with their meaning. If the operator cannot be built without options, instead
-        "refusal": the reason, and "needs": whether an option or a package is missing.
+        "measurement" and "image": shapes (C, H, W). "unknowns": by name, with shape, meaning, unit, range, prior,
+        generator, and `shared`, `discrete` and `noise_ratio` of its specification. "abilities": by name, with their
+        meaning. If the operator cannot be built without options, instead "refusal": the reason, and "needs": whether an
+        option or a package is missing.
     """
     from ipt.core import abilities
     from ipt.operators.compose import nominal
@@ -61,6 +64,9 @@ def _unknown(spec: Any) -> dict[str, Any]:
         "range": None if spec.range is None else list(spec.range),
         "prior": prior if isinstance(prior, str) else type(prior).__name__,
         "generator": usual_generator(spec),
+        "shared": spec.shared,
+        "discrete": spec.discrete,
+        "noise_ratio": spec.noise_ratio,
     }
 
 
@@ -68,9 +74,11 @@ def _first_paragraph(kind: type) -> str:
     return " ".join((kind.__doc__ or "").split("\n\n")[0].split())
 
 
-def rows(unknowns: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """A table's rows: name, shape, unit, range, prior, generator, meaning."""
-    return [
+def table_of(unknowns: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """A table: its columns, then a row for each unknown; the column "besides" only if an unknown has such an entry."""
+    besides = {name: _besides(unknown) for name, unknown in unknowns.items()}
+    columns = ("name", "shape", "unit", "range", "prior", "generator", "besides", "meaning")
+    rows = [
         (
             name,
             str(tuple(unknown["shape"])),
@@ -78,7 +86,18 @@ def rows(unknowns: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
             "any" if unknown["range"] is None else "{:g} to {:g}".format(*unknown["range"]),
             unknown["prior"] or "(none)",
             unknown["generator"] or "(none)",
+            besides[name] or "-",
             unknown["meaning"],
         )
         for name, unknown in unknowns.items()
     ]
+    found = [columns, *rows]
+    return found if any(besides.values()) else [row[:6] + row[7:] for row in found]
+
+
+def _besides(unknown: Mapping[str, Any]) -> str:
+    """What differs from the defaults of a `ParameterSpec`: "shared, noise_ratio=1"."""
+    usual = {field.name: field.default for field in fields(ParameterSpec)}
+    flags = [name for name in ("shared", "discrete") if unknown[name] != usual[name]]
+    ratio = unknown["noise_ratio"]
+    return ", ".join([*flags, *([f"noise_ratio={ratio:g}"] if ratio != usual["noise_ratio"] else [])])

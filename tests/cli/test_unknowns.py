@@ -25,6 +25,12 @@ class Sonar(ipt.ParametricOperator, ipt.Linear):
         return image * gain * speed / 1500
 
 
+class Array(Sonar):
+    def parameters(self, image_shape):
+        spec = ipt.ParameterSpec((1, 1, 1), "of the array", shared=True, discrete=True, noise_ratio=1.0, range=(0, 3))
+        return {**super().parameters(image_shape), "phase": spec}
+
+
 class Deep(Sonar):
     def __init__(self, depth: float):
         self.depth = depth
@@ -38,6 +44,7 @@ class Broken(Sonar):
 @ipt.hookimpl
 def ipt_operators():
     yield ipt.Component("sonar", Sonar, "echoes")
+    yield ipt.Component("array", Array, "echoes of several")
     yield ipt.Component("deep", Deep, "echoes of a depth")
     yield ipt.Component("broken", Broken, "no echo")
 """
@@ -61,6 +68,9 @@ def test_the_unknowns_of_an_operator(install):
             "range": [1400, 1600],
             "prior": "gaussian:mean=1500.0,std=20.0,units=physical",
             "generator": "normal:mean=1500.0,std=20.0,low=1400.0,high=1600.0",
+            "shared": False,
+            "discrete": False,
+            "noise_ratio": 0.125,
         },
         "gain": {
             "shape": [3, 1, 1],
@@ -69,12 +79,24 @@ def test_the_unknowns_of_an_operator(install):
             "range": None,
             "prior": "GaussianPrior",
             "generator": "",
+            "shared": False,
+            "discrete": False,
+            "noise_ratio": 0.125,
         },
     }
     assert list(found["abilities"]) == ["Linear"]
     text = show("sonar")
     assert re.search(r"^speed +\(1, 1, 1\) +m/s +1400 to 1600 +gaussian:mean=1500.* of sound$", text, re.MULTILINE)
     assert re.search(r"^gain +\(3, 1, 1\) +- +any +GaussianPrior +\(none\)", text, re.MULTILINE)
+
+
+def test_what_differs_from_the_defaults_of_a_parameter(install):
+    install("sonar-plugin", PLUGIN)
+    text = show("array")
+    assert re.search(r"^phase .* +shared, discrete, noise_ratio=1 +of the array$", text, re.MULTILINE)
+    assert re.search(r"^speed .* +- +of sound$", text, re.MULTILINE) and "besides" in text
+    assert json.loads(show("array", "--json"))["unknowns"]["phase"]["shared"] is True
+    assert "besides" not in show("sonar")
 
 
 def test_the_abilities_of_a_built_in():
