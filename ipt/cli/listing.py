@@ -103,7 +103,8 @@ def list_plugins(as_json: bool) -> None:
     """
     registry = discover(COMMANDS)
     if as_json:
-        echo_json([asdict(plugin) for plugin in registry.plugins])
+        # The faults are in the reason.
+        echo_json([{k: v for k, v in asdict(plugin).items() if k != "faults"} for plugin in registry.plugins])
         return
     rows = [
         (plugin.distribution, plugin.version, plugin.status, f"{plugin.seconds:.2f}", plugin.reason)

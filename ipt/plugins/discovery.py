@@ -118,7 +118,8 @@ def _inspect(point: EntryPoint, distribution: str, version: str) -> tuple[Plugin
     seconds = time.perf_counter() - started
     slow = f"slow: {seconds:.1f} s to load; name factories as 'module:attribute'" if seconds > SLOW else ""
     status: Status = "broken" if problems else "loaded"
-    return Plugin(point.name, distribution, version, status, _joined([*problems, slow]), seconds), entries
+    reason, faults = _joined([*problems, slow]), _joined(problems)
+    return Plugin(point.name, distribution, version, status, reason, seconds, faults), entries
 
 
 def _joined(reasons: Iterable[str]) -> str:

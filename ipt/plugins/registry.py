@@ -28,6 +28,7 @@ class Plugin:
             "missing" (named in IPT_PLUGINS but not installed).
         reason: its faults, or that it is slow.
         seconds: time to load it.
+        faults: of the reason, what is wrong with itself: not that other plugins offer its names, or that it is slow.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Plugin:
     status: Status
     reason: str = ""
     seconds: float = field(default=0.0, compare=False)
+    faults: str = ""
 
 
 @dataclass(frozen=True)

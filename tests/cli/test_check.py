@@ -167,6 +167,19 @@ def test_a_bad_package_is_told_all_that_is_wrong_with_it(install):
     assert f"offered by {OWN} and bad-plugin" in reasons["bad-plugin", "names-free"]
 
 
+def test_a_name_that_is_taken_is_one_finding(install):
+    source = """
+import ipt
+
+@ipt.hookimpl
+def ipt_operators():
+    return [ipt.Component("blur", "thief_parts:Blur", "taken")]
+"""
+    install("thief-plugin", source)
+    broken = {pair for pair, status in statuses(run("thief-plugin", "--json")).items() if status == "broken"}
+    assert broken == {("thief-plugin", "names-free")}
+
+
 NEEDY = """
 import ipt
 
