@@ -67,6 +67,8 @@ def check(
     from ipt.plugins.building import build_component
     from ipt.testing.running import component_findings, package_findings
 
+    for (kind, name), own in zip(components, own_settings, strict=True):
+        _check_typed(Planner(registry, device), kind, name, own)
     samples = None if generator is None else build_component("generator", generator)
     findings = list(package_findings(package, registry)) if package else []
     for (kind, name), own in zip(components, own_settings, strict=True):
@@ -76,6 +78,17 @@ def check(
     else:
         _print_table(findings)
     return _summarised(findings)
+
+
+def _check_typed(planner: Planner, kind: str, name: str, settings: Mapping[str, Any]) -> None:
+    """Raise Misuse for options that are mistyped, which is no fault of the component."""
+    try:
+        planner.plan(kind, name, settings, kind)
+    except Misuse:
+        raise
+    except IptError:
+        # The check `builds` says what it lacks.
+        return
 
 
 def _print_table(findings: Sequence[Finding]) -> None:

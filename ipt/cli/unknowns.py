@@ -78,7 +78,7 @@ def table_of(unknowns: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]
     """A table: its columns, then a row for each unknown; the column "besides" only if an unknown has such an entry."""
     besides = {name: _besides(unknown) for name, unknown in unknowns.items()}
     columns = ("name", "shape", "unit", "range", "prior", "generator", "besides", "meaning")
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             name,
             str(tuple(unknown["shape"])),

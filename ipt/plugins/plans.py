@@ -15,7 +15,7 @@ from ipt.plugins.hookspecs import outdated
 from ipt.plugins.options import Option, Signature, grouped, is_file, named_values, plain_values, signature_of, value_for
 from ipt.plugins.registry import Entry, Registry
 from ipt.plugins.scalars import scalar
-from ipt.plugins.suggestions import advice
+from ipt.plugins.suggestions import advice, similar
 
 DEFAULT_GUIDANCE = "proximal"
 _ABSTRACTIONS = {
@@ -166,6 +166,9 @@ class Planner:
             return self.registry.find(kind, head), argument
         if os.path.exists(spec):
             return self.registry.find(kind, "network"), spec
+        if colon and os.sep not in head and len(head) > 1:
+            # A name that is mistyped, with options; a single letter may be a drive.
+            return self.registry.find(kind, head), argument
         if os.sep in spec or spec.endswith(".safetensors"):
             raise IptError(
                 f"no prior: there is no file or folder {spec}\n"
@@ -211,9 +214,10 @@ class Planner:
         if not signature.options:
             raise Misuse(f"{who} takes no argument, but was given {argument!r}; write its name alone")
         first, several = signature.options[0], named_values(argument)
-        has_it = bool(several) and next(iter(several)).partition(".")[0] in signature.names()
-        # "a=b.npz" may also be the name of a file, for the first option.
-        if several and (has_it or not (signature.open or is_file(first, argument))):
+        given = next(iter(several), "").partition(".")[0]
+        # "a=b.npz" may also be the name of a file, for the first option, unless "a" is like the name of an option.
+        near = similar(given, signature.names()) if given and not os.path.exists(argument) else ""
+        if several and (given in signature.names() or near or not (signature.open or is_file(first, argument))):
             return several
         return {first.name: argument}
 

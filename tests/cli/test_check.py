@@ -106,6 +106,10 @@ def test_the_shape_can_be_said():
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
+        ("prior box:lo=.5", 2, "prior 'box' has no option 'lo' (prior.lo); did you mean 'low'?"),
+        ("prior bx:low=.5", 2, "no prior is called 'bx'; did you mean 'box'?"),
+        ("bx:low=.5", 2, "no component or plugin called 'bx:low=.5'; did you mean 'box'?"),
+        ("box:low=.5", 2, "no component or plugin called 'box:low=.5'; did you mean 'box'?"),
         ("gausian", 2, "no component or plugin called 'gausian'; did you mean 'gaussian'?"),
         ("prior motion", 2, "no prior is called 'motion'"),
         ("pior gaussian", 2, "there is no kind 'pior'; did you mean 'prior'?"),

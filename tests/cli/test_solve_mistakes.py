@@ -24,6 +24,10 @@ def run(*arguments: object) -> Result:
     [
         (["--operator", "blurr"], 2, "did you mean 'blur'?"),
         (["--prior", "gausian"], 2, "did you mean 'gaussian'?"),
+        (["--prior", "gausian:mean=1"], 2, "no prior is called 'gausian'; did you mean 'gaussian'?"),
+        (["--prior", "kernel=emprical:samples=/tmp/k.npz"], 2, "did you mean 'empirical'?"),
+        (["--prior", "kernel=box:lo=.5"], 2, "did you mean 'low'?"),
+        (["--prior", "kernel=empirical:smples=k.npz"], 2, "did you mean 'samples'?"),
         (["--prior", "kernle=gaussian"], 2, "did you mean 'kernel'?"),
         (["--guidance", "proximl"], 2, "did you mean 'proximal'?"),
         (["--set", "guidance.zetta=1"], 2, "did you mean 'zeta'?"),
