@@ -183,7 +183,10 @@ def _prior_specs(
             continue
         wanted[name] = parameters.get(name) or usual_prior(spec)
         if wanted[name] == "":
-            raise IptError(f"{name!r} of operator {operator!r} has no usual prior; name one, or give its value")
+            raise IptError(
+                f"{name!r} of operator {operator!r} has no usual prior and no finite range; name a prior (prior={name}=NAME), "
+                f"or give its value (known={name}=FILE.npy)"
+            )
     return wanted
 
 

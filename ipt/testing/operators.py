@@ -82,11 +82,16 @@ def _shapes(harness: OperatorHarness) -> None:
 
 
 def _usual_prior(harness: OperatorHarness) -> None:
-    named = [spec for spec in harness.specs.values() if usual_prior(spec) != ""]
-    if not named:
-        skip("no parameter has a usual prior, or a range")
-    for spec in named:
-        made_prior(spec).normalization(spec.shape)
+    without = [name for name, spec in harness.specs.items() if usual_prior(spec) == ""]
+    for name, spec in harness.specs.items():
+        if name not in without:
+            made_prior(spec).normalization(spec.shape)
+    if without:
+        each = " ".join(f"--prior {name}=NAME" for name in without)
+        names = " and ".join(map(repr, without))
+        skip(f"no usual prior and no finite range of {names}: a solve needs a prior ({each}) or the value (--known)")
+    if not harness.specs:
+        skip("it has no parameters")
 
 
 def _used(harness: OperatorHarness) -> None:

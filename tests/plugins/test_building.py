@@ -319,6 +319,7 @@ def ipt_operators():
 
 def test_an_operator_of_a_plugin_whose_parameter_has_no_usual_prior(install):
     install("fog-of-war", UNUSUAL)
-    with pytest.raises(IptError, match="'depth' of operator 'fog' has no usual prior"):
+    words = r"'depth' of operator 'fog' has no usual prior and no finite range; name a prior \(prior=depth=NAME\)"
+    with pytest.raises(IptError, match=words):
         build("fog", prior="gaussian")
     assert list(build("fog", prior="gaussian", parameters={"depth": "box"}).solver.priors) == ["image", "depth"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from unittest import SkipTest
 
 import numpy as np
 import pytest
@@ -578,6 +579,16 @@ def test_without_parameters_or_declarations_what_does_not_apply_is_skipped(broke
     assert reasons.keys() - {"device"} == skipped | {"picklable"}
     assert all(reasons[name][0] == "SkipTest" for name in skipped)
     assert "declare itself linear" in reasons["linear"][1] and "no parameters" in reasons["constrain-finite"][1]
+
+
+def test_a_parameter_whose_prior_a_solve_must_be_given_is_told():
+    class Hazy(Plain):
+        def parameters(self, image_shape):
+            return {**super().parameters(image_shape), "haze": ParameterSpec((1, 1, 1), "how much")}
+
+    checks = {check.__name__: check for check in operator_checks(Hazy())}
+    with pytest.raises(SkipTest, match="no usual prior .*'haze': a solve needs a prior .*--prior haze=NAME"):
+        checks["usual-prior"]()
 
 
 def test_an_operator_that_takes_no_usual_image_asks_for_a_shape():
