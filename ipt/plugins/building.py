@@ -184,8 +184,8 @@ def _prior_specs(
         wanted[name] = parameters.get(name) or usual_prior(spec)
         if wanted[name] == "":
             raise IptError(
-                f"{name!r} of operator {operator!r} has no usual prior and no finite range; name a prior (prior={name}=NAME), "
-                f"or give its value (known={name}=FILE.npy)"
+                f"{name!r} of operator {operator!r} has no usual prior and no finite range; name a prior "
+                f"(prior={name}=NAME), or give its value (known={name}=FILE.npy)"
             )
     return wanted
 

@@ -587,7 +587,7 @@ def test_a_parameter_whose_prior_a_solve_must_be_given_is_told():
             return {**super().parameters(image_shape), "haze": ParameterSpec((1, 1, 1), "how much")}
 
     checks = {check.__name__: check for check in operator_checks(Hazy())}
-    with pytest.raises(SkipTest, match="no usual prior .*'haze': a solve needs a prior .*--prior haze=NAME"):
+    with pytest.raises(SkipTest, match=r"no usual prior .*'haze': a solve needs a prior .*--prior haze=NAME"):
         checks["usual-prior"]()
 
 
