@@ -192,7 +192,7 @@ def _inputs(harness: GuidanceHarness) -> None:
 
 def _finite(harness: GuidanceHarness) -> None:
     for index, correction in harness.corrections.items():
-        finite(named(correction, index), f" (sigma {harness.sigmas[index]:.3g})")
+        finite(named(correction, index), f" (sigma {harness.sigmas[index]:.3g})", fix="")
 
 
 def _lowers_misfit(harness: GuidanceHarness) -> None:

@@ -20,6 +20,8 @@ BATCH = 3
 """Images in the batch of a check; the second one is much darker, so that a norm over the batch changes the results."""
 Arrays = Mapping[str, Mapping[str, Tensor]]
 """Arguments of a component: groups of tensors (B, ...) by name."""
+NUMBERS = "keep divisors, logarithms and roots away from 0 and from values below it: clamp(min=...)"
+"""The remedy for values that are NaN or infinite."""
 _UNUSUAL = 1_618_033_988
 _LENGTHS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
@@ -71,11 +73,11 @@ def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor], limit: float
         at_most(difference(first[name], value), limit, f"{name}: difference {what}, as a share of the largest value")
 
 
-def finite(values: Mapping[str, Tensor], when: str = "") -> None:
-    """Shortfall unless all entries are finite."""
+def finite(values: Mapping[str, Tensor], when: str = "", fix: str = NUMBERS) -> None:
+    """Shortfall unless all entries are finite; fix: the remedy, "" for that of the promise."""
     for name, value in values.items():
         odd = int((~torch.isfinite(value)).sum())
-        require(not odd, f"{name} has {odd} of {value.numel()} entries that are NaN or infinite{when}")
+        require(not odd, f"{name} has {odd} of {value.numel()} entries that are NaN or infinite{when}", fix)
 
 
 def rows(arrays: Arrays, index: int) -> dict[str, dict[str, Tensor]]:

@@ -45,17 +45,19 @@ def operator_checks(
 
 def _shapes(harness: OperatorHarness) -> None:
     operator = harness.component
-    require(isinstance(harness.specs, dict), f"parameters() returns a {type(harness.specs).__name__}, not a dictionary")
+    kind, remedy = type(harness.specs).__name__, 'return {"name": ipt.ParameterSpec(shape, meaning)}, {} if it has none'
+    require(isinstance(harness.specs, dict), f"parameters() returns a {kind}, not a dictionary", remedy)
     for name, spec in harness.specs.items():
         good = isinstance(spec, ParameterSpec) and len(spec.shape) == 3 and min(spec.shape) >= 1
         require(good, f"{name} is declared as {spec!r}, not as a ParameterSpec of shape (channels, height, width)")
         ordered, remedy = spec.range is None or spec.range[0] < spec.range[1], "write range=(lowest, highest value)"
         require(ordered, f"{name} has the range {spec.range}: low < high", remedy)
-        require(
-            name.isidentifier() and name != IMAGE, f"{name!r} cannot be a parameter's name: forward takes it by name"
-        )
+        named = name.isidentifier() and name != IMAGE
+        remedy = f"call it by an argument's name, such as strength, and not {IMAGE}"
+        require(named, f"{name!r} cannot be a parameter's name: forward takes it by name", remedy)
     image, valid = harness.point[IMAGE], {name: harness.point[name] for name in harness.point if name != IMAGE}
-    require(list(valid) == list(harness.specs), f"constrain gives {list(valid)} for {list(harness.specs)}")
+    found, every = f"constrain gives {list(valid)} for {list(harness.specs)}", "return {**parameters, name: value}"
+    require(list(valid) == list(harness.specs), found, f"let constrain keep every parameter: {every}")
     for name, spec in harness.specs.items():
         wanted = (BATCH, *spec.shape)
         require(tuple(valid[name].shape) == wanted, f"constrain gives {name} {tuple(valid[name].shape)}, not {wanted}")
@@ -178,8 +180,9 @@ def _constrain_finite(harness: OperatorHarness) -> None:
     operator_abilities.needs_parameters(harness)
     for name, loose in _wild(harness).items():
         valid = harness.valid(loose)
-        finite({f"constrain {each}": value for each, value in valid.items()}, f", from {name}")
-        finite({"forward": predicted(harness.component, {IMAGE: harness.point[IMAGE], **valid})}, f", from {name}")
+        finite({f"constrain {each}": value for each, value in valid.items()}, f", from {name}", fix="")
+        measured = predicted(harness.component, {IMAGE: harness.point[IMAGE], **valid})
+        finite({"forward": measured}, f", from {name}", fix="")
 
 
 def _wild(harness: OperatorHarness) -> dict[str, Unknowns]:

@@ -23,6 +23,7 @@ LARGEST = 10.0
 """Largest standard deviation of a normalized variable, which lies about -1..1."""
 STANDARD_ERRORS = 5.0
 """Standard errors by which a statistic may deviate."""
+_POSTERIOR_MEAN = "take the posterior's mean from self.denoise(noisy, sigma), which is finite there"
 
 
 def prior_checks(
@@ -76,7 +77,7 @@ def _shapes(harness: PriorHarness) -> None:
             fitting(posterior.prior_covariance, noisy, "prior_covariance")
     # Values that are not finite break the promise `finite`, and not this one.
     if torch.isfinite(answers["denoise"]).all():
-        finite({"the posterior's mean": answers["posterior"]})
+        finite({"the posterior's mean": answers["posterior"]}, fix=_POSTERIOR_MEAN)
         gap = difference(answers["posterior"], answers["denoise"])
         at_most(gap, ALONE, "the posterior's mean, its difference from denoise")
     # Whatever raises an exception shows here.
@@ -97,9 +98,9 @@ def _derivatives(harness: PriorHarness) -> None:
 def _finite(harness: PriorHarness) -> None:
     for sigma in sorted({*DECADES, *LEVELS, 0.5, 2.0}):
         noisy = harness.noisy(sigma)[:BATCH].float()
-        finite({f"denoise at sigma {sigma:g}": harness.denoised(noisy, sigma)})
+        finite({f"denoise at sigma {sigma:g}": harness.denoised(noisy, sigma)}, fix="")
     if harness.samples is None:
-        finite({"a draw by its own denoiser, from sigma 20 down,": harness.drawn})
+        finite({"a draw by its own denoiser, from sigma 20 down,": harness.drawn}, fix="")
 
 
 @torch.no_grad()

@@ -495,7 +495,38 @@ def test_a_planted_fault_breaks_its_promise_alone(operator, broken):
     assert broken(operator_checks(operator(), device="meta")) == FAULTS[operator]
 
 
+class NotANumber(Plain):
+    def forward(self, image, gain):
+        return super().forward(image, gain) * float("nan")
+
+
+class ForgetsInConstrain(Plain):
+    def constrain(self, parameters):
+        return {}
+
+
+class CalledAsTheImage(Plain):
+    def parameters(self, image_shape):
+        return {"image": ParameterSpec((1, 1, 1), "confused")}
+
+    def constrain(self, parameters):
+        return dict(parameters)
+
+
+class ListsItsParameters(Plain):
+    def parameters(self, image_shape):
+        return list(super().parameters(image_shape))
+
+
 SAID = {
+    NotANumber: ("shapes", "forward has ", "keep divisors"),
+    ForgetsInConstrain: ("shapes", "constrain gives [] for ['gain']", "keep every parameter"),
+    CalledAsTheImage: ("shapes", "'image' cannot be a parameter's name", "call it by an argument's name"),
+    ListsItsParameters: (
+        "shapes",
+        "parameters() returns a list, not a dictionary",
+        "ipt.ParameterSpec(shape, meaning)",
+    ),
     DarkensARow: ("inputs", "image of images is not what it was"),
     ClampsTheImage: ("inputs", "image of forward is not what it was"),
     ClampsTheGain: ("inputs", "gain of parameters was written to in place, with the values that it had."),
@@ -511,7 +542,7 @@ SAID = {
     ThroughNumpy: ("derivatives", "It takes a tensor to numpy (", "numpy has no derivatives"),
     InfiniteAtAnEnd: ("constrain-finite", "forward has ", "clip parameters to the range"),
     NotANumberAtTheTop: ("constrain-finite", "forward has ", "clip parameters to the range"),
-    StepIsNotANumber: ("image-step", "image_step has 3456 of 3456 entries that are NaN or infinite."),
+    StepIsNotANumber: ("image-step", "image_step has 3456 of 3456 entries that are NaN or infinite.", "divisors"),
     Rounds: ("derivatives", "forward in gain is constant about a point"),
     RoundsInConstrain: ("derivatives", "constrain in gain"),
     DetachedInConstrain: ("derivatives", "derivative of constrain in gain, its difference"),

@@ -278,7 +278,7 @@ def test_a_planted_fault_breaks_its_promise_alone(prior, broken):
 
 SAID = {
     NegativeVariance: ("variance", "the variance at sigma 0.001 is -1e-06, below 0."),
-    MeanIsNotANumber: ("shapes", "the posterior's mean has "),
+    MeanIsNotANumber: ("shapes", "the posterior's mean has ", "from self.denoise", "finite"),
     AddsToTheNoisy: ("inputs", "0.1 of noisy is not what it was: off by up to "),
     ReturnsAnArray: ("shapes", "denoise returned a numpy.ndarray, not a tensor.", "with torch throughout"),
     ReturnsNothing: ("shapes", "denoise returned None, not a tensor.", "return the result"),
