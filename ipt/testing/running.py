@@ -79,7 +79,7 @@ def component_findings(
     built = finding(Check(BUILDS, builder, spec), component)
     yield built
     if built.status == "ok":
-        yield from _findings(_checks(kind, builder.build(), shape, device, generator), component)
+        yield from findings(_checks(kind, builder.build(), shape, device, generator), component)
 
 
 def package_findings(plugins: list[Plugin], registry: Registry) -> Iterator[Finding]:
@@ -89,8 +89,15 @@ def package_findings(plugins: list[Plugin], registry: Registry) -> Iterator[Find
         yield finding(Check(promise, package, package.name), package.name)
 
 
-def _findings(checks: Sequence[Check], component: str) -> Iterator[Finding]:
-    """Run checks; a check is skipped if it relies on a broken promise, or finds the same fault as another one."""
+def findings(checks: Sequence[Check], component: str) -> Iterator[Finding]:
+    """Run checks, one after the other, as `ipt check` does.
+
+    A check is skipped if it relies on a broken promise, or finds the same fault as another one.
+
+    Args:
+        checks: of one component.
+        component: its name.
+    """
     broken: dict[str, str] = {}
     root = ""
     # Roots first; the sort is stable.

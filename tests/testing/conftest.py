@@ -8,7 +8,7 @@ from unittest import SkipTest
 import pytest
 
 from ipt.testing import Check
-from ipt.testing.running import Finding, _findings
+from ipt.testing.running import Finding, findings
 
 
 def _broken(checks: Iterable[Check]) -> set[str]:
@@ -24,7 +24,7 @@ def _broken(checks: Iterable[Check]) -> set[str]:
 
 
 def _found(checks: Iterable[Check]) -> list[Finding]:
-    return [finding for finding in _findings(list(checks), "it") if finding.status == "broken"]
+    return [finding for finding in findings(list(checks), "it") if finding.status == "broken"]
 
 
 @pytest.fixture(scope="session")
