@@ -10,19 +10,13 @@ from torch import Tensor
 from ipt.core.prior import Prior
 from ipt.linalg.covariances import Covariance
 from ipt.linalg.normalization import Normalization
+from ipt.testing.conditional_mean import conditional_mean
 from ipt.testing.harness import ALONE, COMMON
 from ipt.testing.measures import BATCH, derivative_error, difference, finite, normal, rms, uniform
 from ipt.testing.prior_harness import DECADES, LEVELS, PriorHarness, uncertainty
 from ipt.testing.promises import Check, Promise, at_most, require, skip
 from ipt.testing.returned import fitting
 
-MISFIT = 0.05
-"""Largest correlation of a denoising error with a function of the noisy variable, which is 0 for the exact denoiser; it
-allows trained networks an excess error of .25 % of the mean square."""
-LARGEST = 10.0
-"""Largest standard deviation of a normalized variable, which lies about -1..1."""
-STANDARD_ERRORS = 5.0
-"""Standard errors by which a statistic may deviate."""
 _POSTERIOR_MEAN = "take the posterior's mean from self.denoise(noisy, sigma), which is finite there"
 
 
@@ -112,46 +106,6 @@ def _identity(harness: PriorHarness) -> None:
         limit = 2 * max(sigma, uncertainty(posterior))
         moved = rms(harness.denoised(noisy, sigma) - noisy)
         at_most(moved, limit, f"root mean square of denoise(noisy, sigma) - noisy at sigma {sigma:g}")
-
-
-@torch.no_grad()
-def _conditional_mean(harness: PriorHarness) -> None:
-    """The error of a conditional mean is uncorrelated with every function of the noisy variable.
-
-    Tested with 1, the noisy variable itself, and the estimate. Each image is one observation, since its entries are not
-    independent.
-    """
-    if harness.samples is None:
-        _forgets(harness)
-        reason = "no samples of what it describes were given, nor a generator"
-        skip(f"{reason}; behind much noise it says little, as it should")
-    require(len(harness.samples) >= 32, f"{len(harness.samples)} samples are too few to tell")
-    for sigma in (0.1, 0.5, 2.0):
-        noisy = harness.noisy(sigma)
-        estimate = harness.denoised(noisy, sigma).double()
-        error = harness.clean.to(estimate) - estimate
-        probes = {"1": torch.ones_like(estimate), "the noisy variable": noisy.double(), "the estimate": estimate}
-        for name, probe in probes.items():
-            by_image = (error * probe).flatten(1).mean(1)
-            size = rms(error) * rms(probe)
-            limit = MISFIT + STANDARD_ERRORS * float(by_image.std()) / math.sqrt(len(by_image)) / size
-            what = f"correlation of clean - denoise(noisy, sigma) with {name} at sigma {sigma:g}"
-            at_most(float(by_image.mean().abs()) / size, limit, what)
-
-
-def _forgets(harness: PriorHarness) -> None:
-    """At a high noise level the estimate must hardly depend on the noisy variable.
-
-    Its mean derivative times sigma^2 is the variance of clean given noisy (Tweedie's second formula), which is of the
-    order of 1 for a normalized variable, and sigma^2 for a denoiser that returns its input.
-    """
-    sigma = DECADES[-1]
-    noisy = harness.noisy(sigma)[:BATCH]
-    step = 0.1 * sigma * normal(tuple(noisy.shape), "step").sign().to(noisy)
-    change = harness.denoised(noisy + step, sigma) - harness.denoised(noisy - step, sigma)
-    slope = float((change.double() * step).mean() / (2 * step.square().mean()))
-    what = f"deviation of clean given noisy at sigma {sigma:g}, as denoise follows noisy (sigma^2 times its derivative)"
-    at_most(sigma * math.sqrt(abs(slope)), LARGEST, what)
 
 
 @torch.no_grad()
@@ -252,7 +206,7 @@ PROMISES = (
         "return an estimate of clean, not the noisy variable; train with squared error, or derive it as noisy + "
         "sigma^2 * the gradient of the noisy log-density; the median or the most probable value is something else; "
         "sigma is a standard deviation, in normalised units",
-        _conditional_mean,
+        conditional_mean,
         after=("identity",),
     ),
     Promise(

@@ -11,6 +11,7 @@ from ipt.core.prior import Posterior, Prior
 from ipt.linalg.covariances import Isotropic
 from ipt.linalg.normalization import Normalization
 from ipt.operators.blur.kernels import MixedKernels
+from ipt.plugins.building import build_component
 from ipt.priors.analytic import BoxPrior, GaussianPrior
 from ipt.priors.empirical import EmpiricalPrior
 from ipt.testing import prior_checks
@@ -329,6 +330,51 @@ def test_a_fault_shows_in_its_own_draws_too(broken):
 
 def test_a_denoiser_that_returns_its_input_shows_without_samples(broken):
     assert broken(prior_checks(Unchanged())) == {"conditional-mean"}
+
+
+class Power(Prior):
+    """Normal entries of deviation `std`, with sigma at another power than 2."""
+
+    def __init__(self, std, power):
+        self.std, self.power = std, power
+
+    def normalization(self, shape):
+        return Normalization(shape, shape, 0.5, 0.5)
+
+    def denoise(self, noisy, sigma):
+        return MEAN + self.std**2 / (self.std**2 + sigma**self.power) * (noisy - MEAN)
+
+
+@pytest.mark.parametrize("std", [0.05, 0.1, 0.2, 0.5, 1.0])
+def test_sigma_in_place_of_its_square_or_the_reverse_shows_without_samples(std, found):
+    assert found(prior_checks(Power(std, 2))) == []
+    if std > 0.1:
+        # What varies less is hardly more than the noise even at the smallest level.
+        (finding,) = found(prior_checks(Power(std, 1)))
+        assert finding.promise in ("identity", "conditional-mean") and "sigma used where its square" in finding.fix
+    (finding,) = found(prior_checks(Power(std, 4)))
+    assert finding.promise == "conditional-mean" and "or the reverse" in finding.fix
+
+
+FIELDS = torch.randn(64, 1, 16, 24, generator=torch.Generator().manual_seed(5))
+FEW = EmpiricalPrior(FIELDS - FIELDS.mean((1, 2, 3), keepdim=True))
+"""Of fewer directions than entries."""
+
+
+class SmallestLevel(Normal):
+    def gain(self, sigma):
+        return super().gain(max(sigma, 0.02))
+
+
+@pytest.mark.parametrize(
+    "prior",
+    ["box:low=.5,high=4.5", "smooth", "kernel", "tilt", "atmosphere", "natural", SmallestLevel(), FEW],
+    ids=lambda prior: prior if isinstance(prior, str) else type(prior).__name__,
+)
+def test_good_priors_raise_no_alarm_about_sigma(prior, broken):
+    made = build_component("prior", prior) if isinstance(prior, str) else prior
+    by_name = {check.__name__: check for check in prior_checks(made)}
+    assert broken([by_name["conditional-mean"]]) == set()
 
 
 @pytest.mark.parametrize("check", prior_checks(Normal(), samples=SAMPLES, device="meta"))
