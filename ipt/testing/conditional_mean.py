@@ -74,8 +74,8 @@ def _uses_sigma(harness: PriorHarness) -> None:
 
     With x drawn by the prior's own denoiser, noisy = x + noise and r = noisy - denoise(noisy), a conditional mean has
     E |r|^2 = E <noise, r>, since its error is uncorrelated with r. With draws of a few steps the ratio of both sides is
-    .1 to 1.2 for what is shipped, from .6 at the highest level. If sigma stands where its square belongs, it is far larger where sigma is small; in the reverse case, far
-    smaller.
+    .1 to 1.2 for what is shipped, from .6 at the highest level. If sigma stands where its square belongs, it is far
+    larger where sigma is small; in the reverse case, far smaller.
     """
     drawn = harness.drawn.to(harness.home)
     if not harness.component.differentiable or drawn.numel() < ENOUGH:
