@@ -152,23 +152,33 @@ def _size(prior: Prior, operator: ParametricOperator) -> tuple[int, tuple[int, .
         for side in range(largest, 7, -1):
             if not _takes(prior, channels, side):
                 continue
-            frame = (channels, side, side)
-            try:
-                shape = operator.image_shape(measured_shape(operator, frame))
-                operator.parameters(shape)
-            except ValueError as error:
-                refusal = refusal or f"a picture of {frame} is refused ({error})"
-                continue
-            if framed_shape(operator, shape) == frame:
-                return side, shape
-            refusal = refusal or f"its image has the shape {tuple(shape)}, where the picture has {frame}"
+            found = _image_shape(operator, (channels, side, side))
+            if not isinstance(found, str):
+                return side, found
+            refusal = refusal or found
     if not refusal:
         raise IptError(
             "the example is a picture in colour or grey, which this prior does not take; give an INPUT that it does"
         )
+    others = ((channels, side, side) for channels in (3, 1) for side in range(_LARGEST, 7, -1))
+    if all(isinstance(_image_shape(operator, frame), str) for frame in others):
+        raise IptError(f"the operator cannot measure the example: {refusal}\nGive an INPUT.")
     raise IptError(
-        f"the operator takes no example of a size that this prior takes: {refusal}\nGive an INPUT, or another prior="
+        f"the operator cannot measure an example of a size that this prior takes: {refusal}\n"
+        f"Give an INPUT, or another prior="
     )
+
+
+def _image_shape(operator: ParametricOperator, frame: tuple[int, ...]) -> tuple[int, ...] | str:
+    """The shape (C, H, W) of the image around a frame that the operator measures, or in words why there is none."""
+    try:
+        shape = operator.image_shape(measured_shape(operator, frame))
+        operator.parameters(shape)
+    except ValueError as error:
+        return f"a picture of {frame} is refused ({error})"
+    if framed_shape(operator, shape) != frame:
+        return f"its image has the shape {tuple(shape)}, where the picture has {frame}"
+    return shape
 
 
 def _exposure(measurement: Tensor, spec: MeasurementSpec | None) -> Picture:

@@ -14,7 +14,10 @@ from ipt.testing.harness import COMMON, first_taken, pickled
 from ipt.testing.measures import difference, finite, global_generators_untouched
 from ipt.testing.promises import Check, Promise, at_most, require
 
-SHAPES = ((1, 16, 17), (2, 16, 17), (3, 16, 17), (1, 1, 1), (3, 1, 1), (1, 64, 64), (2, 64, 64), (3, 64, 64))
+SHAPES = (
+    *((1, 16, 17), (2, 16, 17), (3, 16, 17), (1, 1, 1), (3, 1, 1)),
+    *((1, 64, 64), (2, 64, 64), (3, 64, 64), (1, 1, 64), (1, 64, 1)),
+)
 """Shapes that are tried in this order if none is given; the first one that the generator takes is used."""
 SEEDS = (11, 7, 2**62 + 5, 0)
 ROUNDING = 1e-5

@@ -84,7 +84,8 @@ def first_taken(
         except ValueError as error:
             refusal = error
     tried = ", ".join(map(str, shapes))
-    raise Shortfall(f"It takes none of {tried} ({refusal}). Give the checks a shape that it takes: {option}=(C, H, W).")
+    fix = f"give the checks a shape that it takes: {option}=(C, H, W), or --shape C,H,W of `ipt check`"
+    raise Shortfall(f"It takes none of {tried} ({refusal}).", fix)
 
 
 def batch(harness: Harness) -> None:

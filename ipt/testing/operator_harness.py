@@ -23,7 +23,10 @@ from ipt.testing.harness import Harness, first_taken
 from ipt.testing.measures import BATCH, Arrays, normal, picture, rms, uniform, untouched
 from ipt.testing.returned import real, real_by_name
 
-SHAPES = ((3, 16, 24), (1, 16, 24), (2, 16, 24), (3, 32, 48), (1, 32, 48), (3, 64, 64), (1, 64, 64), (3, 256, 256))
+SHAPES = (
+    *((3, 16, 24), (1, 16, 24), (2, 16, 24), (3, 32, 48), (1, 32, 48)),
+    *((3, 64, 64), (1, 64, 64), (3, 256, 256), (1, 1, 64), (1, 64, 1)),
+)
 """Shapes of images that are tried in this order if none is given; the first one that the operator takes is used."""
 NOISE = 0.01
 

@@ -21,6 +21,8 @@ SHAPES = (
     (1, 16, 24),
     (2, 16, 24),
     (1, 1, 1),
+    (1, 1, 64),
+    (1, 64, 1),
     *((channels, side, side) for side in (32, 64, 128, 256, 512) for channels in (1, 2, 3)),
 )
 """Shapes that are tried in this order if none is given; the first one that the prior takes is used."""

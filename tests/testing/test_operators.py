@@ -630,10 +630,23 @@ def test_an_operator_that_takes_no_usual_image_asks_for_a_shape():
             return super().parameters(image_shape)
 
     by_name = {check.__name__: check for check in operator_checks(Wide())}
-    with pytest.raises(AssertionError, match=r"takes none of .*1000 pixels wide.*image_shape=\(C, H, W\)"):
+    with pytest.raises(
+        AssertionError, match=r"takes none of (.|\n)*1000 pixels wide(.|\n)*fix it: give .*--shape C,H,W"
+    ):
         by_name["shapes"]()
     given = {check.__name__: check for check in operator_checks(Wide(), image_shape=(1, 4, 1000))}
     given["shapes"]()
+
+
+def test_an_operator_of_lines_needs_no_shape(broken):
+    assert broken(operator_checks(Lines())) == set()
+
+
+class Lines(Plain):
+    def parameters(self, image_shape):
+        if image_shape[1] != 1:
+            raise ValueError("an image is one line")
+        return super().parameters(image_shape)
 
 
 def test_given_parameters_are_what_the_operator_is_tried_with():
