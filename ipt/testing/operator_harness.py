@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -121,14 +122,21 @@ class OperatorHarness(Harness):
 
 
 def drawn(spec: ParameterSpec, name: str) -> Tensor:
-    """Draws from a parameter's default prior, (BATCH, *spec.shape), physical; uniform in 0..1 if it has none."""
+    """Draws from a parameter's default prior, (BATCH, *spec.shape), physical; uniform in 0..1 if it has none.
+
+    Of a range with one end they lie within 1 of that end.
+    """
     if usual_prior(spec) != "":
         # A prior that cannot be built fails the check `usual-prior`, and no other.
         with contextlib.suppress(ValueError, OSError):
             prior = made_prior(spec)
             normalization = prior.normalization(spec.shape)
             return normalization.physical(draws(prior, normalization.shape))
-    return uniform((BATCH, *spec.shape), f"parameter {name}")
+    values = uniform((BATCH, *spec.shape), f"parameter {name}")
+    low, high = (-math.inf, math.inf) if spec.range is None else spec.range
+    if math.isfinite(low):
+        return low + values
+    return high - values if math.isfinite(high) else values
 
 
 def made_prior(spec: ParameterSpec) -> Prior:

@@ -132,12 +132,20 @@ def _derivatives(harness: OperatorHarness) -> None:
     # With noise on the values: at exact zeros, as of kernels, `constrain` may have a kink.
     loose = _wild(harness)["values with noise"]
     for name in continuous:
-        right(name, loose, loose[name], "")
+        # Inside its range nothing is clipped, so that a derivative of 0 shows that a value is rounded.
         ends = harness.specs[name].range
-        if ends is not None and all(map(math.isfinite, ends)):
-            # Inside its range nothing is clipped, so that a derivative of 0 shows that a value is rounded.
-            inside = ends[0] + (ends[1] - ends[0]) * uniform(tuple(loose[name].shape), f"{name} in its range")
-            right(name, {**loose, name: inside}, inside, ", in its range")
+        inside = loose[name] if ends is None else _inside(loose[name], ends, name)
+        right(name, {**loose, name: inside}, inside, "" if ends is None else ", in its range")
+
+
+def _inside(value: Tensor, ends: tuple[float, float], name: str) -> Tensor:
+    """Values within a range, of the shape of `value`; name: of the parameter."""
+    low, high = ends
+    if math.isfinite(low) and math.isfinite(high):
+        return low + (high - low) * uniform(tuple(value.shape), f"{name} in its range")
+    if math.isfinite(low):
+        return low + (value - low).abs()
+    return high - (high - value).abs() if math.isfinite(high) else value
 
 
 def _right(function: Callable[[Tensor], Tensor], point: Tensor, what: str) -> None:

@@ -638,6 +638,25 @@ def test_an_operator_that_takes_no_usual_image_asks_for_a_shape():
     given["shapes"]()
 
 
+@pytest.mark.parametrize("name", ["light", "gain", "scale", "level", "flux", "a", "b", "c", "d", "e"])
+@pytest.mark.parametrize("ends", [(200.0, 2000.0), (0.0, float("inf")), (float("-inf"), -3.0)])
+def test_values_that_a_range_clips_are_no_fault(name, ends, broken):
+    assert broken(operator_checks(Ranged(name, ends))) == set()
+
+
+class Ranged(ParametricOperator):
+    """A factor of some name and range."""
+
+    def __init__(self, name, ends):
+        self.name, self.ends = name, ends
+
+    def parameters(self, image_shape):
+        return {self.name: ParameterSpec((1, 1, 1), "factor", range=self.ends)}
+
+    def forward(self, image, **parameters):
+        return parameters[self.name] * image
+
+
 def test_an_operator_of_lines_needs_no_shape(broken):
     assert broken(operator_checks(Lines())) == set()
 
