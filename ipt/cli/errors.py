@@ -32,9 +32,9 @@ from ipt.plugins.faults import located
 DONE, ERROR, USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
 _SAME = (
-    "border change channels cut depth device doubtful effort engine exposure fit force format frames generator images "
-    "jpeg known light mask noise operator precision prior recursive reference refine region rotation samples seed "
-    "shard size steps streak"
+    "border change channels clipped cut depth device doubtful effort engine exposure fit force format frames generator "
+    "guidance images jpeg known light mask noise operator precision prior recursive reference refine region rotation "
+    "samples seed shard size steps streak"
 )
 _OTHERS = {"out": "-o", "pictures": "--images", "held_out": "--held-out", "linear_light": "--linear-light"}
 _OPTIONS = {**{name: f"--{name}" for name in _SAME.split()}, **_OTHERS}

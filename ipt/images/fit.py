@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, plural
 from ipt.core.prior import Prior
 from ipt.images.choices import FIT_CHOICES
 from ipt.priors.tiled import TiledPrior
@@ -73,6 +73,10 @@ def fit(pixels: Tensor, prior: Prior, choice: str = "error") -> Fitted:
         prior.normalization((channels, height, width))
         return Fitted(pixels, prior, whole)
     except ValueError as error:
+        if _side_for(prior, channels, height, width, "resize") is None:
+            raise IptError(
+                f"the prior takes no picture of {plural(channels, 'channel')} ({error}); choose another prior="
+            ) from error
         if choice == "error":
             raise IptError(
                 f"the prior does not take a picture of {width} x {height} px ({error}); choose fit=resize (all of it, "

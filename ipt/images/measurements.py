@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ipt.core.abilities import MeasurementSpec, PhysicalUnits, ability
-from ipt.core.errors import IptError
+from ipt.core.errors import IptError, plural
 from ipt.core.operator import ParametricOperator
 from ipt.images import files
 from ipt.images.atomic import atomic
@@ -37,6 +37,16 @@ def measured(operator: ParametricOperator) -> MeasurementSpec | None:
     """The specification of an operator's measurements (`PhysicalUnits`); None: it measures pictures."""
     able = ability(operator, PhysicalUnits)
     return None if able is None else able.measured()
+
+
+def check_complex(spec: MeasurementSpec, measurement: Tensor, name: str) -> None:
+    """IptError where a measurement (C, H, W) cannot be of complex numbers, and the operator measures such."""
+    if spec.is_complex and len(measurement) % 2:
+        channels = plural(len(measurement), "channel")
+        raise IptError(
+            f"{name} has {channels} of real numbers, and the operator measures {spec.meaning}, which is complex: give "
+            f"a .npy file of complex numbers"
+        )
 
 
 def own_noise(spec: MeasurementSpec | None) -> float | Poisson | None:

@@ -103,10 +103,8 @@ def _dataset(options: SimulateOptions, out: str) -> _Dataset:
     operator = build_component("operator", options.operator, section(settings, "operator"))
     check_camera(operator, camera, options.cut)
     spec = measured(operator)
-    if spec is not None and (camera != Camera() or options.depth != "input"):
-        raise Misuse(
-            f"the operator measures {spec.meaning}, which is no picture; drop depth=, and what is of a camera alone"
-        )
+    if spec is not None and (of_pictures := options.of_pictures()):
+        raise Misuse(f"the operator measures {spec.meaning}, which is no picture; drop {' and '.join(of_pictures)}")
     check_level(options.noise, spec is None)
     if options.noise is None:
         usual = own_noise(spec)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,12 @@ class SimulateOptions(RunOptions):
 
     def plain(self) -> dict[str, Any]:
         return {**super().plain(), "noise": plain(self.noise)}
+
+    def of_pictures(self) -> list[str]:
+        """The options that are set and of pictures alone, "jpeg=80"."""
+        usual = {field.name: field.default for field in fields(self)}
+        names = ("depth", "rotation", "linear_light", "exposure", "jpeg")
+        return [f"{name}={getattr(self, name)}" for name in names if getattr(self, name) != usual[name]]
 
     def check_formats(self) -> None:
         """Misuse where the options of the files contradict each other."""

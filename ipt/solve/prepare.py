@@ -21,7 +21,7 @@ from ipt.images.exposures import combined
 from ipt.images.files import Picture
 from ipt.images.fit import Fitted, as_colour
 from ipt.images.formats import suffix_for
-from ipt.images.measurements import measured
+from ipt.images.measurements import check_complex, measured
 from ipt.images.noise import Noise
 from ipt.images.ranges import check_picture
 from ipt.images.registration import Motion
@@ -195,6 +195,8 @@ def prepare(solver: Solver, task: ImageTask, device: str = "cpu") -> PreparedIma
     if spec is None:
         for frame in task.frames:
             check_picture(task.name, frame.pixels.numpy(), 0.0 if task.noise is None else noise.largest)
+    else:
+        check_complex(spec, first.pixels, task.name)
 
     pixels = [solved_values(frame.pixels, spec is None, linear) for frame in task.frames]
     channels = max(len(one) for one in pixels)

@@ -108,6 +108,18 @@ def test_counts_of_a_line_have_the_operators_own_noise(place):
     assert record["verdict"].startswith("fits") and np.load("out/line.npy").shape == (1, 1, 120)
 
 
+def test_what_is_no_measurement_of_the_operator_is_refused_with_the_reason(place):
+    refused = run("solve", "face.png", "-o", "out", "--operator", "kspace", *QUICK, code=1)
+    words = " ".join(refused.output.split())
+    assert "face.png has 3 channels of real numbers, and the operator measures k-space, which is complex" in words
+    camera = run("simulate", "face.png", "-o", "scan", "--operator", "kspace", "--jpeg", "80", code=2)
+    assert "which is no picture; drop --jpeg 80\n" in camera.output
+    np.save("bands.npy", np.random.default_rng(0).uniform(0.2, 0.8, (5, 32, 32)).astype(np.float32))
+    bands = run("solve", "bands.npy", "-o", "out", "--operator", "blur:5", code=1)
+    words = " ".join(bands.output.split())
+    assert "no picture of 5 channels" in words and words.endswith("choose another --prior") and "--fit" not in words
+
+
 def test_five_channels_stay_five(place):
     np.save("bands.npy", np.random.default_rng(0).uniform(0.2, 0.8, (5, 16, 16)).astype(np.float32))
     run("simulate", "bands.npy", "-o", "blurred", "--operator", "blur:5", "--noise", ".01")
