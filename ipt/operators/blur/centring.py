@@ -123,11 +123,12 @@ def moved_kernel(kernel: Tensor, shift: Tensor) -> Tensor:
 
         minimise  sum_f W(f) |K'(f) - K(f) exp(-2 pi i f shift)|^2,   k' >= 0,
 
-    where W = 1 / (|f| + f0)^2 is the power of pictures. It is found by accelerated projected gradients (FISTA).
+    where W = 1 / (|f| + f0)^2 is the power of pictures, and k' is 0 where the kernel is 0 within a pixel. It is found
+    by accelerated projected gradients (FISTA).
 
     Args:
         kernel: (B, 1, h, w), non-negative.
-        shift: down and right in pixels, (B, 2).
+        shift: down and right in pixels, -1..1, (B, 2).
 
     References:
         Beck, Teboulle, "A Fast Iterative Shrinkage-Thresholding Algorithm for Linear Inverse Problems", SIAM Journal on
@@ -136,14 +137,14 @@ def moved_kernel(kernel: Tensor, shift: Tensor) -> Tensor:
     height, width = kernel.shape[-2:]
     size = (2 * height, 2 * width)
     weight = (_FLAT / (torch.hypot(*frequency_axes(size, kernel)) + _FLAT)).square()
-    target = moved(kernel, shift)
+    target, near = moved(kernel, shift), F.max_pool2d((kernel > 0).to(kernel), 3, 1, 1)
     spectrum = torch.fft.rfft2(target, s=size)
-    extrapolated = found = target.clamp(min=0)
+    extrapolated = found = near * target.clamp(min=0)
     momentum = 1.0
     for _ in range(_ROUNDS):
         error = torch.fft.rfft2(extrapolated, s=size) - spectrum
         gradient = torch.fft.irfft2(weight * error, s=size)[..., :height, :width]
-        before, found = found, (extrapolated - gradient).clamp(min=0)
+        before, found = found, near * (extrapolated - gradient).clamp(min=0)
         next_momentum = (1 + math.sqrt(1 + 4 * momentum * momentum)) / 2
         extrapolated = found + (momentum - 1) / next_momentum * (found - before)
         momentum = next_momentum
