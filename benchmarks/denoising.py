@@ -6,7 +6,8 @@ Gaussian noise of 5, 15, 25, 50 and 75 of 255, not clipped, fixed by seed. Resul
 the mean over the pictures with its 95 % bootstrap interval. `ffdnet` is `benchmarks/ffdnet.py`. The other baselines are
 scikit-image's: non-local means knows the noise level, and total variation's weight is chosen for each level, once, by
 the mean PSNR on the first 10 pictures. `bm3d` is CBM3D by its authors (PyPI `bm3d`, for research only, not a
-dependency; 20 s a picture). --every 5: each fifth picture.
+dependency; 20 s a picture). --every 5: each fifth picture. --grey: the mean of the channels, by `natural` as of grey
+pictures, and by `copied`, which is `natural` shown the same noisy picture in each channel.
 """
 
 from __future__ import annotations
@@ -28,16 +29,21 @@ WEIGHTS = (0.5, 0.7, 1.0, 1.4, 2.0)
 Denoiser = Callable[[np.ndarray, float], np.ndarray]
 
 
-def natural(precision: str) -> Denoiser:
-    """The shipped prior `natural` at the noise level it is given."""
+def natural(precision: str, copied: bool = False) -> Denoiser:
+    """The shipped prior `natural` at the noise level it is given; copied: of a grey picture in three channels."""
+    from ipt.priors.grey import Grey
     from ipt.priors.shipped import natural
 
     prior = natural(precision=precision)
 
     def denoise(noisy: np.ndarray, level: float) -> np.ndarray:
         # The prior's variable is -1..1, where noise has twice the standard deviation.
-        normalised = torch.from_numpy(noisy).permute(2, 0, 1)[None].float() * 2 - 1
-        return (prior.denoise(normalised, 2 * level)[0].permute(1, 2, 0).numpy() + 1) / 2
+        normalised, sigma = torch.from_numpy(noisy).permute(2, 0, 1)[None].float() * 2 - 1, 2 * level
+        if copied:
+            found = prior.denoise(normalised.expand(-1, 3, -1, -1), 3**0.5 * sigma).mean(1, keepdim=True)
+        else:
+            found = (prior if normalised.shape[1] == 3 else Grey(prior)).denoise(normalised, sigma)
+        return (found[0].permute(1, 2, 0).numpy() + 1) / 2
 
     return denoise
 
@@ -96,13 +102,17 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--ffdnet", type=Path, help="FFDNet's file of weights: benchmarks/ffdnet.py")
+    parser.add_argument("--grey", action="store_true")
+    parser.add_argument("--levels", nargs="+", type=int, default=LEVELS, help="of the noise, of 255")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     files = sorted(options.pictures.glob("*.jpg"))[:: options.every][: options.count]
     pictures = [np.asarray(Image.open(file).convert("RGB")).astype(np.float64) / 255 for file in files]
+    if options.grey:
+        pictures = [picture.mean(-1, keepdims=True) for picture in pictures]
     results = []
-    for of_255 in LEVELS:
+    for of_255 in options.levels:
         level = of_255 / 255
         for name in options.methods:
             weight = None
@@ -116,6 +126,7 @@ def main() -> None:
                 "bm3d": lambda: bm3d,
                 "ffdnet": lambda: ffdnet(options.ffdnet),
                 "natural": lambda: natural(options.precision),
+                "copied": lambda: natural(options.precision, copied=True),
             }
             psnr, seconds = measured(makers[name](), pictures, level)
             draws = np.random.default_rng(0).choice(psnr, (2000, len(psnr))).mean(1)

@@ -121,6 +121,18 @@ def denoising() -> dict[str, str]:
     return {"seconds": short(min(seconds) / len(found["pictures"]), 2)}
 
 
+def grey_denoising() -> dict[str, str]:
+    """Of grey pictures, with noise in chrominance and without."""
+    found = result("denoising_grey")
+    sizes = {"natural": "now", "copied": "before"}
+    each = {
+        f"{sizes[row['method']]} {row['level']}": short(float(np.mean(row["psnr"])), 1 if row["level"] > 255 else 2)
+        for row in found["results"]
+        if row["method"] in sizes
+    }
+    return {"pictures": str(len(found["pictures"])), **each}
+
+
 def _area(right: np.ndarray, predicted: np.ndarray) -> str:
     """Under the curve."""
     above, below = predicted[right][:, None], predicted[~right][None]
@@ -399,6 +411,7 @@ GROUPS: dict[str, Callable[[], dict[str, str]]] = {
     "steps": steps,
     "shake": shake,
     "denoising": denoising,
+    "grey denoising": grey_denoising,
     "verdict fit": verdict_fit,
     "verdict validation": verdict_validation,
     "verdict draws": verdict_draws,

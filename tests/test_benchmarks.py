@@ -105,6 +105,7 @@ NO_MEASUREMENTS = {
         "counted 3.3 times",
         "from 3 to 6 times",
         "more than 1.5 times the noise",
+        "at most 3 times, the residual",
         "turns of .5 to 1.5 degrees",
         "a noise of .002",
         "a correlation of .65",

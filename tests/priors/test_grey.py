@@ -50,16 +50,33 @@ def test_it_is_the_mean_of_what_the_prior_finds_at_a_third_of_the_precision(lear
     colour = Colour(learned)
     found = Grey(colour).posterior(NOISY, 0.4)
     (seen, level), = colour.asked  # fmt: skip
-    assert torch.equal(seen, NOISY.expand(-1, 3, -1, -1)) and level == pytest.approx(0.4 * math.sqrt(3))
+    assert level == pytest.approx(0.4 * math.sqrt(3))
+    torch.testing.assert_close(seen.mean(1, keepdim=True), NOISY)
     torch.testing.assert_close(found.mean, NOISY / (1 + 3 * 0.16) + 0.2)
     torch.testing.assert_close(Grey(colour).denoise(NOISY, 0.4), found.mean)
     assert isinstance(found.covariance, SpectralCovariance) and found.covariance.sigma == pytest.approx(0.25 * 0.4)
     variance = found.covariance.variance
     torch.testing.assert_close(variance, torch.full_like(variance, 3 * (0.3 * 0.4) ** 2))
     if learned:
-        torch.testing.assert_close(found.variance_interpolation, 0.5 * NOISY.sigmoid())
+        each = seen.sigmoid() * torch.tensor([1.0, 0.5, 0.0]).to(seen).reshape(3, 1, 1)
+        torch.testing.assert_close(found.variance_interpolation, each.mean(1, keepdim=True))
     else:
         assert found.variance_interpolation is None
+
+
+def test_the_prior_sees_white_noise_in_three_channels():
+    """The chrominance that a grey image lacks is noise, another one at each level and the same in each image."""
+    colour, sigma = Colour(), 0.4
+    noise = sigma * torch.randn(2, 1, 128, 128, generator=torch.Generator().manual_seed(1))
+    Grey(colour).denoise(noise, sigma)
+    Grey(colour).denoise(noise, 2 * sigma)
+    (seen, _), (twice, _) = colour.asked
+    channels = seen.transpose(0, 1).flatten(1)
+    covariance = channels @ channels.T / channels.shape[1]
+    torch.testing.assert_close(covariance, 3 * sigma**2 * torch.eye(3), atol=0.02, rtol=0)
+    torch.testing.assert_close((seen - noise)[0], (seen - noise)[1])
+    other = (twice - noise)[0] / 2
+    assert abs(float(((seen - noise)[0] * other).mean())) < 0.02 * float(other.square().mean())
 
 
 def test_its_normalization_is_the_priors_of_one_channel():
@@ -112,6 +129,17 @@ def test_natural_knows_grey_pictures(sigma, photographs):
             )
         ]
         assert 20 * math.log10(sigma / errors[0]) > 3 and errors[0] < 0.85 * errors[1]
+
+
+@pytest.mark.parametrize("sigma", [2.5, 5.0])
+def test_natural_is_not_misled_by_grey_noise(sigma, photographs):
+    """At high levels the same noise in all channels looks like a picture to a prior of colour images."""
+    natural, level = shipped.natural(), math.sqrt(3) * sigma
+    clean = torch.cat([each[..., :96] for each in photographs])
+    noisy = clean + sigma * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    copied = natural.denoise(noisy.expand(-1, 3, -1, -1), level).mean(1, keepdim=True)
+    errors = [(found - clean).square().mean() for found in (Grey(natural).denoise(noisy, sigma), copied)]
+    assert errors[0] < 0.8 * errors[1]
 
 
 def test_a_grey_prior_of_fixed_sizes_is_surrounded():
