@@ -118,6 +118,7 @@ NO_MEASUREMENTS = {
         "a correlation below .4",
         "right with .3 at most",
         "more than 3.3 times the noise",
+        "Above 3 times the noise level",
         "more than 1.3 times what differs by chance",
     ),
     "examples/plugins/ipt-mri-motion/README.md": ("moves of .25 px (shifts of rms .7 px), noise .01", "(.02 of"),
