@@ -256,6 +256,18 @@ def path() -> dict[str, str]:
     return _kept_apart(**{"": protocol, "grey": ("blind", "grey_shakes", "grey_path")})
 
 
+def chrominance() -> dict[str, str]:
+    """Blind solves of grey pictures by 10c3b7a, and with noise in chrominance."""
+    runs = "grey_path", "grey_chrominance"
+    seconds = [np.mean([row["seconds"] for row in result(file)["rows"]]) for file in runs]
+    known = [np.mean([row["known"] for row in result(file)["rows"]]) for file in runs]
+    return {
+        **_kept_apart(**{"": ("blind", *runs), "known": ("known", *runs)}),
+        "time": short(float(seconds[1] / seconds[0]), 2),
+        "known gain": short(float(known[1] - known[0]), 1),
+    }
+
+
 def half_size() -> dict[str, str]:
     """Large photographs, by a region and by half their sides first."""
     rows = result("half_size")["rows"]
@@ -423,6 +435,7 @@ GROUPS: dict[str, Callable[[], dict[str, str]]] = {
     "half size": half_size,
     "search": search,
     "path": path,
+    "chrominance": chrominance,
     "enlarged": enlarged,
     "examples": examples,
     "fog": fog,
