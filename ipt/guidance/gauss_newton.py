@@ -138,7 +138,8 @@ def _check(operator: ParametricOperator, observation: Observation, predicted: Te
     if predicted.shape != measurement.shape:
         raise IptError(
             f"the operator {type(operator).__name__} predicts {tuple(predicted.shape)} for a measurement of "
-            f"{tuple(measurement.shape)}: its image_shape and forward do not agree"
+            f"{tuple(measurement.shape)}: it measures nothing of that shape, or its image_shape and forward do not "
+            f"agree"
         )
 
 
