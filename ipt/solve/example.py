@@ -19,7 +19,7 @@ from ipt.core.errors import IptError
 from ipt.core.operator import ParameterSpec, ParametricOperator
 from ipt.core.prior import Prior
 from ipt.images.files import Picture
-from ipt.images.fit import accepted_side
+from ipt.images.fit import accepted_side, as_it_came
 from ipt.images.measurements import from_numbers, measured, own_noise
 from ipt.images.noise import Poisson, plain
 from ipt.priors.surrounded import Surrounded
@@ -221,12 +221,7 @@ def _image(operator: ParametricOperator, side: int, shape: tuple[int, ...]) -> t
     ]
     margin = max(around)
     if not margin or margin * _SIDE > _TOP * side:
-        return _in_channels(face(side), shape[0]), False
+        return as_it_came(face(side), shape[0]), False
     top, bottom, left, right = (margin - one for one in around)
     wide = face(side, margin)[:, top : side + 2 * margin - bottom, left : side + 2 * margin - right]
-    return _in_channels(wide, shape[0]), True
-
-
-def _in_channels(picture: Tensor, channels: int) -> Tensor:
-    """The picture (3, H, W) in colour, or in grey for 1 channel."""
-    return picture if channels == len(picture) else picture.mean(0, keepdim=True)
+    return as_it_came(wide, shape[0]), True
